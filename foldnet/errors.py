@@ -1,0 +1,69 @@
+"""Everything that foldnet raises on purpose.
+
+FoldnetError
+├── SettingError      a value that is not legal, or two that contradict each other
+├── UnknownName       a name (architecture, dataset, layer, group, loop) that does not exist
+├── ShapeMismatch     layers that cannot share one bank, or tensors that do not fit a network
+├── DataError         a dataset that is missing, damaged or not what it says
+├── RunError          a run or fold folder that is missing, empty, truncated, foreign or tampered with
+├── OutputError       a place that cannot be written, or that holds something already
+├── NothingToFold     a network without shared groups, or a request that no fold can meet
+├── TrainingDiverged  a loss that is not a number
+├── BrokenPromise     two forms of one network that should compute the same and do not
+└── MissingTool       a program or an optional package that is not installed
+"""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class FoldnetError(Exception):
+    """The family: one sentence with the offending value, the place and the mend."""
+
+
+class SettingError(FoldnetError):
+    """A value that is not legal, or two values that contradict each other."""
+
+
+class UnknownName(FoldnetError):
+    """A name that does not exist."""
+
+
+class ShapeMismatch(FoldnetError):
+    """Layers that cannot share one bank, or tensors that do not fit a network."""
+
+
+class DataError(FoldnetError):
+    """A dataset that is missing, damaged or not what it says."""
+
+
+class RunError(FoldnetError):
+    """A run or fold folder that is missing, empty, truncated, foreign or tampered with."""
+
+
+class OutputError(FoldnetError):
+    """A place that cannot be written, or that holds something already."""
+
+
+class NothingToFold(FoldnetError):
+    """A network without shared groups, or a request that no fold can meet."""
+
+
+class TrainingDiverged(FoldnetError):
+    """A loss that is not a number."""
+
+
+class BrokenPromise(FoldnetError):
+    """Two forms of one network that should compute the same and do not."""
+
+
+class MissingTool(FoldnetError):
+    """A program or an optional package that is not installed."""
+
+
+def nearest(name: str, known: Iterable[str], *, say: int = 3) -> str:
+    """The known names like `name`, as the end of a sentence: "; did you mean 'a' or 'b'?", or nothing."""
+    close = get_close_matches(name, list(known), n=say, cutoff=0.5)
+    if not close:
+        return ""
+    return "; did you mean " + " or ".join(repr(match) for match in close) + "?"

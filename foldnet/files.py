@@ -1,0 +1,121 @@
+"""Files are written whole or not at all, and read with one sentence when they are not what they should be."""
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from foldnet.errors import OutputError, RunError
+
+FREE_NAMES = 10_000  # how many numbered siblings are tried before a name is given up
+
+
+def write_whole(path: Path, content: bytes | str) -> None:
+    """Write to a temporary sibling, flush it to the disk, and rename it over `path`.
+
+    Raises OutputError where the place cannot be written; what was at `path` is then still there.
+    """
+    data = content.encode() if isinstance(content, str) else content
+    with _said_plainly(path):
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            os.chmod(temporary, 0o666 & ~_umask())
+            os.replace(temporary, path)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write `value` as readable JSON, whole or not at all."""
+    write_whole(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """The JSON value in `path`. Raises RunError where the file is missing, unreadable or not JSON."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise RunError(f"'{path}' is missing; was the folder copied whole?") from None
+    except OSError as error:
+        raise RunError(f"'{path}' cannot be read ({error.strerror}); check its permissions") from None
+    except ValueError as error:
+        raise RunError(f"'{path}' is not valid JSON ({error}); it was cut short or edited") from None
+
+
+def refuse_existing(path: Path, *, force: bool, option: str) -> None:
+    """Raise OutputError if `path` exists and `force` is off, or if its parent folder does not."""
+    if not path.parent.is_dir():
+        raise OutputError(f"'{path.parent}' is not a folder; make it first or give {option} another place")
+    if path.is_dir():
+        raise OutputError(f"'{path}' is a folder; give {option} a file name inside it")
+    if path.exists() and not force:
+        raise OutputError(f"'{path}' exists already; give {option} another name or add --force")
+
+
+def free_name(path: Path) -> Path:
+    """`path`, or the first of path-2, path-3, ... that does not exist (the number goes before a file's ending)."""
+    candidates = (path.with_name(f"{path.stem}-{n}{path.suffix}") for n in range(2, FREE_NAMES))
+    if path.is_dir() or not path.suffix:
+        candidates = (path.with_name(f"{path.name}-{n}") for n in range(2, FREE_NAMES))
+    return path if not path.exists() else next(new for new in candidates if not new.exists())
+
+
+@contextmanager
+def new_folder(path: Path, *, force: bool) -> Iterator[Path]:
+    """A temporary sibling to fill; it becomes `path` when the block ends well and vanishes when it does not.
+
+    Parents are made. Raises OutputError where `path` exists and `force` is off, or where the place cannot be written.
+    """
+    if path.exists() and not force:
+        raise OutputError(f"'{path}' exists already; give --out another name or add --force")
+    with _said_plainly(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
+        try:
+            os.chmod(temporary, 0o777 & ~_umask())
+            yield temporary
+            if path.exists():
+                _replace_folder(temporary, path)
+            else:
+                temporary.rename(path)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _replace_folder(new: Path, old: Path) -> None:
+    """Put `new` in the place of `old`, which is removed only once `new` stands there."""
+    aside = Path(tempfile.mkdtemp(dir=old.parent, prefix=f".{old.name}.old."))
+    os.rename(old, aside / old.name)
+    try:
+        os.rename(new, old)
+    except BaseException:
+        os.rename(aside / old.name, old)
+        raise
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+@contextmanager
+def _said_plainly(path: Path) -> Iterator[None]:
+    """Turn the system's refusal to write into one sentence."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise OutputError(f"'{path}' cannot be written ({reason}); free the place or choose another") from error
+
+
+def _umask() -> int:
+    """The process's file mode mask, which can only be read by setting it."""
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

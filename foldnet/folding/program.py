@@ -1,0 +1,76 @@
+"""The folded network as data: which block runs when, which owners its layers use, and where it loops.
+
+A program is made once, by pure functions, and knows no torch. The looped module, the text, the graph, the pictures and
+the JSON are each a reading of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One use of a block, named by the block's label."""
+
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class Loop:
+    """A body that runs `times` times in a row: A B A B A B -> Loop(3, (Step("A"), Step("B")))."""
+
+    times: int
+    body: tuple[Item, ...]
+    name: str = ""  # such as "stage2.loop1"; given when the loop becomes part of a program
+
+
+Item = Step | Loop
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """One weighted layer of one block, and the weight that it uses."""
+
+    layer: str  # qualified name in the unrolled network, such as "stage2.1.conv1"
+    position: str  # its name inside the block, such as "conv1"
+    group: str | None  # the group whose owner it uses; None where the layer keeps a weight of its own
+    owner: int | None  # index of the owner within the group; None with group
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """One block of the unrolled network: blocks of one label have one structure and the same owners."""
+
+    name: str  # qualified name in the unrolled network, such as "stage2.1"
+    label: str  # "A", "B", ... ; a block with a weight of its own has a label that no other block has
+    uses: tuple[Use, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One sequence of blocks and the items that produce it: expand(items) == [block.label for block in blocks]."""
+
+    name: str
+    blocks: tuple[Block, ...]
+    items: tuple[Item, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """The whole network: layers before the stages, the stages in order, and layers after them."""
+
+    before: tuple[str, ...]  # qualified names of weighted layers that run before the first stage, such as ("stem",)
+    stages: tuple[Stage, ...]
+    after: tuple[str, ...]  # and after the last one, such as ("classifier",)
+
+
+def expand(items: tuple[Item, ...]) -> Iterator[str]:
+    """The labels in the order in which they run."""
+    for item in items:
+        if isinstance(item, Step):
+            yield item.label
+        else:
+            for _ in range(item.times):
+                yield from expand(item.body)
