@@ -1,0 +1,59 @@
+# make demo   train, measure, fold and draw a network on real images, in a few minutes
+# make test   the whole test suite
+# Both make their own environment in .venv; nothing else on the machine changes, save that Graphviz is installed if missing.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+DEMO := runs/demo
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint dot clean
+
+help:
+	@sed -n 's/^# \(make .*\)/\1/p' Makefile
+
+$(VENV)/.installed: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "foldnet needs Python 3.11 or newer and '$(PYTHON)' is older; run 'make PYTHON=python3.12 demo' or the like"; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { $(MAKE) --no-print-directory venv-package && $(PYTHON) -m venv --clear $(VENV); }
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
+	@touch $@
+
+# Debian and Ubuntu keep the venv module in a package of its own.
+.PHONY: venv-package
+venv-package:
+	@if command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then apt-get update -qq && apt-get install -y -qq python3-venv; \
+	elif command -v apt-get >/dev/null && sudo -n true 2>/dev/null; then sudo apt-get update -qq && sudo apt-get install -y -qq python3-venv; \
+	else echo "Python's venv module is missing; install it (Debian, Ubuntu: sudo apt install python3-venv) and try again"; exit 1; fi
+
+# A missing dot is no reason to stop: the pictures that need it then say what to install.
+dot:
+	@command -v dot >/dev/null && exit 0; \
+	echo "Graphviz's dot is missing; installing it for the pictures"; \
+	if command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then apt-get update -qq && apt-get install -y -qq graphviz >/dev/null; \
+	elif command -v apt-get >/dev/null && sudo -n true 2>/dev/null; then sudo apt-get update -qq && sudo apt-get install -y -qq graphviz >/dev/null; \
+	elif command -v brew >/dev/null; then brew install --quiet graphviz; \
+	else false; fi || echo "it could not be installed; run 'sudo apt install graphviz' (Debian, Ubuntu) or 'brew install graphviz' (macOS)"
+
+demo: $(VENV)/.installed dot
+	$(BIN)/foldnet train --out $(DEMO) --force
+	$(BIN)/foldnet lsm $(DEMO) --output $(DEMO)/lsm.png
+	$(BIN)/foldnet fold $(DEMO) --out $(DEMO)/fold
+	@if command -v dot >/dev/null; then ending=svg; else ending=dot; fi; set -ex; \
+	$(BIN)/foldnet render graph $(DEMO)/fold --output $(DEMO)/folded.$$ending; \
+	$(BIN)/foldnet render sharing $(DEMO) --output $(DEMO)/sharing.$$ending; \
+	$(BIN)/foldnet evaluate $(DEMO)/fold; set +x; \
+	printf '\nOpen these:\n  %s\n  %s\n  %s\n' "$(DEMO)/folded.$$ending  the loops" \
+		"$(DEMO)/lsm.png  which layers came alike" "$(DEMO)/sharing.$$ending  who mixes what"
+
+test: $(VENV)/.installed dot lint
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+clean:
+	rm -rf $(VENV) .pytest_cache .hypothesis .mypy_cache .ruff_cache *.egg-info

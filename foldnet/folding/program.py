@@ -74,3 +74,30 @@ def expand(items: tuple[Item, ...]) -> Iterator[str]:
         else:
             for _ in range(item.times):
                 yield from expand(item.body)
+
+
+def count_reuses(program: Program) -> int:
+    """Layers that use an owner, less the owners that are used: the weights which sharing saves."""
+    used = [
+        (use.group, use.owner)
+        for stage in program.stages
+        for block in stage.blocks
+        for use in block.uses
+        if use.group is not None
+    ]
+    return len(used) - len(set(used))
+
+
+def is_private(block: Block) -> bool:
+    """Whether a block has a weight of its own (or none at all), so that it never repeats."""
+    return not block.uses or any(use.group is None for use in block.uses)
+
+
+def letters(index: int) -> str:
+    """0, 1, ..., 25, 26, ... -> "a", "b", ..., "z", "aa", ...: how owners and, in capitals, blocks are called."""
+    name = ""
+    index += 1
+    while index:
+        index, rest = divmod(index - 1, 26)
+        name = chr(ord("a") + rest) + name
+    return name

@@ -1,0 +1,1 @@
+"""The command line of foldnet: thin commands over the library's recipes."""

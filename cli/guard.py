@@ -1,0 +1,77 @@
+"""What every command has in common: --json, --debug, one way to show a report, one way to fail."""
+
+import functools
+import inspect
+import os
+import sys
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import typer
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout, everything else on stderr.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+
+
+def add_command(app: typer.Typer, function: Callable[..., Any], name: str | None = None) -> None:
+    """Make `function` a command. What it returns is shown; what it raises becomes one sentence and an exit code."""
+    app.command(name)(_guarded(function))
+
+
+def _guarded(function: Callable[..., Any]) -> Callable[..., None]:
+    """`function` with the common options behind its own."""
+
+    @functools.wraps(function)
+    def command(*args: Any, as_json: bool, debug: bool, **kwargs: Any) -> None:
+        code = 0
+        try:
+            report = function(*args, **kwargs)
+            _show(report, as_json)
+        except (typer.Exit, typer.BadParameter):
+            raise
+        except KeyboardInterrupt:
+            code = _fail("interrupted", 130, debug)
+        except BrokenPipeError:
+            # The reader went away (`foldnet lsm | head`): nothing is wrong, but Python must not flush into the closed pipe.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        except Exception as error:
+            from foldnet.errors import FoldnetError
+
+            known = isinstance(error, FoldnetError)
+            text = str(error) if known else f"unexpected {type(error).__name__}: {error}; add --debug for the traceback"
+            code = _fail(text, 1, debug)
+        if code:
+            raise typer.Exit(code)
+
+    signature = inspect.signature(function)
+    common = [
+        inspect.Parameter("as_json", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=AsJson),
+        inspect.Parameter("debug", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=Debug),
+    ]
+    own = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in signature.parameters.values()]
+    command.__signature__ = signature.replace(parameters=[*own, *common], return_annotation=None)  # type: ignore[attr-defined]
+    command.__annotations__ = {parameter.name: parameter.annotation for parameter in [*own, *common]}
+    return command
+
+
+def _show(report: Any, as_json: bool) -> None:
+    """Print a report, as one JSON object or for a reader."""
+    from foldnet_cli.views import show, to_json
+
+    if as_json:
+        sys.stdout.write(to_json(report) + "\n")
+    else:
+        show(report)
+    sys.stdout.flush()
+
+
+def _fail(text: str, code: int, debug: bool) -> int:
+    """Say what went wrong; with --debug show where."""
+    if debug:
+        import traceback
+
+        traceback.print_exc()
+    from foldnet_cli.views import complain
+
+    complain(text)
+    return code

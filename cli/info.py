@@ -1,0 +1,18 @@
+"""foldnet info."""
+
+from typing import Annotated, Any
+
+import typer
+
+
+def info(
+    name: Annotated[
+        str | None,
+        typer.Argument(metavar="[ARCH or RUN or FOLD or FILE]", help="Left out: the runs here.", show_default=False),
+    ] = None,
+) -> Any:
+    """Say what a network is made of: an architecture by name, a run, a fold, or a safetensors file."""
+    from foldnet.recipes.info import info as recipe
+    from foldnet.recipes.info import info_runs
+
+    return info_runs() if name is None else recipe(name)

@@ -1,0 +1,33 @@
+"""foldnet lsm."""
+
+from typing import Annotated, Any
+
+import typer
+
+from foldnet_cli.options import Checkpoint, Force, Metric, Output, RunArgument
+
+
+def lsm(
+    run: RunArgument = None,
+    metric: Metric = None,
+    history: Annotated[
+        bool, typer.Option("--history", help="Draw how the matrices came to be, epoch by epoch.")
+    ] = False,
+    checkpoint: Checkpoint = "last",
+    output: Output = None,
+    force: Force = False,
+) -> Any:
+    """Show which layers came to be alike: the layer similarity matrix of every group, with its chance level.
+
+    With -o FILE also written: .png, .svg, .pdf, .csv, .json, .npy or .npz.
+    """
+    from foldnet.recipes.lsm import lsm as recipe
+    from foldnet.recipes.render import draw_history, draw_lsm
+    from foldnet_cli.views import Written
+
+    if history:
+        return Written(draw_history(run, output, force=force))
+    report = recipe(run, metric=metric, checkpoint=checkpoint)
+    if output is not None:
+        draw_lsm(report, output, force=force)
+    return report

@@ -1,0 +1,30 @@
+"""The program `foldnet`: this file only assembles."""
+
+import typer
+
+from foldnet_cli.evaluate import evaluate
+from foldnet_cli.fold import fold
+from foldnet_cli.guard import add_command
+from foldnet_cli.info import info
+from foldnet_cli.lsm import lsm
+from foldnet_cli.render import app as render
+from foldnet_cli.train import train
+
+app = typer.Typer(
+    name="foldnet",
+    help="Train networks with soft parameter sharing, see which layers came alike, and fold them into loops.",
+    epilog="In sequence: foldnet train, foldnet lsm, foldnet fold, foldnet render graph.",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+)
+for command in (train, lsm, fold):
+    add_command(app, command)
+app.add_typer(render, name="render")
+for command in (evaluate, info):
+    add_command(app, command)
+
+
+def main() -> None:
+    """Run the command line."""
+    app()

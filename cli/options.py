@@ -1,0 +1,33 @@
+"""Options that more than one command takes, each written once."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+RunArgument = Annotated[
+    Path | None,
+    typer.Argument(metavar="[RUN]", help="Run folder; left out, the newest under runs/.", show_default=False),
+]
+FoldArgument = Annotated[
+    Path | None,
+    typer.Argument(
+        metavar="[FOLD]",
+        help="Fold folder, or a run for its newest fold; left out, the newest run's.",
+        show_default=False,
+    ),
+]
+EitherArgument = Annotated[
+    Path | None,
+    typer.Argument(metavar="[RUN or FOLD]", help="Run or fold folder; left out, the newest run.", show_default=False),
+]
+Output = Annotated[Path | None, typer.Option("-o", "--output", help="File to write; its ending chooses the format.")]
+Force = Annotated[bool, typer.Option("--force", help="Replace what exists.")]
+Checkpoint = Annotated[str, typer.Option(help="Which weights of the run: last or best (by validation).")]
+DataDir = Annotated[Path | None, typer.Option(help="Where the dataset lies, for cifar10, cifar100 and folder.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
+Precision = Annotated[str, typer.Option(help="auto, fp32 or bf16 (auto: bf16 where the hardware has it).")]
+Metric = Annotated[
+    str | None,
+    typer.Option(help="coefficients or weights (default: coefficients; of a plain network weights)."),
+]

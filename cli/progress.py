@@ -1,0 +1,85 @@
+"""What a user sees while foldnet works: a bar with the time left on a terminal, plain lines elsewhere, all on stderr."""
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+
+class Watcher:
+    """An observer for people. On a terminal a bar runs over all parts of a task; an epoch leaves one line behind."""
+
+    def __init__(self, console: Console, progress: Progress | None) -> None:
+        self.console, self.progress = console, progress
+        self.task: TaskID | None = None
+        self.name = ""
+        self.nested = False
+        self.start = time.perf_counter()
+
+    def begin(self, task: str, total: int, part: int = 0, parts: int = 1) -> None:
+        """Move the bar to this part of the task; an evaluation inside a training gets no bar of its own."""
+        self.nested = parts == 1 and self.name == "epoch"
+        if self.progress is None or self.nested:
+            return
+        kind = task.split(" ")[0]
+        if kind != self.name or self.task is None:
+            self.end_bar()
+            self.name, self.task = kind, self.progress.add_task(task)
+        self.progress.update(self.task, description=task, total=total * parts, completed=total * part)
+
+    def advance(self, steps: int = 1) -> None:
+        """Move the bar."""
+        if self.progress is not None and self.task is not None and not self.nested:
+            self.progress.advance(self.task, steps)
+
+    def end(self) -> None:
+        """Take away the bar of a task that has no further part."""
+        if self.name != "epoch":
+            self.end_bar()
+        self.nested = False
+
+    def end_bar(self) -> None:
+        """Take the bar away."""
+        if self.progress is not None and self.task is not None:
+            self.progress.remove_task(self.task)
+        self.task, self.name = None, ""
+
+    def epoch(self, metrics: Mapping[str, Any]) -> None:
+        """One line an epoch."""
+        validation = metrics["validation_accuracy"]
+        parts = [
+            f"epoch {metrics['epoch']:3d}",
+            f"loss {metrics['train_loss']:.4f}",
+            f"train {100 * metrics['train_accuracy']:5.1f} %",
+            *([f"validation {100 * validation:5.1f} %"] if validation is not None else []),
+            *([f"recurrence {metrics['recurrence']:.2f}"] if metrics["recurrence"] is not None else []),
+            f"{metrics['images_per_second']:,.0f} img/s",
+            f"{time.perf_counter() - self.start:.0f} s",
+        ]
+        self.console.print("  ".join(parts), highlight=False)
+
+    def note(self, sentence: str) -> None:
+        """A sentence of its own."""
+        self.console.print(sentence, highlight=False)
+
+
+@contextmanager
+def watching() -> Iterator[Watcher]:
+    """An observer that is shown on stderr while the block runs."""
+    console = Console(stderr=True, soft_wrap=True)
+    if not console.is_terminal:
+        yield Watcher(console, None)
+        return
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.percentage:3.0f} %"),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, transient=True) as progress:
+        yield Watcher(console, progress)

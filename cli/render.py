@@ -1,0 +1,58 @@
+"""foldnet render: one command a picture."""
+
+from typing import Annotated, Any
+
+import typer
+
+from foldnet_cli.guard import add_command
+from foldnet_cli.options import Checkpoint, FoldArgument, Force, Metric, Output, RunArgument
+
+app = typer.Typer(help="Draw a run or a fold.", no_args_is_help=True)
+
+
+def graph(
+    fold: FoldArgument = None,
+    output: Output = None,
+    residual: Annotated[bool, typer.Option("--residual", help="Also draw the residual connections.")] = False,
+    force: Force = False,
+) -> Any:
+    """Draw the folded network: owners as nodes, loops as arrows, colours by pass.
+
+    By the file's ending: .svg, .png, .pdf (these need Graphviz's dot), .dot, .graphml or .json.
+    """
+    from foldnet.recipes.render import draw
+    from foldnet_cli.views import Written
+
+    return Written(draw(fold, output, residual=residual, force=force))
+
+
+def sharing(
+    run: RunArgument = None,
+    output: Output = None,
+    checkpoint: Checkpoint = "last",
+    force: Force = False,
+) -> Any:
+    """Draw who mixes what (the paper's Figure 1): layers, templates, coefficients as weighted edges."""
+    from foldnet.recipes.render import draw_sharing
+    from foldnet_cli.views import Written
+
+    return Written(draw_sharing(run, output, checkpoint=checkpoint, force=force))
+
+
+def lsm(
+    run: RunArgument = None,
+    output: Output = None,
+    metric: Metric = None,
+    checkpoint: Checkpoint = "last",
+    force: Force = False,
+) -> Any:
+    """Draw the layer similarity matrices (white is 1, as in the paper's Figure 2)."""
+    from foldnet.recipes.lsm import lsm as recipe
+    from foldnet.recipes.render import draw_lsm
+    from foldnet_cli.views import Written
+
+    return Written(draw_lsm(recipe(run, metric=metric, checkpoint=checkpoint), output, force=force))
+
+
+for command in (graph, sharing, lsm):
+    add_command(app, command)

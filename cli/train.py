@@ -1,0 +1,90 @@
+"""foldnet train."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from foldnet_cli.options import DataDir, Force
+
+
+def train(
+    dataset: Annotated[str | None, typer.Option(help="digits, cifar10, cifar100 or folder.  [default: digits]")] = None,
+    arch: Annotated[
+        str | None,
+        typer.Option(help="swrn-DEPTH-WIDTH[-TEMPLATES] (soft) or wrn-DEPTH-WIDTH (plain).  [default: swrn-28-2-4]"),
+    ] = None,
+    epochs: Annotated[int | None, typer.Option(help="[default: 200; digits 30]")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="[default: 128; digits 64]")] = None,
+    lr: Annotated[
+        float | None,
+        typer.Option(help="Learning rate, times 0.2 at 30, 60 and 80 % of the epochs.  [default: 0.1]"),
+    ] = None,
+    weight_decay: Annotated[float | None, typer.Option(help="Never on coefficients.  [default: 0.0005]")] = None,
+    seed: Annotated[int | None, typer.Option(help="[default: 0]")] = None,
+    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N.  [default: auto]")] = None,
+    precision: Annotated[
+        str | None,
+        typer.Option(help="auto, fp32 or bf16; auto is bf16 where the hardware has it.  [default: auto]"),
+    ] = None,
+    recurrence: Annotated[
+        float | None,
+        typer.Option(help="Weight of the recurrence regulariser.  [default: 0; digits with swrn-* 0.5]"),
+    ] = None,
+    recurrence_form: Annotated[
+        str | None, typer.Option(help="mean or sum (the paper's) over pairs of layers.  [default: mean]")
+    ] = None,
+    dropout: Annotated[
+        float | None, typer.Option(help="Between the two convolutions of a block.  [default: 0]")
+    ] = None,
+    cutout: Annotated[
+        int | None, typer.Option(help="Side of the square hole in pixels, 0 for none.  [default: 0]")
+    ] = None,
+    validation: Annotated[
+        float | None,
+        typer.Option(help="Share of the training data, or a number of images.  [default: 0.1; digits 360]"),
+    ] = None,
+    image_size: Annotated[
+        int | None, typer.Option(help="Side to which `folder` resizes its images.  [default: 32]")
+    ] = None,
+    data_dir: DataDir = None,
+    download: Annotated[
+        bool, typer.Option("--download", help="Fetch CIFAR into --data-dir if it is not there.")
+    ] = False,
+    config: Annotated[Path | None, typer.Option(help="TOML file with any of these settings; options win.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Run folder to make.  [default: a new one under runs/]")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with --out, or with the newest run.")] = False,
+    force: Force = False,
+) -> Any:
+    """Train a network and keep everything about it in a run folder.
+
+    Without options: SWRN 28-2-4 on the digits inside scikit-learn, half a minute on a laptop. CIFAR gets the paper's recipe.
+    """
+    from foldnet.recipes.train import train as recipe
+    from foldnet_cli.progress import watching
+
+    with watching() as observer:
+        return recipe(
+            out=out,
+            resume=resume,
+            force=force,
+            download=download,
+            config=config,
+            observer=observer,
+            dataset=dataset,
+            arch=arch,
+            epochs=epochs,
+            batch_size=batch_size,
+            lr=lr,
+            weight_decay=weight_decay,
+            seed=seed,
+            device=device,
+            precision=precision,
+            recurrence=recurrence,
+            recurrence_form=recurrence_form,
+            dropout=dropout,
+            cutout=cutout,
+            validation=validation,
+            image_size=image_size,
+            data_dir=None if data_dir is None else str(data_dir),
+        )

@@ -1,0 +1,237 @@
+"""How reports look: tables for people, one JSON object for programs."""
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from functools import singledispatch
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from foldnet.recipes.evaluate import EvaluateReport
+from foldnet.recipes.fold import Accuracies, FoldReport
+from foldnet.recipes.info import FileInfo, NetworkInfo
+from foldnet.recipes.lsm import GroupLsm, LsmReport
+from foldnet.recipes.train import TrainReport
+
+WIDEST_WITH_NUMBERS = 12  # layers up to which a shaded cell also carries its number
+SHOWN_LAYERS = 40  # a wider matrix does not fit a terminal; its file does
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A file that a command wrote."""
+
+    file: Path
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain data."""
+        return {"file": str(self.file)}
+
+
+def to_json(report: Any) -> str:
+    """One JSON object; a list of reports becomes {"runs": [...]}."""
+    if isinstance(report, tuple):
+        return json.dumps({"runs": [dataclasses.asdict(entry) for entry in report]}, allow_nan=False)
+    return json.dumps(report.to_json(), allow_nan=False)
+
+
+def complain(text: str) -> None:
+    """One sentence on stderr."""
+    console = Console(stderr=True, soft_wrap=True, highlight=False)
+    console.print(Text("Error: ", style="bold red") + Text(text))
+
+
+def show(report: Any) -> None:
+    """Print a report for a reader."""
+    console = Console(soft_wrap=True, highlight=False)
+    _show(report, console)
+
+
+@singledispatch
+def _show(report: Any, console: Console) -> None:
+    """What has no view of its own is printed as it is."""
+    console.print(str(report))
+
+
+@_show.register
+def _(report: Written, console: Console) -> None:
+    console.print(f"wrote {report.file}")
+
+
+@_show.register
+def _(report: TrainReport, console: Console) -> None:
+    table = _pairs()
+    table.add_row("run", report.run)
+    table.add_row("network", f"{report.arch}, {report.parameters:,} parameters")
+    table.add_row("trained", f"{report.epochs} epochs on {report.dataset}, seed {report.seed}, {report.precision}")
+    table.add_row("time", f"{report.seconds:.1f} s, {report.images_per_second:,.0f} images/s on {report.device}")
+    if report.best_validation_accuracy is not None:
+        best = f"{100 * report.best_validation_accuracy:.2f} % at epoch {report.best_epoch}"
+        table.add_row("best validation", best)
+    table.add_row("test", _counted(report.test_accuracy, report.test_images) + ", last epoch")
+    console.print(table)
+    console.print("next: foldnet lsm, foldnet fold, foldnet render graph")
+
+
+@_show.register
+def _(report: EvaluateReport, console: Console) -> None:
+    table = _pairs()
+    table.add_row(report.form, report.path)
+    table.add_row("test", f"{_counted(report.accuracy, report.images)}, loss {report.loss:.4f}")
+    table.add_row("parameters", f"{report.parameters:,}")
+    table.add_row("speed", f"{report.images_per_second:,.0f} images/s, {report.precision} on {report.device}")
+    console.print(table)
+
+
+@_show.register
+def _(report: LsmReport, console: Console) -> None:
+    where = report.run or "network in memory"
+    epoch = "" if report.epoch is None else f", checkpoint {report.checkpoint} (epoch {report.epoch})"
+    console.print(f"layer similarity by {report.metric}: {where}{epoch}")
+    for group in report.groups:
+        console.print()
+        _show_matrix(group, console)
+
+
+@_show.register
+def _(report: FoldReport, console: Console) -> None:
+    console.print(report.program)
+    console.print()
+    table = Table("group", "layers", "templates", "owners", "stored", "clusters", box=None, pad_edge=False)
+    for group in report.groups:
+        clusters = ["=".join(_short(group.layers[row], group.name) for row in c) for c in group.clusters if len(c) > 1]
+        counts = (len(group.layers), group.templates, group.owners, group.stored)
+        table.add_row(group.name, *map(str, counts), "  ".join(clusters) or "none")
+    console.print(table)
+    console.print(f"\nloops {report.loops}, reuses {report.reuses}")
+    if report.would_merge_at is not None:
+        console.print(f"nothing merged; at --threshold {_floor(report.would_merge_at)} something would", style="yellow")
+    sizes = Table("", "soft", "dense", "folded", box=None, pad_edge=False)
+    sizes.add_row("parameters", *(f"{n:,}" for n in dataclasses.astuple(report.parameters)))
+    sizes.add_row("bytes", *(f"{n:,}" for n in dataclasses.astuple(report.bytes)))
+    console.print(sizes)
+    _show_accuracies(report.accuracy, console)
+    console.print(f"wrote {report.fold}" if report.fold is not None else "dry run: nothing written")
+
+
+@_show.register
+def _(report: NetworkInfo, console: Console) -> None:
+    table = _pairs()
+    table.add_row(report.kind, report.name)
+    table.add_row("parameters", f"{report.parameters:,} ({report.trainable:,} trainable)")
+    table.add_row("virtual", f"{report.virtual_parameters:,} as if every layer had a weight of its own")
+    console.print(table)
+    if report.groups:
+        groups = Table("group", "layers", "templates", "owners", "weight", "numbers", box=None, pad_edge=False)
+        for group in report.groups:
+            kept = tuple("-" if n is None else str(n) for n in (group.templates, group.owners))
+            shape = "x".join(map(str, group.shape))
+            groups.add_row(group.name, str(len(group.layers)), *kept, shape, f"{group.weight_numbers:,}")
+        console.print(groups)
+    reasons: dict[str, list[str]] = {}
+    for layer, reason in report.private:
+        reasons.setdefault(reason, []).append(layer)
+    for reason, layers in reasons.items():
+        console.print(f"private, {reason}: {', '.join(layers)}")
+    if report.program is not None:
+        console.print(report.program)
+
+
+@_show.register
+def _(report: FileInfo, console: Console) -> None:
+    table = Table("tensor", "type", "shape", box=None, pad_edge=False)
+    for tensor in report.tensors:
+        table.add_row(tensor.name, tensor.dtype, "x".join(map(str, tensor.shape)) or "scalar")
+    console.print(table)
+    sound = {None: "states no digest", True: "digest holds", False: "CHANGED after it was written"}[report.sound]
+    console.print(f"{report.name}: {report.bytes:,} bytes, {report.parameters:,} numbers, {sound}")
+
+
+@_show.register
+def _(report: tuple, console: Console) -> None:  # type: ignore[type-arg]
+    if not report:
+        console.print("no runs under runs/; train one with `foldnet train`")
+        return
+    table = Table("run", "arch", "dataset", "seed", "epochs", "test", box=None, pad_edge=False)
+    for line in report:
+        accuracy = "-" if line.test_accuracy is None else f"{100 * line.test_accuracy:.2f} %"
+        table.add_row(line.run, line.arch, line.dataset, str(line.seed), f"{line.epochs}/{line.of}", accuracy)
+    console.print(table)
+
+
+def _show_matrix(group: GroupLsm, console: Console) -> None:
+    """One group as a shaded matrix, white where layers are alike; a star marks what chance rarely shows."""
+    count, names = len(group.layers), [_short(layer, group.name) for layer in group.layers]
+    chance = group.chance
+    width = max(map(len, names))
+    title = f"{group.name}: {count} layers" + (f", {group.templates} templates" if group.templates else "")
+    console.print(Text(title, style="bold"))
+    if count <= SHOWN_LAYERS:
+        for name, row in zip(names, group.matrix, strict=True):
+            line = Text(f"{name:>{width}} ")
+            for value in row:
+                line.append(_cell(float(value), chance.q95, count), style=_shade(float(value)))
+            console.print(line)
+    else:
+        console.print("too wide for a terminal; write it with -o FILE.png or FILE.csv")
+    if chance.q95 is not None and chance.mean is not None and chance.max is not None:
+        top = group.max_off_diagonal
+        console.print(
+            f"largest off-diagonal {top:.3f}; chance level: mean {chance.mean:.2f}, expected maximum {chance.max:.2f}, "
+            f"95 % of untrained groups stay below {chance.q95:.3f} (* above)"
+        )
+    if group.disagreements:
+        pairs = ", ".join("=".join(_short(layer, group.name) for layer in pair) for pair in group.disagreements)
+        console.print(f"the two metrics disagree at 0.95 on {pairs}", style="yellow")
+
+
+def _cell(value: float, q95: float | None, count: int) -> str:
+    """The text of a cell: its number where there is room, a star where it exceeds chance (never on the diagonal's 1)."""
+    star = "*" if q95 is not None and q95 < value < 1 else " "
+    return f" {value:.2f}{star}" if count <= WIDEST_WITH_NUMBERS else f" {star}"
+
+
+def _shade(value: float) -> str:
+    """Grey by similarity: white is 1, as in the paper's Figure 2."""
+    level = round(255 * min(max(value, 0.0), 1.0))
+    ink = "black" if level > 127 else "white"
+    return f"{ink} on rgb({level},{level},{level})"
+
+
+def _show_accuracies(accuracy: Accuracies, console: Console) -> None:
+    """Test accuracies along the fold, where they were measured."""
+    if accuracy.images is None:
+        console.print("not evaluated: batch norm is as it was before tying", style="yellow")
+        return
+    table = Table("test accuracy", "", box=None, pad_edge=False)
+    for name in ("soft", "soft_recalibrated", "tied", "recalibrated", "finetuned"):
+        value = getattr(accuracy, name)
+        if value is not None:
+            table.add_row(name.replace("_", ", "), _counted(value, accuracy.images))
+    console.print(table)
+
+
+def _pairs() -> Table:
+    """A table of names and values."""
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column(style="dim")
+    return table
+
+
+def _counted(accuracy: float, images: int) -> str:
+    """An accuracy with the count behind it."""
+    return f"{100 * accuracy:.2f} % ({round(accuracy * images)} of {images})"
+
+
+def _short(layer: str, group: str) -> str:
+    """A layer's name inside its group."""
+    return layer.removeprefix(f"{group}.")
+
+
+def _floor(value: float) -> str:
+    """Three decimals, rounded down, so that the threshold said really merges."""
+    return f"{int(value * 1000) / 1000:.3f}"

@@ -1,0 +1,137 @@
+"""How alike the layers of an untrained bank are: the level that a similarity must exceed to mean anything.
+
+The paper (Savarese & Maire 2019, https://arxiv.org/abs/1902.09701) reports similarities without it; with few
+templates "near 1" is what an untrained network shows too: 0.99 is expected somewhere among 6 layers of 2
+templates.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from foldnet.analysis.similarity import Matrix, coordinate_map, unit_rows
+from foldnet.errors import SettingError
+
+MOST_DRAWS = 10_000  # two digits of every number, in less than 0.1 s for 20 layers
+FEWEST_DRAWS = 8  # the maximum over half a million pairs hardly varies from draw to draw
+WORK = 5e7  # numbers drawn or compared in one call; bounds the seconds
+CHUNK = 2e6  # and at one time; bounds the memory
+
+
+@dataclass(frozen=True, slots=True)
+class Chance:
+    """The off-diagonal |cos| of untrained layers. All is None for a single layer, which has no pairs."""
+
+    mean: float | None  # over pairs and draws
+    max: float | None  # expected maximum over the pairs
+    q95: float | None  # 95 % quantile of the maximum: one untrained group in twenty exceeds it somewhere
+    draws: int
+
+
+def chance(layers: int, templates: int, *, gram: ArrayLike | None = None, seed: int = 0) -> Chance:
+    """The chance level of a group of `layers` layers that mix `templates` templates.
+
+    Of the paper's start, an orthogonal (L, K) matrix of coefficients. For K >= L that start has similarity 0
+    everywhere, which no trained network could be held against, so isotropic rows are the null there. By
+    coefficients, or by weights where the (K, K) Gram matrix of the templates is given. Raises SettingError
+    for sizes below 1, ShapeMismatch for a Gram matrix that does not fit.
+    """
+    _check_sizes(layers=layers, templates=templates)
+    coordinates = None if gram is None else coordinate_map(gram, templates)
+    if layers == 1:
+        return Chance(None, None, None, 0)
+    if templates == 1 and coordinates is None:
+        return Chance(1.0, 1.0, 1.0, 1)
+    draws = _affordable(layers, templates)
+    generator = np.random.default_rng(seed)
+    means, maxima = [], []
+    for size in _chunks(draws, layers * (layers + templates)):
+        rows = _untrained(size, layers, templates, generator)
+        mean, maximum = _statistics(rows if coordinates is None else rows @ coordinates)
+        means.append(mean)
+        maxima.append(maximum)
+    return _summary(means, maxima)
+
+
+def plain_chance(layers: int, weight_numbers: int, *, seed: int = 0) -> Chance:
+    """The chance level of a plain network: independent isotropic weights of `weight_numbers` numbers each.
+
+    Exact, and its time does not depend on the size of the weights. Raises SettingError for sizes below 1.
+    """
+    _check_sizes(layers=layers, weight_numbers=weight_numbers)
+    if layers == 1:
+        return Chance(None, None, None, 0)
+    width = min(layers, weight_numbers)
+    generator = np.random.default_rng(seed)
+    means, maxima = [], []
+    for size in _chunks(_affordable(layers, width), layers * (layers + width)):
+        if weight_numbers < layers:
+            rows = generator.standard_normal((size, layers, weight_numbers))
+        else:
+            rows = _bartlett(size, layers, weight_numbers, generator)
+        mean, maximum = _statistics(rows)
+        means.append(mean)
+        maxima.append(maximum)
+    return _summary(means, maxima)
+
+
+def _untrained(size: int, layers: int, templates: int, generator: np.random.Generator) -> Matrix:
+    """(size, L, K) coefficients: orthonormal columns where K < L, as torch.nn.init.orthogonal_ makes them."""
+    normal = generator.standard_normal((size, layers, templates))
+    if templates >= layers:
+        return normal
+    orthonormal, triangle = np.linalg.qr(normal)
+    # Without these signs the columns are not uniformly distributed, which the weight metric would see.
+    signs = np.sign(np.diagonal(triangle, axis1=1, axis2=2))
+    signed: Matrix = orthonormal * signs[:, None, :]
+    return signed
+
+
+def _bartlett(size: int, layers: int, numbers: int, generator: np.random.Generator) -> Matrix:
+    """(size, L, L) rows with the angles of L isotropic rows of `numbers` numbers, without drawing those.
+
+    Bartlett's decomposition of a Wishart matrix: normal below the diagonal, chi with numbers - i freedoms on
+    it.
+    """
+    rows = np.tril(generator.standard_normal((size, layers, layers)), -1)
+    diagonal = np.arange(layers)
+    rows[:, diagonal, diagonal] = np.sqrt(generator.chisquare(numbers - diagonal, (size, layers)))
+    return rows
+
+
+def _statistics(rows: Matrix) -> tuple[Matrix, Matrix]:
+    """Mean and maximum of off-diagonal |cos| of each draw: (size, L, D) -> (size,), (size,)."""
+    units = unit_rows(rows)
+    cosines = units @ units.transpose(0, 2, 1)
+    np.abs(cosines, out=cosines)
+    layers = cosines.shape[1]
+    diagonal = np.arange(layers)
+    cosines[:, diagonal, diagonal] = 0.0
+    mean: Matrix = cosines.sum(axis=(1, 2)) / (layers * (layers - 1))
+    return mean, np.minimum(cosines.max(axis=(1, 2)), 1.0)
+
+
+def _summary(means: list[Matrix], maxima: list[Matrix]) -> Chance:
+    """Chance from the statistics of every chunk of draws."""
+    maximum = np.concatenate(maxima)
+    mean = float(min(np.concatenate(means).mean(), 1.0))
+    return Chance(mean, float(maximum.mean()), float(np.quantile(maximum, 0.95)), len(maximum))
+
+
+def _affordable(layers: int, width: int) -> int:
+    """How many draws fit in the work that one call may do."""
+    return int(np.clip(WORK / (layers * (layers + 2 * width)), FEWEST_DRAWS, MOST_DRAWS))
+
+
+def _chunks(draws: int, numbers: int) -> list[int]:
+    """`draws` cut into sizes that fit in memory at `numbers` numbers a draw."""
+    size = int(np.clip(CHUNK // numbers, 1, draws))
+    return [size] * (draws // size) + ([draws % size] if draws % size else [])
+
+
+def _check_sizes(**sizes: int) -> None:
+    """Raise SettingError for a size below 1."""
+    for name, size in sizes.items():
+        if size < 1:
+            raise SettingError(f"{name}={size} is not a size; give {name} at least 1")

@@ -1,0 +1,146 @@
+"""Settings: frozen, checked when made, read from TOML and written as JSON."""
+
+import math
+import tomllib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from foldnet.errors import SettingError, UnknownName, nearest
+
+DEVICES = ("auto", "cpu", "cuda")
+PRECISIONS = ("auto", "fp32", "bf16")
+FORMS = ("mean", "sum")
+
+
+@dataclass(frozen=True, slots=True)
+class TrainSettings:
+    """How a network is trained. The defaults are the paper's recipe for CIFAR (Savarese & Maire 2019, section 4).
+
+    `validation` is a share of the training data below 1, or a number of images. `recurrence` is the weight lambda of the
+    recurrence regulariser, `recurrence_form` whether it takes the mean or the sum over pairs. `cutout` is the side of the
+    square hole in pixels, 0 for none.
+    """
+
+    dataset: str = "digits"
+    arch: str = "swrn-28-2-4"
+    epochs: int = 200
+    batch_size: int = 128
+    lr: float = 0.1
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+    seed: int = 0
+    device: str = "auto"
+    precision: str = "auto"
+    recurrence: float = 0.0
+    recurrence_form: str = "mean"
+    dropout: float = 0.0
+    cutout: int = 0
+    validation: float = 0.1
+    data_dir: str | None = None
+    image_size: int | None = None
+
+    def __post_init__(self) -> None:
+        _check("--epochs", self.epochs, 1, math.inf)
+        _check("--batch-size", self.batch_size, 2, math.inf)
+        _check("--lr", self.lr, 0, math.inf)
+        _check("--momentum", self.momentum, 0, 1)
+        _check("--weight-decay", self.weight_decay, 0, math.inf)
+        _check("--seed", self.seed, 0, 2**32 - 1)
+        _check("--recurrence", self.recurrence, 0, math.inf)
+        _check("--dropout", self.dropout, 0, 0.99)
+        _check("--cutout", self.cutout, 0, 10_000)
+        _check_choice("--device", self.device.split(":")[0], DEVICES)
+        _check_choice("--precision", self.precision, PRECISIONS)
+        _check_choice("--recurrence-form", self.recurrence_form, FORMS)
+        if self.recurrence and not self.arch.startswith("s"):
+            raise SettingError(
+                f"--recurrence {self.recurrence:g} needs coefficients and '{self.arch}' has none; "
+                f"leave it out or train a soft network such as 's{self.arch}-4'"
+            )
+
+
+def preset(dataset: str, arch: str) -> dict[str, Any]:
+    """What a dataset and a family of networks change in the defaults."""
+    if dataset == "digits":
+        small: dict[str, Any] = {"epochs": 30, "batch_size": 64, "validation": 360}
+        return small | ({"recurrence": 0.5} if arch.startswith("s") else {})
+    return {}
+
+
+def train_settings(given: Mapping[str, Any], *, file: Path | None = None) -> TrainSettings:
+    """Settings from what was given on top of a TOML file on top of the preset; values of None were not given.
+
+    Raises SettingError for an illegal value or an unreadable file, UnknownName for a key that does not exist.
+    """
+    chosen = (_read_toml(file) if file is not None else {}) | {k: v for k, v in given.items() if v is not None}
+    known = {field.name for field in fields(TrainSettings)}
+    for key in chosen:
+        if key not in known:
+            raise UnknownName(f"setting '{key}' does not exist{nearest(key, known)}")
+    defaults = TrainSettings()
+    dataset, arch = chosen.get("dataset", defaults.dataset), chosen.get("arch", defaults.arch)
+    try:
+        return TrainSettings(**(preset(dataset, arch) | chosen))
+    except (TypeError, AttributeError) as error:
+        raise SettingError(f"a setting in '{file}' has the wrong type ({error}); see `foldnet train --help`") from None
+
+
+def to_json(settings: TrainSettings) -> dict[str, Any]:
+    """The settings as plain data, for config.json."""
+    return asdict(settings)
+
+
+def _read_toml(file: Path) -> dict[str, Any]:
+    """The keys of a TOML file; dashes in keys may stand for underscores."""
+    try:
+        content = tomllib.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SettingError(f"--config '{file}' cannot be read ({error.strerror}); check the path") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingError(f"--config '{file}' is not valid TOML ({error}); mend that line") from None
+    return {key.replace("-", "_"): value for key, value in content.items()}
+
+
+def _check(option: str, value: float, least: float, most: float) -> None:
+    """Raise SettingError unless `value` is a number from `least` to `most`."""
+    if not (least <= value <= most) or math.isinf(value):
+        span = f"at least {least:g}" if math.isinf(most) else f"from {least:g} to {most:g}"
+        raise SettingError(f"{option} {value:g} is not legal; give a number {span}")
+
+
+def _check_choice(option: str, value: str, legal: tuple[str, ...]) -> None:
+    """Raise SettingError unless `value` is one of the legal words."""
+    if value not in legal:
+        raise SettingError(f"{option} '{value}' is not legal; choose {', '.join(legal)}{nearest(value, legal)}")
+
+
+@dataclass(frozen=True, slots=True)
+class FoldSettings:
+    """How a soft network is folded. `threshold` holds for every group that `thresholds` (group, value) does not name.
+
+    `groups` limits folding to some groups, empty for all; `clusters` is a file with the user's own clusters, which takes the
+    place of thresholds. `metric` None is the network's usual one.
+    """
+
+    threshold: float = 0.95
+    thresholds: tuple[tuple[str, float], ...] = ()
+    clusters: str | None = None
+    groups: tuple[str, ...] = ()
+    metric: str | None = None
+    unit: str = "layer"
+    tie: str = "gain"
+    linkage: str = "complete"
+    checkpoint: str = "last"
+
+    def __post_init__(self) -> None:
+        for value in (self.threshold, *(value for _, value in self.thresholds)):
+            if not 0 <= value <= 1:
+                raise SettingError(f"--threshold {value:g} is not a similarity; give a number from 0 to 1")
+        if self.clusters is not None and self.thresholds:
+            raise SettingError("--clusters and --threshold contradict each other; give one of them")
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain data."""
+        return asdict(self)

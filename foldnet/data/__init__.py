@@ -1,0 +1,1 @@
+"""Datasets that live on the device as bytes, and their augmentation in whole batches."""

@@ -1,0 +1,94 @@
+"""Random crops, flips and cutout for whole batches on the device.
+
+Each image's draw depends on (seed, epoch, image) alone, through a counter-based integer hash: no random state, the same
+on every device, whatever batch the image stands in.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+_PURPOSES = ("crop row", "crop column", "flip", "cutout row", "cutout column")
+
+
+@dataclass(frozen=True, slots=True)
+class Augmentation:
+    """Crop after padding with `padding` black pixels, mirror half of the images, cut out a square hole of side `cutout`."""
+
+    padding: int = 0
+    flip: bool = False
+    cutout: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Draws:
+    """What happens to each of b images: crop offsets (b, 2), flips (b,) bool, centres of the hole (b, 2), as (row, column)."""
+
+    offsets: Tensor
+    flips: Tensor
+    centres: Tensor
+
+
+def draw(image_ids: Tensor, *, seed: int, epoch: int, size: tuple[int, int], augmentation: Augmentation) -> Draws:
+    """The draws of some images: image_ids (b,) int64 on any device, size (h, w) of the images."""
+    words = [_hash(image_ids, seed, epoch, purpose) for purpose in range(len(_PURPOSES))]
+    span = 2 * augmentation.padding + 1
+    return Draws(
+        offsets=torch.stack([words[0] % span, words[1] % span], 1),
+        flips=(words[2] % 2).bool() if augmentation.flip else torch.zeros_like(words[2], dtype=torch.bool),
+        centres=torch.stack([words[3] % size[0], words[4] % size[1]], 1),
+    )
+
+
+def crop_and_flip(pixels: Tensor, draws: Draws, padding: int) -> Tensor:
+    """Pad with zeros, crop to the old size at each image's offset, mirror where it is drawn: (b, c, h, w) -> the same."""
+    count, _, height, width = pixels.shape
+    rows = torch.arange(height, device=pixels.device) + draws.offsets[:, :1]
+    columns = torch.arange(width, device=pixels.device).expand(count, -1)
+    columns = torch.where(draws.flips[:, None], width - 1 - columns, columns) + draws.offsets[:, 1:]
+    padded = torch.nn.functional.pad(pixels, (padding,) * 4)
+    images = torch.arange(count, device=pixels.device)[:, None, None]
+    # Advanced indices around a slice put the channels last: the copy that channels-last batches want anyway.
+    return padded[images, :, rows[:, :, None], columns[:, None, :]].movedim(-1, 1)
+
+
+def cut_out(x: Tensor, draws: Draws, side: int) -> Tensor:
+    """A hole of zeros, `side` pixels wide, around each image's centre and clipped at the borders: (b, c, h, w) -> the same.
+
+    Source: DeVries & Taylor, https://arxiv.org/abs/1708.04552; as there, it comes after normalisation.
+    """
+    height, width = x.shape[2:]
+    top, left = (draws.centres - side // 2).unbind(1)
+    rows = torch.arange(height, device=x.device)
+    columns = torch.arange(width, device=x.device)
+    in_rows = (rows >= top[:, None]) & (rows < top[:, None] + side)
+    in_columns = (columns >= left[:, None]) & (columns < left[:, None] + side)
+    return x.masked_fill((in_rows[:, :, None] & in_columns[:, None, :])[:, None], 0.0)
+
+
+def _hash(image_ids: Tensor, seed: int, epoch: int, purpose: int) -> Tensor:
+    """A uniform integer of 31 bits for each image: three rounds of splitmix64 over seed, epoch, and (image, purpose)."""
+    state = torch.full_like(image_ids, _signed(seed))
+    state = _mix(state) + _signed(epoch)
+    state = _mix(state) + image_ids * len(_PURPOSES) + purpose
+    return _shift_right(_mix(state), 33)
+
+
+def _mix(z: Tensor) -> Tensor:
+    """The splitmix64 generator's step (Steele, Lea & Flood 2014); int64 arithmetic wraps around as it should."""
+    z = z + _signed(0x9E3779B97F4A7C15)
+    z = (z ^ _shift_right(z, 30)) * _signed(0xBF58476D1CE4E5B9)
+    z = (z ^ _shift_right(z, 27)) * _signed(0x94D049BB133111EB)
+    return z ^ _shift_right(z, 31)
+
+
+def _shift_right(z: Tensor, bits: int) -> Tensor:
+    """A logical shift: int64's own would carry the sign."""
+    return (z >> bits) & ((1 << (64 - bits)) - 1)
+
+
+def _signed(value: int) -> int:
+    """The int64 with the same 64 bits."""
+    value &= (1 << 64) - 1
+    return value - (1 << 64) if value >> 63 else value

@@ -1,0 +1,121 @@
+"""Images in memory, and their split into training and validation."""
+
+import hashlib
+import math
+from collections import Counter
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from foldnet.data.augment import Augmentation
+from foldnet.errors import SettingError
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Images:
+    """`pixels` (n, c, h, w) uint8, `labels` (n,) int64, and `ids` (n,) int64: what an image's augmentation depends on."""
+
+    pixels: Tensor
+    labels: Tensor
+    ids: Tensor
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def take(self, rows: Tensor) -> "Images":
+        """Some of the images, with the ids that they have here."""
+        return Images(self.pixels[rows], self.labels[rows], self.ids[rows])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Dataset:
+    """A dataset. Inputs to a network are (pixels / scale - mean) / std, a mean and a std for each channel."""
+
+    name: str
+    classes: tuple[str, ...]
+    train: Images
+    test: Images
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    scale: float
+    augmentation: Augmentation
+
+    @property
+    def channels(self) -> int:
+        """Channels of an image."""
+        return self.train.pixels.shape[1]
+
+    @property
+    def size(self) -> int:
+        """Height of an image in pixels."""
+        return self.train.pixels.shape[2]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Split:
+    """Training, validation (None: there is none) and test images. `hash` tells this split of these training data from others."""
+
+    train: Images
+    validation: Images | None
+    test: Images
+    hash: str
+
+
+def images_of(pixels: Tensor, labels: Tensor) -> Images:
+    """Number some images in their order."""
+    return Images(pixels, labels, torch.arange(len(labels)))
+
+
+def split_validation(dataset: Dataset, validation: float, seed: int) -> Split:
+    """Set validation images aside: a share below 1 or a number of images, stratified by class, drawn by seed.
+
+    0 keeps every image for training. Raises SettingError where that many can't be set aside.
+    """
+    total = len(dataset.train)
+    count = _validation_count(validation, total, len(dataset.classes))
+    if count == 0:
+        return Split(dataset.train, None, dataset.test, _hash(dataset.train, np.array([], dtype=np.int64)))
+    smallest = min(Counter(dataset.train.labels.tolist()).values())
+    if smallest < 2:
+        raise SettingError("--validation needs two training images in every class, and one has a single image; use 0")
+    from sklearn.model_selection import train_test_split
+
+    kept, held = train_test_split(
+        np.arange(total), test_size=count, random_state=seed, stratify=dataset.train.labels.numpy()
+    )
+    return Split(
+        dataset.train.take(torch.from_numpy(kept)),
+        dataset.train.take(torch.from_numpy(held)),
+        dataset.test,
+        _hash(dataset.train, held),
+    )
+
+
+def _validation_count(validation: float, total: int, classes: int) -> int:
+    """How many images are set aside."""
+    if not math.isfinite(validation) or validation < 0:
+        raise SettingError(
+            f"--validation {validation:g} is not legal; give a share from 0 to below 1, or a number of images"
+        )
+    if validation == 0:
+        return 0
+    count = round(validation * total) if validation < 1 else int(validation)
+    if validation >= 1 and count != validation:
+        raise SettingError(f"--validation {validation:g} is neither a share below 1 nor a whole number of images")
+    if not classes <= count <= total - classes:
+        raise SettingError(
+            f"--validation {validation:g} would set {count} of {total} images aside; "
+            f"each part needs one of each of {classes} classes"
+        )
+    return count
+
+
+def _hash(train: Images, held: np.ndarray[tuple[int], np.dtype[np.int64]]) -> str:
+    """SHA-256 over the training images, their labels, and which are set aside."""
+    sha = hashlib.sha256()
+    sha.update(str(tuple(train.pixels.shape)).encode())
+    for part in (train.pixels.contiguous().numpy(), train.labels.numpy(), np.sort(held)):
+        sha.update(np.ascontiguousarray(part).data)
+    return sha.hexdigest()

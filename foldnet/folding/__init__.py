@@ -1,0 +1,1 @@
+"""From alike layers to a network that loops: tying, programs and what executes them."""

@@ -1,0 +1,162 @@
+"""Folding as plan and application: which layers are tied to which owner, and the network that follows from it."""
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from torch import nn
+
+from foldnet.analysis.clusters import BlockLayers, Clusters, cluster_blocks, cluster_layers
+from foldnet.errors import NothingToFold, SettingError, UnknownName, nearest
+from foldnet.folding.describe import block_names, describe, sequences_of, structure_of
+from foldnet.folding.groups import GroupAlgebra
+from foldnet.folding.looped import LoopedNetwork, loop_tied
+from foldnet.folding.owners import tie_bank
+from foldnet.folding.program import Program
+from foldnet.folding.tie import Tie, stored_weights, tie_rows
+from foldnet.sharing.bank import Bank
+from foldnet.sharing.share import SharedNetwork
+
+UNITS = ("layer", "block")
+
+
+@dataclass(frozen=True, slots=True)
+class GroupFold:
+    """One group, folded: clusters of indices into `layers`, the tie that they give, and what it stores."""
+
+    name: str
+    layers: tuple[str, ...]
+    templates: int
+    weight_numbers: int
+    clusters: Clusters
+    tie: Tie
+
+    @property
+    def owners(self) -> int:
+        """Weights that exist while the network runs."""
+        return len(self.clusters)
+
+    @property
+    def stored(self) -> int:
+        """Weights that are kept in the file."""
+        return stored_weights(self.owners, self.templates)
+
+
+@dataclass(frozen=True, slots=True)
+class FoldPlan:
+    """A fold before it is applied to any tensor: groups, and the program that they make."""
+
+    groups: tuple[GroupFold, ...]
+    program: Program
+
+
+def soft_network(model: nn.Module) -> SharedNetwork:
+    """`model` as a soft network. Raises NothingToFold where it is none."""
+    if not isinstance(model, SharedNetwork) or not all(isinstance(bank, Bank) for bank in model.sources.values()):
+        raise NothingToFold(
+            "the network has no shared groups, so there is nothing to fold; train a soft one, such as swrn-28-2-4"
+        )
+    return model
+
+
+def choose_clusters(
+    model: SharedNetwork,
+    algebra: tuple[GroupAlgebra, ...],
+    thresholds: Mapping[str, float],
+    *,
+    metric: str = "coefficients",
+    unit: str = "layer",
+    linkage: str = "complete",
+) -> dict[str, Clusters]:
+    """Clusters a group at its threshold; groups without a threshold stay as they are.
+
+    Raises SettingError for an illegal threshold, unit or linkage.
+    """
+    if unit not in UNITS:
+        raise SettingError(f"--unit '{unit}' is not legal; choose {' or '.join(UNITS)}{nearest(unit, UNITS)}")
+    chosen = {entry.group.name: entry.similarity(metric) for entry in algebra if entry.group.name in thresholds}
+    if unit == "layer":
+        return {name: cluster_layers(matrix, thresholds[name], linkage) for name, matrix in chosen.items()}
+    blocks = blocks_of(model, set(chosen))
+    return cluster_blocks(chosen, blocks, dict(thresholds), linkage).groups
+
+
+def blocks_of(model: SharedNetwork, groups: set[str]) -> list[BlockLayers]:
+    """The blocks whose shared layers all belong to `groups`, as clustering sees them."""
+    rows = {layer: (group.name, row) for group in model.plan.groups for row, layer in enumerate(group.layers)}
+    found = []
+    for sequence in sequences_of(model.network, list(rows)):
+        for name in block_names(model.network, sequence):
+            inside = [row for layer, row in rows.items() if layer == name or layer.startswith(f"{name}.")]
+            if inside and all(group in groups for group, _ in inside):
+                structure = (sequence, structure_of(model.network.get_submodule(name)))
+                found.append(BlockLayers(structure, tuple(inside)))
+    return found
+
+
+def plan_fold(
+    model: SharedNetwork,
+    algebra: tuple[GroupAlgebra, ...],
+    clusters: Mapping[str, Clusters],
+    how: str = "gain",
+) -> FoldPlan:
+    """Tie each group by its clusters and find the program; groups without clusters keep every layer apart.
+
+    Raises SettingError for an unknown way of tying, UnknownName for a group that does not exist.
+    """
+    known = [entry.group.name for entry in algebra]
+    for name in clusters:
+        if name not in known:
+            raise UnknownName(f"group '{name}' does not exist{nearest(name, known)}; the groups are {', '.join(known)}")
+    groups = tuple(_fold_group(entry, clusters.get(entry.group.name), how) for entry in algebra)
+    owners = {
+        layer: (group.name, int(owner))
+        for group in groups
+        for layer, owner in zip(group.layers, group.tie.assignment, strict=True)
+    }
+    return FoldPlan(groups, describe(model.network, model.plan, owners))
+
+
+def apply_fold(model: SharedNetwork, plan: FoldPlan) -> SharedNetwork:
+    """The tied form: owners and gains, still unrolled, a network of its own."""
+    sources: dict[str, nn.Module] = {}
+    for group in plan.groups:
+        bank = model.sources[group.name]
+        assert isinstance(bank, Bank)
+        sources[group.name] = tie_bank(bank, group.tie)
+    return SharedNetwork(copy.deepcopy(model.network), model.plan, sources)
+
+
+def fold_network(
+    model: nn.Module,
+    threshold: float | Mapping[str, float] = 0.95,
+    *,
+    metric: str = "coefficients",
+    unit: str = "layer",
+    linkage: str = "complete",
+    how: str = "gain",
+) -> tuple[LoopedNetwork, SharedNetwork, FoldPlan]:
+    """Fold a soft network in memory: the looped form, the tied form that it equals, and the plan behind both.
+
+    `threshold` is one number or one a group. Batch norm is left as it was; see recalibrate.
+    Raises NothingToFold for a network without shared groups, SettingError and UnknownName for bad options.
+    """
+    from foldnet.folding.groups import groups_of
+
+    soft = soft_network(model)
+    algebra = groups_of(soft)
+    thresholds = (
+        dict(threshold) if isinstance(threshold, Mapping) else {entry.group.name: threshold for entry in algebra}
+    )
+    clusters = choose_clusters(soft, algebra, thresholds, metric=metric, unit=unit, linkage=linkage)
+    plan = plan_fold(soft, algebra, clusters, how)
+    tied = apply_fold(soft, plan)
+    return loop_tied(tied, plan.program), tied, plan
+
+
+def _fold_group(algebra: GroupAlgebra, clusters: Clusters | None, how: str) -> GroupFold:
+    """Tie one group."""
+    layers = algebra.group.layers
+    chosen = clusters if clusters is not None else tuple((row,) for row in range(len(layers)))
+    tie = tie_rows(algebra.coefficients, algebra.gram, chosen, how)
+    return GroupFold(algebra.group.name, layers, algebra.group.templates, algebra.weight_numbers, chosen, tie)

@@ -1,0 +1,193 @@
+"""The folded network that really loops: a program executes owners, each held once, with per-step norms and gains."""
+
+import copy
+from collections.abc import Iterator, Mapping
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from foldnet.folding.owners import Owners, TiedLayers
+from foldnet.folding.program import Program, Stage, expand
+from foldnet.sharing.share import SharedNetwork
+
+
+class SteppedBlock(nn.Module):
+    """One block that runs many steps.
+
+    What the steps share (the owners) is given from outside, once; what each step has of its own (norms, biases, gains) is
+    stacked along a first dimension of length `steps`.
+    """
+
+    def __init__(self, blocks: list[nn.Module], tied: tuple[str, ...]) -> None:
+        """`blocks` are the steps in their order, equal in structure; `tied` names the layers inside that use owners."""
+        super().__init__()
+        self.body = copy.deepcopy(blocks[0])
+        self.tied = tied
+        for name, parameter in list(self.body.named_parameters()):
+            stacked = torch.stack([block.get_parameter(name).detach() for block in blocks])
+            _replace(self.body, name, nn.Parameter(stacked, parameter.requires_grad))
+        for name, _ in list(self.body.named_buffers()):
+            _replace(self.body, name, torch.stack([block.get_buffer(name) for block in blocks]))
+        for position in tied:
+            device = next(iter(self.body.parameters()), torch.empty(0)).device
+            self.body.get_submodule(position).register_parameter(
+                "gain", nn.Parameter(torch.ones(len(blocks), device=device))
+            )
+
+    def forward(self, x: Tensor, step: int) -> Tensor:
+        """Run the step number `step`: x (n, c, h, w) -> (n, c', h', w')."""
+        # Duplicates stay: two positions may use one owner.
+        tensors: dict[str, Tensor] = dict(self.body.named_parameters(remove_duplicate=False))
+        tensors.update(self.body.named_buffers())
+        owned = {f"{position}.weight" for position in self.tied}
+        given = {name: tensor[step] for name, tensor in tensors.items() if name not in owned}
+        for position in self.tied:
+            given[f"{position}.weight"] = tensors[f"{position}.weight"] * given[f"{position}.gain"]
+        out: Tensor = functional_call(self.body, given, (x,), tie_weights=False)
+        return out
+
+
+class LoopedStage(nn.Module):
+    """A sequence of blocks as the program writes it: each label once, executed step by step."""
+
+    def __init__(self, stage: Stage, blocks: nn.Module) -> None:
+        """`blocks` is the unrolled sequence, whose shared layers have no weights; its tensors are stacked, not kept."""
+        super().__init__()
+        self.schedule = schedule(stage)
+        self.blocks = nn.ModuleDict()
+        for label in dict.fromkeys(block.label for block in stage.blocks):
+            alike = [block for block in stage.blocks if block.label == label]
+            modules = [blocks.get_submodule(block.name.removeprefix(f"{stage.name}.")) for block in alike]
+            tied = tuple(use.position for use in alike[0].uses if use.group is not None)
+            self.blocks[label] = SteppedBlock(modules, tied) if tied else modules[0]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x (n, c, h, w) -> (n, c', h', w')."""
+        for label, step in self.schedule:
+            block = self.blocks[label]
+            x = block(x, step) if isinstance(block, SteppedBlock) else block(x)
+        return x
+
+
+def schedule(stage: Stage) -> tuple[tuple[str, int], ...]:
+    """(label, which of its steps) in the order of execution."""
+    seen: dict[str, int] = {}
+    order = []
+    for label in expand(stage.items):
+        order.append((label, seen.get(label, 0)))
+        seen[label] = seen.get(label, 0) + 1
+    return tuple(order)
+
+
+class LoopedNetwork(nn.Module):
+    """The looped form: `network` has its stages replaced by loops, `owners` holds the weights of each group once.
+
+    Shapes: as those of the network that was folded.
+    """
+
+    def __init__(self, network: nn.Module, program: Program, owners: Mapping[str, Owners]) -> None:
+        """Takes `network` over: the unrolled architecture, its shared layers without weights."""
+        super().__init__()
+        self.program = program
+        for stage in program.stages:
+            parent, _, name = stage.name.rpartition(".")
+            looped = LoopedStage(stage, network.get_submodule(stage.name))
+            setattr(network.get_submodule(parent), name, looped)
+        self.network = network
+        self.owners = nn.ModuleDict(owners)
+        self._wiring = tuple(_wiring(program))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x (n, c, h, w) -> logits (n, classes)."""
+        weights = {group: owners.owner_weights() for group, owners in self.owners.items()}  # type: ignore[operator]
+        given = {name: weights[group][owner] for name, group, owner in self._wiring}
+        logits: Tensor = functional_call(self.network, given, (x,), tie_weights=False)
+        return logits
+
+
+def loop_tied(tied: SharedNetwork, program: Program) -> LoopedNetwork:
+    """The looped form of a tied network: the same owners, norms and gains, stacked by step. `tied` is left as it was."""
+    sources = {name: source for name, source in tied.sources.items() if isinstance(source, TiedLayers)}
+    owners = {name: copy.deepcopy(source.stored) for name, source in sources.items()}
+    looped = LoopedNetwork(copy.deepcopy(tied.network), program, owners)
+    rows = {layer: (group.name, row) for group in tied.plan.groups for row, layer in enumerate(group.layers)}
+    with torch.no_grad():
+        for gain, step, layer in gain_slots(looped):
+            group, row = rows[layer]
+            gain[step] = sources[group].gains[row]
+    return looped
+
+
+def gain_slots(looped: LoopedNetwork) -> Iterator[tuple[nn.Parameter, int, str]]:
+    """(stacked gains (steps,), step, name of the unrolled layer) for every use of an owner."""
+    for stage in looped.program.stages:
+        module = looped.network.get_submodule(stage.name)
+        for label in dict.fromkeys(block.label for block in stage.blocks):
+            alike = [block for block in stage.blocks if block.label == label]
+            for step, block in enumerate(alike):
+                for use in block.uses:
+                    if use.group is not None:
+                        yield (
+                            module.get_parameter(f"blocks.{label}.body.{use.position}.gain"),
+                            step,
+                            use.layer,
+                        )
+
+
+def unroll(looped: LoopedNetwork, network: nn.Module) -> nn.Module:
+    """Write the looped network out again, layer by layer, into `network`, an architecture as it was before folding.
+
+    This reads the program's uses, not its loops, and shares no code with the looped forward pass: it is what that pass is
+    checked against.
+    """
+    program = looped.program
+    state = looped.network.state_dict()
+    owners = {name: source.owner_weights() for name, source in looped.owners.items()}  # type: ignore[operator]
+    target: dict[str, Tensor] = {}
+    staged = tuple(f"{stage.name}." for stage in program.stages)
+    for name, tensor in state.items():
+        if not name.startswith(staged):
+            target[name] = tensor
+    for stage in program.stages:
+        steps: dict[str, int] = {}
+        for block in stage.blocks:
+            step = steps.get(block.label, 0)
+            steps[block.label] = step + 1
+            target.update(_unrolled_block(stage, block.name, block.label, step, state))
+            for use in block.uses:
+                if use.group is not None and use.owner is not None:
+                    gain = target.pop(f"{use.layer}.gain")
+                    target[f"{use.layer}.weight"] = gain * owners[use.group][use.owner]
+    network.load_state_dict({name: tensor.detach().clone() for name, tensor in target.items()}, assign=True)
+    return network
+
+
+def _unrolled_block(stage: Stage, name: str, label: str, step: int, state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors that one block of the unrolled network has of its own."""
+    stepped, plain = f"{stage.name}.blocks.{label}.body.", f"{stage.name}.blocks.{label}."
+    found = {
+        f"{name}.{key.removeprefix(stepped)}": value[step] for key, value in state.items() if key.startswith(stepped)
+    }
+    return found or {
+        f"{name}.{key.removeprefix(plain)}": value for key, value in state.items() if key.startswith(plain)
+    }
+
+
+def _wiring(program: Program) -> Iterator[tuple[str, str, int]]:
+    """(parameter of the looped network, group, owner): where each label's layers take their weight from."""
+    for stage in program.stages:
+        for block in {block.label: block for block in stage.blocks}.values():
+            for use in block.uses:
+                if use.group is not None and use.owner is not None:
+                    yield (
+                        f"{stage.name}.blocks.{block.label}.body.{use.position}.weight",
+                        use.group,
+                        use.owner,
+                    )
+
+
+def _replace(module: nn.Module, name: str, tensor: Tensor) -> None:
+    """Put a parameter or buffer in the place of the one called `name`."""
+    path, _, attribute = name.rpartition(".")
+    setattr(module.get_submodule(path), attribute, tensor)

@@ -1,0 +1,106 @@
+"""Tying: one owner for the layers of a cluster, W_i ~ g_i C, with a signed gain g_i for each layer.
+
+The paper (Savarese & Maire 2019, section 4.3, https://arxiv.org/abs/1902.09701) gives no rule for the merged
+weight. |cos| ignores sign and length, but conv2 of a pre-activation block feeds the residual sum with no norm
+behind it: both are kept.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from foldnet.analysis.similarity import Matrix, as_matrix, coordinate_map, unit_rows
+from foldnet.errors import SettingError
+
+WAYS = ("gain", "signed", "mean")
+EVEN = 1 - 1e-9  # gains this close in size count as equal, so that rounding does not pick the sign of the owner
+
+
+@dataclass(frozen=True, slots=True)
+class Tie:
+    """The tied layers of one group: layer i uses gains[i] times the weight of owner assignment[i].
+
+    Shapes: owners (M, K), rows of coefficients, so that an owner's weight is its row times the templates;
+    gains (L,); assignment (L,) of owner numbers; errors (L,), ||W_i - g_i C|| / ||W_i||. A layer whose weight
+    is zero has error 0 where it is still zero when tied, and 1 otherwise. Owners are numbered by their first
+    member.
+    """
+
+    owners: Matrix
+    gains: Matrix
+    assignment: NDArray[np.int64]
+    errors: Matrix
+
+
+def tie_rows(coefficients: ArrayLike, gram: ArrayLike, clusters: Sequence[Sequence[int]], how: str = "gain") -> Tie:
+    """Tie the layers of each cluster: (L, K), (K, K), a partition of 0..L-1 -> Tie.
+
+    `gain` minimises sum ||W_i - g_i C||^2 over C and g, the gains of a cluster having root mean square 1 and
+    the largest being positive; `signed` averages the sign-aligned members, gains ±1; `mean` averages them as
+    they are, gains 1. A layer that is alone keeps its row and gain 1 exactly. Raises SettingError for an
+    unknown way or clusters that are no partition, ShapeMismatch where the Gram matrix does not fit.
+    """
+    if how not in WAYS:
+        raise SettingError(f"tie '{how}' is unknown; give --tie {', '.join(WAYS[:-1])} or {WAYS[-1]}")
+    rows = as_matrix(coefficients, "coefficients")
+    to_weights = coordinate_map(gram, rows.shape[1])
+    # Gains and relative errors do not see the templates' common scale; products of tiny numbers would vanish.
+    to_weights = to_weights / (np.abs(to_weights).max(initial=0.0) or 1.0)
+    ordered = sorted(sorted(cluster) for cluster in clusters)
+    if sorted(index for cluster in ordered for index in cluster) != list(range(len(rows))) or [] in ordered:
+        raise SettingError(f"the clusters are not a partition of {len(rows)} layers; put every layer into exactly one")
+
+    owners = np.empty((len(ordered), rows.shape[1]))
+    gains = np.ones(len(rows))
+    assignment = np.empty(len(rows), dtype=np.int64)
+    for owner, cluster in enumerate(ordered):
+        owners[owner], gains[cluster] = _tie_cluster(rows[cluster], to_weights, how)
+        assignment[cluster] = owner
+    return Tie(owners, gains, assignment, _errors(rows, gains[:, None] * owners[assignment], to_weights))
+
+
+def stored_weights(owners: int, templates: int) -> int:
+    """How many weights a group keeps: the owners, or the templates that mix them, whichever is cheaper."""
+    return min(owners, templates)
+
+
+def _tie_cluster(rows: Matrix, to_weights: Matrix, how: str) -> tuple[Matrix, Matrix]:
+    """Owner (K,) and gains (m,) of one cluster's rows (m, K)."""
+    members = len(rows)
+    if members == 1:
+        return rows[0], np.ones(1)
+    if how == "mean":
+        return rows.mean(axis=0), np.ones(members)
+    gains = _leading_gains(rows @ to_weights)
+    if how == "signed":
+        gains = np.where(gains < 0, -1.0, 1.0)
+    # The least-squares owner for given gains, sum g_i a_i / sum g_i^2, whose root mean square is 1.
+    return gains @ rows / members, gains
+
+
+def _leading_gains(coordinates: Matrix) -> Matrix:
+    """sqrt(m) u_1 of the weights' coordinates (m, K) -> (m,), the largest positive; ones where all is 0."""
+    members = len(coordinates)
+    scale = np.abs(coordinates).max(initial=0.0)
+    if scale == 0.0:
+        return np.ones(members)
+    scaled = coordinates / scale
+    # u_1 by projection onto v_1: in u_1 itself the gain of a row 1e-12 times as long is mostly rounding.
+    direction = np.linalg.svd(scaled, full_matrices=False)[2][0]
+    leading = unit_rows(scaled @ direction) * np.sqrt(members)
+    sizes = np.abs(leading)
+    first_of_largest = int(np.argmax(sizes >= sizes.max() * EVEN))
+    gains: Matrix = leading if leading[first_of_largest] > 0 else -leading
+    return gains
+
+
+def _errors(rows: Matrix, tied: Matrix, to_weights: Matrix) -> Matrix:
+    """||W_i - g_i C|| / ||W_i|| for each layer: (L, K), (L, K), (K, K) -> (L,)."""
+    largest = np.maximum(np.abs(rows), np.abs(tied)).max(axis=1, keepdims=True, initial=0.0)
+    scale = np.where(largest > 0, largest, 1.0)
+    missing = np.linalg.norm((rows - tied) / scale @ to_weights, axis=1)
+    lengths = np.linalg.norm(rows / scale @ to_weights, axis=1)
+    relative: Matrix = np.divide(missing, lengths, out=(missing > 0).astype(np.float64), where=lengths > 0)
+    return relative

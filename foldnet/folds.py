@@ -1,0 +1,170 @@
+"""A fold folder: the folded network as a program, tensors and a report, and how it is opened again."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from foldnet.errors import FoldnetError, RunError
+from foldnet.files import read_json, write_json
+from foldnet.folding.looped import LoopedNetwork
+from foldnet.folding.owners import Owners
+from foldnet.folding.program import Program
+from foldnet.folding.program_json import program_from_json, program_to_json
+from foldnet.runs import SCHEMA, newest_run, read_config
+from foldnet.tensors import load_tensors, save_tensors
+from foldnet.training.checkpoint import fill
+from foldnet.zoo.build import build
+from foldnet.zoo.wrn import WideResNet
+
+WEIGHTS = "weights.safetensors"
+
+
+@dataclass(frozen=True, slots=True)
+class StoredGroup:
+    """How one group lies in the file: `owners` weights, or `templates` that mix them where that is not None."""
+
+    name: str
+    owners: int
+    templates: int | None
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Fold:
+    """An opened fold folder. `run` is the folder that it was made from, which may be gone; `run_sha256` the digest of the
+    soft weights in that run's `checkpoint`.
+    """
+
+    folder: Path
+    run: str
+    run_sha256: str
+    checkpoint: str
+    arch: str
+    classes: int
+    channels: int
+    dropout: float
+    groups: tuple[StoredGroup, ...]
+    program: Program
+
+    def plain_network(self) -> nn.Module:
+        """The architecture before folding, its shared layers without weights (under torch.device("meta"): unallocated)."""
+        soft = build(self.arch, classes=self.classes, channels=self.channels, dropout=self.dropout)
+        return soft.network if not isinstance(soft, WideResNet) else soft  # type: ignore[return-value]
+
+    def load_structure(self) -> LoopedNetwork:
+        """The looped network without its tensors (under torch.device("meta"): unallocated)."""
+        owners = {group.name: Owners(group.owners, group.templates, group.shape) for group in self.groups}
+        return LoopedNetwork(self.plain_network(), self.program, owners)
+
+    def load(self) -> LoopedNetwork:
+        """The looped network in evaluation mode, on the CPU; no weight is written out. Raises RunError."""
+        file = self.folder / WEIGHTS
+        with torch.device("meta"):
+            looped = self.load_structure()
+        fill(looped, load_tensors(file).tensors, file)
+        looped.eval()
+        return looped.to(memory_format=torch.channels_last)
+
+
+def save_fold(
+    folder: Path, fold: Fold, looped: LoopedNetwork, settings: dict[str, Any], report: dict[str, Any]
+) -> None:
+    """Fill `folder`, which exists, with everything that the fold is."""
+    save_tensors(folder / WEIGHTS, looped.state_dict())
+    write_json(folder / "program.json", program_to_json(fold.program))
+    write_json(folder / "report.json", report)
+    write_json(
+        folder / "config.json",
+        {
+            "schema": SCHEMA,
+            "kind": "fold",
+            "created": datetime.now(UTC).isoformat(timespec="microseconds"),
+            "run": fold.run,
+            "run_sha256": fold.run_sha256,
+            "checkpoint": fold.checkpoint,
+            "network": {
+                "arch": fold.arch,
+                "classes": fold.classes,
+                "channels": fold.channels,
+                "dropout": fold.dropout,
+            },
+            "groups": [
+                {
+                    "name": group.name,
+                    "owners": group.owners,
+                    "templates": group.templates,
+                    "shape": list(group.shape),
+                }
+                for group in fold.groups
+            ],
+            "settings": settings,
+        },
+    )
+
+
+def open_fold(folder: Path) -> Fold:
+    """Read a fold folder. Raises RunError where it is missing, empty, damaged, foreign or of another schema."""
+    config = read_config(folder, "fold")
+    program = program_from_json(read_json(folder / "program.json"))
+    try:
+        network = config["network"]
+        groups = tuple(
+            StoredGroup(
+                str(group["name"]),
+                int(group["owners"]),
+                group["templates"],
+                tuple(int(n) for n in group["shape"]),
+            )
+            for group in config["groups"]
+        )
+        return Fold(
+            folder,
+            str(config["run"]),
+            str(config["run_sha256"]),
+            str(config["checkpoint"]),
+            str(network["arch"]),
+            int(network["classes"]),
+            int(network["channels"]),
+            float(network["dropout"]),
+            groups,
+            program,
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise RunError(f"'{folder / 'config.json'}' is not a fold's ({error!r}); it was edited or is foreign") from None
+
+
+def newest_fold(run: Path | None = None) -> Path:
+    """The fold made last of a run (the newest run where none is named). Raises RunError where there is none."""
+    run = run or newest_run()
+    found = []
+    for config in run.glob("*/config.json"):
+        try:
+            found.append((str(read_config(config.parent, "fold")["created"]), config.parent))
+        except (FoldnetError, KeyError):
+            continue  # a damaged neighbour must not hide the sound ones
+    if not found:
+        raise RunError(f"run '{run}' has no fold; make one with `foldnet fold {run}`")
+    return max(found)[1]
+
+
+def stored_groups(looped: LoopedNetwork) -> tuple[StoredGroup, ...]:
+    """How the groups of a looped network are stored."""
+    found = []
+    for name, owners in looped.owners.items():
+        assert isinstance(owners, Owners)
+        kept = owners.owners if owners.owners is not None else owners.templates
+        assert kept is not None
+        coefficients = owners.coefficients
+        found.append(
+            StoredGroup(
+                name,
+                len(kept) if coefficients is None else len(coefficients),
+                None if coefficients is None else len(kept),
+                tuple(kept[0].shape),
+            )
+        )
+    return tuple(found)

@@ -1,0 +1,112 @@
+"""foldnet evaluate: how good a run or a fold is on the test set."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from foldnet.errors import RunError
+from foldnet.files import read_json
+from foldnet.folds import open_fold
+from foldnet.recipes.loading import loader_of, split_of_run
+from foldnet.runs import Run, newest_run, open_run
+from foldnet.training.evaluate import evaluate as score_network
+from foldnet.training.machine import choose_machine
+from foldnet.training.observer import Observer
+
+BATCH = 128
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluateReport:
+    """What `foldnet evaluate` says: test accuracy 0..1 with its count, and the speed of this evaluation."""
+
+    path: str
+    form: str
+    accuracy: float
+    right: int
+    images: int
+    loss: float
+    parameters: int
+    precision: str
+    device: str
+    seconds: float
+    images_per_second: float
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain data."""
+        return asdict(self)
+
+
+def evaluate(
+    path: Path | str | None = None,
+    *,
+    checkpoint: str = "last",
+    data_dir: Path | None = None,
+    device: str = "auto",
+    precision: str = "fp32",
+    batch_size: int = BATCH,
+    observer: Observer | None = None,
+) -> EvaluateReport:
+    """Classify the test set with a run's network or a fold's looped one (default: the newest run).
+
+    fp32 by default, so that the forms of one network can be compared to the last image. Raises RunError, DataError, SettingError.
+    """
+    folder = Path(path) if path is not None else newest_run()
+    model, run, form = open_network(folder, checkpoint)
+    machine = choose_machine(device, precision)
+    dataset, split = split_of_run(run, data_dir)
+    loader = loader_of(dataset, split.test, batch_size, machine)
+    score = score_network(model.to(machine.device), loader, machine, observer)
+    return EvaluateReport(
+        path=str(folder),
+        form=form,
+        accuracy=score.accuracy,
+        right=score.right,
+        images=score.images,
+        loss=score.loss,
+        parameters=sum(parameter.numel() for parameter in model.parameters()),
+        precision=machine.precision,
+        device=str(machine.device),
+        seconds=score.seconds,
+        images_per_second=score.images_per_second,
+    )
+
+
+def load(path: Path | str, *, checkpoint: str = "last") -> nn.Module:
+    """The network of a run folder (soft or plain) or of a fold folder (looped), in evaluation mode on the CPU.
+
+    Shapes: x (n, channels, h, w), normalised as its dataset is, -> logits (n, classes). Nothing in the folder can run code.
+    Raises RunError where the folder is missing, empty, damaged, foreign or tampered with.
+    """
+    folder = Path(path)
+    if kind_of(folder) == "fold":
+        return open_fold(folder).load()
+    return open_run(folder).load(checkpoint)[0]
+
+
+def open_network(folder: Path, checkpoint: str = "last") -> tuple[nn.Module, Run, str]:
+    """The network in a folder, the run that says which data it knows, and its form: "soft", "plain" or "looped"."""
+    if kind_of(folder) == "fold":
+        fold = open_fold(folder)
+        return fold.load(), _run_of(folder, fold.run), "looped"
+    run = open_run(folder)
+    return run.load(checkpoint)[0], run, "soft" if run.settings.arch.startswith("s") else "plain"
+
+
+def kind_of(folder: Path) -> str:
+    """ "run" or "fold", by the folder's config.json; "run" where that says nothing, for open_run to complain."""
+    config = folder / "config.json"
+    found = read_json(config) if config.is_file() else None
+    return "fold" if isinstance(found, dict) and found.get("kind") == "fold" else "run"
+
+
+def _run_of(fold: Path, named: str) -> Run:
+    """The run of a fold: the folder around it, else where it was made. Raises RunError where neither is there."""
+    for place in (fold.resolve().parent, Path(named)):
+        if (place / "config.json").is_file():
+            return open_run(place)
+    raise RunError(
+        f"fold '{fold}' was made from run '{named}', which is gone; its data can't be told without config.json"
+    )

@@ -1,0 +1,189 @@
+"""foldnet info: what a network is made of, before or after training."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from foldnet.config import TrainSettings
+from foldnet.errors import RunError
+from foldnet.folding.program import Program
+from foldnet.folding.program_text import program_text
+from foldnet.folds import Fold, open_fold
+from foldnet.recipes.evaluate import kind_of
+from foldnet.recipes.train import read_report
+from foldnet.runs import Run, all_runs, open_run, read_metrics
+from foldnet.sharing.share import SharedNetwork, materialise
+from foldnet.tensors import list_tensors
+from foldnet.zoo.build import build
+
+
+@dataclass(frozen=True, slots=True)
+class GroupInfo:
+    """A group: its layers, what is stored for them (templates or owners) and N, the numbers in one weight."""
+
+    name: str
+    layers: tuple[str, ...]
+    templates: int | None
+    owners: int | None
+    shape: tuple[int, ...]
+    weight_numbers: int
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkInfo:
+    """What `foldnet info` says of a network. `virtual_parameters` counts as if every layer had a weight of its own."""
+
+    name: str
+    kind: str
+    parameters: int
+    trainable: int
+    virtual_parameters: int
+    groups: tuple[GroupInfo, ...]
+    private: tuple[tuple[str, str], ...]
+    program: str | None
+    settings: dict[str, Any] | None
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain data."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class TensorInfo:
+    """One tensor of a file."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FileInfo:
+    """What `foldnet info` says of a safetensors file. `sound` is None where the file states no digest."""
+
+    name: str
+    kind: str
+    bytes: int
+    parameters: int
+    tensors: tuple[TensorInfo, ...]
+    sound: bool | None
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain data."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class RunLine:
+    """One run in the list of runs."""
+
+    run: str
+    arch: str
+    dataset: str
+    seed: int
+    epochs: int
+    of: int
+    test_accuracy: float | None
+
+
+def info(name: Path | str) -> NetworkInfo | FileInfo:
+    """An architecture by name, a run or fold folder, or a safetensors file. Raises UnknownName, RunError."""
+    path = Path(name)
+    if path.is_dir():
+        return _of_fold(open_fold(path)) if kind_of(path) == "fold" else _of_run(open_run(path))
+    if path.is_file():
+        return _of_file(path)
+    if path.suffix == ".safetensors" or len(path.parts) > 1:
+        raise RunError(f"'{name}' does not exist; give an architecture, a run or fold folder, or a safetensors file")
+    with torch.device("meta"):
+        model = build(str(name))
+    return _of_network(str(name), "architecture", model, None)
+
+
+def info_runs() -> tuple[RunLine, ...]:
+    """The runs under runs/, oldest first."""
+    return tuple(_line(open_run(folder)) for folder in all_runs())
+
+
+def _of_run(run: Run) -> NetworkInfo:
+    """A run, from its settings; no weight is read."""
+    with torch.device("meta"):
+        model = run.network()
+    return _of_network(str(run.folder), "run", model, run.settings)
+
+
+def _of_network(name: str, kind: str, model: nn.Module, settings: TrainSettings | None) -> NetworkInfo:
+    """A soft or plain network on the meta device."""
+    groups: tuple[GroupInfo, ...] = ()
+    private: tuple[tuple[str, str], ...] = ()
+    if isinstance(model, SharedNetwork):
+        private = model.plan.private
+        groups = tuple(
+            GroupInfo(g.name, g.layers, g.templates, None, g.shape, int(torch.Size(g.shape).numel()))
+            for g in model.plan.groups
+        )
+    return NetworkInfo(
+        name, kind, *_counts(model), _numbers(materialise(model)), groups, private, None, _plain(settings)
+    )
+
+
+def _of_fold(fold: Fold) -> NetworkInfo:
+    """A fold, from its program; no weight is read."""
+    with torch.device("meta"):
+        looped = fold.load_structure()
+        dense = materialise(build(fold.arch, classes=fold.classes, channels=fold.channels))
+    groups = tuple(
+        GroupInfo(
+            g.name,
+            _layers_of(fold.program, g.name),
+            g.templates,
+            g.owners,
+            g.shape,
+            int(torch.Size(g.shape).numel()),
+        )
+        for g in fold.groups
+    )
+    text = program_text(fold.program)
+    return NetworkInfo(str(fold.folder), "fold", *_counts(looped), _numbers(dense), groups, (), text, None)
+
+
+def _of_file(path: Path) -> FileInfo:
+    """Any safetensors file."""
+    tensors, sound = list_tensors(path)
+    listed = tuple(TensorInfo(name, dtype, shape) for name, dtype, shape in tensors)
+    numbers = sum(int(torch.Size(entry.shape).numel()) for entry in listed)
+    return FileInfo(str(path), "file", path.stat().st_size, numbers, listed, sound)
+
+
+def _counts(model: nn.Module) -> tuple[int, int]:
+    """(all parameters, trainable parameters), each once."""
+    parameters = list(model.parameters())
+    return sum(p.numel() for p in parameters), sum(p.numel() for p in parameters if p.requires_grad)
+
+
+def _numbers(model: nn.Module) -> int:
+    """Numbers in all parameters."""
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+def _layers_of(program: Program, group: str) -> tuple[str, ...]:
+    """The layers of the unrolled network that use owners of one group."""
+    uses = (use for stage in program.stages for block in stage.blocks for use in block.uses)
+    return tuple(use.layer for use in uses if use.group == group)
+
+
+def _plain(settings: TrainSettings | None) -> dict[str, Any] | None:
+    """Settings as plain data."""
+    return None if settings is None else asdict(settings)
+
+
+def _line(run: Run) -> RunLine:
+    """One run in the list."""
+    settings = run.settings
+    report = read_report(run.folder) if (run.folder / "report.json").is_file() else None
+    done = len(read_metrics(run.folder))
+    accuracy = report.test_accuracy if report else None
+    return RunLine(str(run.folder), settings.arch, settings.dataset, settings.seed, done, settings.epochs, accuracy)

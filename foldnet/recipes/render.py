@@ -1,0 +1,117 @@
+"""foldnet render: pictures of a run or a fold."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from foldnet.drawing.graph import program_graph
+from foldnet.drawing.graph_files import write_dot, write_graph
+from foldnet.drawing.lsm_files import write_history, write_lsm
+from foldnet.drawing.sharing import sharing_dot
+from foldnet.errors import NothingToFold
+from foldnet.files import free_name, refuse_existing
+from foldnet.folding.looped import gain_slots
+from foldnet.folds import newest_fold, open_fold
+from foldnet.recipes.evaluate import kind_of
+from foldnet.recipes.lsm import LsmReport, lsm_history
+from foldnet.runs import newest_run, open_run
+from foldnet.sharing.share import SharedNetwork
+from foldnet.training.recurrence import banks_of
+
+
+@dataclass(frozen=True, slots=True)
+class GroupSharing:
+    """Who mixes what in one group: coefficients (L, K)."""
+
+    name: str
+    layers: tuple[str, ...]
+    coefficients: NDArray[np.float64]
+
+
+def draw(
+    path: Path | str | None = None,
+    out: Path | str | None = None,
+    *,
+    residual: bool = False,
+    force: bool = False,
+) -> Path:
+    """Draw the graph of a fold (default: the newest fold of the newest run), by the ending of `out` (default: graph.svg there).
+
+    .svg, .png and .pdf need Graphviz's dot; .dot, .graphml and .json (networkx node-link) do not. `residual` adds the
+    residual connections. Returns the file. Raises RunError, OutputError, SettingError, MissingTool.
+    """
+    folder = _fold_folder(Path(path) if path is not None else None)
+    fold = open_fold(folder)
+    target = _target(out, folder / "graph.svg", force)
+    looped = fold.load()
+    gains = {layer: float(gain[step]) for gain, step, layer in gain_slots(looped)}
+    graph = program_graph(fold.program, gains=gains, residual=residual)
+    write_graph(graph, target, fold.arch)
+    return target
+
+
+def draw_sharing(
+    path: Path | str | None = None,
+    out: Path | str | None = None,
+    *,
+    checkpoint: str = "last",
+    force: bool = False,
+) -> Path:
+    """Draw the paper's Figure 1 for a soft run: layers, templates, and coefficients as weighted edges.
+
+    Returns the file. Raises RunError, NothingToFold for a plain run, OutputError, SettingError, MissingTool.
+    """
+    run = open_run(Path(path) if path is not None else newest_run())
+    target = _target(out, run.folder / "sharing.svg", force)
+    model, _ = run.load(checkpoint)
+    if not isinstance(model, SharedNetwork):
+        raise NothingToFold(
+            f"run '{run.folder}' is plain, so nothing is shared; train a soft network such as swrn-28-2-4"
+        )
+    groups = [
+        GroupSharing(group.name, group.layers, bank.coefficients.detach().double().numpy())
+        for group, bank in zip(model.plan.groups, banks_of(model).values(), strict=True)
+    ]
+    write_dot(sharing_dot(groups, run.settings.arch), target)
+    return target
+
+
+def draw_lsm(report: LsmReport, out: Path | str | None = None, *, force: bool = False) -> Path:
+    """Write a run's matrices by the ending of `out` (default: lsm.svg in the run): a figure, CSV, JSON, NPY or NPZ.
+
+    Returns the file. Raises OutputError, SettingError.
+    """
+    target = _target(out, Path(report.run or ".") / "lsm.svg", force)
+    title = f"{report.arch or 'network'}, {report.metric}, epoch {report.epoch}"
+    write_lsm(report.groups, target, title=title, document=report.to_json())
+    return target
+
+
+def draw_history(path: Path | str | None = None, out: Path | str | None = None, *, force: bool = False) -> Path:
+    """Draw how the matrices came to be, the paper's Figure 8 (default: history.svg in the run). Returns the file."""
+    run = open_run(Path(path) if path is not None else newest_run())
+    groups = lsm_history(run.folder)
+    target = _target(out, run.folder / "history.svg", force)
+    write_history(groups, target, title=run.settings.arch)
+    return target
+
+
+def _target(out: Path | str | None, default: Path, force: bool) -> Path:
+    """Where the picture goes: what the user names must be free, what foldnet names is."""
+    if out is None:
+        return default if force else free_name(default)
+    refuse_existing(Path(out), force=force, option="-o")
+    return Path(out)
+
+
+def _fold_folder(path: Path | None) -> Path:
+    """A fold named, or the newest of the run named. Raises RunError."""
+    if path is None:
+        return newest_fold()
+    if path.is_dir() and kind_of(path) == "run" and (path / "config.json").is_file():
+        return newest_fold(path)
+    return path

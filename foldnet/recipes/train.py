@@ -1,0 +1,287 @@
+"""foldnet train: from settings to a run folder."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from foldnet.config import TrainSettings, to_json, train_settings
+from foldnet.data.batches import Loader
+from foldnet.data.dataset import Dataset, Images, Split
+from foldnet.errors import OutputError, RunError, SettingError
+from foldnet.files import new_folder, read_json, write_json
+from foldnet.recipes.loading import loader_of, split_of
+from foldnet.runs import (
+    Run,
+    append_metrics,
+    create_run,
+    default_name,
+    load_coefficients,
+    newest_run,
+    open_run,
+    read_metrics,
+    save_coefficients,
+)
+from foldnet.training.checkpoint import FILE, Progress, load_model, load_optimiser, save_checkpoint
+from foldnet.training.evaluate import evaluate
+from foldnet.training.loop import EpochMetrics, Objective, fit
+from foldnet.training.machine import Machine, choose_machine
+from foldnet.training.observer import Observer, Silent
+from foldnet.training.optimiser import build_optimiser
+from foldnet.training.recurrence import banks_of
+
+FREE_TO_CHANGE = ("device", "data_dir")  # a resumed run may move to another machine
+
+
+@dataclass(frozen=True, slots=True)
+class TrainReport:
+    """What `foldnet train` says. Accuracies 0..1 with counts beside; `seconds` of training, without the final test."""
+
+    run: str
+    dataset: str
+    arch: str
+    seed: int
+    epochs: int
+    parameters: int
+    test_accuracy: float
+    test_right: int
+    test_images: int
+    best_validation_accuracy: float | None
+    best_epoch: int | None
+    precision: str
+    device: str
+    seconds: float
+    images_per_second: float
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain data."""
+        return asdict(self)
+
+
+def train(
+    *,
+    out: Path | str | None = None,
+    resume: bool = False,
+    force: bool = False,
+    download: bool = False,
+    config: Path | None = None,
+    observer: Observer | None = None,
+    **given: Any,
+) -> TrainReport:
+    """Train a network and write its run folder; the keywords are the fields of TrainSettings.
+
+    What is not given comes from the TOML file `config`, then from the preset of dataset and architecture. The test set is
+    read once, at the end, with the weights of the last epoch, in fp32. With `resume` a stopped run goes on from its last whole
+    epoch, as if it had never stopped; a finished one gives its report again.
+
+    Raises SettingError and UnknownName for bad settings, DataError, RunError, OutputError, and TrainingDiverged.
+    """
+    observer = observer or Silent()
+    folder = Path(out) if out is not None else None
+    if resume:
+        folder = _folder_to_resume(folder)
+        if folder is not None and (folder / "config.json").is_file():
+            return _resume(open_run(folder), given, download, observer)
+    settings = train_settings(given, file=config)
+    folder = folder or default_name(settings)
+    if folder.exists() and not force and not (resume and not any(folder.iterdir())):
+        raise OutputError(
+            f"'{folder}' exists already; continue it with --resume, replace it with --force, or change --out"
+        )
+    return _start(settings, folder, download, observer)
+
+
+def _start(settings: TrainSettings, folder: Path, download: bool, observer: Observer) -> TrainReport:
+    """Train from the beginning into a new folder."""
+    machine = choose_machine(settings.device, settings.precision)
+    dataset, split = split_of(settings, download)
+    run = Run(folder, settings, len(dataset.classes), dataset.channels, dataset.size, machine.precision, split.hash)
+    model = _initial_network(run)
+    with new_folder(folder, force=True) as temporary:
+        create_run(temporary, run, about_machine(machine))
+        if banks_of(model):
+            save_coefficients(temporary, _coefficients(model, {}))
+    return _train_on(run, model, None, dataset, split, machine, observer)
+
+
+def _resume(run: Run, given: Mapping[str, Any], download: bool, observer: Observer) -> TrainReport:
+    """Go on with a run folder."""
+    stored = to_json(run.settings)
+    changes = {key: value for key, value in given.items() if value is not None and value != stored.get(key)}
+    for key, value in changes.items():
+        if key not in FREE_TO_CHANGE:
+            option = "--" + key.replace("_", "-")
+            raise SettingError(
+                f"{option} {value} contradicts run '{run.folder}', which was started with {stored.get(key)}; "
+                f"leave it out, or start another run with --out"
+            )
+    if (run.folder / "report.json").is_file():
+        return read_report(run.folder)
+    settings = replace(run.settings, **changes)
+    machine = choose_machine(settings.device, run.precision)
+    dataset, split = split_of(settings, download)
+    if split.hash != run.split_hash:
+        raise RunError(
+            f"the training data are not those that run '{run.folder}' was started with (their hash differs); "
+            f"restore them or start another run"
+        )
+    run = replace(run, settings=settings)
+    model = _initial_network(run)
+    progress = load_model(run.folder / "last", model) if (run.folder / "last" / FILE).is_file() else None
+    return _train_on(run, model, progress, dataset, split, machine, observer)
+
+
+def _train_on(
+    run: Run,
+    model: nn.Module,
+    progress: Progress | None,
+    dataset: Dataset,
+    split: Split,
+    machine: Machine,
+    observer: Observer,
+) -> TrainReport:
+    """Train from where `progress` stands to the end, and read the test set."""
+    settings = run.settings
+    model.to(machine.device)
+    optimiser = build_optimiser(model, lr=settings.lr, momentum=settings.momentum, weight_decay=settings.weight_decay)
+    if progress is not None:
+        load_optimiser(run.folder / "last", model, optimiser)
+    recorder = Recorder(run.folder, model, optimiser, progress)
+    augmentation = replace(dataset.augmentation, cutout=settings.cutout)
+
+    def loader(images: Images, augmented: bool) -> Loader:
+        return loader_of(
+            dataset, images, settings.batch_size, machine, augmentation if augmented else None, settings.seed
+        )
+
+    fit(
+        model,
+        optimiser,
+        loader(split.train, True),
+        loader(split.validation, False) if split.validation is not None else None,
+        machine,
+        epochs=settings.epochs,
+        lr=settings.lr,
+        seed=settings.seed,
+        objective=Objective(settings.recurrence, settings.recurrence_form),
+        observer=observer,
+        start=progress.epoch if progress else 0,
+        after_epoch=recorder.after_epoch,
+    )
+    report = _report(run, model, recorder, loader(split.test, False), machine, observer)
+    write_json(run.folder / "report.json", report.to_json())
+    return report
+
+
+class Recorder:
+    """Writes what an epoch leaves behind: metrics, coefficients, and last of all the checkpoint that makes them count."""
+
+    def __init__(
+        self, folder: Path, model: nn.Module, optimiser: torch.optim.Optimizer, progress: Progress | None
+    ) -> None:
+        """Cuts the histories back to where the checkpoint stands: a killed process may have written an epoch more."""
+        self.folder, self.model, self.optimiser = folder, model, optimiser
+        self.progress = progress or Progress(0, None, None, 0.0)
+        done = self.progress.epoch
+        self.metrics = [line for line in read_metrics(folder) if line.get("epoch", 0) <= done]
+        history = load_coefficients(folder) if banks_of(model) else {}
+        self.coefficients = {name: rows[: done + 1] for name, rows in history.items()}
+
+    def after_epoch(self, metrics: EpochMetrics) -> None:
+        """Record one whole epoch."""
+        accuracy, best = metrics.validation_accuracy, self.progress.best_accuracy
+        better = accuracy is not None and (best is None or accuracy > best)
+        self.progress = Progress(
+            metrics.epoch,
+            accuracy if better else best,
+            metrics.epoch if better else self.progress.best_epoch,
+            self.progress.seconds + metrics.seconds,
+        )
+        self.metrics.append(metrics.to_json())
+        append_metrics(self.folder, self.metrics)
+        if self.coefficients:
+            self.coefficients = _coefficients(self.model, self.coefficients)
+            save_coefficients(self.folder, self.coefficients)
+        if better:
+            save_checkpoint(self.folder / "best", self.model, None, self.progress)
+        save_checkpoint(self.folder / "last", self.model, self.optimiser, self.progress)
+
+
+def read_report(folder: Path) -> TrainReport:
+    """The report of a finished run. Raises RunError where it is damaged."""
+    try:
+        return TrainReport(**(read_json(folder / "report.json") | {"run": str(folder)}))
+    except TypeError as error:
+        raise RunError(f"'{folder / 'report.json'}' is not a training report ({error}); restore it") from None
+
+
+def about_machine(machine: Machine) -> dict[str, Any]:
+    """Versions and hardware, for whoever wants to run it again."""
+    processor = torch.cuda.get_device_name(machine.device) if machine.device.type == "cuda" else platform.processor()
+    return {
+        "foldnet": version("foldnet"),
+        "torch": str(torch.__version__),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "device": str(machine.device),
+        "processor": processor or platform.machine(),
+        "threads": torch.get_num_threads(),
+    }
+
+
+def _folder_to_resume(folder: Path | None) -> Path | None:
+    """The folder named, else the newest run; None where there is nothing to resume yet."""
+    if folder is not None:
+        if folder.is_dir() and any(folder.iterdir()) and not (folder / "config.json").is_file():
+            raise RunError(f"'{folder}' is not a run folder and not empty; give --out another name")
+        return folder
+    try:
+        return newest_run()
+    except RunError:
+        return None
+
+
+def _initial_network(run: Run) -> nn.Module:
+    """The network as the seed makes it; the process's own random state stays untouched."""
+    with torch.random.fork_rng([]):
+        torch.manual_seed(run.settings.seed)
+        return run.network()
+
+
+def _coefficients(model: nn.Module, history: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The history of coefficients with the present ones at its end: (epochs + 1, L, K) a group."""
+    present = {name: bank.coefficients.detach().cpu().clone()[None] for name, bank in banks_of(model).items()}
+    return {name: torch.cat([history[name], rows]) if name in history else rows for name, rows in present.items()}
+
+
+def _report(
+    run: Run, model: nn.Module, recorder: Recorder, test: Loader, machine: Machine, observer: Observer
+) -> TrainReport:
+    """Read the test set once, in fp32, and say how it went."""
+    score = evaluate(model, test, replace(machine, precision="fp32"), observer)
+    speeds = [line["images_per_second"] for line in recorder.metrics]
+    settings, progress = run.settings, recorder.progress
+    return TrainReport(
+        run=str(run.folder),
+        dataset=settings.dataset,
+        arch=settings.arch,
+        seed=settings.seed,
+        epochs=progress.epoch,
+        parameters=sum(parameter.numel() for parameter in model.parameters()),
+        test_accuracy=score.accuracy,
+        test_right=score.right,
+        test_images=score.images,
+        best_validation_accuracy=progress.best_accuracy,
+        best_epoch=progress.best_epoch,
+        precision=run.precision,
+        device=str(machine.device),
+        seconds=progress.seconds,
+        images_per_second=sorted(speeds)[len(speeds) // 2],
+    )

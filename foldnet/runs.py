@@ -1,0 +1,161 @@
+"""A run folder: what one training wrote, and what later commands read from it."""
+
+import json
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from foldnet.config import TrainSettings, to_json
+from foldnet.errors import FoldnetError, RunError
+from foldnet.files import free_name, read_json, write_json, write_whole
+from foldnet.tensors import load_tensors, save_tensors
+from foldnet.training.checkpoint import FILE, Progress, load_model
+from foldnet.zoo.build import build
+
+SCHEMA = 1
+HOME = Path("runs")
+CHECKPOINTS = ("last", "best")
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """An opened run folder. `classes`, `channels` and `size` are those of the images that the network was built for."""
+
+    folder: Path
+    settings: TrainSettings
+    classes: int
+    channels: int
+    size: int
+    precision: str
+    split_hash: str
+
+    def network(self) -> nn.Module:
+        """The architecture, freshly initialised (under torch.device("meta"): not allocated)."""
+        return build(self.settings.arch, classes=self.classes, channels=self.channels, dropout=self.settings.dropout)
+
+    def load(self, checkpoint: str = "last") -> tuple[nn.Module, Progress]:
+        """The trained network in evaluation mode, on the CPU, and where its training stood. Raises RunError."""
+        if not (self.folder / checkpoint / FILE).is_file():
+            mend = "train it on with `foldnet train --resume`" if checkpoint == "last" else "use --checkpoint last"
+            raise RunError(f"run '{self.folder}' has no '{checkpoint}' checkpoint; {mend}")
+        with torch.device("meta"):
+            model = self.network()
+        progress = load_model(self.folder / checkpoint, model)
+        return model.eval(), progress
+
+
+def create_run(folder: Path, run: Run, machine: dict[str, Any]) -> None:
+    """Write config.json into `folder`, which exists: everything needed to run it again."""
+    write_json(
+        folder / "config.json",
+        {
+            "schema": SCHEMA,
+            "kind": "run",
+            "created": datetime.now(UTC).isoformat(timespec="microseconds"),
+            "settings": to_json(run.settings),
+            "network": {"classes": run.classes, "channels": run.channels, "size": run.size},
+            "precision": run.precision,
+            "split_hash": run.split_hash,
+            "machine": machine,
+        },
+    )
+
+
+def open_run(folder: Path) -> Run:
+    """Read a run folder's config.json. Raises RunError where it is missing, empty, foreign or of another schema."""
+    config = read_config(folder, "run")
+    try:
+        settings, network = config["settings"], config["network"]
+        return Run(
+            folder,
+            TrainSettings(**settings),
+            int(network["classes"]),
+            int(network["channels"]),
+            int(network["size"]),
+            str(config["precision"]),
+            str(config["split_hash"]),
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise RunError(f"'{folder / 'config.json'}' is not a run's ({error!r}); it was edited or is foreign") from None
+
+
+def read_config(folder: Path, kind: str) -> dict[str, Any]:
+    """The config.json of a folder of one kind. Raises RunError where there is none, or it is not what it should be."""
+    if not folder.is_dir():
+        raise RunError(f"'{folder}' is not a folder; give the folder of a {kind}, such as runs/NAME")
+    file = folder / "config.json"
+    if not file.is_file():
+        raise RunError(f"'{folder}' holds no config.json; it is not the folder of a {kind}")
+    config = read_json(file)
+    if not isinstance(config, dict) or config.get("kind") != kind:
+        found = config.get("kind", "something else") if isinstance(config, dict) else "something else"
+        raise RunError(f"'{folder}' is the folder of a {found}, not of a {kind}; give the folder of a {kind}")
+    if config.get("schema") != SCHEMA:
+        raise RunError(
+            f"'{file}' has schema {config.get('schema')!r} and this foldnet reads {SCHEMA}; use the version that wrote it"
+        )
+    return config
+
+
+def all_runs(home: Path = HOME) -> list[Path]:
+    """Run folders directly under `home`, oldest first."""
+    found = []
+    for config in home.glob("*/config.json"):
+        try:
+            found.append((str(read_config(config.parent, "run")["created"]), config.parent))
+        except (FoldnetError, KeyError):
+            continue  # a damaged or foreign neighbour must not hide the sound ones
+    return [folder for _, folder in sorted(found)]
+
+
+def newest_run(home: Path = HOME) -> Path:
+    """The run folder made last. Raises RunError where there is none."""
+    runs = all_runs(home)
+    if not runs:
+        raise RunError(f"there is no run under '{home}'; train one with `foldnet train`, or name its folder")
+    return runs[-1]
+
+
+def default_name(settings: TrainSettings, home: Path = HOME) -> Path:
+    """A new folder under `home`, named for what is trained."""
+    return free_name(home / f"{settings.dataset}-{settings.arch}-seed{settings.seed}")
+
+
+def append_metrics(folder: Path, history: list[dict[str, Any]]) -> None:
+    """Write metrics.jsonl, a line an epoch. Losses that are not finite never come here, so the lines are plain JSON."""
+    lines = (json.dumps(line, allow_nan=False) for line in history)
+    write_whole(folder / "metrics.jsonl", "".join(f"{line}\n" for line in lines))
+
+
+def read_metrics(folder: Path) -> list[dict[str, Any]]:
+    """The lines of metrics.jsonl; none where there is no file. Raises RunError where a line is not JSON."""
+    file = folder / "metrics.jsonl"
+    if not file.is_file():
+        return []
+    try:
+        return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+    except (OSError, ValueError) as error:
+        raise RunError(f"'{file}' is not one JSON object a line ({error}); restore it or remove it") from None
+
+
+def save_coefficients(folder: Path, history: dict[str, Tensor]) -> None:
+    """Write coefficients.safetensors: one tensor a group, (epochs + 1, L, K), the first row before training."""
+    save_tensors(folder / "coefficients.safetensors", history)
+
+
+def load_coefficients(folder: Path) -> dict[str, Tensor]:
+    """One tensor a group, (epochs + 1, L, K). Raises RunError where there are none."""
+    file = folder / "coefficients.safetensors"
+    if not file.is_file():
+        raise RunError(f"run '{folder}' keeps no coefficients; only soft networks have them, such as swrn-28-2-4")
+    return load_tensors(file).tensors
+
+
+def now() -> float:
+    """Seconds on a clock that only goes forward."""
+    return time.perf_counter()

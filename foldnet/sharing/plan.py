@@ -1,0 +1,124 @@
+"""Who shares with whom, who does not, and why: decided once, as plain data."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from torch import nn
+
+from foldnet.errors import SettingError, ShapeMismatch, UnknownName, nearest
+
+SHAREABLE = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Layers of one weight shape (O, I, *kernel) that share a bank of `templates` templates."""
+
+    name: str
+    layers: tuple[str, ...]
+    shape: tuple[int, ...]
+    templates: int
+
+
+@dataclass(frozen=True, slots=True)
+class SharingPlan:
+    """Groups of layers that share, and every other weighted layer with the reason why it does not."""
+
+    groups: tuple[Group, ...]
+    private: tuple[tuple[str, str], ...]  # (layer, reason)
+
+
+def plan_sharing(
+    network: nn.Module,
+    templates: int | Mapping[str, int] | None = None,
+    *,
+    keep: Mapping[str, str] | None = None,
+) -> SharingPlan:
+    """Group the convolutions and linear layers of a network by stage and weight shape.
+
+    A stage is one of `network.sequences` where the network declares them, else the first part of a layer's name. Layers
+    named by `network.private_layers()` or by `keep` (layer -> reason) stay private, and so do those without a partner.
+    `templates` is a number for every group, a number by group, or None for one template a layer.
+
+    Raises UnknownName for a layer or group that does not exist, SettingError for a number of templates outside 1..layers.
+    """
+    modules = {name: module for name, module in network.named_modules() if isinstance(module, SHAREABLE)}
+    declare = getattr(network, "private_layers", dict)
+    reasons: dict[str, str] = dict(declare())
+    for name, reason in (keep or {}).items():
+        if name not in modules:
+            raise UnknownName(f"layer '{name}' to keep is not a layer of the network{nearest(name, modules)}")
+        reasons[name] = reason
+    sequences = tuple(getattr(network, "sequences", ()))
+    members: dict[tuple[str, tuple[int, ...]], list[str]] = {}
+    private: list[tuple[str, str]] = []
+    for name, module in modules.items():
+        stage = _stage_of(name, sequences)
+        if name in reasons:
+            private.append((name, reasons[name]))
+        elif stage is None:
+            private.append((name, "outside the stages"))
+        else:
+            members.setdefault((stage, tuple(module.weight.shape)), []).append(name)
+    lone = {key for key, layers in members.items() if len(layers) < 2}
+    private += [(members[key][0], "the only layer of its shape in its stage") for key in lone]
+    together = {key: layers for key, layers in members.items() if key not in lone}
+    names = _group_names(list(together))
+    groups = tuple(
+        Group(names[key], tuple(layers), key[1], _templates_for(names[key], len(layers), templates))
+        for key, layers in together.items()
+    )
+    if isinstance(templates, Mapping):
+        for name in templates:
+            if name not in names.values():
+                raise UnknownName(f"group '{name}' does not exist{nearest(name, names.values())}")
+    order = {name: index for index, name in enumerate(modules)}
+    return SharingPlan(groups, tuple(sorted(private, key=lambda entry: order[entry[0]])))
+
+
+def check_plan(network: nn.Module, plan: SharingPlan) -> None:
+    """Raise UnknownName or ShapeMismatch where a plan does not fit a network, SettingError where it names a layer twice."""
+    modules = dict(network.named_modules())
+    seen: set[str] = set()
+    for group in plan.groups:
+        for name in group.layers:
+            if name not in modules:
+                raise UnknownName(f"layer '{name}' of group '{group.name}' does not exist{nearest(name, modules)}")
+            if name in seen:
+                raise SettingError(f"layer '{name}' stands in the plan twice; a layer belongs to one group")
+            seen.add(name)
+            weight = getattr(modules[name], "weight", None)
+            have = None if weight is None else tuple(weight.shape)
+            if have != group.shape:
+                raise ShapeMismatch(
+                    f"layer '{name}' has a weight of shape {have}, group '{group.name}' is of shape {group.shape}; "
+                    f"give it a group of its own"
+                )
+
+
+def _stage_of(layer: str, sequences: tuple[str, ...]) -> str | None:
+    """The stage that a layer stands in; None for a layer outside the declared sequences."""
+    if not sequences:
+        return layer.split(".")[0]
+    return next((stage for stage in sequences if layer.startswith(f"{stage}.")), None)
+
+
+def _group_names(keys: list[tuple[str, tuple[int, ...]]]) -> dict[tuple[str, tuple[int, ...]], str]:
+    """A stage's name for its only group, else the stage's name and the weight's shape; never a dot, which modules forbid."""
+    stages = [stage for stage, _ in keys]
+    return {
+        (stage, shape): (stage if stages.count(stage) == 1 else f"{stage}-{'x'.join(map(str, shape))}").replace(
+            ".", "-"
+        )
+        for stage, shape in keys
+    }
+
+
+def _templates_for(group: str, layers: int, templates: int | Mapping[str, int] | None) -> int:
+    """The number of templates of one group."""
+    wanted = templates.get(group) if isinstance(templates, Mapping) else templates
+    if wanted is None:
+        return layers
+    if not 1 <= wanted <= layers:
+        raise SettingError(f"group '{group}' of {layers} layers cannot have {wanted} templates; give it 1 to {layers}")
+    return wanted

@@ -1,0 +1,89 @@
+"""A network whose layers take their weights from elsewhere, and the way back to one that holds its own."""
+
+import copy
+from collections.abc import Iterator
+from typing import Protocol, cast
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from foldnet.errors import NothingToFold
+from foldnet.sharing.bank import Bank
+from foldnet.sharing.plan import SharingPlan, check_plan, plan_sharing
+
+
+class WeightSource(Protocol):
+    """What can give the weights of a group's layers: a bank of templates, or owners with gains."""
+
+    def layer_weights(self) -> tuple[Tensor, ...]:
+        """A weight (O, I, *kernel) for each layer of the group, in the group's order."""
+
+
+class SharedNetwork(nn.Module):
+    """A network and the sources of its shared weights, which are made anew in every forward pass.
+
+    `network` is the architecture as it was, its shared layers without weights; `sources` holds one source a group. The
+    plan says which layer takes which row. With banks as sources the network is soft, with owners it is tied.
+    Shapes: as those of `network`.
+    """
+
+    def __init__(self, network: nn.Module, plan: SharingPlan, sources: dict[str, nn.Module]) -> None:
+        super().__init__()
+        self.plan = plan
+        self.network = without_weights(network, [name for group in plan.groups for name in group.layers])
+        self.sources = nn.ModuleDict(sources)
+
+    def forward(self, x: Tensor) -> Tensor:
+        logits: Tensor = functional_call(self.network, dict(self.shared_weights()), (x,), tie_weights=False)
+        return logits
+
+    def shared_weights(self) -> Iterator[tuple[str, Tensor]]:
+        """(name of the parameter, weight (O, I, *kernel)) for every shared layer: one matrix product a group."""
+        for group in self.plan.groups:
+            source = cast(WeightSource, self.sources[group.name])
+            for name, weight in zip(group.layers, source.layer_weights(), strict=True):
+                yield f"{name}.weight", weight
+
+
+def share(model: nn.Module, plan: SharingPlan | int | None = None) -> SharedNetwork:
+    """A soft network: the layers that the plan names mix their weights from one bank a group.
+
+    `plan` may be the number of templates a group, or None for one template a layer; plan_sharing then says who shares. The
+    banks are new (the weights that the shared layers had are not used); `model` itself is left as it was.
+
+    Raises UnknownName, ShapeMismatch or SettingError where the plan does not fit, NothingToFold where no layer has a partner.
+    """
+    if not isinstance(plan, SharingPlan):
+        plan = plan_sharing(model, plan)
+    check_plan(model, plan)
+    if not plan.groups:
+        raise NothingToFold(
+            "no two layers of the network have one weight shape in one stage; there is nothing to share"
+        )
+    sources: dict[str, nn.Module] = {
+        group.name: Bank(len(group.layers), group.templates, group.shape) for group in plan.groups
+    }
+    return SharedNetwork(copy.deepcopy(model), plan, sources)
+
+
+def materialise(model: nn.Module) -> nn.Module:
+    """The dense form of a soft or tied network: the same architecture with every weight written out, a network of its own.
+
+    A network that shares nothing comes back as a copy.
+    """
+    if not isinstance(model, SharedNetwork):
+        return copy.deepcopy(model)
+    dense = copy.deepcopy(model.network)
+    with torch.no_grad():
+        for name, weight in model.shared_weights():
+            layer, _, attribute = name.rpartition(".")
+            setattr(dense.get_submodule(layer), attribute, nn.Parameter(weight.detach().clone()))
+    return dense
+
+
+def without_weights(network: nn.Module, layers: list[str]) -> nn.Module:
+    """`network` itself, with the weights of `layers` taken off; what is taken off must be given at every call."""
+    for name in layers:
+        network.get_submodule(name).register_parameter("weight", None)
+    return network

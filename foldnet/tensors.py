@@ -1,0 +1,125 @@
+"""Tensor files: safetensors with JSON metadata and a digest that tells when somebody changed them."""
+
+import hashlib
+import json
+import math
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from foldnet.errors import RunError
+from foldnet.files import write_whole
+
+
+@dataclass(frozen=True, slots=True)
+class TensorFile:
+    """What a file holds: tensors by name, and the plain data that was stored with them."""
+
+    tensors: dict[str, Tensor]
+    metadata: dict[str, Any]
+
+
+def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, Any] | None = None) -> None:
+    """Write tensors and metadata (plain data) into one file, whole or not at all. Raises OutputError where it cannot be written.
+
+    Names may have parts, "model/stem.weight": each first part has a digest of its own and can be read alone.
+    """
+    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    digests = {part: _digest(plain, part) for part in sorted({_part(name) for name in plain})}
+    about = {"foldnet": json.dumps({"metadata": dict(metadata or {}), "sha256": digests}, allow_nan=False)}
+    write_whole(path, save(plain, about))
+
+
+def load_tensors(path: Path, part: str | None = None) -> TensorFile:
+    """Read a file that save_tensors wrote, or one part of it (its names then come without "part/").
+
+    Raises RunError where the file is missing, cut short, changed after it was written, or not foldnet's.
+    """
+    with _opened(path) as file:
+        metadata, digests = _about(file, path)
+        wanted = [name for name in file.keys() if part is None or _part(name) == part]  # noqa: SIM118 (not a dict)
+        tensors = {name: file.get_tensor(name) for name in wanted}
+    for name in sorted({_part(name) for name in tensors} | ({part} if part is not None else set(digests))):
+        if digests.get(name) != _digest(tensors, name):
+            raise RunError(f"'{path}' was changed after it was written (its digest differs); restore the original file")
+    strip = 0 if part is None else len(part) + 1
+    return TensorFile({name[strip:]: tensor for name, tensor in tensors.items()}, metadata)
+
+
+def digest_of(path: Path, part: str = "") -> str:
+    """The digest that the file states for one part, without reading the tensors. Raises RunError as load_tensors does."""
+    with _opened(path) as file:
+        _, digests = _about(file, path)
+    if part not in digests:
+        raise RunError(f"'{path}' has no part '{part}'; it is not the file that it should be")
+    return str(digests[part])
+
+
+def list_tensors(path: Path) -> tuple[list[tuple[str, str, tuple[int, ...]]], bool | None]:
+    """(name, type, shape) of every tensor of any safetensors file, and whether its digest holds (None: it states none)."""
+    with _opened(path) as file:
+        listed = []
+        for name in file.keys():  # noqa: SIM118 (not a dict)
+            part = file.get_slice(name)
+            listed.append((name, str(part.get_dtype()), tuple(part.get_shape())))
+        stated = "foldnet" in (file.metadata() or {})
+    if not stated:
+        return listed, None
+    try:
+        load_tensors(path)
+    except RunError:
+        return listed, False
+    return listed, True
+
+
+def file_bytes(tensors: Mapping[str, Tensor]) -> int:
+    """Bytes of a safetensors file that holds just these tensors: nothing is allocated, meta tensors will do."""
+    header, offset = {}, 0
+    for name, tensor in tensors.items():
+        end = offset + tensor.numel() * tensor.element_size()
+        header[name] = {"dtype": "F32", "shape": list(tensor.shape), "data_offsets": [offset, end]}
+        offset = end
+    return 8 + math.ceil(len(json.dumps(header, separators=(",", ":"))) / 8) * 8 + offset
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    """A safetensors file; whatever is wrong with it becomes one sentence."""
+    if not path.is_file():
+        raise RunError(f"'{path}' is missing; was the folder copied whole?")
+    try:
+        with safe_open(path, framework="pt") as file:
+            yield file
+    except (SafetensorError, OSError, ValueError, RuntimeError) as error:
+        raise RunError(f"'{path}' cannot be read as tensors ({error}); it was cut short or changed") from None
+
+
+def _about(file: Any, path: Path) -> tuple[dict[str, Any], dict[str, str]]:
+    """The metadata and the digests that stand in the file's header."""
+    try:
+        about = json.loads((file.metadata() or {})["foldnet"])
+        return dict(about["metadata"]), dict(about["sha256"])
+    except (KeyError, TypeError, ValueError):
+        raise RunError(f"'{path}' was not written by foldnet; point at a run or fold folder that was") from None
+
+
+def _part(name: str) -> str:
+    """The first part of a name, "" where it has only one."""
+    return name.split("/")[0] if "/" in name else ""
+
+
+def _digest(tensors: Mapping[str, Tensor], part: str) -> str:
+    """SHA-256 over names, types, shapes and contents of the tensors of one part."""
+    sha = hashlib.sha256()
+    for name in sorted(name for name in tensors if _part(name) == part):
+        tensor = tensors[name]
+        sha.update(f"{name}|{tensor.dtype}|{tuple(tensor.shape)}|".encode())
+        sha.update(tensor.contiguous().view(-1).view(torch.uint8).numpy().data)
+    return sha.hexdigest()

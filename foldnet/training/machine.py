@@ -1,0 +1,57 @@
+"""What the machine offers, and what foldnet chooses for it."""
+
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+
+import torch
+
+from foldnet.errors import SettingError
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """Where and in which precision the network runs. `precision` is "fp32" or "bf16"."""
+
+    device: torch.device
+    precision: str
+
+    def autocast(self) -> AbstractContextManager[None]:
+        """The context in which a forward pass runs."""
+        return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.precision == "bf16")
+
+
+def choose_machine(device: str = "auto", precision: str = "auto") -> Machine:
+    """Resolve "auto": CUDA where there is one; bf16 on CUDA and on CPUs with AMX or AVX512-BF16, fp32 elsewhere.
+
+    Raises SettingError for a device that is not there.
+    """
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        chosen = torch.device(device)
+    except RuntimeError:
+        raise SettingError(f"--device '{device}' is not a device; write cpu, cuda or cuda:0") from None
+    if chosen.type == "cuda":
+        count = torch.cuda.device_count()
+        if not torch.cuda.is_available() or (chosen.index or 0) >= count:
+            raise SettingError(
+                f"--device '{device}' is not there: this machine has {count} CUDA devices; write --device cpu"
+            )
+    if precision == "auto":
+        precision = "bf16" if _fast_bf16(chosen) else "fp32"
+    return Machine(chosen, precision)
+
+
+def _fast_bf16(device: torch.device) -> bool:
+    """Whether bf16 arithmetic is in the hardware; emulated bf16 is slower than fp32."""
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    if device.type == "cpu":
+        return _cpu_offers("_is_amx_tile_supported") or _cpu_offers("_is_avx512_bf16_supported")
+    return False
+
+
+def _cpu_offers(question: str) -> bool:
+    """Ask torch about the processor; the questions are not public and may go away, which means no."""
+    ask = getattr(torch.cpu, question, None)
+    return bool(ask()) if callable(ask) else False

@@ -1,0 +1,42 @@
+"""What training tells whoever watches. The library prints nothing; a watcher may."""
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+
+class Observer(Protocol):
+    """Watches a task of known length: an epoch of training, an evaluation, a recalibration."""
+
+    def begin(self, task: str, total: int, part: int = 0, parts: int = 1) -> None:
+        """`task` starts and takes `total` steps; it is the part number `part` of `parts` alike."""
+
+    def advance(self, steps: int = 1) -> None:
+        """So many steps of the task are done."""
+
+    def end(self) -> None:
+        """The task is done."""
+
+    def epoch(self, metrics: Mapping[str, Any]) -> None:
+        """An epoch is over; the metrics are those of a line of metrics.jsonl."""
+
+    def note(self, sentence: str) -> None:
+        """Something that a user should know."""
+
+
+class Silent:
+    """The observer that watches nothing."""
+
+    def begin(self, task: str, total: int, part: int = 0, parts: int = 1) -> None:
+        """Nothing."""
+
+    def advance(self, steps: int = 1) -> None:
+        """Nothing."""
+
+    def end(self) -> None:
+        """Nothing."""
+
+    def epoch(self, metrics: Mapping[str, Any]) -> None:
+        """Nothing."""
+
+    def note(self, sentence: str) -> None:
+        """Nothing."""

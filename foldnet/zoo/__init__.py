@@ -1,0 +1,1 @@
+"""Networks that foldnet knows by name."""
