@@ -101,12 +101,14 @@ def _(report: LsmReport, console: Console) -> None:
 def _(report: FoldReport, console: Console) -> None:
     console.print(report.program)
     console.print()
-    table = Table("group", "layers", "templates", "owners", "stored", "clusters", box=None, pad_edge=False)
+    table = Table("group", "layers", "templates", "owners", "stored", box=None, pad_edge=False)
     for group in report.groups:
-        clusters = ["=".join(_short(group.layers[row], group.name) for row in c) for c in group.clusters if len(c) > 1]
-        counts = (len(group.layers), group.templates, group.owners, group.stored)
-        table.add_row(group.name, *map(str, counts), "  ".join(clusters) or "none")
+        table.add_row(group.name, *map(str, (len(group.layers), group.templates, group.owners, group.stored)))
     console.print(table)
+    for group in report.groups:
+        for cluster in group.clusters:
+            if len(cluster) > 1:
+                console.print(f"{group.name}: " + " = ".join(_short(group.layers[row], group.name) for row in cluster))
     console.print(f"\nloops {report.loops}, reuses {report.reuses}")
     if report.would_merge_at is not None:
         console.print(f"nothing merged; at --threshold {_floor(report.would_merge_at)} something would", style="yellow")

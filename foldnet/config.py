@@ -42,15 +42,15 @@ class TrainSettings:
     image_size: int | None = None
 
     def __post_init__(self) -> None:
-        _check("--epochs", self.epochs, 1, math.inf)
-        _check("--batch-size", self.batch_size, 2, math.inf)
+        _check("--epochs", self.epochs, 1, math.inf, whole=True)
+        _check("--batch-size", self.batch_size, 2, math.inf, whole=True)
         _check("--lr", self.lr, 0, math.inf)
         _check("--momentum", self.momentum, 0, 1)
         _check("--weight-decay", self.weight_decay, 0, math.inf)
-        _check("--seed", self.seed, 0, 2**32 - 1)
+        _check("--seed", self.seed, 0, 2**32 - 1, whole=True)
         _check("--recurrence", self.recurrence, 0, math.inf)
         _check("--dropout", self.dropout, 0, 0.99)
-        _check("--cutout", self.cutout, 0, 10_000)
+        _check("--cutout", self.cutout, 0, 10_000, whole=True)
         _check_choice("--device", self.device.split(":")[0], DEVICES)
         _check_choice("--precision", self.precision, PRECISIONS)
         _check_choice("--recurrence-form", self.recurrence_form, FORMS)
@@ -84,7 +84,8 @@ def train_settings(given: Mapping[str, Any], *, file: Path | None = None) -> Tra
     try:
         return TrainSettings(**(preset(dataset, arch) | chosen))
     except (TypeError, AttributeError) as error:
-        raise SettingError(f"a setting in '{file}' has the wrong type ({error}); see `foldnet train --help`") from None
+        place = f" in '{file}'" if file is not None else ""
+        raise SettingError(f"a setting{place} has the wrong type ({error}); see `foldnet train --help`") from None
 
 
 def to_json(settings: TrainSettings) -> dict[str, Any]:
@@ -103,11 +104,13 @@ def _read_toml(file: Path) -> dict[str, Any]:
     return {key.replace("-", "_"): value for key, value in content.items()}
 
 
-def _check(option: str, value: float, least: float, most: float) -> None:
-    """Raise SettingError unless `value` is a number from `least` to `most`."""
-    if not (least <= value <= most) or math.isinf(value):
-        span = f"at least {least:g}" if math.isinf(most) else f"from {least:g} to {most:g}"
-        raise SettingError(f"{option} {value:g} is not legal; give a number {span}")
+def _check(option: str, value: float, least: float, most: float, *, whole: bool = False) -> None:
+    """Raise SettingError unless `value` is a number, or a whole one, from `least` to `most`."""
+    kind, types = ("whole number", int) if whole else ("number", int | float)
+    fits = isinstance(value, types) and not isinstance(value, bool)
+    if not fits or not (least <= value <= most) or math.isinf(value):
+        span = f"at least {least:g}" if math.isinf(most) else f"from {least:g} to {most:.10g}"
+        raise SettingError(f"{option} {value} is not legal; give a {kind} {span}")
 
 
 def _check_choice(option: str, value: str, legal: tuple[str, ...]) -> None:

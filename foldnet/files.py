@@ -94,14 +94,19 @@ def new_folder(path: Path, *, force: bool) -> Iterator[Path]:
 def _replace_folder(new: Path, old: Path) -> None:
     """Put `new` in the place of `old`, which is removed only once `new` stands there."""
     aside = Path(tempfile.mkdtemp(dir=old.parent, prefix=f".{old.name}.old."))
-    os.rename(old, aside / old.name)
+    kept = aside / old.name
     try:
-        os.rename(new, old)
+        os.rename(old, kept)
+        try:
+            os.rename(new, old)
+        except BaseException:
+            os.rename(kept, old)
+            raise
     except BaseException:
-        os.rename(aside / old.name, old)
+        if not kept.exists():  # where it could not be put back, it stays aside rather than vanish
+            aside.rmdir()
         raise
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
+    shutil.rmtree(aside, ignore_errors=True)
 
 
 @contextmanager

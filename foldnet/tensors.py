@@ -17,6 +17,20 @@ from torch import Tensor
 from foldnet.errors import RunError
 from foldnet.files import write_whole
 
+# The format's names for types, in the order in which it puts their tensors.
+_TYPES = {
+    torch.int64: "I64",
+    torch.float64: "F64",
+    torch.float32: "F32",
+    torch.int32: "I32",
+    torch.bfloat16: "BF16",
+    torch.float16: "F16",
+    torch.int16: "I16",
+    torch.int8: "I8",
+    torch.uint8: "U8",
+    torch.bool: "BOOL",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class TensorFile:
@@ -33,22 +47,25 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[st
     """
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     digests = {part: _digest(plain, part) for part in sorted({_part(name) for name in plain})}
-    about = {"foldnet": json.dumps({"metadata": dict(metadata or {}), "sha256": digests}, allow_nan=False)}
-    write_whole(path, save(plain, about))
+    facts = dict(metadata or {})
+    about = {"metadata": facts, "metadata_sha256": _digest_of_facts(facts), "sha256": digests}
+    write_whole(path, save(plain, {"foldnet": json.dumps(about, allow_nan=False)}))
 
 
 def load_tensors(path: Path, part: str | None = None) -> TensorFile:
     """Read a file that save_tensors wrote, or one part of it (its names then come without "part/").
 
-    Raises RunError where the file is missing, cut short, changed after it was written, or not foldnet's.
+    Raises RunError where the file is missing, cut short, changed after it was written, not foldnet's, or without that part.
     """
     with _opened(path) as file:
         metadata, digests = _about(file, path)
+        if part is not None:
+            _check_part(digests, part, path)
         wanted = [name for name in file.keys() if part is None or _part(name) == part]  # noqa: SIM118 (not a dict)
         tensors = {name: file.get_tensor(name) for name in wanted}
     for name in sorted({_part(name) for name in tensors} | ({part} if part is not None else set(digests))):
         if digests.get(name) != _digest(tensors, name):
-            raise RunError(f"'{path}' was changed after it was written (its digest differs); restore the original file")
+            raise _changed(path)
     strip = 0 if part is None else len(part) + 1
     return TensorFile({name[strip:]: tensor for name, tensor in tensors.items()}, metadata)
 
@@ -57,8 +74,7 @@ def digest_of(path: Path, part: str = "") -> str:
     """The digest that the file states for one part, without reading the tensors. Raises RunError as load_tensors does."""
     with _opened(path) as file:
         _, digests = _about(file, path)
-    if part not in digests:
-        raise RunError(f"'{path}' has no part '{part}'; it is not the file that it should be")
+    _check_part(digests, part, path)
     return str(digests[part])
 
 
@@ -82,11 +98,14 @@ def list_tensors(path: Path) -> tuple[list[tuple[str, str, tuple[int, ...]]], bo
 def file_bytes(tensors: Mapping[str, Tensor]) -> int:
     """Bytes of a safetensors file that holds just these tensors: nothing is allocated, meta tensors will do."""
     header, offset = {}, 0
-    for name, tensor in tensors.items():
+    order = list(_TYPES)
+    # The length of a header depends on the offsets that it states, so the order matters: by type, then by name.
+    for name, tensor in sorted(tensors.items(), key=lambda entry: (order.index(entry[1].dtype), entry[0])):
         end = offset + tensor.numel() * tensor.element_size()
-        header[name] = {"dtype": "F32", "shape": list(tensor.shape), "data_offsets": [offset, end]}
+        header[name] = {"dtype": _TYPES[tensor.dtype], "shape": list(tensor.shape), "data_offsets": [offset, end]}
         offset = end
-    return 8 + math.ceil(len(json.dumps(header, separators=(",", ":"))) / 8) * 8 + offset
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    return 8 + math.ceil(len(text) / 8) * 8 + offset
 
 
 @contextmanager
@@ -105,14 +124,33 @@ def _about(file: Any, path: Path) -> tuple[dict[str, Any], dict[str, str]]:
     """The metadata and the digests that stand in the file's header."""
     try:
         about = json.loads((file.metadata() or {})["foldnet"])
-        return dict(about["metadata"]), dict(about["sha256"])
+        metadata, stated, digests = dict(about["metadata"]), about["metadata_sha256"], dict(about["sha256"])
     except (KeyError, TypeError, ValueError):
         raise RunError(f"'{path}' was not written by foldnet; point at a run or fold folder that was") from None
+    if stated != _digest_of_facts(metadata):
+        raise _changed(path)
+    return metadata, digests
+
+
+def _check_part(digests: Mapping[str, str], part: str, path: Path) -> None:
+    """Raise RunError where a file has no such part."""
+    if part not in digests:
+        raise RunError(f"'{path}' has no part '{part}'; it is not the file that it should be")
+
+
+def _changed(path: Path) -> RunError:
+    """What is said of a file that does not match its digest."""
+    return RunError(f"'{path}' was changed after it was written (its digest differs); restore the original file")
 
 
 def _part(name: str) -> str:
     """The first part of a name, "" where it has only one."""
     return name.split("/")[0] if "/" in name else ""
+
+
+def _digest_of_facts(metadata: Mapping[str, Any]) -> str:
+    """SHA-256 over plain data, as JSON gives it back."""
+    return hashlib.sha256(json.dumps(metadata, sort_keys=True).encode()).hexdigest()
 
 
 def _digest(tensors: Mapping[str, Tensor], part: str) -> str:

@@ -1,7 +1,7 @@
 """Folding as plan and application: which layers are tied to which owner, and the network that follows from it."""
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from torch import nn
@@ -9,7 +9,7 @@ from torch import nn
 from foldnet.analysis.clusters import BlockLayers, Clusters, cluster_blocks, cluster_layers
 from foldnet.errors import NothingToFold, SettingError, UnknownName, nearest
 from foldnet.folding.describe import block_names, describe, sequences_of, structure_of
-from foldnet.folding.groups import GroupAlgebra
+from foldnet.folding.groups import GroupAlgebra, check_metric, groups_of
 from foldnet.folding.looped import LoopedNetwork, loop_tied
 from foldnet.folding.owners import tie_bank
 from foldnet.folding.program import Program
@@ -70,8 +70,10 @@ def choose_clusters(
 ) -> dict[str, Clusters]:
     """Clusters a group at its threshold; groups without a threshold stay as they are.
 
-    Raises SettingError for an illegal threshold, unit or linkage.
+    Raises SettingError for an illegal threshold, metric, unit or linkage, UnknownName for a group that does not exist.
     """
+    check_metric(metric, model)
+    _check_groups(thresholds, algebra)
     if unit not in UNITS:
         raise SettingError(f"--unit '{unit}' is not legal; choose {' or '.join(UNITS)}{nearest(unit, UNITS)}")
     chosen = {entry.group.name: entry.similarity(metric) for entry in algebra if entry.group.name in thresholds}
@@ -104,10 +106,7 @@ def plan_fold(
 
     Raises SettingError for an unknown way of tying, UnknownName for a group that does not exist.
     """
-    known = [entry.group.name for entry in algebra]
-    for name in clusters:
-        if name not in known:
-            raise UnknownName(f"group '{name}' does not exist{nearest(name, known)}; the groups are {', '.join(known)}")
+    _check_groups(clusters, algebra)
     groups = tuple(_fold_group(entry, clusters.get(entry.group.name), how) for entry in algebra)
     owners = {
         layer: (group.name, int(owner))
@@ -141,8 +140,6 @@ def fold_network(
     `threshold` is one number or one a group. Batch norm is left as it was; see recalibrate.
     Raises NothingToFold for a network without shared groups, SettingError and UnknownName for bad options.
     """
-    from foldnet.folding.groups import groups_of
-
     soft = soft_network(model)
     algebra = groups_of(soft)
     thresholds = (
@@ -152,6 +149,14 @@ def fold_network(
     plan = plan_fold(soft, algebra, clusters, how)
     tied = apply_fold(soft, plan)
     return loop_tied(tied, plan.program), tied, plan
+
+
+def _check_groups(named: Iterable[str], algebra: tuple[GroupAlgebra, ...]) -> None:
+    """Raise UnknownName for a group that does not exist."""
+    known = [entry.group.name for entry in algebra]
+    for name in named:
+        if name not in known:
+            raise UnknownName(f"group '{name}' does not exist{nearest(name, known)}; the groups are {', '.join(known)}")
 
 
 def _fold_group(algebra: GroupAlgebra, clusters: Clusters | None, how: str) -> GroupFold:

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from foldnet.folding.owners import Owners, TiedLayers
-from foldnet.folding.program import Program, Stage, expand
+from foldnet.folding.program import Block, Program, Stage, expand
 from foldnet.sharing.share import SharedNetwork
 
 
@@ -29,21 +29,20 @@ class SteppedBlock(nn.Module):
             _replace(self.body, name, nn.Parameter(stacked, parameter.requires_grad))
         for name, _ in list(self.body.named_buffers()):
             _replace(self.body, name, torch.stack([block.get_buffer(name) for block in blocks]))
+        like = next(iter(self.body.parameters()), torch.empty(0))
         for position in tied:
-            device = next(iter(self.body.parameters()), torch.empty(0)).device
-            self.body.get_submodule(position).register_parameter(
-                "gain", nn.Parameter(torch.ones(len(blocks), device=device))
-            )
+            gains = torch.ones(len(blocks), dtype=like.dtype, device=like.device)
+            self.body.get_submodule(position).register_parameter("gain", nn.Parameter(gains))
 
     def forward(self, x: Tensor, step: int) -> Tensor:
         """Run the step number `step`: x (n, c, h, w) -> (n, c', h', w')."""
         # Duplicates stay: two positions may use one owner.
         tensors: dict[str, Tensor] = dict(self.body.named_parameters(remove_duplicate=False))
         tensors.update(self.body.named_buffers())
-        owned = {f"{position}.weight" for position in self.tied}
-        given = {name: tensor[step] for name, tensor in tensors.items() if name not in owned}
-        for position in self.tied:
-            given[f"{position}.weight"] = tensors[f"{position}.weight"] * given[f"{position}.gain"]
+        owned = {position: join(position, "weight") for position in self.tied}
+        given = {name: tensor[step] for name, tensor in tensors.items() if name not in owned.values()}
+        for position, weight in owned.items():
+            given[weight] = tensors[weight] * given[join(position, "gain")]
         out: Tensor = functional_call(self.body, given, (x,), tie_weights=False)
         return out
 
@@ -110,7 +109,8 @@ def loop_tied(tied: SharedNetwork, program: Program) -> LoopedNetwork:
     """The looped form of a tied network: the same owners, norms and gains, stacked by step. `tied` is left as it was."""
     sources = {name: source for name, source in tied.sources.items() if isinstance(source, TiedLayers)}
     owners = {name: copy.deepcopy(source.stored) for name, source in sources.items()}
-    looped = LoopedNetwork(copy.deepcopy(tied.network), program, owners)
+    device = next(tied.sources.parameters()).device
+    looped = LoopedNetwork(copy.deepcopy(tied.network), program, owners).to(device)
     rows = {layer: (group.name, row) for group in tied.plan.groups for row, layer in enumerate(group.layers)}
     with torch.no_grad():
         for gain, step, layer in gain_slots(looped):
@@ -129,7 +129,7 @@ def gain_slots(looped: LoopedNetwork) -> Iterator[tuple[nn.Parameter, int, str]]
                 for use in block.uses:
                     if use.group is not None:
                         yield (
-                            module.get_parameter(f"blocks.{label}.body.{use.position}.gain"),
+                            module.get_parameter(join(f"blocks.{label}.body", use.position, "gain")),
                             step,
                             use.layer,
                         )
@@ -154,7 +154,7 @@ def unroll(looped: LoopedNetwork, network: nn.Module) -> nn.Module:
         for block in stage.blocks:
             step = steps.get(block.label, 0)
             steps[block.label] = step + 1
-            target.update(_unrolled_block(stage, block.name, block.label, step, state))
+            target.update(_unrolled_block(stage, block, step, state))
             for use in block.uses:
                 if use.group is not None and use.owner is not None:
                     gain = target.pop(f"{use.layer}.gain")
@@ -163,14 +163,14 @@ def unroll(looped: LoopedNetwork, network: nn.Module) -> nn.Module:
     return network
 
 
-def _unrolled_block(stage: Stage, name: str, label: str, step: int, state: dict[str, Tensor]) -> dict[str, Tensor]:
+def _unrolled_block(stage: Stage, block: Block, step: int, state: dict[str, Tensor]) -> dict[str, Tensor]:
     """The tensors that one block of the unrolled network has of its own."""
-    stepped, plain = f"{stage.name}.blocks.{label}.body.", f"{stage.name}.blocks.{label}."
-    found = {
-        f"{name}.{key.removeprefix(stepped)}": value[step] for key, value in state.items() if key.startswith(stepped)
-    }
-    return found or {
-        f"{name}.{key.removeprefix(plain)}": value for key, value in state.items() if key.startswith(plain)
+    stepped = any(use.group is not None for use in block.uses)
+    prefix = f"{stage.name}.blocks.{block.label}." + ("body." if stepped else "")
+    return {
+        f"{block.name}.{key.removeprefix(prefix)}": value[step] if stepped else value
+        for key, value in state.items()
+        if key.startswith(prefix)
     }
 
 
@@ -181,10 +181,15 @@ def _wiring(program: Program) -> Iterator[tuple[str, str, int]]:
             for use in block.uses:
                 if use.group is not None and use.owner is not None:
                     yield (
-                        f"{stage.name}.blocks.{block.label}.body.{use.position}.weight",
+                        join(f"{stage.name}.blocks.{block.label}.body", use.position, "weight"),
                         use.group,
                         use.owner,
                     )
+
+
+def join(*names: str) -> str:
+    """Names of modules as one: a block that is itself a layer has the position "" inside itself."""
+    return ".".join(name for name in names if name)
 
 
 def _replace(module: nn.Module, name: str, tensor: Tensor) -> None:

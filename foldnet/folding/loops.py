@@ -33,7 +33,7 @@ def find_loops(labels: Sequence[str]) -> tuple[Item, ...]:
 
 
 def name_loops(items: Sequence[Item], stage: str) -> tuple[Item, ...]:
-    """The same items with their loops named "stage2.loop1", "stage2.loop2", ..., an outer loop before those inside it."""
+    """The same items, their loops named "stage2.loop1", "stage2.loop2", ..., an outer loop before those inside it."""
     count = 0
 
     def named(item: Item) -> Item:
@@ -96,7 +96,7 @@ def _price(count: int, repeats: Repeats) -> tuple[NDArray[np.int64], list[dict[i
 def _cheapest_loop(
     prices: NDArray[np.int64], loops: list[dict[int, tuple[int, int]]], start: int, end: int
 ) -> tuple[int, int, int]:
-    """(its start, its period, times) of the loop in which the cheapest program of the stretch ends; the longest such."""
+    """(start, period, times) of the loop in which the cheapest program of the stretch ends; the longest such loop."""
     for first in sorted(loops[end]):
         price, period = loops[end][first]
         if first >= start and prices[first, start] + price == prices[end, start]:

@@ -54,7 +54,7 @@ def tie_bank(bank: Bank, tie: Tie) -> TiedLayers:
     count = len(tie.owners)
     rows = torch.as_tensor(tie.owners, dtype=torch.float64, device=templates.device)
     by_templates = templates.shape[0] < count
-    stored = Owners(count, templates.shape[0] if by_templates else None, tuple(shape)).to(templates.device)
+    stored = Owners(count, templates.shape[0] if by_templates else None, tuple(shape)).to(templates)
     with torch.no_grad():
         if stored.templates is not None and stored.coefficients is not None:
             stored.coefficients.copy_(rows)
@@ -64,7 +64,7 @@ def tie_bank(bank: Bank, tie: Tie) -> TiedLayers:
             # One owner at a time in float64: exact ties stay exact, and no second copy of the group is made.
             for kept, row in zip(stored.owners, rows, strict=True):
                 kept.copy_(sum_in_double(row, templates))
-        tied = TiedLayers(stored, tuple(int(owner) for owner in tie.assignment)).to(templates.device)
+        tied = TiedLayers(stored, tuple(int(owner) for owner in tie.assignment)).to(templates)
         tied.gains.copy_(torch.as_tensor(tie.gains, dtype=torch.float64))
     return tied
 

@@ -24,7 +24,7 @@ def stage_text(stage: Stage) -> str:
 
 
 def owner_text(stage: Stage, use: Use) -> str:
-    """`a` for a stage's first owner, `stage2-3x3.a` where the stage has several groups, `private` for a weight of its own."""
+    """`a`, or `stage2-3x3.a` where the stage has several groups, or `private` for a weight of its own."""
     if use.group is None or use.owner is None:
         return "private"
     groups = {other.group for block in stage.blocks for other in block.uses if other.group is not None}

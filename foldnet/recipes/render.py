@@ -48,7 +48,7 @@ def draw(
     fold = open_fold(folder)
     target = _target(out, folder / "graph.svg", force)
     looped = fold.load()
-    gains = {layer: float(gain[step]) for gain, step, layer in gain_slots(looped)}
+    gains = {layer: gain[step].item() for gain, step, layer in gain_slots(looped)}
     graph = program_graph(fold.program, gains=gains, residual=residual)
     write_graph(graph, target, fold.arch)
     return target

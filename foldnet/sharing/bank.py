@@ -18,9 +18,9 @@ class Bank(nn.Module):
         super().__init__()
         self.templates = nn.Parameter(torch.empty(templates, shape[0], *shape[2:], shape[1]))
         self.coefficients = nn.Parameter(torch.empty(layers, templates))
-        fan_in = math.prod(shape[1:])
-        nn.init.normal_(self.templates, std=math.sqrt(2.0 / fan_in))
-        nn.init.orthogonal_(self.coefficients)
+        if not self.templates.is_meta:  # there random numbers would do nothing but import a second's worth of modules
+            nn.init.normal_(self.templates, std=math.sqrt(2.0 / math.prod(shape[1:])))
+            nn.init.orthogonal_(self.coefficients)
 
     def weights(self) -> Tensor:
         """All weights of the group by one matrix product, (L, O, I, *kernel)."""

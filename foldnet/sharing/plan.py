@@ -8,6 +8,7 @@ from torch import nn
 from foldnet.errors import SettingError, ShapeMismatch, UnknownName, nearest
 
 SHAREABLE = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)
+_NO_MODULES = nn.ModuleDict()
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,8 @@ def plan_sharing(
         stage = _stage_of(name, sequences)
         if name in reasons:
             private.append((name, reasons[name]))
+        elif "weight" not in module._parameters:
+            private.append((name, "its weight is computed from other parameters"))
         elif stage is None:
             private.append((name, "outside the stages"))
         else:
@@ -77,18 +80,31 @@ def plan_sharing(
 
 
 def check_plan(network: nn.Module, plan: SharingPlan) -> None:
-    """Raise UnknownName or ShapeMismatch where a plan does not fit a network, SettingError where it names a layer twice."""
+    """Raise UnknownName or ShapeMismatch where a plan does not fit a network.
+
+    Raises SettingError where it names a group or a layer twice, gives a group an illegal name, or means a layer that cannot share.
+    """
     modules = dict(network.named_modules())
+    names = [group.name for group in plan.groups]
     seen: set[str] = set()
     for group in plan.groups:
+        if names.count(group.name) > 1:
+            raise SettingError(f"group '{group.name}' stands in the plan twice; give each group a name of its own")
+        if group.name != _legal(group.name) or not group.name:
+            raise SettingError(f"a group cannot be called '{group.name}', modules forbid it; choose another name")
         for name in group.layers:
             if name not in modules:
                 raise UnknownName(f"layer '{name}' of group '{group.name}' does not exist{nearest(name, modules)}")
             if name in seen:
                 raise SettingError(f"layer '{name}' stands in the plan twice; a layer belongs to one group")
             seen.add(name)
-            weight = getattr(modules[name], "weight", None)
-            have = None if weight is None else tuple(weight.shape)
+            weight = modules[name]._parameters.get("weight")
+            if not isinstance(modules[name], SHAREABLE) or weight is None:
+                raise SettingError(
+                    f"layer '{name}' of group '{group.name}' cannot share; only convolutions and linear layers "
+                    f"with a weight of their own can"
+                )
+            have = tuple(weight.shape)
             if have != group.shape:
                 raise ShapeMismatch(
                     f"layer '{name}' has a weight of shape {have}, group '{group.name}' is of shape {group.shape}; "
@@ -104,14 +120,18 @@ def _stage_of(layer: str, sequences: tuple[str, ...]) -> str | None:
 
 
 def _group_names(keys: list[tuple[str, tuple[int, ...]]]) -> dict[tuple[str, tuple[int, ...]], str]:
-    """A stage's name for its only group, else the stage's name and the weight's shape; never a dot, which modules forbid."""
+    """A stage's name for its only group, else the stage's name and the weight's shape; never a name that modules forbid."""
     stages = [stage for stage, _ in keys]
     return {
-        (stage, shape): (stage if stages.count(stage) == 1 else f"{stage}-{'x'.join(map(str, shape))}").replace(
-            ".", "-"
-        )
+        (stage, shape): _legal(stage if stages.count(stage) == 1 else f"{stage}-{'x'.join(map(str, shape))}")
         for stage, shape in keys
     }
+
+
+def _legal(name: str) -> str:
+    """`name` as a key of nn.ModuleDict: without a dot, and not that of an attribute which every such module has."""
+    name = name.replace(".", "-")
+    return f"{name}-layers" if hasattr(_NO_MODULES, name) else name
 
 
 def _templates_for(group: str, layers: int, templates: int | Mapping[str, int] | None) -> int:

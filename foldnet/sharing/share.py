@@ -62,7 +62,11 @@ def share(model: nn.Module, plan: SharingPlan | int | None = None) -> SharedNetw
             "no two layers of the network have one weight shape in one stage; there is nothing to share"
         )
     sources: dict[str, nn.Module] = {
-        group.name: Bank(len(group.layers), group.templates, group.shape) for group in plan.groups
+        # On the device and in the precision of the weights that the bank stands for.
+        group.name: Bank(len(group.layers), group.templates, group.shape).to(
+            model.get_parameter(f"{group.layers[0]}.weight")
+        )
+        for group in plan.groups
     }
     return SharedNetwork(copy.deepcopy(model), plan, sources)
 

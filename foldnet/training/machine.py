@@ -30,7 +30,9 @@ def choose_machine(device: str = "auto", precision: str = "auto") -> Machine:
     try:
         chosen = torch.device(device)
     except RuntimeError:
-        raise SettingError(f"--device '{device}' is not a device; write cpu, cuda or cuda:0") from None
+        chosen = None
+    if chosen is None or chosen.type not in ("cpu", "cuda"):
+        raise SettingError(f"--device '{device}' is not a device; write cpu, cuda or cuda:0")
     if chosen.type == "cuda":
         count = torch.cuda.device_count()
         if not torch.cuda.is_available() or (chosen.index or 0) >= count:

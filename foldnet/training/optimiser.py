@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-DROPS = (0.3, 0.6, 0.8)  # shares of the epochs after which the learning rate falls
+DROPS = (30, 60, 80)  # per cent of the epochs after which the learning rate falls
 DROP = 0.2
 MIXING = (
     "coefficients",
@@ -30,4 +30,4 @@ def build_optimiser(model: nn.Module, *, lr: float, momentum: float, weight_deca
 
 def learning_rate(epoch: int, epochs: int, lr: float) -> float:
     """The rate of epoch 0, 1, ...: `lr`, times 0.2 once 30, 60 and 80 % of the epochs are over."""
-    return lr * DROP ** sum(epoch >= round(share * epochs) for share in DROPS)
+    return lr * DROP ** sum(100 * epoch >= share * epochs for share in DROPS)

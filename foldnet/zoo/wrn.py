@@ -83,7 +83,7 @@ def _stage(channels_in: int, channels_out: int, blocks: int, stride: int, dropou
 def initialise(network: nn.Module) -> None:
     """Kaiming normal weights (fan in, as the templates start), norms at one, biases at zero, in place."""
     for module in network.modules():
-        if isinstance(module, nn.Conv2d | nn.Linear):
+        if isinstance(module, nn.Conv2d | nn.Linear) and not module.weight.is_meta:
             nn.init.kaiming_normal_(module.weight)
             if module.bias is not None:
                 nn.init.zeros_(module.bias)

@@ -1,0 +1,1 @@
+"""Pictures: readings of matrices and programs that know no torch."""

@@ -1,0 +1,319 @@
+"""Layer similarity matrices as pictures: white is 1 and black is 0, as in Figures 2 and 8 of the paper.
+
+Savarese & Maire 2019, https://arxiv.org/abs/1902.09701. Every panel says its chance level, without which it
+misleads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from io import BytesIO
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from foldnet.errors import SettingError
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+FIGURE_ENDINGS = (".png", ".svg", ".pdf")
+MARK = "#d1495b"  # the frame of a cell above the chance level; readable on black and on white
+VALUES_UP_TO = 10  # layers of a panel whose cells still have room for their number
+NAMES_UP_TO = 40  # layers of a panel whose names are still readable
+MARKS_UP_TO = 60  # layers of a panel whose frames would not hide the cells
+PANELS_A_ROW = 4
+HISTORY_COLUMNS = 8
+
+
+class ChanceLevel(Protocol):
+    """An untrained group's similarity, such as foldnet.analysis.chance.Chance."""
+
+    @property
+    def mean(self) -> float | None: ...
+    @property
+    def max(self) -> float | None: ...
+    @property
+    def q95(self) -> float | None: ...
+
+
+class GroupSimilarity(Protocol):
+    """One panel: the group's name, its L layers' names, their (L, L) matrix and its chance level."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def layers(self) -> Sequence[str]: ...
+    @property
+    def matrix(self) -> ArrayLike: ...
+    @property
+    def chance(self) -> ChanceLevel: ...
+
+
+class GroupHistory(Protocol):
+    """One row of panels: the group's name and its matrices (E + 1, L, L), the first one before training."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def matrices(self) -> ArrayLike: ...
+
+
+def lsm_figure(groups: Sequence[GroupSimilarity], title: str = "") -> Figure:
+    """The groups' matrices side by side, cells above the 95 % chance level framed.
+
+    Raises SettingError where there is no group.
+    """
+    from matplotlib.figure import Figure
+
+    _refuse_nothing(groups)
+    labels = [_label_inches(short_names(group.name, group.layers)) for group in groups]
+    (width, height), boxes = _layout([_panel_inches(len(group.layers)) for group in groups], labels, title)
+    with _style():
+        figure = Figure(figsize=(width, height))
+        for group, room, (x, y, side) in zip(groups, labels, boxes, strict=True):
+            axes = figure.add_axes((x / width, y / height, side / width, side / height))
+            _draw_matrix(axes, np.asarray(group.matrix, dtype=np.float64))
+            _draw_group(axes, group, (room + 0.02) / side)
+        _draw_title(figure, title, height)
+        _draw_legend(figure, height, framed=any(_marks(group).any() for group in groups))
+    return figure
+
+
+def history_figure(
+    groups: Sequence[GroupHistory], epochs: Sequence[int] | None = None, title: str = ""
+) -> Figure:
+    """The groups' matrices as training went on: a row for each group, a column for each of `epochs`.
+
+    Without `epochs`, at most eight from 0 to the last, evenly spread. Raises SettingError where there is no
+    group or an epoch was not recorded.
+    """
+    from matplotlib.figure import Figure
+
+    _refuse_nothing(groups)
+    histories = [np.asarray(group.matrices, dtype=np.float64) for group in groups]
+    last = min(len(history) for history in histories) - 1
+    chosen = chosen_epochs(last) if epochs is None else tuple(epochs)
+    for epoch in chosen:
+        if not 0 <= epoch <= last:
+            raise SettingError(f"epoch {epoch} was not recorded; give epochs from 0 to {last}")
+    with _style():
+        side, gap, left = 1.15, 0.08, 0.32
+        top = (0.42 if title else 0.08) + 0.24
+        needed = left + len(chosen) * (side + gap)
+        width = max(needed, _title_inches(title))
+        left += (width - needed) / 2
+        height = top + len(groups) * (side + gap)
+        figure = Figure(figsize=(width, height))
+        for row, (group, history) in enumerate(zip(groups, histories, strict=True)):
+            for column, epoch in enumerate(chosen):
+                x, y = left + column * (side + gap), top + row * (side + gap) + side
+                axes = figure.add_axes((x / width, 1 - y / height, side / width, side / height))
+                _draw_matrix(axes, history[epoch])
+                axes.set_xticks([])
+                axes.set_yticks([])
+                if row == 0:
+                    axes.set_title(f"epoch {epoch}" if column == 0 else str(epoch), fontsize=8, pad=3)
+                if column == 0:
+                    axes.set_ylabel(group.name, fontsize=8)
+        _draw_title(figure, title, height)
+    return figure
+
+
+def chosen_epochs(last: int, columns: int = HISTORY_COLUMNS) -> tuple[int, ...]:
+    """At most `columns` epochs from 0 to `last`, both included, evenly spread."""
+    return tuple(sorted({round(last * i / max(columns - 1, 1)) for i in range(columns)} | {0, last}))[
+        : last + 1
+    ]
+
+
+def figure_bytes(figure: Figure, ending: str) -> bytes:
+    """The figure as a .png, .svg or .pdf file, always the same bytes. Text in an .svg stays text.
+
+    Raises SettingError for another ending.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    if ending.lower() not in FIGURE_ENDINGS:
+        raise SettingError(
+            f"'{ending}' is not a figure's ending; use {', '.join(FIGURE_ENDINGS[:-1])} or .pdf"
+        )
+    # Dates would make every file differ; None leaves a field out.
+    metadata = {".png": {}, ".svg": {"Date": None}, ".pdf": {"CreationDate": None}}[ending.lower()]
+    buffer = BytesIO()
+    with _style():
+        FigureCanvasAgg(figure)
+        figure.savefig(buffer, format=ending.lower()[1:], dpi=200, metadata=metadata)
+    return buffer.getvalue()
+
+
+def short_names(group: str, layers: Sequence[str]) -> tuple[str, ...]:
+    """The layers' names without the group's, where that says as much: stage2.1.conv1 -> 1.conv1."""
+    prefix = f"{group}."
+    if all(layer.startswith(prefix) for layer in layers):
+        return tuple(layer.removeprefix(prefix) for layer in layers)
+    return tuple(layers)
+
+
+@contextmanager
+def _style() -> Iterator[None]:
+    """The drawing's own settings, whatever the user's matplotlibrc says; put back afterwards."""
+    import matplotlib
+
+    settings: dict[Any, Any] = {
+        "font.family": ["sans-serif"],
+        # DejaVu comes with matplotlib; a reader of an .svg without it falls back to the next.
+        "font.sans-serif": ["DejaVu Sans", "Verdana", "Arial", "sans-serif"],
+        "text.usetex": False,
+        "svg.fonttype": "none",
+        "svg.hashsalt": "foldnet",
+        "pdf.fonttype": 42,
+        "axes.linewidth": 0.6,
+        "savefig.bbox": None,
+        "savefig.facecolor": "white",
+        "figure.facecolor": "white",
+        "text.color": "black",
+        "axes.labelcolor": "black",
+        "axes.edgecolor": "black",
+        "xtick.color": "black",
+        "ytick.color": "black",
+    }
+    with matplotlib.rc_context(settings):
+        yield
+
+
+def _panel_inches(layers: int) -> float:
+    """The side of a panel."""
+    return float(np.clip(0.3 * layers, 1.8, 4.0))
+
+
+def _label_inches(names: Sequence[str]) -> float:
+    """Room for the longest layer name, or for an index where there are too many to name."""
+    return 0.15 + 0.062 * (max(map(len, names)) if 0 < len(names) <= NAMES_UP_TO else 4)
+
+
+def _title_inches(title: str) -> float:
+    """Room for the title, or for the legend, which is about as long as 30 letters of a title."""
+    return 0.105 * max(len(title), 30)
+
+
+def _layout(
+    sides: Sequence[float], labels: Sequence[float], title: str
+) -> tuple[tuple[float, float], list[tuple[float, float, float]]]:
+    """The figure's size, and the left, bottom and side of each panel's square, in inches from bottom left.
+
+    Panels stand in rows of at most four. From the left: labels, panel, gap. From the top: title, then for
+    each row the names, the panels, their labels and the chance level; then the legend.
+    """
+    columns = min(len(sides), PANELS_A_ROW)
+    starts = range(0, len(sides), columns)
+    gap, name_room, caption_room, legend_room = 0.25, 0.28, 0.3, 0.3
+    lefts = [max(labels[column::columns]) for column in range(columns)]
+    widths = [lefts[column] + max(sides[column::columns]) + gap for column in range(columns)]
+    heights = [
+        name_room + max(sides[i : i + columns]) + max(labels[i : i + columns]) + caption_room for i in starts
+    ]
+    top = 0.42 if title else 0.08
+    width, height = max(sum(widths), _title_inches(title)), top + sum(heights) + legend_room
+    margin = (width - sum(widths)) / 2
+    boxes = []
+    for index, side in enumerate(sides):
+        row, column = divmod(index, columns)
+        x = margin + sum(widths[:column]) + lefts[column]
+        boxes.append((x, height - top - sum(heights[:row]) - name_room - side, side))
+    return (width, height), boxes
+
+
+def _draw_matrix(axes: Axes, matrix: NDArray[np.float64]) -> None:
+    """The shaded cells."""
+    axes.imshow(matrix, cmap="gray", vmin=0.0, vmax=1.0, interpolation="nearest", aspect="auto")
+
+
+def _draw_group(axes: Axes, group: GroupSimilarity, caption_at: float) -> None:
+    """Names, numbers, marks and the chance level of one panel."""
+    names = short_names(group.name, group.layers)
+    axes.set_title(group.name, fontsize=9, pad=5)
+    axes.tick_params(length=0, labelsize=7, pad=2)
+    if len(names) <= NAMES_UP_TO:
+        axes.set_xticks(range(len(names)), names, rotation=90)
+        axes.set_yticks(range(len(names)), names)
+    matrix = np.asarray(group.matrix, dtype=np.float64)
+    if len(names) <= VALUES_UP_TO:
+        for (i, j), value in np.ndenumerate(matrix):
+            shade = "black" if value > 0.5 else "white"
+            axes.text(j, i, f"{value:.2f}".lstrip("0"), ha="center", va="center", fontsize=6, color=shade)
+    _draw_marks(axes, _marks(group))
+    axes.text(
+        0.5, -caption_at, _caption(group.chance), ha="center", va="top", fontsize=7, transform=axes.transAxes
+    )
+
+
+def _draw_marks(axes: Axes, marks: NDArray[np.bool_]) -> None:
+    """A thin frame inside every marked cell."""
+    from matplotlib.patches import Rectangle
+
+    for i, j in np.argwhere(marks):
+        frame = Rectangle((j - 0.43, i - 0.43), 0.86, 0.86, fill=False, edgecolor=MARK, linewidth=0.9)
+        axes.add_patch(frame)
+
+
+def _draw_title(figure: Figure, title: str, height: float) -> None:
+    """The title at the top of the whole figure."""
+    if title:
+        figure.text(0.5, 1 - 0.12 / height, title, ha="center", va="top", fontsize=11)
+
+
+def _draw_legend(figure: Figure, height: float, *, framed: bool) -> None:
+    """What the shades and the frames mean, once for the whole figure."""
+    from matplotlib.patches import Patch
+
+    black = Patch(facecolor="black", edgecolor="black", linewidth=0.6, label="similarity 0")
+    white = Patch(facecolor="white", edgecolor="black", linewidth=0.6, label="1")
+    frame = Patch(facecolor="none", edgecolor=MARK, linewidth=0.9, label="above q95 of chance")
+    figure.legend(
+        handles=[black, white, frame] if framed else [black, white],
+        loc="lower center",
+        bbox_to_anchor=(0.5, 0.02 / height),
+        ncols=3,
+        frameon=False,
+        fontsize=7,
+        handlelength=0.9,
+        handleheight=0.9,
+        handletextpad=0.5,
+        columnspacing=1.2,
+        borderpad=0.2,
+    )
+
+
+def _marks(group: GroupSimilarity) -> NDArray[np.bool_]:
+    """Which pairs of different layers are framed, being above the chance level: (L, L)."""
+    matrix = np.asarray(group.matrix, dtype=np.float64)
+    level = group.chance.q95 if len(matrix) <= MARKS_UP_TO else None
+    above: NDArray[np.bool_] = matrix > (np.inf if level is None else level)
+    np.fill_diagonal(above, False)
+    return above
+
+
+def _caption(chance: ChanceLevel) -> str:
+    """The chance level in one line."""
+    if chance.mean is None or chance.max is None or chance.q95 is None:
+        return "one layer: no pairs"
+    return f"chance: mean {chance.mean:.2f}, max {chance.max:.2f}, q95 {_level(chance.q95)}"
+
+
+def _level(value: float) -> str:
+    """Three digits near 1, where two would say that nothing can exceed it."""
+    return (
+        f"{value:.2f}" if value < 0.985 or value == 1.0 else ("> .999" if value > 0.9995 else f"{value:.3f}")
+    )
+
+
+def _refuse_nothing(groups: Sequence[object]) -> None:
+    """Raise SettingError where there is no group to draw."""
+    if not groups:
+        raise SettingError(
+            "there is no group of layers to draw; a network without shared layers has no similarity matrix"
+        )

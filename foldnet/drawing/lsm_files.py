@@ -1,0 +1,135 @@
+"""Layer similarity matrices as files, by the file's ending: a figure, or the numbers for another program."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Mapping, Sequence
+from io import BytesIO, StringIO
+from itertools import combinations
+from pathlib import Path
+from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
+
+import numpy as np
+from numpy.typing import NDArray
+
+from foldnet.drawing.heatmaps import (
+    FIGURE_ENDINGS,
+    GroupHistory,
+    GroupSimilarity,
+    figure_bytes,
+    history_figure,
+    lsm_figure,
+)
+from foldnet.errors import SettingError
+from foldnet.files import write_whole
+
+LSM_ENDINGS = (*FIGURE_ENDINGS, ".csv", ".json", ".npy", ".npz")
+HISTORY_ENDINGS = (*FIGURE_ENDINGS, ".npy", ".npz")
+
+
+def write_lsm(
+    groups: Sequence[GroupSimilarity],
+    path: Path,
+    *,
+    title: str = "",
+    document: Mapping[str, object] | None = None,
+) -> None:
+    """Write the groups' matrices to `path`, whole or not at all; what is there is replaced.
+
+    .png .svg .pdf: the figure. .csv: group,layer_i,layer_j,similarity for every pair i < j. .json:
+    `document`, the report that the command prints, or the groups alone. .npy: (L, L), or (G, L, L) of several
+    groups of one size. .npz: an (L, L) array for each group, by its name. Numbers are not rounded. Raises
+    SettingError for another ending and for groups that do not fit in one .npy, OutputError where the place
+    cannot be written.
+    """
+    ending = check_ending(path, LSM_ENDINGS)
+    if ending in FIGURE_ENDINGS:
+        write_whole(path, figure_bytes(lsm_figure(groups, title), ending))
+    elif ending == ".csv":
+        write_whole(path, _csv_text(groups))
+    elif ending == ".json":
+        write_whole(path, json.dumps(document or _document(groups), indent=2, allow_nan=False) + "\n")
+    else:
+        arrays = {group.name: np.asarray(group.matrix, dtype=np.float64) for group in groups}
+        write_whole(path, _array_bytes(arrays, path))
+
+
+def write_history(
+    groups: Sequence[GroupHistory], path: Path, *, epochs: Sequence[int] | None = None, title: str = ""
+) -> None:
+    """Write the groups' matrices of every epoch to `path`, whole or not at all; what is there is replaced.
+
+    .png .svg .pdf: the figure, of `epochs` where they are given. .npy and .npz: as `write_lsm`, an array for
+    a group being (E + 1, L, L). Raises as `write_lsm`.
+    """
+    ending = check_ending(path, HISTORY_ENDINGS)
+    if ending in FIGURE_ENDINGS:
+        write_whole(path, figure_bytes(history_figure(groups, epochs, title), ending))
+    else:
+        arrays = {group.name: np.asarray(group.matrices, dtype=np.float64) for group in groups}
+        write_whole(path, _array_bytes(arrays, path))
+
+
+def check_ending(path: Path, legal: Sequence[str] = LSM_ENDINGS) -> str:
+    """The path's ending in small letters. Raises SettingError where it is not one of `legal`."""
+    ending = path.suffix.lower()
+    if ending not in legal:
+        said = f"ends in '{path.suffix}'" if path.suffix else "has no ending"
+        raise SettingError(
+            f"'{path}' {said}, which names no format; end it in {', '.join(legal[:-1])} or {legal[-1]}"
+        )
+    return ending
+
+
+def _csv_text(groups: Sequence[GroupSimilarity]) -> str:
+    """A row for every pair of different layers; repr keeps every digit."""
+    text = StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["group", "layer_i", "layer_j", "similarity"])
+    for group in groups:
+        matrix = np.asarray(group.matrix, dtype=np.float64)
+        for i, j in combinations(range(len(matrix)), 2):
+            writer.writerow([group.name, group.layers[i], group.layers[j], repr(float(matrix[i, j]))])
+    return text.getvalue()
+
+
+def _document(groups: Sequence[GroupSimilarity]) -> dict[str, object]:
+    """The groups as JSON data, where the caller has no fuller report."""
+    return {
+        "groups": [
+            {
+                "name": group.name,
+                "layers": list(group.layers),
+                "matrix": np.asarray(group.matrix, dtype=np.float64).tolist(),
+                "chance": {"mean": group.chance.mean, "max": group.chance.max, "q95": group.chance.q95},
+            }
+            for group in groups
+        ]
+    }
+
+
+def _array_bytes(arrays: Mapping[str, NDArray[np.float64]], path: Path) -> bytes:
+    """The arrays as an .npz, or as one .npy; nothing is pickled."""
+    buffer = BytesIO()
+    if path.suffix.lower() == ".npz":
+        # By hand, because np.savez takes names as arguments: no group could be called "file".
+        with ZipFile(buffer, "w", ZIP_DEFLATED) as archive:
+            for name, array in arrays.items():
+                archive.writestr(ZipInfo(f"{name}.npy"), _npy_bytes(array))
+        return buffer.getvalue()
+    shapes = {array.shape for array in arrays.values()}
+    if len(shapes) != 1:
+        sizes = ", ".join(f"{name} {' x '.join(map(str, array.shape))}" for name, array in arrays.items())
+        raise SettingError(
+            f"'{path}' cannot hold groups of different sizes ({sizes or 'no group'}); end the name in .npz"
+        )
+    stacked = np.stack(list(arrays.values()))
+    return _npy_bytes(stacked[0] if len(arrays) == 1 else stacked)
+
+
+def _npy_bytes(array: NDArray[np.float64]) -> bytes:
+    """One array in numpy's own format."""
+    buffer = BytesIO()
+    np.save(buffer, array, allow_pickle=False)
+    return buffer.getvalue()

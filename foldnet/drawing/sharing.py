@@ -1,0 +1,156 @@
+"""Which layer mixes which templates, as a picture: layers and templates as nodes, coefficients as weighted edges."""
+
+import html
+from collections.abc import Sequence
+from typing import Protocol
+
+import graphviz
+import numpy as np
+from numpy.typing import NDArray
+
+POSITIVE, NEGATIVE = (178, 58, 22), (20, 84, 168)  # red and blue, which every reader tells apart
+LAYER_FILL, TEMPLATE_FILL = "#ffffff", "#dbe9f8"
+FONT = "Helvetica"
+FAINTEST = 0.05  # of a row's largest coefficient; what is below is not drawn
+WIDEST = 4.0  # points
+VALUES_SHOWN = 8  # a group with more edges shows no numbers
+VALUE_PLACE = 0.24  # of the way from layer to template
+
+# Inches. The places are ours and not the layout program's: it would shuffle the layers to cross fewer edges.
+GROUPS_A_ROW = 4
+ROW, TALL_ROW, SPAN, TEMPLATE, MARGIN, HEADING, GAP = 0.48, 0.8, 1.7, 0.45, 0.2, 0.4, 0.4
+LETTER = 0.095  # width of a letter at 12 points
+
+VALUE_STYLE = {
+    "shape": "box",
+    "color": "white",
+    "fillcolor": "white",
+    "width": "0.38",
+    "height": "0.15",
+    "fontsize": "9",
+}
+
+
+class SharedGroup(Protocol):
+    """What the picture needs to know of a group."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def layers(self) -> tuple[str, ...]: ...
+
+    @property
+    def coefficients(self) -> NDArray[np.floating]: ...  # (layers, templates)
+
+
+def sharing_dot(groups: Sequence[SharedGroup], title: str) -> graphviz.Digraph:
+    """A picture of the groups side by side: layers on the left of each, templates on the right.
+
+    The width and strength of an edge is |coefficient| over the largest of its layer's, its colour is the
+    sign: red plus, blue minus. What is below a twentieth of the largest is left out.
+    """
+    digraph = graphviz.Digraph(
+        graph_attr={
+            "layout": "neato",
+            "outputorder": "edgesfirst",
+            "label": _title(title),
+            "labelloc": "t",
+            "fontname": FONT,
+            "fontsize": "16",
+            "splines": "line",
+            "dpi": "150",
+        },
+        node_attr={"fontname": FONT, "fontsize": "12", "style": "filled", "color": "#6b7684", "fixedsize": "true"},
+        edge_attr={"fontname": FONT, "dir": "none"},
+    )
+    top = 0.0
+    for first in range(0, len(groups), GROUPS_A_ROW):
+        left = lowest = 0.0
+        for number, group in enumerate(groups[first : first + GROUPS_A_ROW], start=first):
+            width, height = _draw_group(digraph, group, number, left, top)
+            left += width + GAP
+            lowest = max(lowest, height)
+        top -= lowest + GAP
+    return digraph
+
+
+def _draw_group(
+    digraph: graphviz.Digraph, group: SharedGroup, number: int, left: float, top: float
+) -> tuple[float, float]:
+    """A box with a column of layers, one of templates, and the coefficients between them; its width and height."""
+    names = [layer.removeprefix(f"{group.name}.") for layer in group.layers]
+    templates = group.coefficients.shape[1]
+    layer_width = max((LETTER * len(name) for name in names), default=0) + 0.3
+    width = layer_width + SPAN + TEMPLATE + 2 * MARGIN
+    drawn = _drawn(group.coefficients)
+    inner = (TALL_ROW if len(drawn) <= VALUES_SHOWN else ROW) * max(len(names), templates)
+    height = inner + HEADING + MARGIN
+    box = {"shape": "box", "style": "rounded", "width": f"{width:.3f}", "height": f"{height:.3f}", "color": "#c9ced6"}
+    digraph.node(f"g{number}", "", pos=_place(left + width / 2, top - height / 2), **box)
+    heading = {"shape": "plaintext", "style": "", "fontsize": "13"}
+    place = _place(left + width / 2, top - HEADING / 2)
+    digraph.node(f"g{number}name", f"<<b>{html.escape(group.name)}</b>>", pos=place, **heading)
+    x_layer, x_template = left + MARGIN + layer_width / 2, left + width - MARGIN - TEMPLATE / 2
+    layers_y, templates_y = _spread(len(names), top - HEADING, inner), _spread(templates, top - HEADING, inner)
+    layer_style = {"shape": "box", "width": f"{layer_width:.3f}", "height": "0.34", "fillcolor": LAYER_FILL}
+    for row, (name, y) in enumerate(zip(names, layers_y, strict=True)):
+        digraph.node(f"g{number}l{row}", f"<{html.escape(name)}>", pos=_place(x_layer, y), **layer_style)
+    template_style = {"shape": "circle", "width": f"{TEMPLATE}", "fillcolor": TEMPLATE_FILL}
+    for column, y in enumerate(templates_y):
+        label = f"<T<sub>{column + 1}</sub>>"
+        digraph.node(f"g{number}t{column}", label, pos=_place(x_template, y), **template_style)
+    ends = (x_layer + layer_width / 2, x_template - TEMPLATE / 2)
+    _draw_coefficients(digraph, drawn, number, ends, (layers_y, templates_y))
+    return width, height
+
+
+def _spread(count: int, top: float, height: float) -> list[float]:
+    """The middles of `count` equal parts of a column, from the top down."""
+    return [top - height * (index + 0.5) / count for index in range(count)]
+
+
+def _place(x: float, y: float) -> str:
+    """A fixed place, in inches."""
+    return f"{x:.3f},{y:.3f}!"
+
+
+def _drawn(coefficients: NDArray[np.floating]) -> list[tuple[int, int, float, float]]:
+    """(row, column, value, |value| over the row's largest) of what is drawn, the faint first: the strong lie on top."""
+    largest = np.abs(coefficients).max(axis=1, keepdims=True, initial=0)
+    strengths = np.divide(np.abs(coefficients), largest, out=np.zeros(coefficients.shape), where=largest > 0)
+    places = np.argwhere(strengths >= FAINTEST).tolist()
+    drawn = [(row, column, float(coefficients[row, column]), float(strengths[row, column])) for row, column in places]
+    return sorted(drawn, key=lambda edge: edge[3])
+
+
+def _draw_coefficients(
+    digraph: graphviz.Digraph,
+    drawn: list[tuple[int, int, float, float]],
+    number: int,
+    x_ends: tuple[float, float],
+    y_ends: tuple[list[float], list[float]],
+) -> None:
+    """Edges, with their values where they are few."""
+    for row, column, value, strength in drawn:
+        width = f"{max(0.4, WIDEST * strength):.2f}"
+        digraph.edge(f"g{number}l{row}:e", f"g{number}t{column}:w", color=_tint(strength, value), penwidth=width)
+        if len(drawn) <= VALUES_SHOWN:
+            x, y = (a + VALUE_PLACE * (b - a) for a, b in (x_ends, (y_ends[0][row], y_ends[1][column])))
+            text, color = f"{value:+.2f}".replace("-", "−"), _tint(1.0, value)
+            digraph.node(f"g{number}v{row}x{column}", text, pos=_place(x, y), fontcolor=color, **VALUE_STYLE)
+
+
+def _tint(strength: float, value: float) -> str:
+    """The sign's colour, paler the weaker the edge; mixed with white, since not every format knows transparency."""
+    full = POSITIVE if value >= 0 else NEGATIVE
+    share = 0.15 + 0.85 * strength
+    return "#" + "".join(f"{round(255 + (channel - 255) * share):02x}" for channel in full)
+
+
+def _title(title: str) -> str:
+    """The title and what the colours say."""
+    signs = ((_tint(1.0, 1.0), "positive"), (_tint(1.0, -1.0), "negative"))
+    keys = " &#160; ".join(f'<font color="{color}">{word}</font>' for color, word in signs)
+    text = f'<b>{html.escape(title)}</b><br/><font point-size="12">coefficients: {keys}, width by size</font>'
+    return f"<{text}<br/>&#160;>"

@@ -1,0 +1,176 @@
+"""Settings: what is legal, where it comes from, and what is said of the rest."""
+
+import json
+import math
+import re
+from dataclasses import FrozenInstanceError, fields
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from foldnet.config import FoldSettings, TrainSettings, preset, to_json, train_settings
+from foldnet.errors import SettingError, UnknownName
+
+
+def exactly(sentence: str) -> str:
+    """The pattern that only this sentence matches."""
+    return f"^{re.escape(sentence)}$"
+
+
+def test_the_defaults_are_the_papers_recipe():
+    settings = TrainSettings()
+    assert (settings.epochs, settings.batch_size, settings.lr, settings.momentum) == (200, 128, 0.1, 0.9)
+    assert (settings.weight_decay, settings.recurrence, settings.dropout, settings.cutout) == (5e-4, 0, 0, 0)
+    with pytest.raises(FrozenInstanceError):
+        settings.lr = 1.0
+
+
+def test_settings_are_plain_data_and_come_back_from_json():
+    settings = TrainSettings(arch="wrn-16-1", lr=0.3, seed=7)
+    assert TrainSettings(**json.loads(json.dumps(to_json(settings)))) == settings
+    fold = FoldSettings(thresholds=(("stage2", 0.9),), groups=("stage2",))
+    assert json.loads(json.dumps(fold.to_json()))["thresholds"] == [["stage2", 0.9]]
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "said"),
+    [
+        ("epochs", 0, "--epochs 0 is not legal; give a whole number at least 1"),
+        ("epochs", 1.5, "--epochs 1.5 is not legal; give a whole number at least 1"),
+        ("epochs", "ten", "--epochs ten is not legal; give a whole number at least 1"),
+        ("epochs", True, "--epochs True is not legal; give a whole number at least 1"),
+        ("epochs", None, "--epochs None is not legal; give a whole number at least 1"),
+        ("batch_size", 1, "--batch-size 1 is not legal; give a whole number at least 2"),
+        ("lr", -0.1, "--lr -0.1 is not legal; give a number at least 0"),
+        ("lr", math.inf, "--lr inf is not legal; give a number at least 0"),
+        ("lr", math.nan, "--lr nan is not legal; give a number at least 0"),
+        ("lr", [0.1], "--lr [0.1] is not legal; give a number at least 0"),
+        ("momentum", 1.1, "--momentum 1.1 is not legal; give a number from 0 to 1"),
+        ("weight_decay", -1, "--weight-decay -1 is not legal; give a number at least 0"),
+        ("seed", -1, "--seed -1 is not legal; give a whole number from 0 to 4294967295"),
+        ("seed", 2**32, "--seed 4294967296 is not legal; give a whole number from 0 to 4294967295"),
+        ("recurrence", -0.5, "--recurrence -0.5 is not legal; give a number at least 0"),
+        ("dropout", 1.0, "--dropout 1.0 is not legal; give a number from 0 to 0.99"),
+        ("cutout", 2.5, "--cutout 2.5 is not legal; give a whole number from 0 to 10000"),
+        ("device", "gpu", "--device 'gpu' is not legal; choose auto, cpu, cuda; did you mean 'cpu'?"),
+        (
+            "precision",
+            "fp16",
+            "--precision 'fp16' is not legal; choose auto, fp32, bf16; did you mean 'bf16' or 'fp32'?",
+        ),
+        ("recurrence_form", "max", "--recurrence-form 'max' is not legal; choose mean, sum"),
+    ],
+)
+def test_illegal_values_are_refused_with_the_span_or_the_choices(field, value, said):
+    with pytest.raises(SettingError, match=exactly(said)):
+        TrainSettings(**{field: value})
+
+
+@pytest.mark.parametrize("device", ["auto", "cpu", "cuda", "cuda:1"])
+def test_legal_devices(device):
+    assert TrainSettings(device=device).device == device
+
+
+def test_a_plain_network_has_no_coefficients_to_regularise():
+    said = (
+        "--recurrence 0.5 needs coefficients and 'wrn-28-10' has none; "
+        "leave it out or train a soft network such as 'swrn-28-10-4'"
+    )
+    with pytest.raises(SettingError, match=exactly(said)):
+        TrainSettings(arch="wrn-28-10", recurrence=0.5)
+    assert TrainSettings(arch="swrn-28-10-4", recurrence=0.5).recurrence == 0.5
+
+
+def test_presets_belong_to_a_dataset_and_a_family():
+    small = {"epochs": 30, "batch_size": 64, "validation": 360}
+    assert preset("digits", "wrn-16-1") == small
+    assert preset("digits", "swrn-28-2-4") == small | {"recurrence": 0.5}
+    assert preset("cifar10", "swrn-28-10-4") == {}
+
+
+def test_given_beats_the_file_which_beats_the_preset(tmp_path):
+    file = tmp_path / "a.toml"
+    file.write_text('epochs = 5\nbatch-size = 32\nweight_decay = 0.001\narch = "swrn-16-1-2"\n')
+    settings = train_settings({"epochs": 7, "lr": None, "seed": 0}, file=file)
+    assert (settings.epochs, settings.batch_size, settings.weight_decay) == (7, 32, 0.001)
+    assert (settings.lr, settings.recurrence, settings.validation) == (0.1, 0.5, 360)
+
+
+def test_zero_is_given_and_none_is_not():
+    assert train_settings({"recurrence": 0.0}).recurrence == 0.0
+    assert train_settings({"recurrence": None}).recurrence == 0.5
+
+
+def test_bad_files_are_one_sentence(tmp_path):
+    file = tmp_path / "a.toml"
+    said = f"--config '{file}' cannot be read (No such file or directory); check the path"
+    with pytest.raises(SettingError, match=exactly(said)):
+        train_settings({}, file=file)
+    file.write_text("epochs = \n")
+    said = f"--config '{file}' is not valid TOML (Invalid value (at line 1, column 10)); mend that line"
+    with pytest.raises(SettingError, match=exactly(said)):
+        train_settings({}, file=file)
+    file.write_bytes(b"\xff\xfe")
+    with pytest.raises(
+        SettingError, match=re.escape(f"--config '{file}' is not valid TOML ('utf-8' codec can't decode")
+    ):
+        train_settings({}, file=file)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("epoch = 3", "setting 'epoch' does not exist; did you mean 'epochs'?"),
+        ("zzz = 3", "setting 'zzz' does not exist"),
+        ("[training]\nepochs = 3", "setting 'training' does not exist"),
+    ],
+)
+def test_unknown_keys_are_refused_with_the_nearest(tmp_path, text, said):
+    file = tmp_path / "a.toml"
+    file.write_text(text)
+    with pytest.raises(UnknownName, match=exactly(said)):
+        train_settings({}, file=file)
+
+
+def test_values_of_the_wrong_type_are_refused_wherever_they_come_from(tmp_path):
+    file = tmp_path / "a.toml"
+    end = "has the wrong type ('int' object has no attribute 'startswith'); see `foldnet train --help`"
+    file.write_text("arch = 3")
+    with pytest.raises(SettingError, match=exactly(f"a setting in {str(file)!r} {end}")):
+        train_settings({}, file=file)
+    with pytest.raises(SettingError, match=exactly(f"a setting {end}")):
+        train_settings({"arch": 3})
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from([field.name for field in fields(TrainSettings)]),
+        st.none() | st.integers() | st.text() | st.floats() | st.booleans(),
+    )
+)
+def test_whatever_is_given_makes_settings_or_one_sentence(given_values):
+    try:
+        settings = train_settings(given_values)
+    except SettingError as error:
+        assert "\n" not in str(error).replace(repr(given_values), "") or any(
+            "\n" in str(v) for v in given_values.values()
+        )
+    else:
+        assert 1 <= settings.epochs
+        assert 0 <= settings.lr < math.inf
+
+
+@pytest.mark.parametrize("value", [-0.1, 1.1, math.nan])
+def test_a_threshold_is_a_similarity(value):
+    said = f"--threshold {value:g} is not a similarity; give a number from 0 to 1"
+    for settings in ({"threshold": value}, {"thresholds": (("stage1", 0.5), ("stage2", value))}):
+        with pytest.raises(SettingError, match=exactly(said)):
+            FoldSettings(**settings)
+
+
+def test_clusters_take_the_place_of_thresholds():
+    said = "--clusters and --threshold contradict each other; give one of them"
+    with pytest.raises(SettingError, match=exactly(said)):
+        FoldSettings(clusters="a.json", thresholds=(("stage1", 0.5),))
+    assert FoldSettings(clusters="a.json").thresholds == ()
