@@ -12,6 +12,8 @@ from foldnet.errors import SettingError, UnknownName, nearest
 DEVICES = ("auto", "cpu", "cuda")
 PRECISIONS = ("auto", "fp32", "bf16")
 FORMS = ("mean", "sum")
+UNITS = ("layer", "block")
+DEFAULT_THRESHOLD = 0.95  # the similarity at which layers are tied where nobody says otherwise
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,29 +123,71 @@ def _check_choice(option: str, value: str, legal: tuple[str, ...]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class FoldSettings:
-    """How a soft network is folded. `threshold` holds for every group that `thresholds` (group, value) does not name.
+    """How a soft network is folded, and what chooses the clusters: one of `threshold` (a similarity, or "auto" for the knee of
+    the sweep) with `thresholds` (group, value) for single groups, `clusters` (a file with the user's own), `max_drop` (points of
+    validation accuracy) or `budget` ("12M" parameters or "12MB" of the whole network). None of them is a threshold of 0.95.
 
-    `groups` limits folding to some groups, empty for all; `clusters` is a file with the user's own clusters, which takes the
-    place of thresholds. `metric` None is the network's usual one.
+    `groups` limits folding to some groups, empty for all; layers in `keep` are never tied. `metric` None is the network's
+    usual one. `finetune` epochs of training follow, from `finetune_lr` down; `distill` lets the soft network teach, `control`
+    trains the soft network as long for comparison. `shares` measures what each tied layer costs.
     """
 
-    threshold: float = 0.95
+    threshold: float | str | None = None
     thresholds: tuple[tuple[str, float], ...] = ()
     clusters: str | None = None
+    max_drop: float | None = None
+    budget: str | None = None
     groups: tuple[str, ...] = ()
+    keep: tuple[str, ...] = ()
     metric: str | None = None
     unit: str = "layer"
     tie: str = "gain"
     linkage: str = "complete"
     checkpoint: str = "last"
+    finetune: int = 0
+    finetune_lr: float = 0.02
+    distill: bool = False
+    control: bool = False
+    shares: bool = True
 
     def __post_init__(self) -> None:
+        self._check_choosers()
         for value in (self.threshold, *(value for _, value in self.thresholds)):
-            if not 0 <= value <= 1:
-                raise SettingError(f"--threshold {value:g} is not a similarity; give a number from 0 to 1")
-        if self.clusters is not None and self.thresholds:
-            raise SettingError("--clusters and --threshold contradict each other; give one of them")
+            if isinstance(value, str):
+                _check_choice("--threshold", value, ("auto",))
+            elif value is not None and not 0 <= value <= 1:
+                raise SettingError(f"--threshold {value:g} is not a similarity; give a number from 0 to 1, or auto")
+        if self.max_drop is not None:
+            _check("--max-drop", self.max_drop, 0, 100)
+        _check_choice("--unit", self.unit, UNITS)
+        _check("--finetune", self.finetune, 0, math.inf)
+        _check("--finetune-lr", self.finetune_lr, 0, math.inf)
+        for option, wanted in (("--distill", self.distill), ("--control", self.control)):
+            if wanted and not self.finetune:
+                raise SettingError(f"{option} needs epochs to train; add --finetune 2")
+
+    @property
+    def chooser(self) -> str:
+        """What chooses the clusters: "threshold", "auto", "clusters", "max_drop" or "budget"."""
+        for name in ("clusters", "max_drop", "budget"):
+            if getattr(self, name) is not None:
+                return name
+        return "auto" if self.threshold == "auto" else "threshold"
+
+    @property
+    def overall_threshold(self) -> float:
+        """The similarity at which groups without a threshold of their own are tied."""
+        return self.threshold if isinstance(self.threshold, float | int) else DEFAULT_THRESHOLD
 
     def to_json(self) -> dict[str, Any]:
         """As plain data."""
         return asdict(self)
+
+    def _check_choosers(self) -> None:
+        """Raise SettingError where two options would choose."""
+        given = [name for name in ("clusters", "max_drop", "budget") if getattr(self, name) is not None]
+        if self.threshold is not None or self.thresholds:
+            given.append("threshold")
+        if len(given) > 1:
+            first, second = (f"--{name.replace('_', '-')}" for name in given[:2])
+            raise SettingError(f"{first} and {second} contradict each other; give one of them")

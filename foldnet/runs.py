@@ -80,7 +80,7 @@ def open_run(folder: Path) -> Run:
             str(config["precision"]),
             str(config["split_hash"]),
         )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, FoldnetError) as error:
         raise RunError(f"'{folder / 'config.json'}' is not a run's ({error!r}); it was edited or is foreign") from None
 
 
@@ -106,6 +106,8 @@ def all_runs(home: Path = HOME) -> list[Path]:
     """Run folders directly under `home`, oldest first."""
     found = []
     for config in home.glob("*/config.json"):
+        if config.parent.name.startswith("."):
+            continue  # being written, or left by a killed process
         try:
             found.append((str(read_config(config.parent, "run")["created"]), config.parent))
         except (FoldnetError, KeyError):
@@ -154,6 +156,14 @@ def load_coefficients(folder: Path) -> dict[str, Tensor]:
     if not file.is_file():
         raise RunError(f"run '{folder}' keeps no coefficients; only soft networks have them, such as swrn-28-2-4")
     return load_tensors(file).tensors
+
+
+def sweep_run(folder: Path) -> None:
+    """Remove what a killed process was in the middle of writing."""
+    checkpoints = [folder / name / FILE for name in CHECKPOINTS]
+    for file in [folder / name for name in ("metrics.jsonl", "coefficients.safetensors", "report.json")] + checkpoints:
+        for leftover in file.parent.glob(f".{file.name}.*"):
+            leftover.unlink(missing_ok=True)
 
 
 def now() -> float:

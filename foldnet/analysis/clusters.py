@@ -32,6 +32,7 @@ class BlockLayers:
 
     structure: Hashable
     layers: tuple[tuple[str, int], ...]
+    stage: str = ""  # where the block stands; blocks of two stages are never tied
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,35 @@ def merge_heights(similarity: Matrix, linkage: str = "complete") -> tuple[float,
     return tuple(float(height) for height in np.clip(1.0 - distances, 0.0, 1.0))
 
 
+def merge_path(similarity: Matrix, linkage: str = "complete") -> tuple[tuple[float, Clusters], ...]:
+    """The dendrogram as a walk: (L, L) -> (similarity at which two clusters merge, the partition then), L - 1 times.
+
+    Raises as `cluster_layers`.
+    """
+    _check_linkage(linkage)
+    return _path(1.0 - _checked(similarity), linkage)
+
+
+def block_merge_paths(
+    similarities: Mapping[str, Matrix], blocks: Sequence[BlockLayers], linkage: str = "complete"
+) -> tuple[tuple[tuple[int, ...], tuple[tuple[float, Clusters], ...]], ...]:
+    """The same for whole blocks: for every family of blocks that can be tied, its members and the walk over them.
+
+    The clusters of a walk are indices into its family. Raises as `cluster_blocks`.
+    """
+    matrices = {name: _checked(matrix) for name, matrix in similarities.items()}
+    _check_linkage(linkage)
+    _check_blocks(blocks, matrices)
+    level = dict.fromkeys(matrices, 0.0)
+    paths = []
+    for family in _families(blocks).values():
+        # Blocks lie 1 + (0 - S) apart at the threshold 0, which is the distance of their worst position.
+        distances = _block_distances([blocks[index] for index in family], matrices, level)
+        np.fill_diagonal(distances, 0.0)
+        paths.append((tuple(family), _path(distances, linkage)))
+    return tuple(paths)
+
+
 def cluster_blocks(
     similarities: Mapping[str, Matrix],
     blocks: Sequence[BlockLayers],
@@ -82,12 +112,7 @@ def cluster_blocks(
     thresholds = _group_thresholds(threshold, matrices)
     _check_linkage(linkage)
     _check_blocks(blocks, matrices)
-    families: dict[Hashable, list[int]] = defaultdict(list)
-    for index, block in enumerate(blocks):
-        # A block without shared layers has nothing to be tied, so it is a family of its own.
-        own = None if block.layers else index
-        families[(block.structure, tuple(group for group, _ in block.layers), own)].append(index)
-
+    families = _families(blocks)
     tied: list[tuple[int, ...]] = []
     for family in families.values():
         distances = _block_distances([blocks[index] for index in family], matrices, thresholds)
@@ -141,10 +166,38 @@ def partition(clusters: Sequence[Sequence[int]], size: int) -> Clusters:
     return tuple(sorted(tuple(sorted(cluster)) for cluster in [*clusters, *alone] if cluster))
 
 
+def joined(first: Clusters, second: Clusters) -> Clusters:
+    """Two partitions of the same indices that merge different members, as one."""
+    merged = [cluster for cluster in (*first, *second) if len(cluster) > 1]
+    return partition(merged, sum(map(len, first)))
+
+
 def check_threshold(threshold: float) -> None:
     """Raise SettingError where `threshold` is outside 0..1 or not a number."""
     if not 0.0 <= threshold <= 1.0:
         raise SettingError(f"threshold {threshold} is not a similarity; give --threshold a number from 0 to 1")
+
+
+def _families(blocks: Sequence[BlockLayers]) -> dict[Hashable, list[int]]:
+    """The blocks that can be tied to each other at all, by index."""
+    families: dict[Hashable, list[int]] = defaultdict(list)
+    for index, block in enumerate(blocks):
+        # A block without shared layers has nothing to be tied, so it is a family of its own.
+        own = None if block.layers else index
+        families[(block.stage, block.structure, tuple(group for group, _ in block.layers), own)].append(index)
+    return families
+
+
+def _path(distances: Matrix, linkage: str) -> tuple[tuple[float, Clusters], ...]:
+    """Merge by merge through the tree over an (n, n) matrix of distances."""
+    if len(distances) < 2:
+        return ()
+    members: dict[int, tuple[int, ...]] = {index: (index,) for index in range(len(distances))}
+    walk = []
+    for merge, (left, right, distance, _) in enumerate(merge_tree(squareform(distances, checks=False), linkage)):
+        members[len(distances) + merge] = tuple(sorted((*members.pop(int(left)), *members.pop(int(right)))))
+        walk.append((float(np.clip(1.0 - distance, 0.0, 1.0)), tuple(sorted(members.values()))))
+    return tuple(walk)
 
 
 def _cut(distances: Matrix, height: float, linkage: str) -> Clusters:

@@ -30,9 +30,11 @@ class Draws:
     centres: Tensor
 
 
-def draw(image_ids: Tensor, *, seed: int, epoch: int, size: tuple[int, int], augmentation: Augmentation) -> Draws:
-    """The draws of some images: image_ids (b,) int64 on any device, size (h, w) of the images."""
-    words = [_hash(image_ids, seed, epoch, purpose) for purpose in range(len(_PURPOSES))]
+def draws(
+    image_ids: Tensor, seed: int, epoch: int, *, size: tuple[int, int], augmentation: Augmentation
+) -> Draws:
+    """What happens in an epoch to some images: image_ids (b,) int64 on any device, size (h, w) of the images."""
+    words = _words(image_ids, seed, epoch)
     span = 2 * augmentation.padding + 1
     return Draws(
         offsets=torch.stack([words[0] % span, words[1] % span], 1),
@@ -41,38 +43,46 @@ def draw(image_ids: Tensor, *, seed: int, epoch: int, size: tuple[int, int], aug
     )
 
 
-def crop_and_flip(pixels: Tensor, draws: Draws, padding: int) -> Tensor:
-    """Pad with zeros, crop to the old size at each image's offset, mirror where it is drawn: (b, c, h, w) -> the same."""
+def crop_and_flip(pixels: Tensor, offsets: Tensor, flips: Tensor, padding: int) -> Tensor:
+    """Pad with zeros, crop to the old size at each image's offset, then mirror where it is drawn.
+
+    Shapes: pixels (b, c, h, w) of any type, offsets (b, 2) from 0 to 2 * padding, flips (b,) bool -> (b, c, h, w).
+    """
     count, _, height, width = pixels.shape
-    rows = torch.arange(height, device=pixels.device) + draws.offsets[:, :1]
+    rows = torch.arange(height, device=pixels.device) + offsets[:, :1]
     columns = torch.arange(width, device=pixels.device).expand(count, -1)
-    columns = torch.where(draws.flips[:, None], width - 1 - columns, columns) + draws.offsets[:, 1:]
+    columns = torch.where(flips[:, None], width - 1 - columns, columns) + offsets[:, 1:]
     padded = torch.nn.functional.pad(pixels, (padding,) * 4)
     images = torch.arange(count, device=pixels.device)[:, None, None]
     # Advanced indices around a slice put the channels last: the copy that channels-last batches want anyway.
     return padded[images, :, rows[:, :, None], columns[:, None, :]].movedim(-1, 1)
 
 
-def cut_out(x: Tensor, draws: Draws, side: int) -> Tensor:
-    """A hole of zeros, `side` pixels wide, around each image's centre and clipped at the borders: (b, c, h, w) -> the same.
+def cut_out(x: Tensor, centres: Tensor, size: int) -> Tensor:
+    """A square hole of zeros, `size` pixels wide, around a point of each image and clipped at the borders.
 
+    Shapes: x (b, c, h, w), centres (b, 2) as (row, column) -> (b, c, h, w).
     Source: DeVries & Taylor, https://arxiv.org/abs/1708.04552; as there, it comes after normalisation.
     """
     height, width = x.shape[2:]
-    top, left = (draws.centres - side // 2).unbind(1)
+    top, left = (centres - size // 2).unbind(1)
     rows = torch.arange(height, device=x.device)
     columns = torch.arange(width, device=x.device)
-    in_rows = (rows >= top[:, None]) & (rows < top[:, None] + side)
-    in_columns = (columns >= left[:, None]) & (columns < left[:, None] + side)
-    return x.masked_fill((in_rows[:, :, None] & in_columns[:, None, :])[:, None], 0.0)
+    in_rows = (rows >= top[:, None]) & (rows < top[:, None] + size)
+    in_columns = (columns >= left[:, None]) & (columns < left[:, None] + size)
+    holes = (in_rows[:, :, None] & in_columns[:, None, :])[:, None]
+    # Not masked_fill: with a mask that broadcasts it gives up the channels-last layout.
+    return x * ~holes
 
 
-def _hash(image_ids: Tensor, seed: int, epoch: int, purpose: int) -> Tensor:
-    """A uniform integer of 31 bits for each image: three rounds of splitmix64 over seed, epoch, and (image, purpose)."""
-    state = torch.full_like(image_ids, _signed(seed))
-    state = _mix(state) + _signed(epoch)
-    state = _mix(state) + image_ids * len(_PURPOSES) + purpose
-    return _shift_right(_mix(state), 33)
+def _words(image_ids: Tensor, seed: int, epoch: int) -> Tensor:
+    """Uniform integers of 31 bits, a row for each purpose: splitmix64 over seed, then epoch, then (image, purpose).
+
+    The key is mixed on the CPU, so that a batch costs a dozen kernels and no wait. (b,) -> (purposes, b).
+    """
+    key = int(_mix(_mix(torch.tensor(_signed(seed))) + _signed(epoch)))
+    purposes = torch.arange(len(_PURPOSES), device=image_ids.device)
+    return _shift_right(_mix(image_ids * len(_PURPOSES) + key + purposes[:, None]), 33)
 
 
 def _mix(z: Tensor) -> Tensor:

@@ -1,5 +1,8 @@
 """CIFAR-10 and CIFAR-100 (Krizhevsky 2009), read by torchvision after its own checksum."""
 
+import tarfile
+import zlib
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +18,8 @@ STATISTICS = {
     "cifar100": ((129.3, 124.1, 112.4), (68.2, 65.4, 70.4)),
 }
 DEFAULT_DIR = Path("data")
+# What a missing file, a dropped connection, a full disk and a broken archive raise inside torchvision.
+FAULTS = (RuntimeError, OSError, EOFError, KeyError, ValueError, HTTPException, tarfile.TarError, zlib.error)
 
 
 def load_cifar(name: str, data_dir: Path | None, download: bool) -> Dataset:
@@ -41,13 +46,14 @@ def _read(name: str, root: Path, train: bool, download: bool) -> Any:
     reader = CIFAR10 if name == "cifar10" else CIFAR100
     try:
         return reader(root=root, train=train, download=download)
-    except (RuntimeError, OSError, EOFError, KeyError, ValueError) as error:
+    except FAULTS as error:
         mend = (
-            "check the network and the free space"
+            "check the network and the free space, or say where it lies with --data-dir"
             if download
             else "fetch it with --download, or say where with --data-dir"
         )
-        detail = f" ({error})" if download else ""
+        reason = str(error).strip().split("\n")[0].rstrip(".")
+        detail = f" ({reason})" if download else ""
         raise DataError(f"{name} is missing or damaged in '{root}'{detail}; {mend}") from None
 
 

@@ -71,20 +71,27 @@ def images_of(pixels: Tensor, labels: Tensor) -> Images:
 def split_validation(dataset: Dataset, validation: float, seed: int) -> Split:
     """Set validation images aside: a share below 1 or a number of images, stratified by class, drawn by seed.
 
-    0 keeps every image for training. Raises SettingError where that many can't be set aside.
+    0 keeps every image for training. Raises SettingError where that many can't be set aside, or where a class would lose its
+    last training image. The hash is over what is trained and chosen on; the test images are not in it.
     """
     total = len(dataset.train)
     count = _validation_count(validation, total, len(dataset.classes))
     if count == 0:
         return Split(dataset.train, None, dataset.test, _hash(dataset.train, np.array([], dtype=np.int64)))
-    smallest = min(Counter(dataset.train.labels.tolist()).values())
-    if smallest < 2:
-        raise SettingError("--validation needs two training images in every class, and one has a single image; use 0")
+    labels = dataset.train.labels.numpy()
+    if min(Counter(labels.tolist()).values()) < 2:
+        raise SettingError(
+            f"--validation {validation:.12g} needs two training images in every class and one has only one; give 0"
+        )
     from sklearn.model_selection import train_test_split
 
     kept, held = train_test_split(
-        np.arange(total), test_size=count, random_state=seed, stratify=dataset.train.labels.numpy()
+        np.arange(total), test_size=count, random_state=seed % 2**32, stratify=labels
     )
+    if len(np.unique(labels[kept])) < len(np.unique(labels)):
+        raise SettingError(
+            f"--validation {validation:.12g} leaves a class without training images; give less"
+        )
     return Split(
         dataset.train.take(torch.from_numpy(kept)),
         dataset.train.take(torch.from_numpy(held)),
@@ -97,17 +104,19 @@ def _validation_count(validation: float, total: int, classes: int) -> int:
     """How many images are set aside."""
     if not math.isfinite(validation) or validation < 0:
         raise SettingError(
-            f"--validation {validation:g} is not legal; give a share from 0 to below 1, or a number of images"
+            f"--validation {validation:.12g} is not legal; give a share from 0 to below 1, or a number of images"
         )
     if validation == 0:
         return 0
     count = round(validation * total) if validation < 1 else int(validation)
     if validation >= 1 and count != validation:
-        raise SettingError(f"--validation {validation:g} is neither a share below 1 nor a whole number of images")
+        raise SettingError(
+            f"--validation {validation:.12g} is neither a share below 1 nor a whole number of images"
+        )
     if not classes <= count <= total - classes:
         raise SettingError(
-            f"--validation {validation:g} would set {count} of {total} images aside; "
-            f"each part needs one of each of {classes} classes"
+            f"--validation {validation:.12g} would set {count} of {total} images aside; "
+            f"both parts need one of each of {classes} classes, so give 0 or from {classes} to {total - classes}"
         )
     return count
 

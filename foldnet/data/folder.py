@@ -8,7 +8,7 @@ import torch
 
 from foldnet.data.augment import Augmentation
 from foldnet.data.dataset import Dataset, Images, images_of
-from foldnet.errors import DataError
+from foldnet.errors import DataError, SettingError
 
 DEFAULT_SIZE = 32
 SMALLEST = 4  # a WRN halves the picture twice
@@ -19,13 +19,14 @@ CROP_SHARE = 8  # pad by an eighth of the side, as CIFAR's 4 of 32
 def load_folder(data_dir: Path | None, image_size: int | None) -> Dataset:
     """Pictures resized to squares, three channels; mean and standard deviation are those of the training pictures.
 
-    Raises DataError where folders are missing or empty, classes differ, a file can't be decoded, or all would not fit.
+    Raises DataError where folders are missing or empty, classes differ, a file can't be decoded, or all would not fit,
+    and SettingError where `image_size` is too small for a network.
     """
     if data_dir is None:
         raise DataError("--dataset folder needs --data-dir, a folder that holds train/CLASS and test/CLASS")
     size = DEFAULT_SIZE if image_size is None else image_size
     if size < SMALLEST:
-        raise DataError(f"--image-size {size} is too small; give at least {SMALLEST}")
+        raise SettingError(f"--image-size {size} is too small; give at least {SMALLEST}")
     train, test = (_listed(data_dir / part) for part in ("train", "test"))
     if train.classes != test.classes:
         odd = sorted(set(train.classes) ^ set(test.classes))[0]
@@ -35,7 +36,7 @@ def load_folder(data_dir: Path | None, image_size: int | None) -> Dataset:
     need = (len(train) + len(test)) * 3 * size * size
     if need > MOST_BYTES:
         raise DataError(
-            f"'{data_dir}' holds {len(train) + len(test):,} pictures, {need / 2**30:.0f} GiB at {size} pixels, and "
+            f"'{data_dir}' holds {len(train) + len(test):,} pictures, {need / 2**30:.1f} GiB at {size} pixels, and "
             f"{MOST_BYTES >> 30} GiB is the most; lower --image-size"
         )
     images = _decoded(train, size)
@@ -58,8 +59,8 @@ def _listed(folder: Path) -> Any:
 
     try:
         return ImageFolder(str(folder))
-    except FileNotFoundError as error:
-        reason = str(error).splitlines()[0].rstrip(".")
+    except OSError as error:  # torchvision's own carry no strerror and end in a list of file endings
+        reason = error.strerror or str(error).split(". Supported")[0].rstrip(".")
         raise DataError(
             f"'{folder}' is no folder of class folders ({reason}); put pictures into {folder}/CLASS/"
         ) from None
@@ -88,8 +89,9 @@ def _pictures(listed: Any) -> Iterator[Any]:
     for path, _ in listed.samples:
         try:
             yield listed.loader(path)
-        except (OSError, ValueError, SyntaxError) as error:
-            raise DataError(f"'{path}' can't be read as a picture ({error}); mend or remove it") from None
+        except Exception as error:  # Pillow's decoders raise what they like, from struct.error to SyntaxError
+            reason = str(error).split("\n")[0]
+            raise DataError(f"'{path}' can't be read as a picture ({reason}); mend or remove it") from None
 
 
 def _statistics(images: Images) -> tuple[tuple[float, ...], tuple[float, ...]]:
@@ -97,7 +99,7 @@ def _statistics(images: Images) -> tuple[tuple[float, ...], tuple[float, ...]]:
     values = torch.arange(256, dtype=torch.float64) / 255
     mean, std = [], []
     for channel in images.pixels.unbind(1):
-        share = torch.bincount(channel.flatten().int(), minlength=256).double() / channel.numel()
+        share = torch.bincount(channel.flatten(), minlength=256).double() / channel.numel()
         middle = float((share * values).sum())
         mean.append(middle)
         std.append(max(float((share * (values - middle) ** 2).sum()) ** 0.5, 1 / 255))

@@ -1,24 +1,36 @@
 """Datasets by name."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 from foldnet.data.cifar import load_cifar
 from foldnet.data.dataset import Dataset
 from foldnet.data.digits import load_digits
 from foldnet.data.folder import load_folder
-from foldnet.errors import UnknownName, nearest
+from foldnet.errors import SettingError, UnknownName, nearest
 
-NAMES = ("digits", "cifar10", "cifar100", "folder")
+# Each takes (data_dir, download, image_size) and leaves what it has no use for.
+LOADERS: dict[str, Callable[[Path | None, bool, int | None], Dataset]] = {
+    "digits": lambda data_dir, download, image_size: load_digits(),
+    "cifar10": lambda data_dir, download, image_size: load_cifar("cifar10", data_dir, download),
+    "cifar100": lambda data_dir, download, image_size: load_cifar("cifar100", data_dir, download),
+    "folder": lambda data_dir, download, image_size: load_folder(data_dir, image_size),
+}
+NAMES = tuple(LOADERS)
 
 
 def load_dataset(
     name: str, *, data_dir: Path | None = None, download: bool = False, image_size: int | None = None
 ) -> Dataset:
-    """A dataset, whole and in memory. Raises UnknownName, and DataError where its files are not what they should be."""
-    if name == "digits":
-        return load_digits()
-    if name in ("cifar10", "cifar100"):
-        return load_cifar(name, data_dir, download)
-    if name == "folder":
-        return load_folder(data_dir, image_size)
-    raise UnknownName(f"dataset '{name}' is not known; choose {', '.join(NAMES)}{nearest(name, NAMES)}")
+    """A dataset, whole and in memory.
+
+    Raises UnknownName, DataError where its files are not what they should be, and SettingError where `image_size` is given
+    for a dataset whose pictures have a size of their own.
+    """
+    if name not in LOADERS:
+        raise UnknownName(f"dataset '{name}' is not known; choose {', '.join(NAMES)}{nearest(name, NAMES)}")
+    if image_size is not None and name != "folder":
+        raise SettingError(
+            f"--image-size {image_size} has no meaning for {name}; leave it out or use --dataset folder"
+        )
+    return LOADERS[name](data_dir, download, image_size)

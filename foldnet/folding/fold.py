@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from torch import nn
 
 from foldnet.analysis.clusters import BlockLayers, Clusters, cluster_blocks, cluster_layers
+from foldnet.config import UNITS
 from foldnet.errors import NothingToFold, SettingError, UnknownName, nearest
 from foldnet.folding.describe import block_names, describe, sequences_of, structure_of
 from foldnet.folding.groups import GroupAlgebra, check_metric, groups_of
@@ -17,7 +18,6 @@ from foldnet.folding.tie import Tie, stored_weights, tie_rows
 from foldnet.sharing.bank import Bank
 from foldnet.sharing.share import SharedNetwork
 
-UNITS = ("layer", "block")
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +91,8 @@ def blocks_of(model: SharedNetwork, groups: set[str]) -> list[BlockLayers]:
         for name in block_names(model.network, sequence):
             inside = [row for layer, row in rows.items() if layer == name or layer.startswith(f"{name}.")]
             if inside and all(group in groups for group, _ in inside):
-                structure = (sequence, structure_of(model.network.get_submodule(name)))
-                found.append(BlockLayers(structure, tuple(inside)))
+                structure = structure_of(model.network.get_submodule(name))
+                found.append(BlockLayers(structure, tuple(inside), sequence))
     return found
 
 

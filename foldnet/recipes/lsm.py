@@ -10,11 +10,10 @@ from torch import nn
 
 from foldnet.analysis.chance import Chance
 from foldnet.analysis.similarity import coefficient_similarity, disagreements, max_off_diagonal
+from foldnet.config import DEFAULT_THRESHOLD
 from foldnet.folding.groups import METRICS, GroupAlgebra, check_metric, groups_of
 from foldnet.runs import load_coefficients, newest_run, open_run
 from foldnet.sharing.share import SharedNetwork
-
-DEFAULT_THRESHOLD = 0.95  # where the two metrics are compared, and where fold cuts by default
 
 
 @dataclass(frozen=True, slots=True)

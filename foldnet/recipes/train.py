@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from foldnet.config import TrainSettings, to_json, train_settings
 from foldnet.data.batches import Loader
 from foldnet.data.dataset import Dataset, Images, Split
-from foldnet.errors import OutputError, RunError, SettingError
+from foldnet.errors import OutputError, RunError, SettingError, UnknownName, nearest
 from foldnet.files import new_folder, read_json, write_json
 from foldnet.recipes.loading import loader_of, split_of
 from foldnet.runs import (
@@ -28,11 +28,12 @@ from foldnet.runs import (
     open_run,
     read_metrics,
     save_coefficients,
+    sweep_run,
 )
 from foldnet.training.checkpoint import FILE, Progress, load_model, load_optimiser, save_checkpoint
 from foldnet.training.evaluate import evaluate
 from foldnet.training.loop import EpochMetrics, Objective, fit
-from foldnet.training.machine import Machine, choose_machine
+from foldnet.training.machine import Machine, choose_machine, seeded
 from foldnet.training.observer import Observer, Silent
 from foldnet.training.optimiser import build_optimiser
 from foldnet.training.recurrence import banks_of
@@ -90,21 +91,36 @@ def train(
         if folder is not None and (folder / "config.json").is_file():
             return _resume(open_run(folder), given, download, observer)
     settings = train_settings(given, file=config)
-    folder = folder or default_name(settings)
-    if folder.exists() and not force and not (resume and not any(folder.iterdir())):
+    replaces = folder is not None and folder.exists()
+    if folder is not None and replaces:
+        _check_place(folder, resume=resume, force=force)
+    return _start(settings, folder, replaces, download, observer)
+
+
+def _check_place(folder: Path, *, resume: bool, force: bool) -> None:
+    """Raise OutputError where a new run may not take the place of what exists there."""
+    empty = folder.is_dir() and not any(folder.iterdir())
+    if empty and (resume or force):
+        return
+    if not empty and not (folder / "config.json").is_file():
+        raise OutputError(f"'{folder}' exists already and is not a run folder; give --out another name")
+    if not force:
         raise OutputError(
             f"'{folder}' exists already; continue it with --resume, replace it with --force, or change --out"
         )
-    return _start(settings, folder, download, observer)
 
 
-def _start(settings: TrainSettings, folder: Path, download: bool, observer: Observer) -> TrainReport:
+def _start(
+    settings: TrainSettings, folder: Path | None, replaces: bool, download: bool, observer: Observer
+) -> TrainReport:
     """Train from the beginning into a new folder."""
     machine = choose_machine(settings.device, settings.precision)
     dataset, split = split_of(settings, download)
+    # Named late, and nothing is replaced that was not there before: two trainings may be started at one time.
+    folder = folder or default_name(settings)
     run = Run(folder, settings, len(dataset.classes), dataset.channels, dataset.size, machine.precision, split.hash)
     model = _initial_network(run)
-    with new_folder(folder, force=True) as temporary:
+    with new_folder(folder, force=replaces) as temporary:
         create_run(temporary, run, about_machine(machine))
         if banks_of(model):
             save_coefficients(temporary, _coefficients(model, {}))
@@ -116,6 +132,8 @@ def _resume(run: Run, given: Mapping[str, Any], download: bool, observer: Observ
     stored = to_json(run.settings)
     changes = {key: value for key, value in given.items() if value is not None and value != stored.get(key)}
     for key, value in changes.items():
+        if key not in stored:
+            raise UnknownName(f"setting '{key}' does not exist{nearest(key, stored)}")
         if key not in FREE_TO_CHANGE:
             option = "--" + key.replace("_", "-")
             raise SettingError(
@@ -133,6 +151,7 @@ def _resume(run: Run, given: Mapping[str, Any], download: bool, observer: Observ
             f"restore them or start another run"
         )
     run = replace(run, settings=settings)
+    sweep_run(run.folder)
     model = _initial_network(run)
     progress = load_model(run.folder / "last", model) if (run.folder / "last" / FILE).is_file() else None
     return _train_on(run, model, progress, dataset, split, machine, observer)
@@ -190,9 +209,17 @@ class Recorder:
         self.folder, self.model, self.optimiser = folder, model, optimiser
         self.progress = progress or Progress(0, None, None, 0.0)
         done = self.progress.epoch
-        self.metrics = [line for line in read_metrics(folder) if line.get("epoch", 0) <= done]
+        self.metrics = read_metrics(folder)[:done]
         history = load_coefficients(folder) if banks_of(model) else {}
         self.coefficients = {name: rows[: done + 1] for name, rows in history.items()}
+        for file, entries, whole in (
+            ("metrics.jsonl", len(self.metrics), done),
+            *(("coefficients.safetensors", len(rows), done + 1) for rows in self.coefficients.values()),
+        ):
+            if entries < whole:
+                raise RunError(
+                    f"'{folder / file}' holds {entries} of the {whole} entries that the checkpoint counts; restore it"
+                )
 
     def after_epoch(self, metrics: EpochMetrics) -> None:
         """Record one whole epoch."""
@@ -250,8 +277,7 @@ def _folder_to_resume(folder: Path | None) -> Path | None:
 
 def _initial_network(run: Run) -> nn.Module:
     """The network as the seed makes it; the process's own random state stays untouched."""
-    with torch.random.fork_rng([]):
-        torch.manual_seed(run.settings.seed)
+    with seeded(run.settings.seed, torch.device("cpu")):
         return run.network()
 
 

@@ -57,7 +57,7 @@ def plan_sharing(
         stage = _stage_of(name, sequences)
         if name in reasons:
             private.append((name, reasons[name]))
-        elif "weight" not in module._parameters:
+        elif module._parameters.get("weight") is None:
             private.append((name, "its weight is computed from other parameters"))
         elif stage is None:
             private.append((name, "outside the stages"))

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from foldnet.errors import NothingToFold
+from foldnet.errors import NothingToFold, SettingError
 from foldnet.sharing.bank import Bank
 from foldnet.sharing.plan import SharingPlan, check_plan, plan_sharing
 
@@ -54,6 +54,8 @@ def share(model: nn.Module, plan: SharingPlan | int | None = None) -> SharedNetw
 
     Raises UnknownName, ShapeMismatch or SettingError where the plan does not fit, NothingToFold where no layer has a partner.
     """
+    if isinstance(model, SharedNetwork):
+        raise SettingError("the network shares its weights already; share the plain network that it came from")
     if not isinstance(plan, SharingPlan):
         plan = plan_sharing(model, plan)
     check_plan(model, plan)

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from foldnet.errors import RunError
+from foldnet.errors import OutputError, RunError
 from foldnet.tensors import load_tensors, save_tensors
 
 FILE = "checkpoint.safetensors"
@@ -36,7 +36,10 @@ def save_checkpoint(
         "best_epoch": progress.best_epoch,
         "seconds": progress.seconds,
     }
-    folder.mkdir(exist_ok=True)
+    try:
+        folder.mkdir(exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"'{folder}' cannot be made ({error.strerror}); free the place or choose another") from error
     save_tensors(folder / FILE, tensors, about)
 
 
@@ -52,6 +55,8 @@ def load_model(folder: Path, model: nn.Module) -> Progress:
 
 def load_optimiser(folder: Path, model: nn.Module, optimiser: torch.optim.Optimizer) -> None:
     """Give the optimiser the momenta that the checkpoint holds. Raises RunError as load_model does."""
+    if not any(group["momentum"] for group in optimiser.param_groups):
+        return  # without momentum there is nothing to keep, and the checkpoint has no such part
     file = load_tensors(folder / FILE, "optimiser")
     parameters = dict(model.named_parameters())
     for name, momentum in file.tensors.items():
@@ -71,7 +76,8 @@ def fill(model: nn.Module, tensors: dict[str, Tensor], path: Path) -> None:
     if expected != found:
         wrong = sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name))
         raise RunError(
-            f"'{path}' does not fit the network: '{wrong[0]}' and {len(wrong) - 1} others differ; it is another run's"
+            f"'{path}' does not fit the network (the first of {len(wrong)} tensors that differ is '{wrong[0]}'); "
+            f"it is another run's"
         )
     model.load_state_dict(tensors, assign=True)
 

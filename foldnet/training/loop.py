@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from foldnet.data.batches import Loader
 from foldnet.errors import TrainingDiverged
 from foldnet.training.evaluate import evaluate
-from foldnet.training.machine import Machine
+from foldnet.training.machine import Machine, seeded
 from foldnet.training.observer import Observer
 from foldnet.training.optimiser import learning_rate
 from foldnet.training.recurrence import recurrence
@@ -66,15 +66,14 @@ def fit(
     """Train `model` in place from epoch `start` to `epochs`, calling `after_epoch` at the end of each.
 
     Everything random in an epoch depends on (seed, epoch) alone, so that a stopped training goes on as if it never had.
-    Raises TrainingDiverged at the end of an epoch whose loss is not finite, before `after_epoch` sees it.
+    Raises TrainingDiverged at the end of an epoch that leaves a loss or a weight that is not finite, before `after_epoch`
+    sees it.
     """
     for epoch in range(start, epochs):
         rate = learning_rate(epoch, epochs, lr)
         for group in optimiser.param_groups:
             group["lr"] = rate
-        devices = [machine.device] if machine.device.type == "cuda" else []
-        with torch.random.fork_rng(devices):
-            torch.manual_seed(seed * EPOCH_SEED + epoch)
+        with seeded(seed * EPOCH_SEED + epoch, machine.device):
             after_epoch(_epoch(model, optimiser, train, validation, machine, epoch, epochs, rate, objective, observer))
 
 
@@ -104,11 +103,14 @@ def _epoch(
     mean_loss = float(loss) / train.images  # the epoch's only synchronisation
     observer.end()
     if not math.isfinite(mean_loss):
-        raise TrainingDiverged(
-            f"the loss of epoch {epoch + 1} is {mean_loss}; the last good checkpoint is kept, try --lr {rate / 10:.3g}"
-        )
+        raise _diverged(f"the loss of epoch {epoch + 1} is {mean_loss}", rate)
+    # The loss of a step is that before its update: what the last one did to the weights, no training loss has seen.
+    if not _all_finite(model):
+        raise _diverged(f"epoch {epoch + 1} leaves weights that are not finite", rate)
     seconds = time.perf_counter() - start
     score = evaluate(model, validation, machine, observer) if validation is not None else None
+    if score is not None and not math.isfinite(score.loss):
+        raise _diverged(f"the validation loss of epoch {epoch + 1} is {score.loss}", rate)
     metrics = EpochMetrics(
         epoch=epoch + 1,
         lr=rate,
@@ -122,6 +124,16 @@ def _epoch(
     )
     observer.epoch(metrics.to_json())
     return metrics
+
+
+def _all_finite(model: nn.Module) -> bool:
+    """Whether every weight is a number, asked with one synchronisation."""
+    return bool(torch.stack([parameter.isfinite().all() for parameter in model.parameters()]).all())
+
+
+def _diverged(what: str, rate: float) -> TrainingDiverged:
+    """What is said of a training that went astray."""
+    return TrainingDiverged(f"{what}; the checkpoint before, if any, is kept, try --lr {rate / 10:.3g}")
 
 
 def step(

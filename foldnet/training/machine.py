@@ -1,6 +1,7 @@
 """What the machine offers, and what foldnet chooses for it."""
 
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -18,6 +19,18 @@ class Machine:
     def autocast(self) -> AbstractContextManager[None]:
         """The context in which a forward pass runs."""
         return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.precision == "bf16")
+
+
+@contextmanager
+def seeded(seed: int, device: torch.device) -> Iterator[None]:
+    """Random numbers from `seed` on the CPU and on `device`; their own states, and those of other devices, stay as they were."""
+    on_cuda = device.type == "cuda"
+    with torch.random.fork_rng([device] if on_cuda else []):
+        torch.default_generator.manual_seed(seed)  # torch.manual_seed would seed every GPU, and put none back
+        if on_cuda:
+            with torch.cuda.device(device):
+                torch.cuda.manual_seed(seed)
+        yield
 
 
 def choose_machine(device: str = "auto", precision: str = "auto") -> Machine:

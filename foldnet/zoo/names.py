@@ -46,7 +46,7 @@ def parse_name(name: str) -> Architecture:
     A soft name without its last number has one template a shared layer. Raises UnknownName, saying what is legal and which
     published names are near.
     """
-    match = re.fullmatch(r"(s?)wrn-(\d{1,4})-(\d{1,3})(?:-(\d{1,4}))?", name)
+    match = re.fullmatch(r"(s?)wrn-(\d{1,4})-(\d{1,3})(?:-(\d{1,4}))?", name, re.ASCII)
     if match is None:
         raise UnknownName(f"architecture '{name}' is not known; {LEGAL}{nearest(name, PUBLISHED)}")
     soft, depth, width = match[1] == "s", int(match[2]), int(match[3])

@@ -1,0 +1,64 @@
+"""What would loop if the threshold were a little lower."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from foldnet.analysis.clusters import Clusters
+from foldnet.folding.describe import describe
+from foldnet.folding.fold import FoldPlan
+from foldnet.folding.ladders import Ladder
+from foldnet.folding.program import Item, Program, Step
+from foldnet.folding.program_text import stage_text
+from foldnet.sharing.share import SharedNetwork
+
+RUNGS = 64  # how many further merges of a group are looked at
+
+
+@dataclass(frozen=True, slots=True)
+class NearMiss:
+    """At `threshold`, below the one used, `stage` would have the shorter `program`."""
+
+    stage: str
+    threshold: float
+    program: str
+
+    def __str__(self) -> str:
+        return f"at {int(self.threshold * 1000) / 1000:.3f} {self.stage} would become {self.program}"
+
+
+def near_misses(model: SharedNetwork, plan: FoldPlan, ladders: tuple[Ladder, ...]) -> tuple[NearMiss, ...]:
+    """For each stage the first merge below those of `plan` that makes its program shorter, if there is one."""
+    clusters = {group.name: group.clusters for group in plan.groups}
+    now = {stage.name: written(stage.items) for stage in plan.program.stages}
+    found: dict[str, NearMiss] = {}
+    for ladder in ladders:
+        deeper = [rung for rung in ladder.rungs if any(_coarser(rung.clusters[g], clusters[g]) for g in rung.clusters)]
+        for rung in deeper[:RUNGS]:
+            stages = _program(model, plan, clusters | rung.clusters).stages
+            shorter = [stage for stage in stages if written(stage.items) < now[stage.name]]
+            for stage in shorter:
+                found.setdefault(stage.name, NearMiss(stage.name, rung.height, stage_text(stage)))
+            if shorter:
+                break
+    return tuple(found.values())
+
+
+def written(items: tuple[Item, ...]) -> int:
+    """Labels that a program writes: its length."""
+    return sum(1 if isinstance(item, Step) else written(item.body) for item in items)
+
+
+def _coarser(rung: Clusters, present: Clusters) -> bool:
+    """Whether a rung ties more than is tied now."""
+    return len(rung) < len(present)
+
+
+def _program(model: SharedNetwork, plan: FoldPlan, clusters: Mapping[str, Clusters]) -> Program:
+    """The program that some clusters would give."""
+    owners = {
+        group.layers[row]: (group.name, owner)
+        for group in plan.groups
+        for owner, cluster in enumerate(clusters[group.name])
+        for row in cluster
+    }
+    return describe(model.network, model.plan, owners)

@@ -1,0 +1,180 @@
+"""Which clusters a fold ties: by thresholds, by the user's file, or from the sweep's curve."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from foldnet.analysis.clusters import Clusters, check_clusters, joined, partition
+from foldnet.analysis.similarity import SLACK
+from foldnet.config import UNITS, FoldSettings
+from foldnet.errors import SettingError, UnknownName, nearest
+from foldnet.files import read_json
+from foldnet.folding.fold import FoldPlan, choose_clusters, plan_fold
+from foldnet.folding.groups import GroupAlgebra
+from foldnet.folding.ladders import Ladder, ladders_of
+from foldnet.folding.sweep import Outcome, SweepPoint, knee, sweep, within_budget, within_drop
+from foldnet.sharing.share import SharedNetwork
+
+Judge = Callable[[FoldPlan], Outcome]
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The clusters to tie, the threshold to report (None where there is none), why, and the point of the sweep."""
+
+    clusters: dict[str, Clusters]
+    threshold: float | dict[str, float] | None
+    why: str
+    point: SweepPoint | None
+
+
+@dataclass(frozen=True, slots=True)
+class Soft:
+    """A soft network with its small matrices, and what of it may be folded."""
+
+    model: SharedNetwork
+    algebra: tuple[GroupAlgebra, ...]
+    settings: FoldSettings
+    metric: str
+
+    @property
+    def group_names(self) -> list[str]:
+        """All groups."""
+        return [entry.group.name for entry in self.algebra]
+
+    def chosen_groups(self) -> list[str]:
+        """The groups to fold. Raises UnknownName for one that does not exist."""
+        names = self.group_names
+        for name in self.settings.groups:
+            if name not in names:
+                raise UnknownName(f"--groups '{name}' does not exist{nearest(name, names)}; there are {', '.join(names)}")
+        return list(self.settings.groups) or names
+
+    def kept(self) -> frozenset[str]:
+        """The layers that are never tied. Raises UnknownName for one that does not share."""
+        layers = [layer for entry in self.algebra for layer in entry.group.layers]
+        for layer in self.settings.keep:
+            if layer not in layers:
+                raise UnknownName(f"--keep '{layer}' is not a layer that shares{nearest(layer, layers)}")
+        return frozenset(self.settings.keep)
+
+    def ladders(self, unit: str) -> tuple[Ladder, ...]:
+        """The dendrograms of the chosen groups."""
+        return ladders_of(
+            self.model,
+            self.algebra,
+            unit=unit,
+            metric=self.metric,
+            linkage=self.settings.linkage,
+            groups=set(self.chosen_groups()),
+            keep=self.kept(),
+        )
+
+    def plan(self, clusters: Mapping[str, Clusters]) -> FoldPlan:
+        """The fold that ties these clusters."""
+        return plan_fold(self.model, self.algebra, clusters, self.settings.tie)
+
+    def sweep(self, unit: str, judge: Judge) -> tuple[SweepPoint, ...]:
+        """The curve for one unit. Raises SettingError for an unknown unit."""
+        if unit not in UNITS:
+            raise SettingError(f"--unit '{unit}' is not legal; choose {' or '.join(UNITS)}{nearest(unit, UNITS)}")
+        return sweep(self.ladders(unit), unit, self.plan, judge)
+
+
+def choose(soft: Soft, judge: Judge | None, soft_accuracy: float | None) -> Choice:
+    """Decide. `judge` and `soft_accuracy` (validation, 0..1) are needed by what picks from the sweep.
+
+    Raises SettingError, UnknownName, and NothingToFold where nothing fits.
+    """
+    settings = soft.settings
+    soft.kept()
+    if settings.chooser == "clusters":
+        return Choice(_of_file(soft, Path(str(settings.clusters))), None, f"clusters of {settings.clusters}", None)
+    if settings.chooser == "threshold":
+        return _by_threshold(soft)
+    assert judge is not None
+    assert soft_accuracy is not None
+    points = soft.sweep(settings.unit, judge)
+    if settings.max_drop is not None:
+        point = within_drop(points, soft_accuracy, settings.max_drop / 100)
+        why = f"stores least within {settings.max_drop:g} points of the soft network's validation accuracy"
+    elif settings.budget is not None:
+        budget, in_bytes = parse_budget(settings.budget)
+        point = within_budget(points, budget, in_bytes=in_bytes)
+        why = f"best validation accuracy within {settings.budget}"
+    else:
+        point, why = knee(points)
+    return Choice(point.clusters, None, why, point)
+
+
+def parse_budget(text: str) -> tuple[int, bool]:
+    """(number, whether it counts bytes): "12M" is 12,000,000 parameters, "12MB" as many bytes, "500k" 500,000 parameters.
+
+    Raises SettingError for anything else.
+    """
+    number, in_bytes = text.strip(), False
+    if number[-1:] in ("B", "b"):
+        number, in_bytes = number[:-1], True
+    factors = {"k": 10**3, "K": 10**3, "M": 10**6, "m": 10**6, "G": 10**9}
+    factor = factors.get(number[-1:], 1)
+    try:
+        value = float(number[:-1] if factor > 1 else number) * factor
+        if not 1 <= value < 1e18:
+            raise ValueError
+        return int(value), in_bytes
+    except ValueError:
+        raise SettingError(
+            f"--budget '{text}' is not a size; write 12M or 500k for parameters, 12MB or 500kB for bytes"
+        ) from None
+
+
+def _by_threshold(soft: Soft) -> Choice:
+    """Clusters at the thresholds of the groups, kept layers taken out."""
+    settings, names = soft.settings, soft.group_names
+    single = dict(settings.thresholds)
+    for name in single:
+        if name not in names:
+            raise UnknownName(f"--threshold '{name}' is no group{nearest(name, names)}; there are {', '.join(names)}")
+    thresholds = {name: single.get(name, settings.overall_threshold) for name in soft.chosen_groups()}
+    # Without kept layers this is the plain cut; with them only the ladders know how to leave layers out.
+    if not settings.keep:
+        clusters = choose_clusters(
+            soft.model,
+            soft.algebra,
+            thresholds,
+            metric=soft.metric,
+            unit=settings.unit,
+            linkage=settings.linkage,
+        )
+    else:
+        clusters = _cut_ladders(soft.ladders(settings.unit), thresholds)
+    return Choice(clusters, thresholds if single else settings.overall_threshold, "similar at the threshold", None)
+
+
+def _cut_ladders(ladders: tuple[Ladder, ...], thresholds: Mapping[str, float]) -> dict[str, Clusters]:
+    """The lowest rung of each ladder at or above the thresholds of all groups that it concerns."""
+    clusters: dict[str, Clusters] = {}
+    for ladder in ladders:
+        cut = [r for r in ladder.rungs if r.height >= max(thresholds[group] for group in r.clusters) - SLACK]
+        for group, found in cut[-1].clusters.items() if cut else ():
+            clusters[group] = joined(clusters[group], found) if group in clusters else found
+    return clusters
+
+
+def _of_file(soft: Soft, file: Path) -> dict[str, Clusters]:
+    """A user's own clusters: {"stage2": [["layer", "layer"], ...], ...}, kept layers taken out."""
+    content = read_json(file)
+    if not isinstance(content, dict):
+        raise SettingError(f'--clusters \'{file}\' is not an object such as {{"stage2": [["layer", "layer"]]}}')
+    layers = {entry.group.name: entry.group.layers for entry in soft.algebra}
+    for name in content:
+        if name not in layers:
+            raise UnknownName(f"--clusters '{file}' names group '{name}', which does not exist{nearest(name, layers)}")
+    kept, chosen = soft.kept(), soft.chosen_groups()
+    found = {name: check_clusters(value, layers[name], group=name) for name, value in content.items() if name in chosen}
+    return {
+        name: partition(
+            [[row for row in cluster if layers[name][row] not in kept] for cluster in clusters], len(layers[name])
+        )
+        for name, clusters in found.items()
+    }

@@ -1,0 +1,191 @@
+"""Who shares with whom, and why not."""
+
+import re
+from dataclasses import FrozenInstanceError
+
+import pytest
+import torch
+from torch import nn
+from torch.nn.utils.parametrizations import weight_norm
+
+from foldnet.errors import SettingError, ShapeMismatch, UnknownName
+from foldnet.sharing.plan import Group, SharingPlan, check_plan, plan_sharing
+from foldnet.zoo.build import build
+
+
+def exactly(sentence: str) -> str:
+    """The pattern that only this sentence matches."""
+    return f"^{re.escape(sentence)}$"
+
+
+FIRST = "first block of its stage, where width or resolution changes"
+LONE = "the only layer of its shape in its stage"
+
+
+class Net(nn.Module):
+    """Any modules under any names; it never runs."""
+
+    def __init__(self, **parts):
+        super().__init__()
+        for name, part in parts.items():
+            self.add_module(name, part)
+
+
+def stack(count=3, width=4):
+    return nn.Sequential(*[nn.Linear(width, width) for _ in range(count)])
+
+
+def test_a_wide_resnets_plan_is_the_papers():
+    plan = plan_sharing(build("wrn-28-1"), 4)
+    assert [(group.name, group.shape, group.templates) for group in plan.groups] == [
+        ("stage1", (16, 16, 3, 3), 4),
+        ("stage2", (32, 32, 3, 3), 4),
+        ("stage3", (64, 64, 3, 3), 4),
+    ]
+    assert plan.groups[1].layers == tuple(f"stage2.{block}.conv{n}" for block in (1, 2, 3) for n in (1, 2))
+    assert plan.private == (
+        ("stem", "outside the stages"),
+        ("stage1.0.conv1", FIRST),
+        ("stage1.0.conv2", FIRST),
+        ("stage2.0.conv1", FIRST),
+        ("stage2.0.conv2", FIRST),
+        ("stage2.0.shortcut", FIRST),
+        ("stage3.0.conv1", FIRST),
+        ("stage3.0.conv2", FIRST),
+        ("stage3.0.shortcut", FIRST),
+        ("classifier", "outside the stages"),
+    )
+
+
+def test_every_weighted_layer_is_either_in_a_group_or_private_once():
+    network = build("wrn-28-2")
+    plan = plan_sharing(network)
+    named = [layer for group in plan.groups for layer in group.layers] + [layer for layer, _ in plan.private]
+    layers = [name for name, module in network.named_modules() if isinstance(module, nn.Conv2d | nn.Linear)]
+    assert sorted(named) == sorted(layers)
+
+
+def test_stages_of_a_users_network_are_the_first_parts_of_names():
+    network = Net(body=nn.Sequential(stack(), stack(1, 5)), head=nn.Linear(4, 4), tail=nn.Linear(4, 4))
+    plan = plan_sharing(network)
+    assert plan.groups == (Group("body", ("body.0.0", "body.0.1", "body.0.2"), (4, 4), 3),)
+    assert plan.private == (("body.1.0", LONE), ("head", LONE), ("tail", LONE))
+
+
+def test_two_shapes_in_one_stage_are_two_groups_named_by_their_shapes():
+    network = Net(body=nn.Sequential(stack(2), stack(2, 5), nn.Conv1d(2, 3, 5), nn.Conv1d(2, 3, 5)))
+    assert [group.name for group in plan_sharing(network).groups] == ["body-4x4", "body-5x5", "body-3x2x5"]
+
+
+def test_declared_sequences_name_groups_without_dots():
+    network = Net(net=Net(first=stack(), second=stack()), aside=stack())
+    network.sequences = ("net.first", "net.second")
+    plan = plan_sharing(network)
+    assert [group.name for group in plan.groups] == ["net-first", "net-second"]
+    assert ("aside.0", "outside the stages") in plan.private
+
+
+@pytest.mark.parametrize("stage", ["values", "keys", "type", "forward", "training"])
+def test_a_stage_called_as_something_that_modules_have_gets_another_name(stage):
+    network = nn.Module()
+    network._modules[stage] = stack()
+    assert plan_sharing(network).groups[0].name == f"{stage}-layers"
+
+
+def test_a_weight_that_is_computed_stays_private():
+    network = Net(body=nn.Sequential(*[weight_norm(nn.Linear(4, 4)) for _ in range(2)], *stack(2)))
+    plan = plan_sharing(network)
+    assert plan.groups[0].layers == ("body.2", "body.3")
+    assert plan.private[0] == ("body.0", "its weight is computed from other parameters")
+
+
+def test_kept_layers_stay_private_with_their_reason():
+    network = Net(body=stack(4))
+    plan = plan_sharing(network, keep={"body.1": "it is special"})
+    assert plan.groups[0].layers == ("body.0", "body.2", "body.3")
+    assert plan.private == (("body.1", "it is special"),)
+    said = "layer 'body.9' to keep is not a layer of the network; did you mean 'body.3' or 'body.2' or 'body.1'?"
+    with pytest.raises(UnknownName, match=exactly(said)):
+        plan_sharing(network, keep={"body.9": "x"})
+
+
+@pytest.mark.parametrize(("templates", "expected"), [(None, (3, 2)), (1, (1, 1)), ({"b": 1}, (3, 1)), ({}, (3, 2))])
+def test_templates_are_one_number_or_one_a_group(templates, expected):
+    plan = plan_sharing(Net(a=stack(3), b=stack(2)), templates)
+    assert tuple(group.templates for group in plan.groups) == expected
+
+
+@pytest.mark.parametrize(
+    ("templates", "error", "said"),
+    [
+        (3, SettingError, "group 'b' of 2 layers cannot have 3 templates; give it 1 to 2"),
+        (0, SettingError, "group 'alpha' of 3 layers cannot have 0 templates; give it 1 to 3"),
+        ({"b": -1}, SettingError, "group 'b' of 2 layers cannot have -1 templates; give it 1 to 2"),
+        ({"alpa": 1}, UnknownName, "group 'alpa' does not exist; did you mean 'alpha'?"),
+    ],
+)
+def test_illegal_templates_are_refused(templates, error, said):
+    with pytest.raises(error, match=exactly(said)):
+        plan_sharing(Net(alpha=stack(3), b=stack(2)), templates)
+
+
+def test_planning_reads_a_network_that_has_no_storage():
+    with torch.device("meta"):
+        network = build("wrn-40-8")
+    assert [len(group.layers) for group in plan_sharing(network).groups] == [10, 10, 10]
+
+
+def test_a_plan_is_frozen():
+    plan = plan_sharing(Net(a=stack()))
+    with pytest.raises(FrozenInstanceError):
+        plan.groups = ()
+
+
+NOT_SHAREABLE = "cannot share; only convolutions and linear layers with a weight of their own can"
+
+
+@pytest.mark.parametrize(
+    ("groups", "error", "said"),
+    [
+        (
+            [Group("g", ("a.0", "a.7"), (4, 4), 1)],
+            UnknownName,
+            "layer 'a.7' of group 'g' does not exist; did you mean 'a.2' or 'a.1' or 'a.0'?",
+        ),
+        (
+            [Group("g", ("a.0", "a.0"), (4, 4), 1)],
+            SettingError,
+            "layer 'a.0' stands in the plan twice; a layer belongs to one group",
+        ),
+        (
+            [Group("g", ("a.0",), (4, 4), 1), Group("h", ("a.0",), (4, 4), 1)],
+            SettingError,
+            "layer 'a.0' stands in the plan twice; a layer belongs to one group",
+        ),
+        (
+            [Group("g", ("a.0", "b.0"), (4, 4), 1)],
+            ShapeMismatch,
+            "layer 'b.0' has a weight of shape (5, 5), group 'g' is of shape (4, 4); give it a group of its own",
+        ),
+        ([Group("g", ("a.0", "a"), (4, 4), 1)], SettingError, f"layer 'a' of group 'g' {NOT_SHAREABLE}"),
+        ([Group("g", ("norm",), (4,), 1)], SettingError, f"layer 'norm' of group 'g' {NOT_SHAREABLE}"),
+        ([Group("g", ("made",), (4, 4), 1)], SettingError, f"layer 'made' of group 'g' {NOT_SHAREABLE}"),
+        (
+            [Group("g", ("a.0",), (4, 4), 1), Group("g", ("a.1",), (4, 4), 1)],
+            SettingError,
+            "group 'g' stands in the plan twice; give each group a name of its own",
+        ),
+        *(
+            (
+                [Group(name, ("a.0",), (4, 4), 1)],
+                SettingError,
+                f"a group cannot be called '{name}', modules forbid it; choose another name",
+            )
+            for name in ("a.b", "", "keys")
+        ),
+    ],
+)
+def test_plans_that_do_not_fit_are_refused(groups, error, said):
+    network = Net(a=stack(), b=stack(1, 5), norm=nn.BatchNorm2d(4), made=weight_norm(nn.Linear(4, 4)))
+    with pytest.raises(error, match=exactly(said)):
+        check_plan(network, SharingPlan(tuple(groups), ()))

@@ -1,0 +1,98 @@
+"""The regulariser against the paper's sum, written out in numpy."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from foldnet.folding.fold import fold_network
+from foldnet.sharing.bank import Bank
+from foldnet.training.recurrence import banks_of, recurrence
+from foldnet.zoo.build import build
+
+
+def slow(banks, form):
+    """Loops over groups and pairs, in float64."""
+    totals = []
+    for bank in banks:
+        rows = bank.coefficients.detach().double().numpy()
+        pairs = [
+            abs(rows[i] @ rows[j]) / np.linalg.norm(rows[i]) / np.linalg.norm(rows[j])
+            for i in range(len(rows))
+            for j in range(len(rows))
+            if form == "sum" or i != j
+        ]
+        totals.append(sum(pairs) if form == "sum" else np.mean(pairs))
+    return sum(totals) if form == "sum" else np.mean(totals)
+
+
+def bare(*sizes):
+    """A module with banks of these (layers, templates) and nothing else."""
+    model = torch.nn.Module()
+    model.sources = torch.nn.ModuleDict({f"g{n}": Bank(*size, (2, 2)) for n, size in enumerate(sizes)})
+    return model
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.integers(0, 2**31),
+    st.lists(st.tuples(st.integers(2, 7), st.integers(1, 6)), min_size=1, max_size=3),
+    st.sampled_from(["mean", "sum"]),
+    st.sampled_from([1e-3, 1.0, 1e3]),
+)
+def test_both_forms_are_the_slow_references(seed, sizes, form, scale):
+    torch.manual_seed(seed)
+    model = bare(*sizes)
+    with torch.no_grad():
+        for bank in model.sources.values():
+            bank.coefficients.normal_().mul_(scale)
+    found = recurrence(model, form)
+    assert found.shape == ()
+    assert found.item() == pytest.approx(slow(model.sources.values(), form), rel=1e-5)
+
+
+def test_the_forms_differ_by_the_diagonal_and_the_number_of_pairs():
+    model = bare((5, 3), (5, 2))
+    mean, total = recurrence(model, "mean").item(), recurrence(model, "sum").item()
+    assert total == pytest.approx(2 * (5 + mean * 20), rel=1e-5)
+
+
+@pytest.mark.parametrize("form", ["mean", "sum"])
+def test_parallel_rows_are_the_most_and_orthogonal_ones_the_least(form):
+    model = bare((4, 4))
+    bank = model.sources["g0"]
+    assert recurrence(model, form).item() == pytest.approx({"mean": 0.0, "sum": 4.0}[form], abs=1e-5)
+    with torch.no_grad():
+        bank.coefficients.copy_(torch.tensor([[1.0], [-2.0], [0.1], [5.0]]) * torch.randn(4))
+    assert recurrence(model, form).item() == pytest.approx({"mean": 1.0, "sum": 16.0}[form], rel=1e-5)
+
+
+def test_climbing_its_gradient_makes_rows_more_alike_and_touches_no_template():
+    torch.manual_seed(0)
+    model = bare((4, 3))
+    bank = model.sources["g0"]
+    before = recurrence(model, "mean")
+    before.backward()
+    assert bank.templates.grad is None
+    with torch.no_grad():
+        bank.coefficients += 0.1 * bank.coefficients.grad
+    assert recurrence(model, "mean") > before
+
+
+def test_a_row_of_zeros_is_no_number_that_is_not_one():
+    model = bare((3, 2))
+    with torch.no_grad():
+        model.sources["g0"].coefficients[1] = 0
+    value = recurrence(model, "mean")
+    value.backward()
+    assert torch.isfinite(value)
+    assert torch.isfinite(model.sources["g0"].coefficients.grad).all()
+
+
+def test_only_soft_networks_have_banks():
+    soft = build("swrn-28-1-4")
+    assert list(banks_of(soft)) == ["stage1", "stage2", "stage3"]
+    assert banks_of(soft)["stage2"] is soft.sources["stage2"]
+    looped, tied, _ = fold_network(soft, 0.9)
+    assert banks_of(tied) == banks_of(looped) == banks_of(build("wrn-16-1")) == {}

@@ -1,0 +1,102 @@
+"""What names mean, and what is said of the others."""
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from foldnet.errors import UnknownName
+from foldnet.zoo.build import build
+from foldnet.zoo.names import PUBLISHED, Architecture, parse_name
+
+
+def exactly(sentence: str) -> str:
+    """The pattern that only this sentence matches."""
+    return f"^{re.escape(sentence)}$"
+
+
+LEGAL = "legal names are wrn-DEPTH-WIDTH and swrn-DEPTH-WIDTH[-TEMPLATES]"
+
+
+@pytest.mark.parametrize(
+    ("name", "depth", "width", "templates"),
+    [
+        ("wrn-28-10", 28, 10, None),
+        ("wrn-10-1", 10, 1, None),
+        ("swrn-28-10-4", 28, 10, 4),
+        ("swrn-28-10", 28, 10, 6),
+        ("swrn-16-1", 16, 1, 2),
+        ("swrn-40-8-8", 40, 8, 8),
+        ("swrn-40-1-10", 40, 1, 10),
+    ],
+)
+def test_legal_names(name, depth, width, templates):
+    assert parse_name(name) == Architecture(name, depth, width, templates)
+
+
+def test_every_published_name_is_legal():
+    assert len(set(PUBLISHED)) == len(PUBLISHED)
+    assert [parse_name(name).name for name in PUBLISHED] == list(PUBLISHED)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("resnet50", f"is not known; {LEGAL}"),
+        ("", f"is not known; {LEGAL}"),
+        ("wrn-28", f"is not known; {LEGAL}; did you mean 'wrn-28-4' or 'wrn-28-2' or 'wrn-28-10'?"),
+        ("SWRN-28-10-4", f"is not known; {LEGAL}; did you mean 'swrn-28-10-4' or 'wrn-28-10' or 'wrn-28-4'?"),
+        (
+            "wrn-28-\N{ARABIC-INDIC DIGIT FOUR}",
+            f"is not known; {LEGAL}; did you mean 'wrn-28-4' or 'wrn-28-2' or 'wrn-28-10'?",
+        ),
+        ("wrn-28-10-4", "is plain and has no templates; did you mean 'swrn-28-10-4'?"),
+        (
+            "swrn-10-2",
+            "has depth 10; legal depths are 16, 22, 28, ...; "
+            "did you mean 'swrn-28-10-2' or 'swrn-28-18-2' or 'swrn-28-14-2'?",
+        ),
+        (
+            "wrn-4-2",
+            "has depth 4; legal depths are 10, 16, 22, ...; did you mean 'wrn-40-4' or 'wrn-40-8' or 'wrn-28-2'?",
+        ),
+        (
+            "wrn-27-1",
+            "has depth 27; legal depths are 10, 16, 22, ...; did you mean 'wrn-28-10' or 'swrn-28-10' or 'wrn-28-4'?",
+        ),
+        ("swrn-28-0", "has width 0; the least is 1; did you mean 'swrn-28-10' or 'wrn-28-10' or 'swrn-28-10-6'?"),
+        (
+            "swrn-28-2-7",
+            "asks for 7 templates; depth 28 has 6 layers a group, so 1 to 6 are legal; "
+            "did you mean 'swrn-28-2-4' or 'swrn-28-2-1' or 'wrn-28-2'?",
+        ),
+        (
+            "swrn-28-2-0",
+            "asks for 0 templates; depth 28 has 6 layers a group, so 1 to 6 are legal; "
+            "did you mean 'swrn-28-2-4' or 'swrn-28-2-1' or 'swrn-28-10'?",
+        ),
+    ],
+)
+def test_illegal_names_are_refused_with_what_is_legal_and_near(name, said):
+    for use in (parse_name, build):
+        with pytest.raises(UnknownName, match=exactly(f"architecture {name!r} {said}")):
+            use(name)
+
+
+@given(st.from_regex(r"s?wrn-\d{1,2}-\d{1,2}(-\d{1,2})?", fullmatch=True, alphabet=st.characters(codec="ascii")))
+def test_a_name_means_a_network_or_is_refused(name):
+    try:
+        architecture = parse_name(name)
+    except UnknownName as error:
+        assert str(error).startswith(f"architecture '{name}' ")  # noqa: PT017 (some of the names are legal)
+    else:
+        assert (architecture.depth - 4) % 6 == 0
+        assert architecture.width >= 1
+        assert (architecture.templates is None) == name.startswith("w")
+
+
+@given(st.text(max_size=20))
+def test_any_text_is_refused_in_one_sentence(name):
+    with pytest.raises(UnknownName, match=re.escape(f"architecture '{name}' is not known; {LEGAL}")):
+        parse_name(name)
