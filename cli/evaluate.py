@@ -14,9 +14,16 @@ def evaluate(
     device: Device = "auto",
     precision: Precision = "fp32",
     batch_size: Annotated[int, typer.Option(min=1, help="Images a batch.")] = 128,
+    steps: Annotated[
+        list[str] | None, typer.Option(help="Run a loop of a fold another number of times: stage2.loop1=5 (repeatable).")
+    ] = None,
+    recalibrate: Annotated[
+        bool, typer.Option("--recalibrate", help="Estimate batch norm anew first, further trips on their own.")
+    ] = False,
 ) -> Any:
     """Classify the test set with a run's network, or with a fold's loops."""
     from foldnet.recipes.evaluate import evaluate as recipe
+    from foldnet_cli.parsing import parse_steps
     from foldnet_cli.progress import watching
 
     with watching() as observer:
@@ -27,5 +34,7 @@ def evaluate(
             device=device,
             precision=precision,
             batch_size=batch_size,
+            steps=parse_steps(steps or []),
+            recalibrated=recalibrate,
             observer=observer,
         )

@@ -20,12 +20,29 @@ def fold(
         Path | None,
         typer.Option(help='JSON file of your own clusters: {"stage2": [["layer", "layer"], ...]}.'),
     ] = None,
+    max_drop: Annotated[
+        float | None, typer.Option(help="Fold as far as this many points of validation accuracy allow, such as 0.5.")
+    ] = None,
+    budget: Annotated[
+        str | None, typer.Option(help="Fold to this size of the whole network: 12M parameters, or 12MB.")
+    ] = None,
+    sweep: Annotated[
+        bool, typer.Option("--sweep", help="Only draw the curve: every merge, judged on validation data.")
+    ] = False,
     groups: Annotated[str | None, typer.Option(help="Fold only these groups: stage2,stage3.")] = None,
+    keep: Annotated[list[str] | None, typer.Option(help="Layer that is never tied (may be repeated).")] = None,
     metric: Metric = None,
     unit: Annotated[str, typer.Option(help="Tie layer by layer, or whole blocks: layer or block.")] = "layer",
     tie: Annotated[str, typer.Option(help="gain (signed lengths kept), signed, or mean (naive).")] = "gain",
     linkage: Annotated[str, typer.Option(help="complete, average or single.")] = "complete",
     checkpoint: Checkpoint = "last",
+    finetune: Annotated[int, typer.Option(min=0, help="Epochs of training on what is stored.")] = 0,
+    finetune_lr: Annotated[float, typer.Option(help="Learning rate at which that starts.")] = 0.02,
+    distill: Annotated[bool, typer.Option("--distill", help="Let the soft network teach while fine-tuning.")] = False,
+    control: Annotated[
+        bool, typer.Option("--control", help="Also train the soft network for as many epochs, to compare.")
+    ] = False,
+    no_shares: Annotated[bool, typer.Option("--no-shares", help="Do not measure what each tied layer costs.")] = False,
     no_evaluate: Annotated[
         bool, typer.Option("--no-evaluate", help="Touch no data: no accuracies, batch norm as it was.")
     ] = False,
@@ -40,11 +57,24 @@ def fold(
     Prints the program, what is stored, and the test accuracy before and after.
     """
     from foldnet.recipes.fold import fold as recipe
-    from foldnet_cli.parsing import parse_thresholds
+    from foldnet.recipes.fold import sweep as sweep_recipe
+    from foldnet_cli.parsing import names, parse_thresholds, refuse_together
     from foldnet_cli.progress import watching
 
     overall, single = parse_thresholds(threshold or [])
+    how = {
+        "groups": names(groups),
+        "keep": tuple(keep or ()),
+        "metric": metric,
+        "tie": tie,
+        "linkage": linkage,
+        "checkpoint": checkpoint,
+    }
+    picking = {"threshold": overall, "thresholds": single, "max_drop": max_drop, "budget": budget}
     with watching() as observer:
+        if sweep:
+            refuse_together("--sweep", picking | {"clusters": clusters, "finetune": finetune, "out": out})
+            return sweep_recipe(run, data_dir=data_dir, device=device, written=not dry_run, observer=observer, **how)
         return recipe(
             run,
             out=out,
@@ -54,13 +84,13 @@ def fold(
             data_dir=data_dir,
             device=device,
             observer=observer,
-            **({} if overall is None else {"threshold": overall}),
-            thresholds=single,
             clusters=None if clusters is None else str(clusters),
-            groups=tuple(name.strip() for name in groups.split(",")) if groups else (),
-            metric=metric,
             unit=unit,
-            tie=tie,
-            linkage=linkage,
-            checkpoint=checkpoint,
+            finetune=finetune,
+            finetune_lr=finetune_lr,
+            distill=distill,
+            control=control,
+            shares=not no_shares,
+            **picking,
+            **how,
         )

@@ -27,6 +27,8 @@ def _guarded(function: Callable[..., Any]) -> Callable[..., None]:
         try:
             report = function(*args, **kwargs)
             _show(report, as_json)
+            # A report that can find fault with itself does so once it is shown: its numbers are what a user needs then.
+            getattr(report, "check", lambda: None)()
         except (typer.Exit, typer.BadParameter):
             raise
         except KeyboardInterrupt:

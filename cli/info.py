@@ -8,7 +8,7 @@ import typer
 def info(
     name: Annotated[
         str | None,
-        typer.Argument(metavar="[ARCH or RUN or FOLD or FILE]", help="Left out: the runs here.", show_default=False),
+        typer.Argument(metavar="ARCH or RUN or FOLD or FILE", help="Left out: the runs here.", show_default=False),
     ] = None,
 ) -> Any:
     """Say what a network is made of: an architecture by name, a run, a fold, or a safetensors file."""

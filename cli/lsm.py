@@ -21,11 +21,14 @@ def lsm(
 
     With -o FILE also written: .png, .svg, .pdf, .csv, .json, .npy or .npz.
     """
+    from foldnet.errors import SettingError
     from foldnet.recipes.lsm import lsm as recipe
     from foldnet.recipes.render import draw_history, draw_lsm
     from foldnet_cli.views import Written
 
     if history:
+        if metric == "weights" or checkpoint != "last":
+            raise SettingError("--history shows the coefficients of every epoch; leave out --metric and --checkpoint")
         return Written(draw_history(run, output, force=force))
     report = recipe(run, metric=metric, checkpoint=checkpoint)
     if output is not None:

@@ -2,6 +2,7 @@
 
 import typer
 
+from foldnet_cli.bench import app as bench
 from foldnet_cli.evaluate import evaluate
 from foldnet_cli.fold import fold
 from foldnet_cli.guard import add_command
@@ -9,6 +10,7 @@ from foldnet_cli.info import info
 from foldnet_cli.lsm import lsm
 from foldnet_cli.render import app as render
 from foldnet_cli.train import train
+from foldnet_cli.verify import verify
 
 app = typer.Typer(
     name="foldnet",
@@ -21,8 +23,9 @@ app = typer.Typer(
 for command in (train, lsm, fold):
     add_command(app, command)
 app.add_typer(render, name="render")
-for command in (evaluate, info):
+for command in (evaluate, verify, info):
     add_command(app, command)
+app.add_typer(bench, name="bench")
 
 
 def main() -> None:

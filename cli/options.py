@@ -7,19 +7,19 @@ import typer
 
 RunArgument = Annotated[
     Path | None,
-    typer.Argument(metavar="[RUN]", help="Run folder; left out, the newest under runs/.", show_default=False),
+    typer.Argument(metavar="RUN", help="Run folder; left out, the newest under runs/.", show_default=False),
 ]
 FoldArgument = Annotated[
     Path | None,
     typer.Argument(
-        metavar="[FOLD]",
+        metavar="FOLD",
         help="Fold folder, or a run for its newest fold; left out, the newest run's.",
         show_default=False,
     ),
 ]
 EitherArgument = Annotated[
     Path | None,
-    typer.Argument(metavar="[RUN or FOLD]", help="Run or fold folder; left out, the newest run.", show_default=False),
+    typer.Argument(metavar="RUN or FOLD", help="Run or fold folder; left out, the newest run.", show_default=False),
 ]
 Output = Annotated[Path | None, typer.Option("-o", "--output", help="File to write; its ending chooses the format.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace what exists.")]

@@ -1,21 +1,66 @@
 """From what a user typed to values."""
 
+from collections.abc import Mapping
+from typing import Any
 
-def parse_thresholds(given: list[str]) -> tuple[float | None, tuple[tuple[str, float], ...]]:
-    """["0.95", "stage2=0.9"] -> (0.95, (("stage2", 0.9),)). Raises SettingError for anything else."""
+
+def parse_thresholds(given: list[str]) -> tuple[float | str | None, tuple[tuple[str, float], ...]]:
+    """["0.95", "stage2=0.9"] -> (0.95, (("stage2", 0.9),)); "auto" stays a word. Raises SettingError for anything else."""
     from foldnet.errors import SettingError
 
-    overall, single = None, []
+    overall: float | str | None = None
+    single = []
     for entry in (part.strip() for text in given for part in text.split(",")):
+        if entry == "auto":
+            overall = entry
+            continue
         group, equals, number = entry.rpartition("=")
         try:
             value = float(number)
         except ValueError:
             raise SettingError(
-                f"--threshold '{entry}' is not a number or GROUP=NUMBER; write 0.95 or stage2=0.9"
+                f"--threshold '{entry}' is not a number or GROUP=NUMBER; write 0.95, stage2=0.9 or auto"
             ) from None
         if equals:
             single.append((group, value))
         else:
             overall = value
     return overall, tuple(single)
+
+
+def parse_steps(given: list[str]) -> dict[str, int]:
+    """["stage2.loop1=5"] -> {"stage2.loop1": 5}. Raises SettingError for anything else."""
+    from foldnet.errors import SettingError
+
+    steps = {}
+    for entry in (part.strip() for text in given for part in text.split(",")):
+        loop, equals, number = entry.rpartition("=")
+        if not equals or not loop or not number.lstrip("-").isdigit():
+            raise SettingError(f"--steps '{entry}' is not LOOP=NUMBER; write stage2.loop1=5")
+        steps[loop] = int(number)
+    return steps
+
+
+def names(given: str | None) -> tuple[str, ...]:
+    """Names between commas: "a, b" -> ("a", "b")."""
+    return tuple(name.strip() for name in given.split(",") if name.strip()) if given else ()
+
+
+def refuse_together(option: str, others: Mapping[str, Any]) -> None:
+    """Raise SettingError where an option that excludes `others` comes with one of them."""
+    from foldnet.errors import SettingError
+
+    for name, value in others.items():
+        if value:
+            other = "--" + name.rstrip("s").replace("_", "-") if name == "thresholds" else "--" + name.replace("_", "-")
+            raise SettingError(f"{option} and {other} contradict each other; give one of them")
+
+
+def parse_sizes(given: str) -> tuple[int, ...]:
+    """ "1,128" -> (1, 128). Raises SettingError for anything else."""
+    from foldnet.errors import SettingError
+
+    try:
+        return tuple(int(part) for part in given.split(","))
+    except ValueError:
+        raise SettingError(f"--batch-sizes '{given}' is not whole numbers with commas; write 1,128") from None

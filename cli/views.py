@@ -11,14 +11,26 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from foldnet.folding.program import letters
+from foldnet.recipes.bench_inference import InferenceReport
+from foldnet.recipes.certificate import Certificate
 from foldnet.recipes.evaluate import EvaluateReport
-from foldnet.recipes.fold import Accuracies, FoldReport
+from foldnet.recipes.fold_report import Accuracies, FoldReport, SweepReport
 from foldnet.recipes.info import FileInfo, NetworkInfo
 from foldnet.recipes.lsm import GroupLsm, LsmReport
 from foldnet.recipes.train import TrainReport
+from foldnet_cli.proofs import show_certificate, show_inference
 
 WIDEST_WITH_NUMBERS = 12  # layers up to which a shaded cell also carries its number
 SHOWN_LAYERS = 40  # a wider matrix does not fit a terminal; its file does
+
+
+class Page(Console):
+    """A console whose reader may go away, as head does; the guard then ends the program as a success."""
+
+    def on_broken_pipe(self) -> None:
+        """Pass on what rich would turn into exit code 1."""
+        raise BrokenPipeError
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,15 +52,15 @@ def to_json(report: Any) -> str:
 
 
 def complain(text: str) -> None:
-    """One sentence on stderr."""
-    console = Console(stderr=True, soft_wrap=True, highlight=False)
-    console.print(Text("Error: ", style="bold red") + Text(text))
+    """One sentence on stderr, in one line: what a file's contents or its name could do to the terminal is taken out."""
+    console = Page(stderr=True, soft_wrap=True, highlight=False)
+    plain = "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
+    console.print(Text("Error: ", style="bold red") + Text(plain))
 
 
 def show(report: Any) -> None:
     """Print a report for a reader."""
-    console = Console(soft_wrap=True, highlight=False)
-    _show(report, console)
+    _show(report, Page(soft_wrap=True, highlight=False, markup=False, emoji=False))
 
 
 @singledispatch
@@ -81,6 +93,10 @@ def _(report: TrainReport, console: Console) -> None:
 def _(report: EvaluateReport, console: Console) -> None:
     table = _pairs()
     table.add_row(report.form, report.path)
+    if report.steps:
+        table.add_row("steps", ", ".join(f"{loop} runs {count} times" for loop, count in report.steps.items()))
+    if report.recalibrated:
+        table.add_row("batch norm", "estimated anew on training images")
     table.add_row("test", f"{_counted(report.accuracy, report.images)}, loss {report.loss:.4f}")
     table.add_row("parameters", f"{report.parameters:,}")
     table.add_row("speed", f"{report.images_per_second:,.0f} images/s, {report.precision} on {report.device}")
@@ -100,15 +116,16 @@ def _(report: LsmReport, console: Console) -> None:
 @_show.register
 def _(report: FoldReport, console: Console) -> None:
     console.print(report.program)
-    console.print()
+    for miss in report.near_misses:
+        console.print(f"near miss: {miss}", style="dim")
+    console.print(f"\nchosen: {report.why}")
+    if report.settings.keep:
+        console.print(f"kept out of clustering: {', '.join(report.settings.keep)}")
     table = Table("group", "layers", "templates", "owners", "stored", box=None, pad_edge=False)
     for group in report.groups:
         table.add_row(group.name, *map(str, (len(group.layers), group.templates, group.owners, group.stored)))
     console.print(table)
-    for group in report.groups:
-        for cluster in group.clusters:
-            if len(cluster) > 1:
-                console.print(f"{group.name}: " + " = ".join(_short(group.layers[row], group.name) for row in cluster))
+    _show_ties(report, console)
     console.print(f"\nloops {report.loops}, reuses {report.reuses}")
     if report.would_merge_at is not None:
         console.print(f"nothing merged; at --threshold {_floor(report.would_merge_at)} something would", style="yellow")
@@ -118,6 +135,31 @@ def _(report: FoldReport, console: Console) -> None:
     console.print(sizes)
     _show_accuracies(report.accuracy, console)
     console.print(f"wrote {report.fold}" if report.fold is not None else "dry run: nothing written")
+
+
+@_show.register
+def _(report: SweepReport, console: Console) -> None:
+    soft = f"{_counted(report.soft, report.images)}, recalibrated {_counted(report.soft_recalibrated, report.images)}"
+    console.print(f"validation accuracy, tied and recalibrated; the soft network has {soft}")
+    for unit, points in report.units.items():
+        table = Table(
+            "merged", "similarity", "owners", "stored", "bytes", "loops", "accuracy", box=None, pad_edge=False
+        )
+        for index, point in enumerate(points):
+            knee = "  <- knee" if index == report.knees[unit][0] else ""
+            table.add_row(
+                point.merged or "(nothing)",
+                "" if point.height is None else f"{point.height:.3f}",
+                str(point.owners),
+                f"{100 * point.stored_numbers / report.dense_numbers:.1f} %",
+                f"{point.outcome.bytes:,}",
+                str(point.loops),
+                _counted(point.accuracy, report.images) + knee,
+            )
+        console.print(f"\nby {unit} (stored: share of the dense shared weights)")
+        console.print(table)
+        console.print(f"knee: {report.knees[unit][1]}")
+    console.print(f"\n{report.seconds:.1f} s" + (f", wrote {report.file}" if report.file else ""))
 
 
 @_show.register
@@ -165,6 +207,10 @@ def _(report: tuple, console: Console) -> None:  # type: ignore[type-arg]
     console.print(table)
 
 
+_show.register(Certificate, show_certificate)
+_show.register(InferenceReport, show_inference)
+
+
 def _show_matrix(group: GroupLsm, console: Console) -> None:
     """One group as a shaded matrix, white where layers are alike; a star marks what chance rarely shows."""
     count, names = len(group.layers), [_short(layer, group.name) for layer in group.layers]
@@ -204,13 +250,27 @@ def _shade(value: float) -> str:
     return f"{ink} on rgb({level},{level},{level})"
 
 
+def _show_ties(report: FoldReport, console: Console) -> None:
+    """Which layers are tied, how well, and which of them hurts."""
+    table = Table("tied layer", "owner", "gain", "weight error", "share of drop", box=None, pad_edge=False)
+    for group in report.groups:
+        for owner, cluster in enumerate(group.clusters):
+            for row in cluster if len(cluster) > 1 else ():
+                layer, tie = group.layers[row], group.tie
+                share = "" if report.shares is None else f"{100 * report.shares.get(layer, 0.0):.0f} %"
+                table.add_row(layer, letters(owner), f"{tie.gains[row]:+.2f}", f"{100 * tie.errors[row]:.1f} %", share)
+    if table.row_count:
+        console.print()
+        console.print(table)
+
+
 def _show_accuracies(accuracy: Accuracies, console: Console) -> None:
     """Test accuracies along the fold, where they were measured."""
     if accuracy.images is None:
         console.print("not evaluated: batch norm is as it was before tying", style="yellow")
         return
     table = Table("test accuracy", "", box=None, pad_edge=False)
-    for name in ("soft", "soft_recalibrated", "tied", "recalibrated", "finetuned"):
+    for name in ("soft", "soft_recalibrated", "tied", "recalibrated", "finetuned", "soft_finetuned"):
         value = getattr(accuracy, name)
         if value is not None:
             table.add_row(name.replace("_", ", "), _counted(value, accuracy.images))

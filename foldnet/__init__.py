@@ -13,28 +13,34 @@ if TYPE_CHECKING:
     from foldnet.folding.fold import FoldPlan, fold_network
     from foldnet.folding.looped import LoopedNetwork
     from foldnet.folding.program import Program
+    from foldnet.folding.program_text import program_text
     from foldnet.folding.recalibrate import recalibrate
+    from foldnet.recipes.certificate import Certificate
     from foldnet.recipes.evaluate import EvaluateReport, evaluate, load
-    from foldnet.recipes.fold import FoldReport, fold
+    from foldnet.recipes.fold import fold, sweep
+    from foldnet.recipes.fold_report import FoldReport, SweepReport
     from foldnet.recipes.info import info
     from foldnet.recipes.lsm import LsmReport, lsm
     from foldnet.recipes.render import draw
     from foldnet.recipes.train import TrainReport, train
+    from foldnet.recipes.verify import verify
     from foldnet.sharing.plan import SharingPlan, plan_sharing
     from foldnet.sharing.share import SharedNetwork, materialise, share
     from foldnet.zoo.build import build
 
 _HOMES = {
+    "Certificate": "recipes.certificate",
     "Chance": "analysis.chance",
     "EvaluateReport": "recipes.evaluate",
     "FoldPlan": "folding.fold",
-    "FoldReport": "recipes.fold",
+    "FoldReport": "recipes.fold_report",
     "FoldnetError": "errors",
     "LoopedNetwork": "folding.looped",
     "LsmReport": "recipes.lsm",
     "Program": "folding.program",
     "SharedNetwork": "sharing.share",
     "SharingPlan": "sharing.plan",
+    "SweepReport": "recipes.fold_report",
     "TrainReport": "recipes.train",
     "build": "zoo.build",
     "chance": "analysis.chance",
@@ -47,12 +53,16 @@ _HOMES = {
     "lsm": "recipes.lsm",
     "materialise": "sharing.share",
     "plan_sharing": "sharing.plan",
+    "program_text": "folding.program_text",
     "recalibrate": "folding.recalibrate",
     "share": "sharing.share",
+    "sweep": "recipes.fold",
     "train": "recipes.train",
+    "verify": "recipes.verify",
 }
 
 __all__ = [
+    "Certificate",
     "Chance",
     "EvaluateReport",
     "FoldPlan",
@@ -63,6 +73,7 @@ __all__ = [
     "Program",
     "SharedNetwork",
     "SharingPlan",
+    "SweepReport",
     "TrainReport",
     "build",
     "chance",
@@ -75,9 +86,12 @@ __all__ = [
     "lsm",
     "materialise",
     "plan_sharing",
+    "program_text",
     "recalibrate",
     "share",
+    "sweep",
     "train",
+    "verify",
 ]
 
 

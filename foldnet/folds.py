@@ -1,5 +1,8 @@
 """A fold folder: the folded network as a program, tensors and a report, and how it is opened again."""
 
+import hashlib
+import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,6 +24,7 @@ from foldnet.zoo.build import build
 from foldnet.zoo.wrn import WideResNet
 
 WEIGHTS = "weights.safetensors"
+SEALED = (WEIGHTS, "program.json", "report.json")  # files whose digests stand in config.json
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +40,8 @@ class StoredGroup:
 @dataclass(frozen=True, slots=True)
 class Fold:
     """An opened fold folder. `run` is the folder that it was made from, which may be gone; `run_sha256` the digest of the
-    soft weights in that run's `checkpoint`.
+    soft weights in that run's `checkpoint`. `size` is the side of the images that the network was trained on, `files` the SHA-256
+    of every other file of the folder as it was written.
     """
 
     folder: Path
@@ -49,6 +54,8 @@ class Fold:
     dropout: float
     groups: tuple[StoredGroup, ...]
     program: Program
+    size: int = 32
+    files: tuple[tuple[str, str], ...] = ()
 
     def plain_network(self) -> nn.Module:
         """The architecture before folding, its shared layers without weights (under torch.device("meta"): unallocated)."""
@@ -66,6 +73,8 @@ class Fold:
         with torch.device("meta"):
             looped = self.load_structure()
         fill(looped, load_tensors(file).tensors, file)
+        if self.files:  # the file may be sound in itself and yet be another fold's
+            check_files(self.folder, self.files, [WEIGHTS])
         looped.eval()
         return looped.to(memory_format=torch.channels_last)
 
@@ -73,44 +82,85 @@ class Fold:
 def save_fold(
     folder: Path, fold: Fold, looped: LoopedNetwork, settings: dict[str, Any], report: dict[str, Any]
 ) -> None:
-    """Fill `folder`, which exists, with everything that the fold is."""
+    """Fill `folder`, which exists, with everything that the fold is; config.json comes last, with the digests of the others."""
     save_tensors(folder / WEIGHTS, looped.state_dict())
     write_json(folder / "program.json", program_to_json(fold.program))
     write_json(folder / "report.json", report)
+    files = {name: sha256_of(folder / name) for name in SEALED}
     write_json(
         folder / "config.json",
-        {
-            "schema": SCHEMA,
-            "kind": "fold",
-            "created": datetime.now(UTC).isoformat(timespec="microseconds"),
-            "run": fold.run,
-            "run_sha256": fold.run_sha256,
-            "checkpoint": fold.checkpoint,
-            "network": {
-                "arch": fold.arch,
-                "classes": fold.classes,
-                "channels": fold.channels,
-                "dropout": fold.dropout,
-            },
-            "groups": [
-                {
-                    "name": group.name,
-                    "owners": group.owners,
-                    "templates": group.templates,
-                    "shape": list(group.shape),
-                }
-                for group in fold.groups
-            ],
-            "settings": settings,
-        },
+        sealed(
+            {
+                "schema": SCHEMA,
+                "kind": "fold",
+                "created": datetime.now(UTC).isoformat(timespec="microseconds"),
+                "run": fold.run,
+                "run_sha256": fold.run_sha256,
+                "checkpoint": fold.checkpoint,
+                "network": {
+                    "arch": fold.arch,
+                    "classes": fold.classes,
+                    "channels": fold.channels,
+                    "dropout": fold.dropout,
+                    "size": fold.size,
+                },
+                "groups": [
+                    {
+                        "name": group.name,
+                        "owners": group.owners,
+                        "templates": group.templates,
+                        "shape": list(group.shape),
+                    }
+                    for group in fold.groups
+                ],
+                "settings": settings,
+                "files": files,
+            }
+        ),
     )
 
 
-def open_fold(folder: Path) -> Fold:
-    """Read a fold folder. Raises RunError where it is missing, empty, damaged, foreign or of another schema."""
-    config = read_config(folder, "fold")
-    program = program_from_json(read_json(folder / "program.json"))
+def sealed(config: dict[str, Any]) -> dict[str, Any]:
+    """`config` with a digest over everything else that stands in it, as "sha256"."""
+    content = {key: value for key, value in config.items() if key != "sha256"}
+    return content | {"sha256": hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()}
+
+
+def sha256_of(file: Path) -> str:
+    """SHA-256 of a file's bytes. Raises RunError where it is missing or cannot be read."""
     try:
+        with file.open("rb") as opened:
+            return hashlib.file_digest(opened, "sha256").hexdigest()
+    except FileNotFoundError:
+        raise RunError(f"'{file}' is missing; was the folder copied whole?") from None
+    except OSError as error:
+        raise RunError(f"'{file}' cannot be read ({error.strerror}); check its permissions") from None
+
+
+def check_files(folder: Path, files: Iterable[tuple[str, str]], names: Iterable[str] = SEALED) -> None:
+    """Raise RunError where one of the files called `names` is not as `files` (name, SHA-256) says."""
+    stated = dict(files)
+    for name in names:
+        if sha256_of(folder / name) != stated.get(name):
+            raise _changed(folder / name)
+
+
+def open_fold(folder: Path) -> Fold:
+    """Read a fold folder, its tensors aside.
+
+    Raises RunError where it is missing, empty, damaged, foreign, of another schema, or where config.json or program.json was
+    changed after folding.
+    """
+    config = read_config(folder, "fold")
+    if "sha256" not in config:
+        raise RunError(
+            f"'{folder / 'config.json'}' states no digest; it was edited or is foreign, so fold the run again"
+        )
+    if sealed(config) != config:
+        raise _changed(folder / "config.json")
+    try:
+        files = tuple((str(name), str(digest)) for name, digest in config["files"].items())
+        check_files(folder, files, ["program.json"])
         network = config["network"]
         groups = tuple(
             StoredGroup(
@@ -131,15 +181,18 @@ def open_fold(folder: Path) -> Fold:
             int(network["channels"]),
             float(network["dropout"]),
             groups,
-            program,
+            program_from_json(read_json(folder / "program.json")),
+            int(network["size"]),
+            files,
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise RunError(f"'{folder / 'config.json'}' is not a fold's ({error!r}); it was edited or is foreign") from None
 
 
 def newest_fold(run: Path | None = None) -> Path:
     """The fold made last of a run (the newest run where none is named). Raises RunError where there is none."""
     run = run or newest_run()
+    read_config(run, "run")
     found = []
     for config in run.glob("*/config.json"):
         try:
@@ -149,6 +202,13 @@ def newest_fold(run: Path | None = None) -> Path:
     if not found:
         raise RunError(f"run '{run}' has no fold; make one with `foldnet fold {run}`")
     return max(found)[1]
+
+
+def _changed(file: Path) -> RunError:
+    """What is said of a file that does not match its digest."""
+    return RunError(
+        f"'{file}' was changed after the fold was written (its SHA-256 differs); restore it or fold the run again"
+    )
 
 
 def stored_groups(looped: LoopedNetwork) -> tuple[StoredGroup, ...]:

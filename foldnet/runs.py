@@ -2,7 +2,7 @@
 
 import json
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from foldnet.config import TrainSettings, to_json
-from foldnet.errors import FoldnetError, RunError
+from foldnet.errors import FoldnetError, RunError, SettingError
 from foldnet.files import free_name, read_json, write_json, write_whole
 from foldnet.tensors import load_tensors, save_tensors
 from foldnet.training.checkpoint import FILE, Progress, load_model
@@ -20,6 +20,7 @@ from foldnet.zoo.build import build
 SCHEMA = 1
 HOME = Path("runs")
 CHECKPOINTS = ("last", "best")
+KINDS = ("run", "fold")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,19 +70,20 @@ def create_run(folder: Path, run: Run, machine: dict[str, Any]) -> None:
 def open_run(folder: Path) -> Run:
     """Read a run folder's config.json. Raises RunError where it is missing, empty, foreign or of another schema."""
     config = read_config(folder, "run")
+    file = folder / "config.json"
     try:
         settings, network = config["settings"], config["network"]
-        return Run(
-            folder,
-            TrainSettings(**settings),
-            int(network["classes"]),
-            int(network["channels"]),
-            int(network["size"]),
-            str(config["precision"]),
-            str(config["split_hash"]),
-        )
-    except (KeyError, TypeError, ValueError, AttributeError, FoldnetError) as error:
-        raise RunError(f"'{folder / 'config.json'}' is not a run's ({error!r}); it was edited or is foreign") from None
+        unknown = sorted(settings.keys() - {field.name for field in fields(TrainSettings)})
+        if unknown:
+            raise SettingError(f"'{unknown[0]}' does not exist")
+        sizes = [int(network[name]) for name in ("classes", "channels", "size")]
+        if min(sizes) < 1:
+            raise ValueError("a size below 1")
+        return Run(folder, TrainSettings(**settings), *sizes, str(config["precision"]), str(config["split_hash"]))
+    except SettingError as error:
+        raise RunError(f"'{file}' has a setting that is not legal ({error}); restore the file") from None
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise RunError(f"'{file}' is not a run's ({error!r}); it was edited or is foreign") from None
 
 
 def read_config(folder: Path, kind: str) -> dict[str, Any]:
@@ -92,9 +94,11 @@ def read_config(folder: Path, kind: str) -> dict[str, Any]:
     if not file.is_file():
         raise RunError(f"'{folder}' holds no config.json; it is not the folder of a {kind}")
     config = read_json(file)
-    if not isinstance(config, dict) or config.get("kind") != kind:
-        found = config.get("kind", "something else") if isinstance(config, dict) else "something else"
+    found = config.get("kind") if isinstance(config, dict) else None
+    if found != kind and found in KINDS:
         raise RunError(f"'{folder}' is the folder of a {found}, not of a {kind}; give the folder of a {kind}")
+    if found != kind:
+        raise RunError(f"'{file}' is not that of a {kind}; it was edited, or '{folder}' is not foldnet's")
     if config.get("schema") != SCHEMA:
         raise RunError(
             f"'{file}' has schema {config.get('schema')!r} and this foldnet reads {SCHEMA}; use the version that wrote it"
@@ -151,11 +155,8 @@ def save_coefficients(folder: Path, history: dict[str, Tensor]) -> None:
 
 
 def load_coefficients(folder: Path) -> dict[str, Tensor]:
-    """One tensor a group, (epochs + 1, L, K). Raises RunError where there are none."""
-    file = folder / "coefficients.safetensors"
-    if not file.is_file():
-        raise RunError(f"run '{folder}' keeps no coefficients; only soft networks have them, such as swrn-28-2-4")
-    return load_tensors(file).tensors
+    """One tensor a group, (epochs + 1, L, K), which only soft runs have. Raises RunError where they are missing or damaged."""
+    return load_tensors(folder / "coefficients.safetensors").tensors
 
 
 def sweep_run(folder: Path) -> None:

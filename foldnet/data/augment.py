@@ -30,9 +30,7 @@ class Draws:
     centres: Tensor
 
 
-def draws(
-    image_ids: Tensor, seed: int, epoch: int, *, size: tuple[int, int], augmentation: Augmentation
-) -> Draws:
+def draws(image_ids: Tensor, seed: int, epoch: int, *, size: tuple[int, int], augmentation: Augmentation) -> Draws:
     """What happens in an epoch to some images: image_ids (b,) int64 on any device, size (h, w) of the images."""
     words = _words(image_ids, seed, epoch)
     span = 2 * augmentation.padding + 1

@@ -85,13 +85,9 @@ def split_validation(dataset: Dataset, validation: float, seed: int) -> Split:
         )
     from sklearn.model_selection import train_test_split
 
-    kept, held = train_test_split(
-        np.arange(total), test_size=count, random_state=seed % 2**32, stratify=labels
-    )
+    kept, held = train_test_split(np.arange(total), test_size=count, random_state=seed % 2**32, stratify=labels)
     if len(np.unique(labels[kept])) < len(np.unique(labels)):
-        raise SettingError(
-            f"--validation {validation:.12g} leaves a class without training images; give less"
-        )
+        raise SettingError(f"--validation {validation:.12g} leaves a class without training images; give less")
     return Split(
         dataset.train.take(torch.from_numpy(kept)),
         dataset.train.take(torch.from_numpy(held)),
@@ -110,9 +106,7 @@ def _validation_count(validation: float, total: int, classes: int) -> int:
         return 0
     count = round(validation * total) if validation < 1 else int(validation)
     if validation >= 1 and count != validation:
-        raise SettingError(
-            f"--validation {validation:.12g} is neither a share below 1 nor a whole number of images"
-        )
+        raise SettingError(f"--validation {validation:.12g} is neither a share below 1 nor a whole number of images")
     if not classes <= count <= total - classes:
         raise SettingError(
             f"--validation {validation:.12g} would set {count} of {total} images aside; "

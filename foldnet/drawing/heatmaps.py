@@ -83,9 +83,7 @@ def lsm_figure(groups: Sequence[GroupSimilarity], title: str = "") -> Figure:
     return figure
 
 
-def history_figure(
-    groups: Sequence[GroupHistory], epochs: Sequence[int] | None = None, title: str = ""
-) -> Figure:
+def history_figure(groups: Sequence[GroupHistory], epochs: Sequence[int] | None = None, title: str = "") -> Figure:
     """The groups' matrices as training went on: a row for each group, a column for each of `epochs`.
 
     Without `epochs`, at most eight from 0 to the last, evenly spread. Raises SettingError where there is no
@@ -125,9 +123,7 @@ def history_figure(
 
 def chosen_epochs(last: int, columns: int = HISTORY_COLUMNS) -> tuple[int, ...]:
     """At most `columns` epochs from 0 to `last`, both included, evenly spread."""
-    return tuple(sorted({round(last * i / max(columns - 1, 1)) for i in range(columns)} | {0, last}))[
-        : last + 1
-    ]
+    return tuple(sorted({round(last * i / max(columns - 1, 1)) for i in range(columns)} | {0, last}))[: last + 1]
 
 
 def figure_bytes(figure: Figure, ending: str) -> bytes:
@@ -138,9 +134,7 @@ def figure_bytes(figure: Figure, ending: str) -> bytes:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     if ending.lower() not in FIGURE_ENDINGS:
-        raise SettingError(
-            f"'{ending}' is not a figure's ending; use {', '.join(FIGURE_ENDINGS[:-1])} or .pdf"
-        )
+        raise SettingError(f"'{ending}' is not a figure's ending; use {', '.join(FIGURE_ENDINGS[:-1])} or .pdf")
     # Dates would make every file differ; None leaves a field out.
     metadata = {".png": {}, ".svg": {"Date": None}, ".pdf": {"CreationDate": None}}[ending.lower()]
     buffer = BytesIO()
@@ -213,9 +207,7 @@ def _layout(
     gap, name_room, caption_room, legend_room = 0.25, 0.28, 0.3, 0.3
     lefts = [max(labels[column::columns]) for column in range(columns)]
     widths = [lefts[column] + max(sides[column::columns]) + gap for column in range(columns)]
-    heights = [
-        name_room + max(sides[i : i + columns]) + max(labels[i : i + columns]) + caption_room for i in starts
-    ]
+    heights = [name_room + max(sides[i : i + columns]) + max(labels[i : i + columns]) + caption_room for i in starts]
     top = 0.42 if title else 0.08
     width, height = max(sum(widths), _title_inches(title)), top + sum(heights) + legend_room
     margin = (width - sum(widths)) / 2
@@ -246,9 +238,7 @@ def _draw_group(axes: Axes, group: GroupSimilarity, caption_at: float) -> None:
             shade = "black" if value > 0.5 else "white"
             axes.text(j, i, f"{value:.2f}".lstrip("0"), ha="center", va="center", fontsize=6, color=shade)
     _draw_marks(axes, _marks(group))
-    axes.text(
-        0.5, -caption_at, _caption(group.chance), ha="center", va="top", fontsize=7, transform=axes.transAxes
-    )
+    axes.text(0.5, -caption_at, _caption(group.chance), ha="center", va="top", fontsize=7, transform=axes.transAxes)
 
 
 def _draw_marks(axes: Axes, marks: NDArray[np.bool_]) -> None:
@@ -306,9 +296,7 @@ def _caption(chance: ChanceLevel) -> str:
 
 def _level(value: float) -> str:
     """Three digits near 1, where two would say that nothing can exceed it."""
-    return (
-        f"{value:.2f}" if value < 0.985 or value == 1.0 else ("> .999" if value > 0.9995 else f"{value:.3f}")
-    )
+    return f"{value:.2f}" if value < 0.985 or value == 1.0 else ("> .999" if value > 0.9995 else f"{value:.3f}")
 
 
 def _refuse_nothing(groups: Sequence[object]) -> None:

@@ -76,9 +76,7 @@ def check_ending(path: Path, legal: Sequence[str] = LSM_ENDINGS) -> str:
     ending = path.suffix.lower()
     if ending not in legal:
         said = f"ends in '{path.suffix}'" if path.suffix else "has no ending"
-        raise SettingError(
-            f"'{path}' {said}, which names no format; end it in {', '.join(legal[:-1])} or {legal[-1]}"
-        )
+        raise SettingError(f"'{path}' {said}, which names no format; end it in {', '.join(legal[:-1])} or {legal[-1]}")
     return ending
 
 

@@ -19,7 +19,6 @@ from foldnet.sharing.bank import Bank
 from foldnet.sharing.share import SharedNetwork
 
 
-
 @dataclass(frozen=True, slots=True)
 class GroupFold:
     """One group, folded: clusters of indices into `layers`, the tie that they give, and what it stores."""

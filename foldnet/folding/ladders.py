@@ -72,7 +72,7 @@ def _block_ladders(
     linkage: str,
 ) -> tuple[Ladder, ...]:
     """Families of blocks, tied position by position."""
-    ladders = []
+    ladders: list[Ladder] = []
     for family, walk in block_merge_paths(similarities, blocks, linkage):
         touched = {group for index in family for group, _ in blocks[index].layers}
         rungs = []

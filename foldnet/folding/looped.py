@@ -2,13 +2,15 @@
 
 import copy
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
 from foldnet.folding.owners import Owners, TiedLayers
-from foldnet.folding.program import Block, Program, Stage, expand
+from foldnet.folding.program import Block, Program, Stage
+from foldnet.folding.trips import check_trips, schedule
 from foldnet.sharing.share import SharedNetwork
 
 
@@ -43,8 +45,28 @@ class SteppedBlock(nn.Module):
         given = {name: tensor[step] for name, tensor in tensors.items() if name not in owned.values()}
         for position, weight in owned.items():
             given[weight] = tensors[weight] * given[join(position, "gain")]
+        return self.run_body(given, x)
+
+    def run_body(self, given: dict[str, Tensor], x: Tensor) -> Tensor:
+        """The body with one step's tensors: the same code and shapes whichever step it is, so it compiles once."""
         out: Tensor = functional_call(self.body, given, (x,), tie_weights=False)
         return out
+
+    def lengthen(self, copied: list[int]) -> None:
+        """Add a step for each number in `copied`, a copy of the step that it names."""
+        owned = {join(position, "weight") for position in self.tied}
+        for name, parameter in list(self.body.named_parameters()):
+            if name not in owned:
+                longer = torch.cat([parameter.detach(), parameter.detach()[copied]])
+                _replace(self.body, name, nn.Parameter(longer, parameter.requires_grad))
+        for name, buffer in list(self.body.named_buffers()):
+            _replace(self.body, name, torch.cat([buffer, buffer[copied]]))
+
+    @property
+    def steps(self) -> int:
+        """How many steps have tensors of their own."""
+        gain = self.body.get_parameter(join(self.tied[0], "gain"))
+        return len(gain)
 
 
 class LoopedStage(nn.Module):
@@ -53,7 +75,8 @@ class LoopedStage(nn.Module):
     def __init__(self, stage: Stage, blocks: nn.Module) -> None:
         """`blocks` is the unrolled sequence, whose shared layers have no weights; its tensors are stacked, not kept."""
         super().__init__()
-        self.schedule = schedule(stage)
+        self.stage = stage
+        self.schedule = schedule(stage.items)
         self.blocks = nn.ModuleDict()
         for label in dict.fromkeys(block.label for block in stage.blocks):
             alike = [block for block in stage.blocks if block.label == label]
@@ -61,22 +84,37 @@ class LoopedStage(nn.Module):
             tied = tuple(use.position for use in alike[0].uses if use.group is not None)
             self.blocks[label] = SteppedBlock(modules, tied) if tied else modules[0]
 
+    def set_trips(self, trips: Mapping[str, int], *, own_steps: bool) -> None:
+        """Run loops by `trips`; see LoopedNetwork.set_trips."""
+        self.schedule = schedule(self.stage.items, trips)
+        if own_steps:
+            self.schedule = self._given_own_steps()
+
+    def _given_own_steps(self) -> tuple[tuple[str, int], ...]:
+        """The schedule in which a step that runs again has tensors of its own, copies of those that it had."""
+        used: set[tuple[str, int]] = set()
+        copied: dict[str, list[int]] = {}
+        order = []
+        for label, step in self.schedule:
+            block = self.blocks[label]
+            own = step
+            if (label, step) in used and isinstance(block, SteppedBlock):
+                own = block.steps + len(copied.setdefault(label, []))
+                copied[label].append(step)
+            used.add((label, own))
+            order.append((label, own))
+        for label, steps in copied.items():
+            block = self.blocks[label]
+            assert isinstance(block, SteppedBlock)
+            block.lengthen(steps)
+        return tuple(order)
+
     def forward(self, x: Tensor) -> Tensor:
         """x (n, c, h, w) -> (n, c', h', w')."""
         for label, step in self.schedule:
             block = self.blocks[label]
             x = block(x, step) if isinstance(block, SteppedBlock) else block(x)
         return x
-
-
-def schedule(stage: Stage) -> tuple[tuple[str, int], ...]:
-    """(label, which of its steps) in the order of execution."""
-    seen: dict[str, int] = {}
-    order = []
-    for label in expand(stage.items):
-        order.append((label, seen.get(label, 0)))
-        seen[label] = seen.get(label, 0) + 1
-    return tuple(order)
 
 
 class LoopedNetwork(nn.Module):
@@ -97,6 +135,24 @@ class LoopedNetwork(nn.Module):
         self.owners = nn.ModuleDict(owners)
         self._wiring = tuple(_wiring(program))
 
+    def set_trips(self, trips: Mapping[str, int], *, own_steps: bool = False) -> None:
+        """Let loops run another number of times than they were found with; loops that are not named run as found.
+
+        Trips past the last reuse the last one's norms and gains; with `own_steps` they get copies, which recalibrating or
+        training then changes. Raises UnknownName for a loop that is not there, SettingError for fewer than one trip.
+        """
+        check_trips(self.program, trips)
+        for stage in self.program.stages:
+            module = self.network.get_submodule(stage.name)
+            assert isinstance(module, LoopedStage)
+            module.set_trips(trips, own_steps=own_steps)
+
+    def compile_bodies(self, **options: Any) -> None:
+        """torch.compile the body of every block, once for all of its steps; `options` are torch.compile's."""
+        for module in self.modules():
+            if isinstance(module, SteppedBlock):
+                module.run_body = torch.compile(module.run_body, **options)  # type: ignore[method-assign]
+
     def forward(self, x: Tensor) -> Tensor:
         """x (n, c, h, w) -> logits (n, classes)."""
         weights = {group: owners.owner_weights() for group, owners in self.owners.items()}  # type: ignore[operator]
@@ -115,7 +171,10 @@ def loop_tied(tied: SharedNetwork, program: Program) -> LoopedNetwork:
     with torch.no_grad():
         for gain, step, layer in gain_slots(looped):
             group, row = rows[layer]
-            gain[step] = sources[group].gains[row]
+            given = sources[group].gains[row]
+            if gain.dtype != given.dtype:  # of a body that has no parameter to tell its precision
+                gain.data = gain.data.to(given)
+            gain[step] = given
     return looped
 
 

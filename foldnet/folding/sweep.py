@@ -144,14 +144,14 @@ def knee(points: tuple[SweepPoint, ...]) -> tuple[SweepPoint, str]:
     accuracy that each size can have.
     """
     front = _front(points)
-    first, last = front[0], front[-1]
-    span, fall = first.stored_numbers - last.stored_numbers, first.accuracy - last.accuracy
+    largest, best_of_all, last = max(point.stored_numbers for point in points), front[0].accuracy, front[-1]
+    span, fall = largest - last.stored_numbers, best_of_all - last.accuracy
     if not span or fall <= FLAT:
-        return last, f"even the smallest fold is within {100 * FLAT:g} points of the largest, so there is no knee before it"
+        return last, f"the smallest fold is within {100 * FLAT:g} points of the best, so there is no knee before it"
 
     def above(point: SweepPoint) -> float:
-        saved = (first.stored_numbers - point.stored_numbers) / span
-        return (point.accuracy - last.accuracy) / fall - (1 - saved)
+        kept = (point.stored_numbers - last.stored_numbers) / span
+        return (point.accuracy - last.accuracy) / fall - kept
 
     best = max(front, key=lambda point: (above(point), -point.stored_numbers))
     beyond = front[front.index(best) + 1] if best is not last else None

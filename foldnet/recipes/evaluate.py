@@ -1,14 +1,17 @@
 """foldnet evaluate: how good a run or a fold is on the test set."""
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from torch import nn
 
-from foldnet.errors import RunError
+from foldnet.errors import RunError, SettingError
 from foldnet.files import read_json
-from foldnet.folds import open_fold
+from foldnet.folding.looped import LoopedNetwork
+from foldnet.folding.recalibrate import recalibrate
+from foldnet.folds import newest_fold, open_fold
 from foldnet.recipes.loading import loader_of, split_of_run
 from foldnet.runs import Run, newest_run, open_run
 from foldnet.training.evaluate import evaluate as score_network
@@ -24,6 +27,8 @@ class EvaluateReport:
 
     path: str
     form: str
+    steps: dict[str, int]
+    recalibrated: bool
     accuracy: float
     right: int
     images: int
@@ -47,21 +52,34 @@ def evaluate(
     device: str = "auto",
     precision: str = "fp32",
     batch_size: int = BATCH,
+    steps: Mapping[str, int] | None = None,
+    recalibrated: bool = False,
     observer: Observer | None = None,
 ) -> EvaluateReport:
     """Classify the test set with a run's network or a fold's looped one (default: the newest run).
 
-    fp32 by default, so that the forms of one network can be compared to the last image. Raises RunError, DataError, SettingError.
+    fp32 by default, so that the forms of one network can be compared to the last image. `steps` lets loops of a fold run
+    another number of times, {"stage2.loop1": 5}; with `recalibrated` batch norm is estimated anew on training images, and
+    further trips get statistics of their own. Nothing is written.
+    Raises RunError, DataError, SettingError, and UnknownName for a loop that is not there.
     """
     folder = Path(path) if path is not None else newest_run()
     model, run, form = open_network(folder, checkpoint)
     machine = choose_machine(device, precision)
+    if steps:
+        turn_dial(model, folder, steps, own_steps=recalibrated)
     dataset, split = split_of_run(run, data_dir)
     loader = loader_of(dataset, split.test, batch_size, machine)
-    score = score_network(model.to(machine.device), loader, machine, observer)
+    model.to(machine.device)
+    if recalibrated:
+        train = loader_of(dataset, split.train, batch_size, machine, seed=run.settings.seed)
+        recalibrate(model, train, replace(machine, precision="fp32"), observer=observer)
+    score = score_network(model, loader, machine, observer)
     return EvaluateReport(
         path=str(folder),
         form=form,
+        steps=dict(steps or {}),
+        recalibrated=recalibrated,
         accuracy=score.accuracy,
         right=score.right,
         images=score.images,
@@ -72,6 +90,13 @@ def evaluate(
         seconds=score.seconds,
         images_per_second=score.images_per_second,
     )
+
+
+def turn_dial(model: nn.Module, folder: Path, steps: Mapping[str, int], *, own_steps: bool) -> None:
+    """Set how often the loops of a folded network run. Raises SettingError for a network that has not been folded."""
+    if not isinstance(model, LoopedNetwork):
+        raise SettingError(f"--steps needs the loops of a fold, and '{folder}' is a run; name its fold, or `foldnet fold` it")
+    model.set_trips(steps, own_steps=own_steps)
 
 
 def load(path: Path | str, *, checkpoint: str = "last") -> nn.Module:
@@ -89,8 +114,10 @@ def load(path: Path | str, *, checkpoint: str = "last") -> nn.Module:
 def open_network(folder: Path, checkpoint: str = "last") -> tuple[nn.Module, Run, str]:
     """The network in a folder, the run that says which data it knows, and its form: "soft", "plain" or "looped"."""
     if kind_of(folder) == "fold":
+        if checkpoint != "last":
+            raise SettingError(f"--checkpoint {checkpoint} is for runs and '{folder}' is a fold; leave it out")
         fold = open_fold(folder)
-        return fold.load(), _run_of(folder, fold.run), "looped"
+        return fold.load(), run_of_fold(folder, fold.run), "looped"
     run = open_run(folder)
     return run.load(checkpoint)[0], run, "soft" if run.settings.arch.startswith("s") else "plain"
 
@@ -102,7 +129,16 @@ def kind_of(folder: Path) -> str:
     return "fold" if isinstance(found, dict) and found.get("kind") == "fold" else "run"
 
 
-def _run_of(fold: Path, named: str) -> Run:
+def fold_folder(path: Path | None) -> Path:
+    """The fold named, or the newest of the run named (of the newest run, where nothing is). Raises RunError."""
+    if path is None:
+        return newest_fold()
+    if path.is_dir() and kind_of(path) == "run" and (path / "config.json").is_file():
+        return newest_fold(path)
+    return path
+
+
+def run_of_fold(fold: Path, named: str) -> Run:
     """The run of a fold: the folder around it, else where it was made. Raises RunError where neither is there."""
     for place in (fold.resolve().parent, Path(named)):
         if (place / "config.json").is_file():

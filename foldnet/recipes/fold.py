@@ -1,94 +1,37 @@
 """foldnet fold: from a soft run to a folder with the network that loops."""
 
-from dataclasses import dataclass, replace
+import copy
+import time
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
-from foldnet.analysis.clusters import Clusters, check_clusters, merge_heights
-from foldnet.config import FoldSettings
-from foldnet.errors import SettingError, UnknownName, nearest
-from foldnet.files import free_name, new_folder, read_json
-from foldnet.folding.fold import FoldPlan, GroupFold, apply_fold, choose_clusters, plan_fold, soft_network
-from foldnet.folding.groups import GroupAlgebra, check_metric, groups_of
+from foldnet.config import UNITS, FoldSettings
+from foldnet.errors import OutputError
+from foldnet.files import free_name, new_folder, write_json
+from foldnet.folding.fold import FoldPlan, apply_fold, soft_network
+from foldnet.folding.groups import check_metric, groups_of
 from foldnet.folding.looped import LoopedNetwork, loop_tied
 from foldnet.folding.loops import count_loops
+from foldnet.folding.near_misses import near_misses
 from foldnet.folding.program import count_reuses
 from foldnet.folding.program_text import program_text
-from foldnet.folding.recalibrate import recalibrate
+from foldnet.folding.shares import drop_shares
+from foldnet.folding.sweep import knee
 from foldnet.folds import Fold, save_fold, stored_groups
-from foldnet.recipes.loading import loader_of, split_of_run
+from foldnet.recipes.evaluate import kind_of
+from foldnet.recipes.fold_choice import Choice, Soft, choose
+from foldnet.recipes.fold_measure import Laboratory
+from foldnet.recipes.fold_report import Accuracies, FoldReport, Sizes, SweepReport
 from foldnet.runs import Run, newest_run, open_run
 from foldnet.sharing.share import SharedNetwork, materialise
 from foldnet.tensors import digest_of, file_bytes
 from foldnet.training.checkpoint import FILE
-from foldnet.training.evaluate import evaluate
-from foldnet.training.machine import Machine, choose_machine
 from foldnet.training.observer import Observer, Silent
 
-BATCH = 128  # images a batch when batch norm is estimated anew and accuracies are read
-
-
-@dataclass(frozen=True, slots=True)
-class Accuracies:
-    """Test accuracies 0..1 along a fold, None where not measured, and the number of test images."""
-
-    soft: float | None = None
-    soft_recalibrated: float | None = None
-    tied: float | None = None
-    recalibrated: float | None = None
-    finetuned: float | None = None
-    images: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Sizes:
-    """One count of each form of the whole network: parameters, or bytes of a file."""
-
-    soft: int
-    dense: int
-    folded: int
-
-
-@dataclass(frozen=True, slots=True)
-class FoldReport:
-    """What `foldnet fold` says. `fold` is None for a dry run; `would_merge_at` the highest similarity where nothing merged."""
-
-    fold: str | None
-    run: str
-    threshold: float | dict[str, float] | None
-    settings: FoldSettings
-    groups: tuple[GroupFold, ...]
-    program: str
-    loops: int
-    reuses: int
-    accuracy: Accuracies
-    parameters: Sizes
-    bytes: Sizes
-    would_merge_at: float | None
-
-    def to_json(self) -> dict[str, Any]:
-        """As plain data."""
-        return {
-            "fold": self.fold,
-            "run": self.run,
-            "threshold": self.threshold,
-            "tie": self.settings.tie,
-            "metric": self.settings.metric,
-            "unit": self.settings.unit,
-            "linkage": self.settings.linkage,
-            "checkpoint": self.settings.checkpoint,
-            "groups": [_group_json(group) for group in self.groups],
-            "program": self.program,
-            "loops": self.loops,
-            "reuses": self.reuses,
-            "accuracy": {name: getattr(self.accuracy, name) for name in self.accuracy.__slots__},
-            "parameters": {name: getattr(self.parameters, name) for name in self.parameters.__slots__},
-            "bytes": {name: getattr(self.bytes, name) for name in self.bytes.__slots__},
-            "would_merge_at": self.would_merge_at,
-        }
+SWEEP_FILE = "sweep.json"
+PICKING = ("auto", "max_drop", "budget")  # choosers that need the sweep
 
 
 def fold(
@@ -105,98 +48,216 @@ def fold(
 ) -> FoldReport:
     """Tie similar layers of a soft run (default: the newest) and write the looped network; keywords are FoldSettings' fields.
 
-    Batch norm is estimated anew on training images, accuracies are read on the test set, in fp32, and no choice depends on them.
-    With `evaluated` off no data are touched, so that batch norm stays as it was. With `dry_run` nothing is written.
+    Batch norm is estimated anew on training images; accuracies are read on the test set, in fp32, and no choice depends on
+    them: what is chosen is chosen on the run's validation images. With `evaluated` off no data are touched, so that batch norm
+    stays as it was. With `dry_run` nothing is written.
     Raises NothingToFold, SettingError, UnknownName, RunError, OutputError, DataError.
     """
     opened = open_run(Path(run) if run is not None else newest_run())
     chosen = FoldSettings(**settings)
     folder = _folder(opened, chosen, out)
-    if not dry_run and folder.exists() and not force:
-        raise SettingError(f"'{folder}' exists already; give --out another name or add --force")
-    model, _ = opened.load(chosen.checkpoint)
-    soft = soft_network(model)
-    algebra = groups_of(soft)
-    chosen = replace(chosen, metric=check_metric(chosen.metric, soft))
-    clusters, thresholds = _choose(soft, algebra, chosen)
-    plan = plan_fold(soft, algebra, clusters, chosen.tie)
-    tied = apply_fold(soft, plan)
-    accuracy = Accuracies()
-    if evaluated:
-        accuracy = _calibrate(opened, soft, tied, choose_machine(device, "fp32"), data_dir, observer or Silent())
-    looped = loop_tied(tied, plan.program)
-    report = _report(opened, None if dry_run else folder, chosen, thresholds, algebra, plan, soft, looped, accuracy)
     if not dry_run:
-        _write(opened, folder, chosen, plan, looped, report)
+        _check_free(folder, force)
+    soft = _soft(opened, chosen)
+    laboratory = None
+    if evaluated or chosen.finetune or chosen.chooser in PICKING:
+        laboratory = Laboratory(opened, data_dir, device, observer or Silent())
+    choice = _choose(soft, laboratory)
+    plan = soft.plan(choice.clusters)
+    tied = apply_fold(soft.model, plan)
+    accuracy, shares = Accuracies(), None
+    if laboratory is not None:
+        if chosen.shares and laboratory.split.validation is not None:
+            shares = _measure_shares(soft, plan, laboratory)
+        accuracy = _train_and_measure(laboratory, soft, tied, evaluated)
+    looped = loop_tied(tied, plan.program)
+    report = FoldReport(
+        fold=None if dry_run else str(folder),
+        run=str(opened.folder),
+        threshold=choice.threshold,
+        why=choice.why,
+        validation_accuracy=choice.point.accuracy if choice.point is not None else None,
+        settings=chosen,
+        metric=soft.metric,
+        groups=plan.groups,
+        shares=shares,
+        program=program_text(plan.program),
+        loops=sum(count_loops(stage.items) for stage in plan.program.stages),
+        reuses=count_reuses(plan.program),
+        near_misses=_near_misses(soft, plan),
+        accuracy=accuracy,
+        would_merge_at=_would_merge_at(soft, plan),
+        **_sizes(opened, soft.model, looped),
+    )
+    if not dry_run:
+        _write(opened, folder, chosen, plan, looped, report, force)
     return report
 
 
-def _choose(
-    soft: SharedNetwork, algebra: tuple[GroupAlgebra, ...], settings: FoldSettings
-) -> tuple[dict[str, Clusters], float | dict[str, float] | None]:
-    """Clusters by the user's file or by thresholds, and the threshold to report."""
-    names = [entry.group.name for entry in algebra]
-    groups = list(settings.groups) if settings.groups else names
-    for name in groups:
-        if name not in names:
-            raise UnknownName(f"--groups '{name}' does not exist{nearest(name, names)}; there are {', '.join(names)}")
-    if settings.clusters is not None:
-        return _clusters_of_file(Path(settings.clusters), algebra, groups), None
-    overall, single = settings.threshold, dict(settings.thresholds)
-    for name in single:
-        if name not in names:
-            raise UnknownName(f"--threshold '{name}' is no group{nearest(name, names)}; there are {', '.join(names)}")
-    thresholds = {name: single.get(name, overall) for name in groups}
-    clusters = choose_clusters(
-        soft,
-        algebra,
-        thresholds,
-        metric=settings.metric or "coefficients",
-        unit=settings.unit,
-        linkage=settings.linkage,
+def sweep(
+    run: Path | str | None = None,
+    *,
+    data_dir: Path | None = None,
+    device: str = "auto",
+    written: bool = True,
+    observer: Observer | None = None,
+    **settings: Any,
+) -> SweepReport:
+    """Walk all dendrograms of a soft run merge by merge, for layers and for blocks, and write the curve as RUN/sweep.json.
+
+    Every point is tied and recalibrated; the next merge is the one that costs least on the validation images.
+    Raises as fold does, and SettingError for a run without validation images.
+    """
+    start = time.perf_counter()
+    opened = open_run(Path(run) if run is not None else newest_run())
+    soft = _soft(opened, FoldSettings(**settings))
+    laboratory = Laboratory(opened, data_dir, device, observer or Silent())
+    before = laboratory.score(soft.model, laboratory.validation)
+    units = {}
+    for unit in UNITS:
+        laboratory.observer.begin(f"sweep by {unit}", _judgements(soft, unit))
+        units[unit] = soft.sweep(unit, laboratory.judge(soft.model))
+        laboratory.observer.end()
+    after = laboratory.score(laboratory.recalibrated(copy.deepcopy(soft.model)), laboratory.validation)
+    best = {unit: knee(points) for unit, points in units.items()}
+    report = SweepReport(
+        run=str(opened.folder),
+        file=str(opened.folder / SWEEP_FILE) if written else None,
+        metric=soft.metric,
+        tie=soft.settings.tie,
+        linkage=soft.settings.linkage,
+        soft=before.accuracy,
+        soft_recalibrated=after.accuracy,
+        images=before.images,
+        dense_numbers=sum(len(entry.group.layers) * entry.weight_numbers for entry in soft.algebra),
+        units=units,
+        knees={unit: (units[unit].index(point), why) for unit, (point, why) in best.items()},
+        seconds=time.perf_counter() - start,
     )
-    return clusters, thresholds if single else overall
+    if written:
+        write_json(opened.folder / SWEEP_FILE, report.to_json())
+    return report
 
 
-def _clusters_of_file(file: Path, algebra: tuple[GroupAlgebra, ...], groups: list[str]) -> dict[str, Clusters]:
-    """A user's own clusters: {"stage2": [["layer", "layer"], ...], ...}."""
-    content = read_json(file)
-    if not isinstance(content, dict):
-        raise SettingError(f'--clusters \'{file}\' is not an object such as {{"stage2": [["layer", "layer"]]}}')
-    layers = {entry.group.name: entry.group.layers for entry in algebra}
-    for name in content:
-        if name not in layers:
-            raise UnknownName(f"--clusters '{file}' names group '{name}', which does not exist{nearest(name, layers)}")
-    return {name: check_clusters(value, layers[name], group=name) for name, value in content.items() if name in groups}
+def _soft(run: Run, settings: FoldSettings) -> Soft:
+    """The run's soft network. Raises NothingToFold for a plain one."""
+    model = soft_network(run.load(settings.checkpoint)[0])
+    return Soft(model, groups_of(model), settings, check_metric(settings.metric, model))
 
 
-def _calibrate(
-    run: Run,
-    soft: SharedNetwork,
-    tied: SharedNetwork,
-    machine: Machine,
-    data_dir: Path | None,
-    observer: Observer,
-) -> Accuracies:
-    """Estimate the tied network's batch norm anew, in place, and read the test accuracies on the way."""
-    dataset, split = split_of_run(run, data_dir)
-    soft.to(machine.device)
-    tied.to(machine.device)
-    train = loader_of(dataset, split.train, BATCH, machine, seed=run.settings.seed)
-    test = loader_of(dataset, split.test, BATCH, machine)
+def _choose(soft: Soft, laboratory: Laboratory | None) -> Choice:
+    """Clusters, from the sweep where the settings ask for it."""
+    if soft.settings.chooser not in PICKING or laboratory is None:
+        return choose(soft, None, None)
+    accuracy = laboratory.score(soft.model, laboratory.validation).accuracy
+    laboratory.observer.begin(f"sweep by {soft.settings.unit}", _judgements(soft, soft.settings.unit))
+    choice = choose(soft, laboratory.judge(soft.model), accuracy)
+    laboratory.observer.end()
+    return choice
 
-    def accuracy(model: nn.Module) -> float:
-        return evaluate(model, test, machine, observer).accuracy
 
-    before, as_tied = accuracy(soft), accuracy(tied)
-    recalibrate(tied, train, machine, observer=observer)
+def _judgements(soft: Soft, unit: str) -> int:
+    """About how many folds a sweep judges: each round one a ladder, fewer as ladders end."""
+    rungs = sorted(len(ladder.rungs) for ladder in soft.ladders(unit))
+    return 1 + sum(count * (2 * len(rungs) - 2 * index + 1) // 2 for index, count in enumerate(rungs))
+
+
+def _measure_shares(soft: Soft, plan: FoldPlan, laboratory: Laboratory) -> dict[str, float]:
+    """Each tied layer's share of the drop."""
+    tied = sum(len(cluster) for group in plan.groups for cluster in group.clusters if len(cluster) > 1)
+    laboratory.observer.begin("shares of the drop", tied + 1)
+    shares = dict(drop_shares(plan, soft.algebra, laboratory.share_loss(soft.model)))
+    laboratory.observer.end()
+    return shares
+
+
+def _train_and_measure(laboratory: Laboratory, soft: Soft, tied: SharedNetwork, evaluated: bool) -> Accuracies:
+    """Recalibrate and fine-tune the tied network in place, and read the test accuracies on the way."""
+    settings, original = soft.settings, copy.deepcopy(soft.model)
+
+    def accuracy(model: SharedNetwork) -> float | None:
+        return laboratory.score(model, laboratory.test, laboratory.observer).accuracy if evaluated else None
+
+    before, as_tied = accuracy(soft.model), accuracy(tied)
+    laboratory.recalibrated(tied)
     recalibrated = accuracy(tied)
-    recalibrate(soft, train, machine, observer=observer)
-    return Accuracies(before, accuracy(soft), as_tied, recalibrated, None, test.images)
+    soft_recalibrated = None
+    if evaluated:
+        laboratory.recalibrated(soft.model)
+        soft_recalibrated = accuracy(soft.model)
+    finetuned = control = None
+    if settings.finetune:
+        laboratory.finetune(tied, settings, original if settings.distill else None)
+        finetuned = accuracy(tied)
+        if settings.control:
+            trained = copy.deepcopy(original)
+            laboratory.finetune(trained, settings, original if settings.distill else None)
+            control = accuracy(trained)
+    images = laboratory.test.images if evaluated else None
+    return Accuracies(before, soft_recalibrated, as_tied, recalibrated, finetuned, control, images)
+
+
+def _near_misses(soft: Soft, plan: FoldPlan) -> tuple[Any, ...]:
+    """What would loop at a lower threshold, where a threshold was used."""
+    if soft.settings.chooser != "threshold":
+        return ()
+    return near_misses(soft.model, plan, soft.ladders(soft.settings.unit))
+
+
+def _would_merge_at(soft: Soft, plan: FoldPlan) -> float | None:
+    """The highest threshold at which two layers or blocks that may be tied are, where nothing merged."""
+    if any(group.owners < len(group.layers) for group in plan.groups):
+        return None
+    return max((ladder.rungs[0].height for ladder in soft.ladders(soft.settings.unit)), default=None)
+
+
+def _sizes(run: Run, soft: SharedNetwork, looped: LoopedNetwork) -> dict[str, Sizes]:
+    """Parameters and bytes of the three forms; the dense one is never written out."""
+    with torch.device("meta"):
+        dense = materialise(run.network())
+    forms = (soft, dense, looped)
+    return {
+        "parameters": Sizes(*(sum(parameter.numel() for parameter in form.parameters()) for form in forms)),
+        "bytes": Sizes(*(file_bytes(form.state_dict()) for form in forms)),
+    }
+
+
+def _folder(run: Run, settings: FoldSettings, out: Path | str | None) -> Path:
+    """Where the fold goes: what the user names, else a new name inside the run that says what was asked."""
+    if out is not None:
+        return Path(out)
+    names = {
+        "threshold": f"{settings.overall_threshold:g}",
+        "auto": "auto",
+        "clusters": "clusters",
+        "max_drop": f"drop{settings.max_drop}",
+        "budget": f"{settings.budget}",
+    }
+    extra = [value for value, usual in ((settings.unit, "layer"), (settings.tie, "gain")) if value != usual]
+    tuned = [f"finetune{settings.finetune}"] if settings.finetune else []
+    return free_name(run.folder / "-".join(["fold", names[settings.chooser], *extra, *tuned]))
+
+
+def _check_free(folder: Path, force: bool) -> None:
+    """Raise OutputError where the fold's folder exists already; with `force` only a fold or an empty folder is replaced."""
+    if not folder.exists():
+        return
+    if not force:
+        raise OutputError(f"'{folder}' exists already; give --out another name or add --force")
+    if not folder.is_dir() or (any(folder.iterdir()) and kind_of(folder) != "fold"):
+        raise OutputError(
+            f"'{folder}' is not the folder of a fold, and --force replaces no other; give --out another name"
+        )
 
 
 def _write(
-    run: Run, folder: Path, settings: FoldSettings, plan: FoldPlan, looped: LoopedNetwork, report: FoldReport
+    run: Run,
+    folder: Path,
+    settings: FoldSettings,
+    plan: FoldPlan,
+    looped: LoopedNetwork,
+    report: FoldReport,
+    force: bool,
 ) -> None:
     """Write the fold's folder, whole or not at all."""
     stored = Fold(
@@ -210,67 +271,7 @@ def _write(
         run.settings.dropout,
         stored_groups(looped),
         plan.program,
+        run.size,
     )
-    with new_folder(folder, force=True) as temporary:
+    with new_folder(folder, force=force) as temporary:
         save_fold(temporary, stored, looped.cpu(), settings.to_json(), report.to_json())
-
-
-def _folder(run: Run, settings: FoldSettings, out: Path | str | None) -> Path:
-    """Where the fold goes: what the user names, else a new name inside the run that says what was asked."""
-    if out is not None:
-        return Path(out)
-    how = "clusters" if settings.clusters is not None else f"{settings.threshold:g}"
-    extra = [value for value, usual in ((settings.unit, "layer"), (settings.tie, "gain")) if value != usual]
-    return free_name(run.folder / "-".join(["fold", how, *extra]))
-
-
-def _report(
-    run: Run,
-    folder: Path | None,
-    settings: FoldSettings,
-    threshold: float | dict[str, float] | None,
-    algebra: tuple[GroupAlgebra, ...],
-    plan: FoldPlan,
-    soft: SharedNetwork,
-    looped: LoopedNetwork,
-    accuracy: Accuracies,
-) -> FoldReport:
-    """Put together what there is to say."""
-    with torch.device("meta"):
-        dense = materialise(run.network())
-    merged = any(group.owners < len(group.layers) for group in plan.groups)
-    heights = [
-        merge_heights(entry.similarity(settings.metric or "coefficients"), settings.linkage) for entry in algebra
-    ]
-    return FoldReport(
-        None if folder is None else str(folder),
-        str(run.folder),
-        threshold,
-        settings,
-        plan.groups,
-        program_text(plan.program),
-        sum(count_loops(stage.items) for stage in plan.program.stages),
-        count_reuses(plan.program),
-        accuracy,
-        Sizes(*(sum(p.numel() for p in form.parameters()) for form in (soft, dense, looped))),
-        Sizes(*(file_bytes(form.state_dict()) for form in (soft, dense, looped))),
-        None if merged else max((height[0] for height in heights if height), default=None),
-    )
-
-
-def _group_json(group: GroupFold) -> dict[str, Any]:
-    """One group as plain data."""
-    return {
-        "name": group.name,
-        "clusters": [[group.layers[row] for row in cluster] for cluster in group.clusters],
-        "owners": group.owners,
-        "templates": group.templates,
-        "stored": group.stored,
-        "weight_numbers": group.weight_numbers,
-        "layers": [
-            {"name": layer, "owner": int(owner), "gain": float(gain), "error": float(error)}
-            for layer, owner, gain, error in zip(
-                group.layers, group.tie.assignment, group.tie.gains, group.tie.errors, strict=True
-            )
-        ],
-    }

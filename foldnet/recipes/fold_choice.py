@@ -47,7 +47,9 @@ class Soft:
         names = self.group_names
         for name in self.settings.groups:
             if name not in names:
-                raise UnknownName(f"--groups '{name}' does not exist{nearest(name, names)}; there are {', '.join(names)}")
+                raise UnknownName(
+                    f"--groups '{name}' does not exist{nearest(name, names)}; there are {', '.join(names)}"
+                )
         return list(self.settings.groups) or names
 
     def kept(self) -> frozenset[str]:

@@ -5,12 +5,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import nn
 
 from foldnet.analysis.chance import Chance
 from foldnet.analysis.similarity import coefficient_similarity, disagreements, max_off_diagonal
 from foldnet.config import DEFAULT_THRESHOLD
+from foldnet.errors import RunError
 from foldnet.folding.groups import METRICS, GroupAlgebra, check_metric, groups_of
 from foldnet.runs import load_coefficients, newest_run, open_run
 from foldnet.sharing.share import SharedNetwork
@@ -97,11 +99,16 @@ def lsm(
 
 
 def lsm_history(folder: Path | str | None = None) -> tuple[GroupHistory, ...]:
-    """The matrices of every epoch of a soft run, by coefficients. Raises RunError where the run keeps none."""
+    """The matrices of every epoch of a soft run, by coefficients. Raises RunError where there are none."""
     run = open_run(Path(folder) if folder is not None else newest_run())
+    with torch.device("meta"):
+        network = run.network()
+    if not isinstance(network, SharedNetwork):
+        raise RunError(f"run '{run.folder}' keeps no coefficients; only soft networks have them, such as swrn-28-2-4")
     history = load_coefficients(run.folder)
-    network = run.network()
-    assert isinstance(network, SharedNetwork)
+    expected = {group.name: (len(group.layers), group.templates) for group in network.plan.groups}
+    if {name: tuple(rows.shape[1:]) for name, rows in history.items()} != expected:
+        raise RunError(f"'{run.folder / 'coefficients.safetensors'}' does not fit the network; it is another run's")
     return tuple(
         GroupHistory(
             group.name,

@@ -15,8 +15,8 @@ from foldnet.drawing.sharing import sharing_dot
 from foldnet.errors import NothingToFold
 from foldnet.files import free_name, refuse_existing
 from foldnet.folding.looped import gain_slots
-from foldnet.folds import newest_fold, open_fold
-from foldnet.recipes.evaluate import kind_of
+from foldnet.folds import open_fold
+from foldnet.recipes.evaluate import fold_folder
 from foldnet.recipes.lsm import LsmReport, lsm_history
 from foldnet.runs import newest_run, open_run
 from foldnet.sharing.share import SharedNetwork
@@ -44,7 +44,7 @@ def draw(
     .svg, .png and .pdf need Graphviz's dot; .dot, .graphml and .json (networkx node-link) do not. `residual` adds the
     residual connections. Returns the file. Raises RunError, OutputError, SettingError, MissingTool.
     """
-    folder = _fold_folder(Path(path) if path is not None else None)
+    folder = fold_folder(Path(path) if path is not None else None)
     fold = open_fold(folder)
     target = _target(out, folder / "graph.svg", force)
     looped = fold.load()
@@ -106,12 +106,3 @@ def _target(out: Path | str | None, default: Path, force: bool) -> Path:
         return default if force else free_name(default)
     refuse_existing(Path(out), force=force, option="-o")
     return Path(out)
-
-
-def _fold_folder(path: Path | None) -> Path:
-    """A fold named, or the newest of the run named. Raises RunError."""
-    if path is None:
-        return newest_fold()
-    if path.is_dir() and kind_of(path) == "run" and (path / "config.json").is_file():
-        return newest_fold(path)
-    return path

@@ -70,11 +70,8 @@ def fit(
     sees it.
     """
     for epoch in range(start, epochs):
-        rate = learning_rate(epoch, epochs, lr)
-        for group in optimiser.param_groups:
-            group["lr"] = rate
         with seeded(seed * EPOCH_SEED + epoch, machine.device):
-            after_epoch(_epoch(model, optimiser, train, validation, machine, epoch, epochs, rate, objective, observer))
+            after_epoch(_epoch(model, optimiser, train, validation, machine, epoch, epochs, lr, objective, observer))
 
 
 def _epoch(
@@ -85,11 +82,14 @@ def _epoch(
     machine: Machine,
     epoch: int,
     epochs: int,
-    rate: float,
+    lr: float,
     objective: Objective,
     observer: Observer,
 ) -> EpochMetrics:
     """One pass over the training data and one over the validation data."""
+    rate = learning_rate(epoch, epochs, lr)
+    for group in optimiser.param_groups:
+        group["lr"] = rate
     model.train()
     start = time.perf_counter()
     loss = torch.zeros((), dtype=torch.float64, device=machine.device)
@@ -103,14 +103,14 @@ def _epoch(
     mean_loss = float(loss) / train.images  # the epoch's only synchronisation
     observer.end()
     if not math.isfinite(mean_loss):
-        raise _diverged(f"the loss of epoch {epoch + 1} is {mean_loss}", rate)
+        raise _diverged(f"the loss of epoch {epoch + 1} is {mean_loss}", lr)
     # The loss of a step is that before its update: what the last one did to the weights, no training loss has seen.
     if not _all_finite(model):
-        raise _diverged(f"epoch {epoch + 1} leaves weights that are not finite", rate)
+        raise _diverged(f"epoch {epoch + 1} leaves weights that are not finite", lr)
     seconds = time.perf_counter() - start
     score = evaluate(model, validation, machine, observer) if validation is not None else None
     if score is not None and not math.isfinite(score.loss):
-        raise _diverged(f"the validation loss of epoch {epoch + 1} is {score.loss}", rate)
+        raise _diverged(f"the validation loss of epoch {epoch + 1} is {score.loss}", lr)
     metrics = EpochMetrics(
         epoch=epoch + 1,
         lr=rate,
@@ -131,9 +131,9 @@ def _all_finite(model: nn.Module) -> bool:
     return bool(torch.stack([parameter.isfinite().all() for parameter in model.parameters()]).all())
 
 
-def _diverged(what: str, rate: float) -> TrainingDiverged:
+def _diverged(what: str, lr: float) -> TrainingDiverged:
     """What is said of a training that went astray."""
-    return TrainingDiverged(f"{what}; the checkpoint before, if any, is kept, try --lr {rate / 10:.3g}")
+    return TrainingDiverged(f"{what}; the checkpoint before, if any, is kept, try --lr {lr / 10:.3g}")
 
 
 def step(

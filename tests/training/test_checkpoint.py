@@ -40,11 +40,10 @@ def take_steps(model, optimiser, steps):
         optimiser.step()
 
 
-def other(name: str = "swrn-16-1-2", momentum: float = 0.9, device: str = "cpu"):
+def other(name: str = "swrn-16-1-2", device: str = "cpu"):
     torch.manual_seed(9)
     with torch.device(device):
-        model = build(name, channels=1)
-    return model
+        return build(name, channels=1)
 
 
 def optimiser_of(model, momentum: float = 0.9):

@@ -5,8 +5,18 @@ import torch
 from torch import nn
 
 from foldnet.folding.fold import fold_network
+from foldnet.sharing.share import share
 from foldnet.training.optimiser import MIXING, build_optimiser, learning_rate
 from foldnet.zoo.build import build
+
+
+class Stack(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.Sequential(*[nn.Linear(4, 4) for _ in range(3)])
+
+    def forward(self, x):
+        return self.layers(x)
 
 
 def networks():
@@ -42,14 +52,14 @@ def test_a_networks_weights_biases_and_norms_do_decay():
 @pytest.mark.parametrize("momentum", [0.9, 0.0])
 def test_three_steps_are_those_of_sgd_with_nesterov_written_out(momentum):
     torch.manual_seed(0)
-    model = build("swrn-16-1-2").double()
+    model = share(Stack().double(), 2)
     lr, decay = 0.1, 5e-2
     optimiser = build_optimiser(model, lr=lr, momentum=momentum, weight_decay=decay)
     slow = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
     speeds = {name: torch.zeros_like(tensor) for name, tensor in slow.items()}
     for _ in range(3):
         optimiser.zero_grad()
-        model(torch.randn(3, 3, 8, 8).double()).square().mean().backward()
+        model(torch.randn(3, 4).double()).square().mean().backward()
         for name, parameter in model.named_parameters():
             gradient = parameter.grad + (0 if name.endswith("coefficients") else decay) * slow[name]
             speeds[name] = momentum * speeds[name] + gradient

@@ -80,7 +80,7 @@ def test_climbing_its_gradient_makes_rows_more_alike_and_touches_no_template():
     assert recurrence(model, "mean") > before
 
 
-def test_a_row_of_zeros_is_no_number_that_is_not_one():
+def test_a_row_of_zeros_gives_finite_values_and_gradients():
     model = bare((3, 2))
     with torch.no_grad():
         model.sources["g0"].coefficients[1] = 0

@@ -1,0 +1,49 @@
+"""foldnet bench: one command a kind of speed."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from foldnet_cli.guard import add_command
+from foldnet_cli.options import Device, FoldArgument, Force, Precision
+
+app = typer.Typer(help="Measure speed, memory and size, side by side in one run.", no_args_is_help=True)
+
+
+def inference(
+    fold: FoldArgument = None,
+    batch_sizes: Annotated[str, typer.Option(help="Images a batch, each measured: 1,128.")] = "1,128",
+    repeats: Annotated[int, typer.Option(min=1, help="Rounds; in each every form is timed once.")] = 10,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="CPU threads.  [default: torch's]", show_default=False)
+    ] = None,
+    device: Device = "auto",
+    precision: Precision = "fp32",
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="JSON file to write as well.")] = None,
+    force: Force = False,
+) -> Any:
+    """Time the soft, dense, tied and looped forms of a fold, and the plain network of its shape, in turns.
+
+    Latency, throughput, peak memory, bytes on disk and FLOPs, and their ratios to dense.
+    """
+    from foldnet.recipes.bench_inference import bench_inference
+    from foldnet_cli.parsing import parse_sizes
+    from foldnet_cli.progress import watching
+
+    with watching() as observer:
+        return bench_inference(
+            fold,
+            batch_sizes=parse_sizes(batch_sizes),
+            repeats=repeats,
+            threads=threads,
+            device=device,
+            precision=precision,
+            out=output,
+            force=force,
+            observer=observer,
+        )
+
+
+for command in (inference,):
+    add_command(app, command)

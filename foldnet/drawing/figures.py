@@ -1,0 +1,69 @@
+"""What the figures have in common: their title, axes, legend and file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from foldnet.drawing.heatmaps import FIGURE_ENDINGS, figure_bytes
+from foldnet.drawing.lsm_files import check_ending
+from foldnet.files import write_whole
+
+if TYPE_CHECKING:
+    from matplotlib.artist import Artist
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
+def write_figure(figure: Figure, path: Path) -> None:
+    """Write the figure as .png, .svg or .pdf, whole or not at all; what is there is replaced.
+
+    Raises SettingError for another ending, OutputError where the place cannot be written.
+    """
+    write_whole(path, figure_bytes(figure, check_ending(path, FIGURE_ENDINGS)))
+
+
+def title_inches(title: str) -> float:
+    """Room for a title."""
+    return 0.1 * len(title)
+
+
+def draw_title(figure: Figure, title: str) -> None:
+    """The title at the top of the whole figure."""
+    if title:
+        figure.text(0.5, 1 - 0.12 / figure.get_figheight(), title, ha="center", va="top", fontsize=10)
+
+
+def dress_axes(axes: Axes, x_label: str, y_label: str, *, whole: bool = False) -> None:
+    """Labels, a faint grid, no frame above and to the right, and `whole` numbers along x."""
+    from matplotlib.ticker import MaxNLocator
+
+    axes.set_xlabel(x_label, fontsize=8)
+    axes.set_ylabel(y_label, fontsize=8)
+    axes.tick_params(labelsize=7, length=2.5, width=0.6, direction="out")
+    axes.grid(visible=True, color="#e6e8eb", linewidth=0.6, linestyle="-")
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+    # Not 1.2e6 in the corner: readers overlook it.
+    axes.ticklabel_format(useOffset=False, style="plain")
+    if whole:
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+
+
+def draw_legend(figure: Figure, handles: Sequence[Artist]) -> None:
+    """One legend at the bottom of the whole figure, as many entries a row as there is room for."""
+    longest = max(len(str(handle.get_label())) for handle in handles)
+    columns = max(1, int(figure.get_figwidth() / (0.55 + 0.062 * longest)))
+    figure.legend(
+        handles=handles,
+        loc="lower center",
+        bbox_to_anchor=(0.5, 0.0),
+        ncols=min(columns, len(handles)),
+        frameon=False,
+        fontsize=7,
+        handlelength=1.8,
+        columnspacing=1.3,
+        handletextpad=0.5,
+        borderpad=0.3,
+    )

@@ -1,0 +1,242 @@
+"""The paper's Figure 4: each stage unrolled, its layer similarity matrix, and the stage folded.
+
+Savarese & Maire 2019, https://arxiv.org/abs/1902.09701; arrows have the colours of its Figure 6. Drawn without
+Graphviz.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import networkx as nx
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from foldnet.drawing.dot import PASS_COLORS
+from foldnet.drawing.figures import draw_title, title_inches
+from foldnet.drawing.fold_panels import (
+    BOX_LINE,
+    FoldedPanel,
+    draw_folded,
+    draw_unrolled,
+    fill_and_line,
+    folded_panel,
+    folded_reach,
+    layer_nodes,
+    owner_colors,
+    stage_graph,
+    unrolled_size,
+)
+from foldnet.drawing.heatmaps import NAMES_UP_TO, _style, short_names
+from foldnet.errors import SettingError
+from foldnet.folding.program import Stage
+from foldnet.folding.program_text import stage_text
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+MARGIN, COLUMN_GAP, ROW_GAP = 0.15, 0.4, 0.2
+HEAD_LINE = 0.15  # a line of a stage's program
+CELL, LEAST_SIDE, MOST_SIDE = 0.27, 0.9, 2.0
+VALUE_CELL = 0.25  # a smaller cell has no room for its number
+STRIP = 0.07  # the owners' colours along the matrix
+LEGEND = 0.32
+TEXT_LETTER = 0.066  # width of a letter of a stage's program
+
+
+class FoldedStage(Protocol):
+    """One row: a stage of the program, and the similarity by which its layers were tied."""
+
+    @property
+    def stage(self) -> Stage: ...
+    @property
+    def layers(self) -> Sequence[str]: ...  # the L layers that share, in the matrix's order
+    @property
+    def matrix(self) -> ArrayLike: ...  # (L, L)
+    @property
+    def clusters(self) -> Sequence[Sequence[int]]: ...  # of indices into layers
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A stage's three panels with their sizes, in inches."""
+
+    data: FoldedStage
+    graph: nx.MultiDiGraph
+    folded: FoldedPanel
+    unrolled: tuple[float, float]
+    names: tuple[str, ...]
+
+    @property
+    def side(self) -> float:
+        """Of the matrix."""
+        return float(np.clip(CELL * len(self.names), LEAST_SIDE, MOST_SIDE))
+
+    @property
+    def name_room(self) -> float:
+        """Room for the layers' names and owners' colours beside the matrix."""
+        return 0.08 + STRIP + 0.052 * max(map(len, self.names), default=0)
+
+    @property
+    def height(self) -> float:
+        """Of the highest panel."""
+        return max(self.unrolled[1], STRIP + self.side, self.folded.column.height)
+
+
+def fold_figure(stages: Sequence[FoldedStage], title: str = "") -> Figure:
+    """A row for each stage: its layers unrolled, its similarity matrix, and the folded stage.
+
+    Layers that share an owner have its colour in all three; private layers are white, owners with one layer
+    grey. In the matrix white is 1 and the cells of a cluster are framed. Arrows of the folded stage have the
+    colour of their pass; those that jump back in a stage without loops are dashed. Raises SettingError where
+    there is no stage, and where a matrix or a cluster does not fit its layers.
+    """
+    from matplotlib.figure import Figure
+
+    if not stages:
+        raise SettingError("there is no stage to draw; fold a network with stages first")
+    rows = [_row(data) for data in stages]
+    colors = owner_colors([row.graph for row in rows])
+    reach = [max(sides) for sides in zip(*(folded_reach(row.folded) for row in rows), strict=True)]
+    widths = (
+        max(row.unrolled[0] for row in rows),
+        max(row.name_room + row.side for row in rows),
+        sum(reach),
+    )
+    needed = sum(widths) + 2 * COLUMN_GAP + 2 * MARGIN
+    width = max(needed, title_inches(title))
+    heads = [textwrap.wrap(stage_text(row.data.stage), int((needed - 1.2) / TEXT_LETTER)) for row in rows]
+    head_rooms = [HEAD_LINE * max(len(head), 1) + 0.1 for head in heads]
+    top = (0.4 if title else 0.1) + 0.2
+    height = top + sum(head_rooms) + sum(row.height + ROW_GAP for row in rows) + LEGEND
+    lefts = [(width - needed) / 2 + MARGIN]
+    lefts += [lefts[0] + widths[0] + COLUMN_GAP, lefts[0] + widths[0] + widths[1] + 2 * COLUMN_GAP]
+    with _style():
+        figure = Figure(figsize=(width, height))
+        page = _page(figure)
+        _draw_heads(page, (lefts[0] + widths[0] / 2, lefts[1] + widths[1] / 2, lefts[2] + reach[0]), top - 0.12)
+        y = top
+        for row, head, room in zip(rows, heads, head_rooms, strict=True):
+            _draw_stage_name(page, row.data.stage.name, head, (lefts[0], width - lefts[0]), y)
+            y += room
+            draw_unrolled(page, row.data.stage, row.graph, colors, lefts[0], y + (row.height - row.unrolled[1]) / 2)
+            at = (lefts[1] + (widths[1] - row.name_room - row.side) / 2 + row.name_room, y)
+            _draw_similarity(figure, page, row, colors, (at[0], y + (row.height - row.side + STRIP) / 2))
+            draw_folded(page, row.folded, colors, lefts[2] + reach[0], y + (row.height - row.folded.column.height) / 2)
+            y += row.height + ROW_GAP
+        _draw_legend(page, rows, width / 2, height - LEGEND / 2)
+        draw_title(figure, title)
+    return figure
+
+
+def _row(data: FoldedStage) -> Row:
+    """The stage's graph and the sizes of its panels, after a check that matrix and clusters fit."""
+    count, shape = len(data.layers), np.shape(data.matrix)
+    if count and shape != (count, count):
+        said = " x ".join(map(str, shape)) or "a number"
+        raise SettingError(
+            f"the similarity matrix of '{data.stage.name}' is {said}, but {count} layers share; "
+            f"give one of {count} x {count}"
+        )
+    for index in (index for cluster in data.clusters for index in cluster):
+        if not 0 <= index < count:
+            raise SettingError(
+                f"a cluster of '{data.stage.name}' names layer {index}, but {count} layers share; "
+                "count them from 0 in the order of the matrix"
+            )
+    graph = stage_graph(data.stage)
+    names = short_names(data.stage.name, data.layers)
+    if count > NAMES_UP_TO:
+        names = ("",) * count
+    return Row(data, graph, folded_panel(data.stage, graph), unrolled_size(data.stage, graph), names)
+
+
+def _page(figure: Figure) -> Axes:
+    """Axes over the whole figure, in inches from its top left."""
+    width, height = figure.get_size_inches()
+    page = figure.add_axes((0, 0, 1, 1), frameon=False, xticks=[], yticks=[])
+    page.set_xlim(0, width)
+    page.set_ylim(height, 0)
+    return page
+
+
+def _draw_heads(page: Axes, middles: Sequence[float], y: float) -> None:
+    """What the three columns are."""
+    for x, word in zip(middles, ("unrolled", "layer similarity", "folded"), strict=True):
+        page.text(x, y, word, fontsize=8, ha="center", va="center", color="#3c4249", style="italic")
+
+
+def _draw_stage_name(page: Axes, name: str, head: Sequence[str], ends: tuple[float, float], y: float) -> None:
+    """A rule, the stage's name, and its lines of the program."""
+    page.plot(ends, (y, y), color="#c9ced6", linewidth=0.7, linestyle="-", marker="")
+    page.text(ends[0], y + 0.13, name, fontsize=8.5, weight="bold", va="center_baseline", color="black")
+    start = ends[0] + 0.15 + 0.085 * len(name)
+    for index, line in enumerate(head):
+        page.text(start, y + 0.13 + HEAD_LINE * index, line, fontsize=7.5, va="center_baseline", color="#3c4249")
+
+
+def _draw_similarity(
+    figure: Figure, page: Axes, row: Row, colors: Mapping[str, int], place: tuple[float, float]
+) -> None:
+    """The matrix at (left, top), frames around the cells of clusters, and the owners' colours along it."""
+    from matplotlib.patches import Rectangle
+
+    count, (x, y), side = len(row.names), place, row.side
+    if not count:
+        page.text(x + side / 2, y + side / 2, "no layers share", fontsize=7, ha="center", va="center", color=BOX_LINE)
+        return
+    width, height = figure.get_size_inches()
+    axes = figure.add_axes((x / width, 1 - (y + side) / height, side / width, side / height), xticks=[], yticks=[])
+    matrix = np.asarray(row.data.matrix, dtype=np.float64)
+    axes.imshow(matrix, cmap="gray", vmin=0.0, vmax=1.0, interpolation="nearest", aspect="auto", origin="upper")
+    if side / count >= VALUE_CELL:
+        _draw_values(axes, matrix)
+    nodes, cell = layer_nodes(row.graph), side / count
+    styles = [fill_and_line(row.graph, nodes[layer], colors) if layer in nodes else None for layer in row.data.layers]
+    for index, (name, style) in enumerate(zip(row.names, styles, strict=True)):
+        at = index * cell
+        page.text(
+            x - STRIP - 0.05, y + at + cell / 2, name, fontsize=6, ha="right", va="center_baseline", color="black"
+        )
+        if style:
+            line = {"facecolor": style[0], "edgecolor": style[1], "linewidth": 0.4}
+            page.add_patch(Rectangle((x - STRIP - 0.01, y + at), STRIP - 0.01, cell, **line))
+            page.add_patch(Rectangle((x + at, y - STRIP - 0.01), cell, STRIP - 0.01, **line))
+    for cluster in row.data.clusters:
+        style = styles[cluster[0]] if len(cluster) > 1 else None
+        for i, j in ((i, j) for i in cluster for j in cluster if style):
+            axes.add_patch(
+                Rectangle(
+                    (j - 0.44, i - 0.44), 0.88, 0.88, fill=False, edgecolor=style[1] if style else "", linewidth=1.4
+                )
+            )
+
+
+def _draw_values(axes: Axes, matrix: NDArray[np.float64]) -> None:
+    """The number of each cell."""
+    for (i, j), value in np.ndenumerate(matrix):
+        shade = "black" if value > 0.5 else "white"
+        axes.text(j, i, f"{value:.2f}".lstrip("0"), ha="center", va="center", fontsize=5.5, color=shade)
+
+
+def _draw_legend(page: Axes, rows: Sequence[Row], x: float, y: float) -> None:
+    """Which colour is which pass, what dashes mean, and the matrix's ends, in one line."""
+    edges = [data for row in rows for *_, data in row.graph.edges(data=True) if len(row.folded.edges) > 0]
+    passes = sorted({data["pass"] for row in rows for *_, data in row.graph.edges(data=True)})
+    words = [("similarity: white 1, black 0", "#3c4249")]
+    if passes[-1] > 1:
+        words += [(f"pass {number}", PASS_COLORS[(number - 1) % len(PASS_COLORS)]) for number in passes]
+    if any(row.folded.times for row in rows):
+        words.append(("3×: the loop runs three times", "#3c4249"))
+    if any(data["dashed"] for data in edges):
+        words.append(("dashed: reused, but no block repeats", "#3c4249"))
+    step, room = 0.058, 0.2
+    at = x - (sum(step * len(word) for word, _ in words) + room * (len(words) - 1)) / 2
+    for word, color in words:
+        weight = "bold" if color in PASS_COLORS else "normal"
+        page.text(at, y, word, fontsize=7, color=color, va="center_baseline", weight=weight)
+        at += step * len(word) + room

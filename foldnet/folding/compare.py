@@ -1,0 +1,242 @@
+"""Comparing forms of one network: what every layer and the logits give, step by step, on the same inputs."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from foldnet.folding.looped import LoopedNetwork, SteppedBlock, join
+from foldnet.folding.program import Program
+from foldnet.sharing.plan import SHAREABLE
+from foldnet.sharing.share import SharedNetwork
+
+LIMIT = 1e-5  # relative difference, in norm at the logits, that two forms of one network may have in fp32
+LAYER_IMAGES = 32  # inputs whose layers are compared: one form's activations of so many are held at a time
+PAIRS = {"dense": ("dense", "soft"), "looped": ("looped", "tied")}  # a comparison's name: (form, its reference)
+
+Places = dict[nn.Module, tuple[str, ...]]  # a module -> the unrolled layers that its first, second, ... call stands for
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """Of some outputs from those of a reference: largest and mean absolute difference, and ||a - b|| / ||b||."""
+
+    max_abs: float
+    mean_abs: float
+    relative: float
+
+
+@dataclass
+class Gauge:
+    """Adds up the difference of two forms over batches, in float64. What is not a number stays so."""
+
+    largest: Tensor = field(default_factory=lambda: torch.zeros((), dtype=torch.float64))
+    total: Tensor = field(default_factory=lambda: torch.zeros((), dtype=torch.float64))
+    squares: Tensor = field(default_factory=lambda: torch.zeros((), dtype=torch.float64))
+    reference: Tensor = field(default_factory=lambda: torch.zeros((), dtype=torch.float64))
+    count: int = 0
+
+    def add(self, value: Tensor, reference: Tensor) -> None:
+        """One more batch of both, of one shape."""
+        expected = reference.double()
+        apart = value.double() - expected
+        # torch.maximum keeps what is not a number, which Python's max does not.
+        self.largest = torch.maximum(self.largest.to(apart.device), apart.abs().max())
+        self.total = self.total.to(apart.device) + apart.abs().sum()
+        self.squares = self.squares.to(apart.device) + apart.square().sum()
+        self.reference = self.reference.to(apart.device) + expected.square().sum()
+        self.count += apart.numel()
+
+    def difference(self) -> Difference:
+        """The difference over everything added. Raises ZeroDivisionError where nothing was."""
+        missing, length = float(self.squares) ** 0.5, float(self.reference) ** 0.5
+        relative = missing / length if length else (0.0 if missing == 0 else float("inf"))
+        return Difference(float(self.largest), float(self.total) / self.count, relative)
+
+
+@dataclass(frozen=True, slots=True)
+class LayerDifference:
+    """One layer of the unrolled network, "conv" and the like or "block", compared in both pairs; None where not compared."""
+
+    name: str
+    kind: str
+    dense: Difference | None
+    looped: Difference | None
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """What the forms gave on one kind of input ("test" or "random").
+
+    `agreement` is the share of inputs that looped and tied predict alike. An input that they do not may be undecided: its two
+    best classes are closer than the rounding that LIMIT allows; `broken` counts the others. `right` counts right answers by
+    form, None on random inputs.
+    """
+
+    inputs: str
+    count: int
+    logits: dict[str, Difference | None]
+    agreement: float
+    undecided: int
+    broken: int
+    agreement_soft: float | None
+    right: dict[str, int] | None
+
+
+class LayerGauges:
+    """Differences by layer, and what ran too often or not at all."""
+
+    def __init__(self) -> None:
+        self.gauges: dict[str, dict[str, Gauge]] = {pair: {} for pair in PAIRS}
+        self.misses: dict[str, None] = {}  # used as an ordered set
+
+    def compare(
+        self, pair: str, form: tuple[nn.Module, Places], reference: tuple[nn.Module, Places], x: Tensor
+    ) -> None:
+        """Run both on x (n, c, h, w) and add up the differences of every layer that runs in both."""
+        expected: dict[str, Tensor] = {}
+
+        def keep(name: str, output: Tensor) -> None:
+            expected[name] = output
+
+        def compare(name: str, output: Tensor) -> None:
+            wanted = expected.pop(name, None)
+            if wanted is None or wanted.shape != output.shape:
+                self.misses[name] = None
+            else:
+                self.gauges[pair].setdefault(name, Gauge()).add(output, wanted)
+
+        for (model, places), see in ((reference, keep), (form, compare)):
+            with watched(places, see):
+                model(x)
+        self.misses.update(dict.fromkeys(expected))
+
+    def layers(self, kinds: Mapping[str, str]) -> tuple[LayerDifference, ...]:
+        """One entry for each layer that was compared, in the order of execution; `kinds` says of what kind each is."""
+        names = dict.fromkeys(name for pair in ("looped", "dense") for name in self.gauges[pair])
+        found = []
+        for name in names:
+            dense, looped = (gauges[name].difference() if name in gauges else None for gauges in self.gauges.values())
+            found.append(LayerDifference(name, kinds[name], dense, looped))
+        return tuple(found)
+
+
+def places_of(model: nn.Module, program: Program) -> Places:
+    """Where in any form of a network the layers of its unrolled form run: weighted layers and blocks."""
+    if isinstance(model, LoopedNetwork):
+        return _places_of_looped(model, program)
+    network = model.network if isinstance(model, SharedNetwork) else model
+    blocks = {block.name for stage in program.stages for block in stage.blocks}
+    return {
+        module: (name,) for name, module in network.named_modules() if isinstance(module, SHAREABLE) or name in blocks
+    }
+
+
+def kinds_of(network: nn.Module, program: Program) -> dict[str, str]:
+    """Name and kind, "conv", "linear" or "block", of what is compared in an unrolled `network`."""
+    kinds = {}
+    for module, (name,) in places_of(network, program).items():
+        weighted = "linear" if isinstance(module, nn.Linear) else "conv"
+        kinds[name] = weighted if isinstance(module, SHAREABLE) else "block"
+    return kinds
+
+
+@contextmanager
+def watched(places: Places, see: Callable[[str, Tensor], None]) -> Iterator[None]:
+    """Show `see` (layer, output) for every call of a module; a call more than a module has layers is "NAME again"."""
+    calls: Counter[nn.Module] = Counter()
+
+    def hook(module: nn.Module, args: tuple[object, ...], output: Tensor) -> None:
+        names, call = places[module], calls[module]
+        calls[module] += 1
+        see(names[call] if call < len(names) else f"{names[-1]} again", output)
+
+    handles = [module.register_forward_hook(hook) for module in places]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+@torch.no_grad()
+def compare_forms(
+    forms: Mapping[str, nn.Module],
+    program: Program,
+    inputs: str,
+    batches: Iterable[tuple[Tensor, Tensor | None]],
+    layers: LayerGauges,
+    seen: Callable[[int], None] = lambda count: None,
+) -> Comparison:
+    """Run the forms, "looped", "tied" and perhaps "dense" and "soft", on batches of x (n, c, h, w) and labels (n,) or None.
+
+    Layers are compared on the first LAYER_IMAGES inputs, and added to `layers`; the logits on all of them, in what precision the
+    forms have. `seen` hears of every batch. Raises ZeroDivisionError where there is no batch.
+    """
+    pairs = {pair: names for pair, names in PAIRS.items() if all(name in forms for name in names)}
+    gauges = {pair: Gauge() for pair in pairs}
+    right: Counter[str] | None = None
+    alike: Counter[str] = Counter()
+    count = 0
+    for x, labels in batches:
+        if not count:
+            for pair, (form, reference) in pairs.items():
+                both = [(forms[name], places_of(forms[name], program)) for name in (form, reference)]
+                layers.compare(pair, both[0], both[1], x[:LAYER_IMAGES])
+        logits = {name: model(x).float() for name, model in forms.items()}
+        for pair, (form, reference) in pairs.items():
+            gauges[pair].add(logits[form], logits[reference])
+        alike.update(_agreements(logits))
+        if labels is not None:
+            right = right or Counter()
+            right.update({name: int((value.argmax(1) == labels).sum()) for name, value in logits.items()})
+        count += len(x)
+        seen(len(x))
+    return Comparison(
+        inputs,
+        count,
+        {pair: gauges[pair].difference() if pair in gauges else None for pair in PAIRS},
+        alike["looped"] / count,
+        alike["undecided"],
+        count - alike["looped"] - alike["undecided"],
+        alike["soft"] / count if "soft" in forms else None,
+        None if right is None else {name: right[name] for name in forms},
+    )
+
+
+def _agreements(logits: Mapping[str, Tensor]) -> dict[str, int]:
+    """Inputs that looped predicts as tied and as soft do; and those that only rounding can make differ from tied.
+
+    Logits that are off by at most LIMIT of their length can change places only where they are within twice that.
+    """
+    tied, predicted = logits["tied"], logits["looped"].argmax(1)
+    differs = predicted != tied.argmax(1)
+    best = tied.topk(min(2, tied.shape[1]), dim=1).values
+    close = best[:, 0] - best[:, -1] <= 2 * LIMIT * tied.norm(dim=1)
+    found = {"looped": int((~differs).sum()), "undecided": int((differs & close).sum())}
+    if "soft" in logits:
+        found["soft"] = int((predicted == logits["soft"].argmax(1)).sum())
+    return found
+
+
+def _places_of_looped(model: LoopedNetwork, program: Program) -> Places:
+    """The n-th call of a looped body is the n-th block of its label."""
+    places: Places = {}
+    staged = tuple(f"{stage.name}." for stage in program.stages)
+    for name, module in model.network.named_modules():
+        if isinstance(module, SHAREABLE) and not name.startswith(staged):
+            places[module] = (name,)
+    for stage in program.stages:
+        bodies = model.network.get_submodule(f"{stage.name}.blocks")
+        for label in dict.fromkeys(block.label for block in stage.blocks):
+            alike = [block for block in stage.blocks if block.label == label]
+            body = bodies.get_submodule(label)
+            # A block that is itself a layer is one place: its body is watched, under the layer's name.
+            inside = body.body if isinstance(body, SteppedBlock) else body
+            places[inside] = tuple(block.name for block in alike)
+            for position in (use.position for use in alike[0].uses if use.position):
+                places[inside.get_submodule(position)] = tuple(join(block.name, position) for block in alike)
+    return places

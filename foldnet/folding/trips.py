@@ -1,0 +1,54 @@
+"""The depth dial: in which order blocks run when loops run another number of times than they were found with."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+
+from foldnet.errors import SettingError, UnknownName, nearest
+from foldnet.folding.program import Item, Program, Step
+
+Use = tuple[str, int]  # label, and which of its steps' own tensors
+
+
+def schedule(items: tuple[Item, ...], trips: Mapping[str, int] | None = None) -> tuple[Use, ...]:
+    """(label, step) in the order of execution.
+
+    As found, the n-th use of a label is its step n. A loop named in `trips` runs that often instead: fewer trips leave out
+    the last ones, further trips repeat the steps of the last one found.
+    """
+    return tuple(_uses(items, trips or {}, Counter()))
+
+
+def _uses(items: tuple[Item, ...], trips: Mapping[str, int], seen: Counter[str]) -> Iterator[Use]:
+    """Walk the items; `seen` counts the uses that the program as found has had of each label."""
+    for item in items:
+        if isinstance(item, Step):
+            yield item.label, seen[item.label]
+            seen[item.label] += 1
+            continue
+        found = [tuple(_uses(item.body, trips, seen)) for _ in range(item.times)]
+        wanted = trips.get(item.name, item.times)
+        for trip in range(wanted):
+            yield from found[min(trip, item.times - 1)]
+
+
+def loops_of(program: Program) -> dict[str, int]:
+    """Every loop by name, with the number of trips it was found with."""
+
+    def inside(items: tuple[Item, ...]) -> Iterator[tuple[str, int]]:
+        for item in items:
+            if not isinstance(item, Step):
+                yield item.name, item.times
+                yield from inside(item.body)
+
+    return {name: times for stage in program.stages for name, times in inside(stage.items)}
+
+
+def check_trips(program: Program, trips: Mapping[str, int]) -> None:
+    """Raise UnknownName for a loop that is not there, SettingError for fewer than one trip."""
+    loops = loops_of(program)
+    for name, count in trips.items():
+        if name not in loops:
+            there = f"the loops are {', '.join(loops)}" if loops else "this network has no loop"
+            raise UnknownName(f"--steps '{name}' is not a loop{nearest(name, loops)}; {there}")
+        if count < 1:
+            raise SettingError(f"--steps {name}={count} is not legal; a loop runs at least once")

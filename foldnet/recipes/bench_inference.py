@@ -1,0 +1,221 @@
+"""foldnet bench inference: how fast, how large and how hungry the forms of a fold are, measured side by side."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from foldnet.errors import SettingError
+from foldnet.files import refuse_existing, write_json
+from foldnet.folds import WEIGHTS, Fold, open_fold
+from foldnet.measuring import Timings, count_flops, peak_bytes, quartiles, time_in_turns
+from foldnet.recipes.evaluate import fold_folder
+from foldnet.recipes.forms import forms_of, ready
+from foldnet.recipes.train import about_machine
+from foldnet.tensors import file_bytes
+from foldnet.training.machine import Machine, choose_machine
+from foldnet.training.observer import Observer, Silent
+
+BASE = "dense"
+BATCHES = (1, 128)
+SEED = 0  # of the inputs
+SAYING = "folding saves bytes, not FLOPs: the looped network computes what the dense one computes"
+
+
+@dataclass(frozen=True, slots=True)
+class FormFigures:
+    """One form. By batch size: seconds of one batch (median, quartiles) and peak memory in bytes, weights included.
+
+    `bytes` are those of its safetensors file, `flops` those of one image alone (making the weights included).
+    """
+
+    parameters: int
+    bytes: int
+    flops: int
+    peak_memory: dict[int, int]
+    timings: dict[int, Timings]
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain data."""
+        return {
+            "parameters": self.parameters,
+            "bytes": self.bytes,
+            "flops": self.flops,
+            "peak_memory": {str(batch): value for batch, value in self.peak_memory.items()},
+            "seconds": {str(batch): timing.median for batch, timing in self.timings.items()},
+            "seconds_quartiles": {str(batch): list(timing.quartiles) for batch, timing in self.timings.items()},
+            "images_per_second": {str(batch): batch / timing.median for batch, timing in self.timings.items()},
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class InferenceReport:
+    """What `foldnet bench inference` says: every form's figures, and their ratios to the dense form."""
+
+    fold: str
+    arch: str
+    command: str
+    batch_sizes: tuple[int, ...]
+    repeats: int
+    image: tuple[int, int, int]
+    precision: str
+    machine: dict[str, Any]
+    forms: dict[str, FormFigures]
+    notes: tuple[str, ...]
+
+    def time_ratio(self, form: str, batch: int) -> tuple[float, float, float]:
+        """Seconds of a form by those of the dense one in the same round: median, and the quartiles around it."""
+        ratios = self.forms[form].timings[batch].ratios(self.forms[BASE].timings[batch])
+        return median(ratios), *quartiles(ratios)
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain data; ratios are to the dense form, so that of `seconds` above 1 is slower."""
+        return {
+            "fold": self.fold,
+            "arch": self.arch,
+            "command": self.command,
+            "saying": SAYING,
+            "batch_sizes": list(self.batch_sizes),
+            "repeats": self.repeats,
+            "image": list(self.image),
+            "precision": self.precision,
+            "device": self.machine["device"],
+            "threads": self.machine["threads"],
+            "machine": self.machine,
+            "results": {name: figures.to_json() for name, figures in self.forms.items()},
+            "ratios": {name: self._ratios(name) for name in self.forms},
+            "notes": list(self.notes),
+        }
+
+    def _ratios(self, form: str) -> dict[str, Any]:
+        """One form by the dense one."""
+        own, base = self.forms[form], self.forms[BASE]
+        by_batch = {str(batch): self.time_ratio(form, batch) for batch in self.batch_sizes}
+        return {
+            "parameters": own.parameters / base.parameters,
+            "bytes": own.bytes / base.bytes,
+            "flops": own.flops / base.flops,
+            "peak_memory": {str(batch): own.peak_memory[batch] / base.peak_memory[batch] for batch in self.batch_sizes},
+            "seconds": {batch: ratio for batch, (ratio, _, _) in by_batch.items()},
+            "seconds_quartiles": {batch: [lower, upper] for batch, (_, lower, upper) in by_batch.items()},
+            "images_per_second": {batch: 1 / ratio for batch, (ratio, _, _) in by_batch.items()},
+        }
+
+
+def bench_inference(
+    path: Path | str | None = None,
+    *,
+    batch_sizes: Sequence[int] = BATCHES,
+    repeats: int = 10,
+    threads: int | None = None,
+    device: str = "auto",
+    precision: str = "fp32",
+    out: Path | str | None = None,
+    force: bool = False,
+    observer: Observer | None = None,
+) -> InferenceReport:
+    """Measure soft, dense, tied and looped, and the plain network of the same shape, in turns, in evaluation mode.
+
+    Random inputs, channels last. `out` is a JSON file to write as well. Raises RunError, SettingError, OutputError.
+    """
+    if not batch_sizes or min(batch_sizes) < 1 or len(set(batch_sizes)) < len(batch_sizes):
+        shown = ",".join(map(str, batch_sizes))
+        raise SettingError(f"--batch-sizes {shown} is not legal; give different whole numbers of at least 1")
+    for option, value in (("--repeats", repeats), ("--threads", threads)):
+        if value is not None and value < 1:
+            raise SettingError(f"{option} {value} is not legal; give a whole number of at least 1")
+    if out is not None:
+        refuse_existing(Path(out), force=force, option="-o")
+    fold = open_fold(fold_folder(Path(path) if path is not None else None))
+    machine = choose_machine(device, precision)
+    forms, notes = forms_of(fold)
+    forms = {name: ready(model, machine) for name, model in forms.items()}
+    with _threads(threads):
+        about = about_machine(machine)
+        figures = _measure(fold, forms, machine, batch_sizes, repeats, observer or Silent())
+    sizes = ",".join(map(str, batch_sizes))
+    options = f"--batch-sizes {sizes} --repeats {repeats} --threads {about['threads']}"
+    report = InferenceReport(
+        fold=str(fold.folder),
+        arch=fold.arch,
+        command=f"foldnet bench inference {fold.folder} {options} --device {machine.device} --precision {machine.precision}",
+        batch_sizes=tuple(batch_sizes),
+        repeats=repeats,
+        image=(fold.channels, fold.size, fold.size),
+        precision=machine.precision,
+        machine=about,
+        forms=figures,
+        notes=notes,
+    )
+    if out is not None:
+        write_json(Path(out), report.to_json())
+    return report
+
+
+def _measure(
+    fold: Fold,
+    forms: dict[str, nn.Module],
+    machine: Machine,
+    batch_sizes: Sequence[int],
+    repeats: int,
+    observer: Observer,
+) -> dict[str, FormFigures]:
+    """Time and memory by batch size, then what does not depend on it."""
+    timings: dict[str, dict[int, Timings]] = {name: {} for name in forms}
+    memory: dict[str, dict[int, int]] = {name: {} for name in forms}
+    for index, batch in enumerate(batch_sizes):
+        x = _inputs(fold, batch, machine)
+        observer.begin(f"time batch of {batch}", repeats, index, len(batch_sizes))
+        calls = {name: _call(model, x, machine) for name, model in forms.items()}
+        with torch.inference_mode():
+            found = time_in_turns(calls, rounds=repeats, device=machine.device, after_round=observer.advance)
+        for name, model in forms.items():
+            timings[name][batch] = found[name]
+            memory[name][batch] = peak_bytes(model, calls[name], x)
+        observer.end()
+    x = _inputs(fold, 1, machine)
+    with torch.no_grad():
+        flops = {name: count_flops(_call(model, x, machine)) for name, model in forms.items()}
+    return {
+        name: FormFigures(
+            parameters=sum(parameter.numel() for parameter in model.parameters()),
+            bytes=(fold.folder / WEIGHTS).stat().st_size if name == "looped" else file_bytes(model.state_dict()),
+            flops=flops[name],
+            peak_memory=memory[name],
+            timings=timings[name],
+        )
+        for name, model in forms.items()
+    }
+
+
+def _inputs(fold: Fold, batch: int, machine: Machine) -> Tensor:
+    """Random images."""
+    generator = torch.Generator().manual_seed(SEED)
+    x = torch.randn(batch, fold.channels, fold.size, fold.size, generator=generator)
+    return x.to(machine.device, memory_format=torch.channels_last)
+
+
+def _call(model: nn.Module, x: Tensor, machine: Machine) -> Callable[[], object]:
+    """One forward pass, in the machine's precision."""
+
+    def call() -> None:
+        with machine.autocast():
+            model(x)
+
+    return call
+
+
+@contextmanager
+def _threads(count: int | None) -> Iterator[None]:
+    """So many CPU threads while the block runs."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -1,0 +1,100 @@
+"""The depth dial turned: how good a folded network is when one of its loops runs more or less often."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from foldnet.errors import NothingToFold, SettingError
+from foldnet.folding.recalibrate import recalibrate
+from foldnet.folding.trips import loops_of
+from foldnet.folds import open_fold
+from foldnet.recipes.evaluate import BATCH, fold_folder, open_network
+from foldnet.recipes.loading import loader_of, split_of_run
+from foldnet.training.evaluate import evaluate
+from foldnet.training.machine import choose_machine
+from foldnet.training.observer import Observer, Silent
+
+FURTHER = 2  # a loop is run up to this many times as often as it was found
+
+
+@dataclass(frozen=True, slots=True)
+class LoopDepth:
+    """One loop: how often it was found to run, and test accuracy by trips, as it is and with batch norm estimated anew."""
+
+    name: str
+    found: int
+    accuracy: tuple[tuple[int, float], ...]
+    recalibrated: tuple[tuple[int, float], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DepthReport:
+    """Accuracy against trips for every loop, the other loops as found."""
+
+    fold: str
+    arch: str
+    images: int
+    loops: tuple[LoopDepth, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain data."""
+        return {
+            "fold": self.fold,
+            "arch": self.arch,
+            "images": self.images,
+            "loops": [
+                {
+                    "name": loop.name,
+                    "found": loop.found,
+                    "accuracy": [{"steps": t, "accuracy": a} for t, a in loop.accuracy],
+                    "recalibrated": [{"steps": t, "accuracy": a} for t, a in loop.recalibrated],
+                }
+                for loop in self.loops
+            ],
+        }
+
+
+def depth(
+    path: Path | str | None = None,
+    *,
+    most: int | None = None,
+    data_dir: Path | None = None,
+    device: str = "auto",
+    observer: Observer | None = None,
+) -> DepthReport:
+    """Test accuracy of a fold (default: the newest of the newest run) for 1 to `most` trips through each loop, in fp32.
+
+    `most` is twice what was found where it is not given. Nothing is chosen by these numbers.
+    Raises NothingToFold for a fold without loops, SettingError for fewer than one trip, RunError, DataError.
+    """
+    if most is not None and most < 1:
+        raise SettingError(f"--most {most} is not legal; a loop runs at least once")
+    observer = observer or Silent()
+    folder = fold_folder(Path(path) if path is not None else None)
+    fold = open_fold(folder)
+    loops = loops_of(fold.program)
+    if not loops:
+        raise NothingToFold(f"fold '{folder}' has no loop to turn; fold it at a lower --threshold, or with --unit block")
+    _, run, _ = open_network(folder)
+    machine = choose_machine(device, "fp32")
+    dataset, split = split_of_run(run, data_dir)
+    test = loader_of(dataset, split.test, BATCH, machine)
+    train = loader_of(dataset, split.train, BATCH, machine, seed=run.settings.seed)
+
+    def accuracy(loop: str, trips: int, own_steps: bool) -> float:
+        looped = fold.load().to(machine.device)
+        looped.set_trips({loop: trips}, own_steps=own_steps)
+        if own_steps:
+            recalibrate(looped, train, machine)
+        observer.advance()
+        return evaluate(looped, test, machine).accuracy
+
+    measured = []
+    observer.begin("depth", sum(2 * (most or FURTHER * found) for found in loops.values()))
+    for name, found in loops.items():
+        tried = range(1, (most or FURTHER * found) + 1)
+        as_found = tuple((trips, accuracy(name, trips, False)) for trips in tried)
+        anew = tuple((trips, accuracy(name, trips, True)) for trips in tried)
+        measured.append(LoopDepth(name, found, as_found, anew))
+    observer.end()
+    return DepthReport(str(folder), fold.arch, test.images, tuple(measured))

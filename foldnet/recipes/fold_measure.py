@@ -1,0 +1,145 @@
+"""What a fold is measured on, and how it is trained on: the run's own data, and no choice on the test set."""
+
+import copy
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from foldnet.config import FoldSettings
+from foldnet.data.batches import Loader
+from foldnet.data.dataset import Images
+from foldnet.errors import SettingError
+from foldnet.folding.fold import FoldPlan, apply_fold
+from foldnet.folding.looped import loop_tied
+from foldnet.folding.recalibrate import IMAGES, recalibrate
+from foldnet.folding.sweep import Outcome
+from foldnet.recipes.loading import loader_of, split_of_run
+from foldnet.runs import Run
+from foldnet.sharing.share import SharedNetwork
+from foldnet.tensors import file_bytes
+from foldnet.training.evaluate import Score, evaluate
+from foldnet.training.loop import Objective, fit
+from foldnet.training.machine import Machine, choose_machine
+from foldnet.training.observer import Observer, Silent
+from foldnet.training.optimiser import build_optimiser
+
+BATCH = 128  # images a batch when batch norm is estimated anew and accuracies are read
+SHARE_IMAGES = 1024  # images on which a layer's share of the drop is measured: it is a hint, not a result
+TEMPERATURE, TEACHING = 2.0, 0.5  # of distillation: softening of the logits, and weight of the teacher's part
+
+
+class Laboratory:
+    """A run's data on a machine, and what is done with them."""
+
+    def __init__(self, run: Run, data_dir: Path | None, device: str, observer: Observer) -> None:
+        """Loads the data. Raises DataError, RunError where they have changed, SettingError for a bad device."""
+        self.run, self.observer = run, observer
+        self.machine = choose_machine(device, "fp32")
+        self.dataset, self.split = split_of_run(run, data_dir)
+
+    @cached_property
+    def train(self) -> Loader:
+        """Training images as they are, shuffled."""
+        return loader_of(self.dataset, self.split.train, BATCH, self.machine, seed=self.run.settings.seed)
+
+    @cached_property
+    def test(self) -> Loader:
+        """The test images."""
+        return loader_of(self.dataset, self.split.test, BATCH, self.machine)
+
+    @cached_property
+    def validation(self) -> Loader:
+        """The validation images. Raises SettingError where the run set none aside."""
+        return loader_of(self.dataset, self._validation_images(), BATCH, self.machine)
+
+    def score(self, model: nn.Module, loader: Loader, observer: Observer | None = None) -> Score:
+        """Right answers in fp32."""
+        return evaluate(model.to(self.machine.device), loader, self.machine, observer or Silent())
+
+    def recalibrated(self, model: nn.Module, images: int = IMAGES) -> nn.Module:
+        """`model` itself, its batch norm estimated anew on training images."""
+        model.to(self.machine.device)
+        recalibrate(model, self.train, self.machine, images=images)
+        return model
+
+    def judge(self, soft: SharedNetwork) -> Callable[[FoldPlan], Outcome]:
+        """Tie, recalibrate, and count right validation images."""
+        validation = self.validation
+
+        def judge(plan: FoldPlan) -> Outcome:
+            tied = apply_fold(soft, plan)
+            looped = loop_tied(tied, plan.program)
+            score = self.score(self.recalibrated(tied), validation)
+            parameters = sum(parameter.numel() for parameter in looped.parameters())
+            self.observer.advance()
+            return Outcome(score.right, score.images, parameters, file_bytes(looped.state_dict()))
+
+        return judge
+
+    def share_loss(self, soft: SharedNetwork) -> Callable[[FoldPlan], float]:
+        """Tie, recalibrate, and take the validation loss, all on few images."""
+        images = self._validation_images()
+        few = images.take(torch.arange(min(SHARE_IMAGES, len(images))))
+        loader = loader_of(self.dataset, few, BATCH, self.machine)
+
+        def loss(plan: FoldPlan) -> float:
+            tied = self.recalibrated(apply_fold(soft, plan), SHARE_IMAGES)
+            self.observer.advance()
+            return self.score(tied, loader).loss
+
+        return loss
+
+    def finetune(self, model: nn.Module, settings: FoldSettings, teacher: nn.Module | None) -> None:
+        """Train `model` in place on what it stores, as the run was trained, then estimate its batch norm anew.
+
+        With a teacher half of the loss is its softened answer (Hinton et al., https://arxiv.org/abs/1503.02531).
+        """
+        run = self.run.settings
+        machine = choose_machine(str(self.machine.device), run.precision)
+        augmentation = replace(self.dataset.augmentation, cutout=run.cutout)
+        train = loader_of(self.dataset, self.split.train, run.batch_size, machine, augmentation, run.seed)
+        fit(
+            model.to(machine.device),
+            build_optimiser(model, lr=settings.finetune_lr, momentum=run.momentum, weight_decay=run.weight_decay),
+            train,
+            None,
+            machine,
+            epochs=settings.finetune,
+            lr=settings.finetune_lr,
+            seed=run.seed,
+            objective=Objective(loss=None if teacher is None else _taught_by(teacher, machine)),
+            observer=self.observer,
+        )
+        self.recalibrated(model)
+
+    def _validation_images(self) -> Images:
+        """The validation images, or a refusal."""
+        if self.split.validation is None:
+            raise SettingError(
+                f"run '{self.run.folder}' was trained without validation data (--validation 0), so nothing can be chosen "
+                f"or weighed; give --threshold a number, or train a run with --validation 0.1"
+            )
+        return self.split.validation
+
+
+def _taught_by(teacher: nn.Module, machine: Machine) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
+    """Cross-entropy, half of it with the labels and half with the teacher's softened answer to the same images."""
+    teacher = copy.deepcopy(teacher).to(machine.device).eval()
+
+    def loss(logits: Tensor, labels: Tensor, x: Tensor) -> Tensor:
+        with torch.no_grad(), machine.autocast():
+            target = teacher(x).float() / TEMPERATURE
+        hard = nn.functional.cross_entropy(logits, labels)
+        soft = nn.functional.kl_div(
+            nn.functional.log_softmax(logits / TEMPERATURE, 1),
+            nn.functional.log_softmax(target, 1),
+            reduction="batchmean",
+            log_target=True,
+        )
+        return (1 - TEACHING) * hard + TEACHING * TEMPERATURE**2 * soft
+
+    return loss

@@ -1,0 +1,157 @@
+"""What `foldnet fold` says: of one fold, or of the curve from which a fold is picked."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from foldnet.config import FoldSettings
+from foldnet.folding.fold import GroupFold
+from foldnet.folding.near_misses import NearMiss
+from foldnet.folding.sweep import SweepPoint
+
+
+@dataclass(frozen=True, slots=True)
+class Accuracies:
+    """Test accuracies 0..1 along a fold, None where not measured, and the number of test images.
+
+    `soft_finetuned` is the control: the soft network trained for as many more epochs.
+    """
+
+    soft: float | None = None
+    soft_recalibrated: float | None = None
+    tied: float | None = None
+    recalibrated: float | None = None
+    finetuned: float | None = None
+    soft_finetuned: float | None = None
+    images: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """One count of each form of the whole network: parameters, or bytes of a file."""
+
+    soft: int
+    dense: int
+    folded: int
+
+
+@dataclass(frozen=True, slots=True)
+class FoldReport:
+    """One fold.
+
+    `fold` is None for a dry run, `threshold` None where none was used, `validation_accuracy` that of the sweep's point where
+    one was picked. `shares` are the tied layers' shares of the drop (0..1), None where not measured. `would_merge_at` is the
+    highest similarity where nothing merged. `near_misses` say what would loop below the threshold.
+    """
+
+    fold: str | None
+    run: str
+    threshold: float | dict[str, float] | None
+    why: str
+    validation_accuracy: float | None
+    settings: FoldSettings
+    metric: str
+    groups: tuple[GroupFold, ...]
+    shares: Mapping[str, float] | None
+    program: str
+    loops: int
+    reuses: int
+    near_misses: tuple[NearMiss, ...]
+    accuracy: Accuracies
+    parameters: Sizes
+    bytes: Sizes
+    would_merge_at: float | None
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain data."""
+        settings = self.settings
+        return {
+            "fold": self.fold,
+            "run": self.run,
+            "threshold": self.threshold,
+            "why": self.why,
+            "validation_accuracy": self.validation_accuracy,
+            "tie": settings.tie,
+            "metric": self.metric,
+            "unit": settings.unit,
+            "linkage": settings.linkage,
+            "checkpoint": settings.checkpoint,
+            "kept": list(settings.keep),
+            "finetune": {"epochs": settings.finetune, "lr": settings.finetune_lr, "distill": settings.distill},
+            "groups": [self._group(group) for group in self.groups],
+            "program": self.program,
+            "loops": self.loops,
+            "reuses": self.reuses,
+            "near_misses": [
+                {"stage": miss.stage, "threshold": miss.threshold, "program": miss.program} for miss in self.near_misses
+            ],
+            "accuracy": _plain(self.accuracy),
+            "parameters": _plain(self.parameters),
+            "bytes": _plain(self.bytes),
+            "would_merge_at": self.would_merge_at,
+        }
+
+    def _group(self, group: GroupFold) -> dict[str, Any]:
+        """One group; gains and errors are those of tying, before any fine-tuning."""
+        tie, shares = group.tie, self.shares
+        return {
+            "name": group.name,
+            "clusters": [[group.layers[row] for row in cluster] for cluster in group.clusters],
+            "owners": group.owners,
+            "templates": group.templates,
+            "stored": group.stored,
+            "weight_numbers": group.weight_numbers,
+            "layers": [
+                {
+                    "name": layer,
+                    "owner": int(tie.assignment[row]),
+                    "gain": float(tie.gains[row]),
+                    "error": float(tie.errors[row]),
+                    "drop_share": None if shares is None else shares.get(layer, 0.0),
+                }
+                for row, layer in enumerate(group.layers)
+            ],
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class SweepReport:
+    """The curve: validation accuracy, tied and recalibrated, against what is stored, for each unit.
+
+    `soft` is the soft network's validation accuracy, `dense_numbers` the shared weights' numbers when written out. `file` is
+    where the same was written as JSON.
+    """
+
+    run: str
+    file: str | None
+    metric: str
+    tie: str
+    linkage: str
+    soft: float
+    soft_recalibrated: float
+    images: int
+    dense_numbers: int
+    units: dict[str, tuple[SweepPoint, ...]]
+    knees: dict[str, tuple[int, str]]
+    seconds: float
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain data; `knee` is the index of each unit's point and why it is the one."""
+        return {
+            "run": self.run,
+            "file": self.file,
+            "metric": self.metric,
+            "tie": self.tie,
+            "linkage": self.linkage,
+            "accuracy": {"soft": self.soft, "soft_recalibrated": self.soft_recalibrated},
+            "images": self.images,
+            "dense_numbers": self.dense_numbers,
+            "units": {unit: [point.to_json() for point in points] for unit, points in self.units.items()},
+            "knee": {unit: {"point": index, "why": why} for unit, (index, why) in self.knees.items()},
+            "seconds": self.seconds,
+        }
+
+
+def _plain(counts: Accuracies | Sizes) -> dict[str, Any]:
+    """A small record as plain data."""
+    return {name: getattr(counts, name) for name in counts.__slots__}

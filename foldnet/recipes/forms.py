@@ -1,0 +1,65 @@
+"""Every form of a fold, side by side."""
+
+import torch
+from torch import nn
+
+from foldnet.errors import RunError
+from foldnet.folding.looped import LoopedNetwork, gain_slots, unroll
+from foldnet.folding.owners import Owners, TiedLayers
+from foldnet.folding.promises import uses_of
+from foldnet.folds import Fold
+from foldnet.recipes.evaluate import run_of_fold
+from foldnet.sharing.share import SharedNetwork, materialise
+from foldnet.training.machine import Machine
+from foldnet.zoo.build import build
+from foldnet.zoo.names import parse_name
+
+FORMS = ("soft", "dense", "tied", "looped", "plain")
+SEED = 0  # of weights that stand for others
+
+
+def forms_of(fold: Fold) -> tuple[dict[str, nn.Module], tuple[str, ...]]:
+    """All forms of a fold on the CPU, in evaluation mode, and what there is to say about them. Raises RunError."""
+    looped, notes = fold.load(), []
+    with torch.random.fork_rng([]):
+        torch.manual_seed(SEED)
+        soft = build(fold.arch, classes=fold.classes, channels=fold.channels)
+        shape = parse_name(fold.arch)
+        plain = build(f"wrn-{shape.depth}-{shape.width}", classes=fold.classes, channels=fold.channels)
+    try:
+        soft = run_of_fold(fold.folder, fold.run).load(fold.checkpoint)[0]
+    except RunError as error:
+        notes.append(f"soft and dense have random weights, which costs the same time ({error})")
+    with torch.device("meta"):
+        unrolled = materialise(build(fold.arch, classes=fold.classes, channels=fold.channels))
+    assert isinstance(soft, SharedNetwork)
+    forms = {
+        "soft": soft,
+        "dense": materialise(soft),
+        "tied": _tied(looped, unroll(looped, unrolled), soft),
+        "looped": looped,
+        "plain": plain,
+    }
+    return {name: forms[name].eval() for name in FORMS}, tuple(notes)
+
+
+def _tied(looped: LoopedNetwork, unrolled: nn.Module, soft: SharedNetwork) -> SharedNetwork:
+    """Owners and gains in an unrolled network that takes `unrolled` over."""
+    owner_of = {use.layer: use.owner for use in uses_of(looped.program) if use.owner is not None}
+    gains = {layer: gain[step] for gain, step, layer in gain_slots(looped)}
+    sources: dict[str, nn.Module] = {}
+    for group in soft.plan.groups:
+        owners = looped.owners[group.name]
+        assert isinstance(owners, Owners)
+        tied = TiedLayers(owners, tuple(owner_of[layer] for layer in group.layers))
+        tied.gains = nn.Parameter(torch.stack([gains[layer].detach() for layer in group.layers]))
+        sources[group.name] = tied
+    return SharedNetwork(unrolled, soft.plan, sources)
+
+
+def ready(model: nn.Module, machine: Machine) -> nn.Module:
+    """On the device, convolutions' weights channels last. (Module.to would refuse a bank's five axes.)"""
+    for parameter in model.parameters():
+        layout = torch.channels_last if parameter.dim() == 4 else torch.preserve_format
+        parameter.data = parameter.data.to(machine.device, memory_format=layout)
+    return model.to(machine.device)

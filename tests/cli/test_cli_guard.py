@@ -1,0 +1,124 @@
+"""How every command ends: exit codes, one sentence, --debug, and readers or users who go away."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import foldnet.recipes.info as info_recipe
+from foldnet.errors import RunError
+
+PROGRAM = [sys.executable, "-m", "foldnet_cli"]
+
+
+def raising(error):
+    """A recipe that fails."""
+
+    def recipe(*arguments):
+        raise error
+
+    return recipe
+
+
+@pytest.fixture
+def failing(monkeypatch, tmp_path):
+    """Make `foldnet info NAME` raise something."""
+    monkeypatch.chdir(tmp_path)
+    return lambda error: monkeypatch.setattr(info_recipe, "info", raising(error))
+
+
+def test_an_error_on_purpose_is_its_sentence(cli, failing):
+    failing(RunError("'x' is gone; bring it back"))
+    assert cli.refused("info", "x") == "'x' is gone; bring it back"
+    assert cli.refused("info", "x", "--json") == "'x' is gone; bring it back"
+
+
+def test_an_unexpected_error_says_its_kind_and_how_to_see_more(cli, failing):
+    failing(ZeroDivisionError("division by zero"))
+    outcome = cli("info", "x")
+    said = "Error: unexpected ZeroDivisionError: division by zero; add --debug for the traceback\n"
+    assert (outcome.code, outcome.out, outcome.err) == (1, "", said)
+
+
+@pytest.mark.parametrize(
+    ("error", "code"), [(RunError("gone"), 1), (ZeroDivisionError("no"), 1), (KeyboardInterrupt(), 130)]
+)
+def test_debug_shows_the_traceback_before_the_sentence(cli, failing, error, code):
+    failing(error)
+    outcome = cli("info", "x", "--debug")
+    assert (outcome.code, outcome.out) == (code, "")
+    assert outcome.err.startswith("Traceback (most recent call last):")
+    assert outcome.err.splitlines()[-1].startswith("Error: ")
+
+
+def test_ctrl_c_is_exit_130(cli, failing):
+    failing(KeyboardInterrupt())
+    outcome = cli("info", "x")
+    assert (outcome.code, outcome.out, outcome.err) == (130, "", "Error: interrupted\n")
+
+
+def test_a_sentence_stays_one_line_whatever_stands_in_it(cli, failing):
+    failing(RunError("'a\nb\x1b[31m\r\x07[red]c[/red]:smile:' is no name"))
+    assert cli.refused("info", "x") == r"'a\nb\x1b[31m\r\x07[red]c[/red]:smile:' is no name"
+
+
+@pytest.mark.parametrize("name", ["no\nrun", "runs/[bold]", "\x1b[2J", "ä/ö"])
+def test_hostile_names_are_said_as_they_are(cli, tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    shown = name.replace("\n", "\\n").replace("\x1b", "\\x1b")
+    assert cli.refused("lsm", name) == f"'{shown}' is not a folder; give the folder of a run, such as runs/NAME"
+
+
+@pytest.mark.parametrize("command", ["lsm", "fold", "evaluate", "render sharing", "render lsm", "render graph"])
+def test_without_any_run_every_command_says_how_to_get_one(cli, tmp_path, monkeypatch, command):
+    monkeypatch.chdir(tmp_path)
+    said = "there is no run under 'runs'; train one with `foldnet train`, or name its folder"
+    assert cli.refused(*command.split()) == said
+
+
+@pytest.mark.parametrize("command", ["lsm", "fold", "evaluate", "info", "render sharing", "render lsm", "render graph"])
+def test_an_empty_folder_is_not_a_run(cli, tmp_path, monkeypatch, command):
+    monkeypatch.chdir(tmp_path)
+    Path("empty").mkdir()
+    kind = "fold" if command == "render graph" else "run"
+    assert cli.refused(*command.split(), "empty") == f"'empty' holds no config.json; it is not the folder of a {kind}"
+
+
+@pytest.mark.parametrize("arguments", [["lsm"], ["lsm", "--json"], ["info"]])
+def test_a_reader_who_goes_away_is_no_error(shelf, arguments):
+    program = subprocess.Popen(
+        [*PROGRAM, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=os.environ | {"OMP_NUM_THREADS": "1"}
+    )
+    program.stdout.close()
+    with program.stderr:
+        assert program.stderr.read() == b""
+    assert program.wait(60) == 0
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals are those of POSIX")
+def test_ctrl_c_in_a_training_leaves_a_run_that_can_be_resumed(tmp_path):
+    options = ["--arch", "wrn-16-1", "--epochs", "2000", "--out", "run", "--precision", "fp32", "--device", "cpu"]
+    program = subprocess.Popen(
+        [*PROGRAM, "train", *options],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=tmp_path,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+    )
+    with program:
+        first = program.stderr.readline()
+        assert first.startswith("epoch   1  loss ")
+        program.send_signal(signal.SIGINT)
+        assert program.wait(60) == 130
+        assert program.stdout.read() == ""
+        assert program.stderr.read().splitlines()[-1] == "Error: interrupted"
+    assert {path.name for path in tmp_path.iterdir()} == {"run"}
+    lines = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
+    assert json.loads(lines[0])["epoch"] == 1
+    assert (tmp_path / "run" / "last" / "checkpoint.safetensors").is_file()
+    assert not (tmp_path / "run" / "report.json").exists()

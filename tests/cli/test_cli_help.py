@@ -1,0 +1,102 @@
+"""What the program says of itself, and what that costs."""
+
+import re
+import subprocess
+import sys
+
+import pytest
+
+OPTIONS = {
+    "train": "--dataset --arch --epochs --batch-size --lr --seed --device --precision --recurrence --dropout --cutout "
+    "--validation --data-dir --download --out --resume --force",
+    "lsm": "--metric --history --checkpoint -o",
+    "fold": "--threshold --max-drop --clusters --groups --metric --unit --tie --linkage --finetune --no-evaluate "
+    "--dry-run --out",
+    "render graph": "-o --residual --force",
+    "render sharing": "-o --checkpoint --force",
+    "render lsm": "-o --metric --checkpoint --force",
+    "evaluate": "--checkpoint --data-dir --device --precision --batch-size",
+    "info": "",
+}
+COMMANDS = ["train", "lsm", "fold", "render", "evaluate", "info"]
+HEAVY = ["torch", "numpy", "scipy", "sklearn", "matplotlib", "networkx"]
+
+
+def plain(text: str) -> str:
+    """Without colours."""
+    return re.sub(r"\x1b\[[0-9;]*m", "", text)
+
+
+@pytest.mark.parametrize("command", OPTIONS)
+def test_every_command_names_its_options(cli, command):
+    outcome = cli(*command.split(), "--help")
+    assert (outcome.code, outcome.err) == (0, "")
+    named = set(re.findall(r"(?<![\w-])-{1,2}[a-z][a-z-]*", plain(outcome.out)))
+    assert {*OPTIONS[command].split(), "--json", "--debug", "--help"} <= named
+
+
+def test_the_program_names_its_commands_in_the_order_of_use(cli):
+    outcome = cli("--help")
+    assert outcome.code == 0
+    listed = re.findall(r"^\W+([a-z]+) {2,}[A-Z]", plain(outcome.out), re.MULTILINE)
+    assert [name for name in COMMANDS if name in listed] == COMMANDS
+    assert listed.index("train") < listed.index("lsm") < listed.index("fold")
+
+
+@pytest.mark.parametrize("arguments", [[], ["render"]])
+def test_without_a_command_there_is_help(cli, arguments):
+    outcome = cli(*arguments)
+    assert outcome.code == 2
+    assert "Usage: foldnet" in plain(outcome.out + outcome.err)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["frobnicate"], "No such command 'frobnicate'."),
+        (["lsm", "--nope"], "No such option: --nope"),
+        (["lsm", "a", "b"], "Got unexpected extra argument"),
+        (["train", "--epochs", "many"], "Invalid value for '--epochs'"),
+        (["evaluate", "--batch-size", "0"], "Invalid value for '--batch-size'"),
+        (["lsm", "-o"], "Option '-o' requires an argument."),
+    ],
+)
+def test_wrong_usage_is_exit_2_and_on_stderr(cli, arguments, sentence):
+    outcome = cli(*arguments)
+    assert (outcome.code, outcome.out) == (2, "")
+    assert sentence in plain(outcome.err)
+    assert "Traceback" not in outcome.err
+
+
+@pytest.mark.parametrize("command", ["lsm", "fold", "evaluate", "info", "render graph"])
+def test_arguments_stand_in_one_pair_of_brackets(cli, command):
+    usage = next(line for line in plain(cli(*command.split(), "--help").out).splitlines() if "Usage:" in line)
+    assert "[OPTIONS] [" in usage
+    assert "[[" not in usage
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["train", "--help"], ["render", "graph", "--help"]])
+def test_help_imports_nothing_heavy(arguments):
+    code = (
+        "import runpy, sys\n"
+        f"sys.argv = ['foldnet', *{arguments}]\n"
+        "try:\n    runpy.run_module('foldnet_cli', run_name='__main__', alter_sys=True)\n"
+        f"except SystemExit:\n    print('HEAVY', [name for name in {HEAVY} if name in sys.modules])\n"
+    )
+    done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "HEAVY []"
+    assert done.stderr == ""
+
+
+def test_the_module_is_the_program_too():
+    done = subprocess.run([sys.executable, "-m", "foldnet_cli", "--help"], capture_output=True, text=True, check=True)
+    assert "Usage: python -m foldnet_cli [OPTIONS] COMMAND" in plain(done.stdout)
+    assert done.stderr == ""
+
+
+def test_the_script_for_completion_is_printed(monkeypatch):
+    monkeypatch.setenv("_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION", "1")
+    code = "from foldnet_cli.main import main; import sys; sys.argv = ['foldnet', '--show-completion', 'bash']; main()"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "complete -o default -F _foldnet_completion foldnet" in done.stdout

@@ -1,0 +1,119 @@
+"""How reports look on a terminal and elsewhere."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+import foldnet
+from foldnet_cli.views import Written, show, to_json
+
+SHADES = re.compile(r"\x1b\[(30|97|37|38;5;\d+|38;2;[\d;]+);48;2;(\d+);(\d+);(\d+)m([^\x1b]*)\x1b\[0m")
+
+
+@pytest.fixture
+def terminal(monkeypatch):
+    """Make the console believe in a terminal of many colours."""
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLORTERM", "truecolor")
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setenv("COLUMNS", "120")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+
+
+def test_on_a_terminal_the_matrix_is_shaded_white_for_one(cli, shelf, terminal):
+    outcome = cli("lsm", "runs/tied")
+    groups = cli.done("lsm", "runs/tied")["groups"]
+    cells = [(red, green, blue, text) for _, red, green, blue, text in SHADES.findall(outcome.out)]
+    values = [value for group in groups for row in group["matrix"] for value in row]
+    assert len(cells) == len(values) == 3 * 36
+    for (red, green, blue, text), value in zip(cells, values, strict=True):
+        assert red == green == blue == str(round(255 * value))
+        assert text[:5] == f" {value:.2f}"
+
+
+def test_elsewhere_there_are_no_colours(cli, shelf):
+    assert "\x1b" not in cli("lsm", "runs/tied").out
+
+
+def test_the_matrix_names_its_layers_and_stars_what_chance_rarely_shows(cli, shelf):
+    lines = cli("lsm", "runs/tied").out.splitlines()
+    assert lines[0] == "layer similarity by coefficients: runs/tied, checkpoint last (epoch 3)"
+    assert lines[2] == "stage1: 6 layers, 4 templates"
+    assert lines[3] == "1.conv1  1.00  0.00  0.00  0.00  0.71  0.00 "
+    stage2 = lines.index("stage2: 6 layers, 4 templates")
+    assert lines[stage2 + 1] == "1.conv1  1.00  0.00  1.00* 0.00  1.00* 0.00 "
+    assert lines[stage2 + 7] == (
+        "largest off-diagonal 1.000; chance level: mean 0.27, expected maximum 0.77, "
+        "95 % of untrained groups stay below 0.950 (* above)"
+    )
+
+
+def test_a_matrix_of_more_layers_has_shades_without_numbers(capsys, terminal):
+    show(foldnet.lsm(foldnet.build("swrn-52-1-2")))
+    out = capsys.readouterr().out
+    assert len(SHADES.findall(out)) == 3 * 16 * 16
+    assert {text for *_, text in SHADES.findall(out)} <= {"  ", " *"}
+
+
+def test_a_matrix_that_is_too_wide_is_said_to_be(capsys):
+    show(foldnet.lsm(foldnet.build("swrn-136-1-1")))
+    out = capsys.readouterr().out
+    assert out.count("too wide for a terminal; write it with -o FILE.png or FILE.csv") == 3
+    assert max(map(len, out.splitlines())) < 200
+
+
+def test_a_network_in_memory_is_called_that(capsys):
+    show(foldnet.lsm(foldnet.build("swrn-16-1-2")))
+    assert capsys.readouterr().out.splitlines()[0] == "layer similarity by coefficients: network in memory"
+
+
+@pytest.mark.parametrize("name", ["[bold]x[/bold].csv", "[/].csv", ":smile:.csv", "a" * 150 + ".csv"])
+def test_names_of_files_are_printed_as_they_are(capsys, name):
+    show(Written(Path(name)))
+    assert capsys.readouterr().out == f"wrote {name}\n"
+
+
+@pytest.mark.parametrize("name", ["[bold]run[/]", ":smile:", "a" * 120])
+def test_names_of_runs_are_printed_as_they_are(cli, home, name):
+    (home / "runs" / "tied").rename(home / "runs" / name)
+    for command in ("lsm", "evaluate", "info"):
+        assert f"runs/{name}" in cli(command, f"runs/{name}").out
+    assert f"runs/{name}" in cli("info").out
+    assert f"runs/{name}/fold-0.95" in cli("evaluate", f"runs/{name}/fold-0.95").out
+
+
+def test_what_is_written_is_one_object(capsys):
+    assert to_json(Written(Path("a/b.csv"))) == '{"file": "a/b.csv"}'
+    assert to_json(()) == '{"runs": []}'
+
+
+def test_a_fold_shows_program_sizes_and_counts(cli, shelf):
+    report = cli.done("fold", "runs/tied", "--dry-run")
+    out = cli("fold", "runs/tied", "--dry-run").out
+    assert out.startswith(report["program"] + "\n")
+    assert "loops 2, reuses 9" in out
+    assert f"{report['parameters']['folded']:,}" in out
+    assert f"{report['bytes']['dense']:,}" in out
+    images = report["accuracy"]["images"]
+    for name in ("soft", "soft_recalibrated", "tied", "recalibrated"):
+        right = round(report["accuracy"][name] * images)
+        assert f"{100 * right / images:.2f} % ({right} of {images})" in out
+    assert out.endswith("dry run: nothing written\n")
+
+
+def test_a_fold_without_data_says_so(cli, shelf):
+    out = cli("fold", "runs/tied", "--dry-run", "--no-evaluate").out
+    assert "not evaluated: batch norm is as it was before tying" in out
+
+
+def test_a_training_ends_with_what_comes_next(cli, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    arch = ["--arch", "swrn-16-1-2", "--epochs", "1", "--precision", "fp32", "--device", "cpu"]
+    outcome = cli("train", *arch, "--out", "here")
+    assert outcome.code == 0
+    assert outcome.out.splitlines()[0].split() == ["run", "here"]
+    assert outcome.out.endswith("next: foldnet lsm, foldnet fold, foldnet render graph\n")
+    epochs = outcome.err.splitlines()
+    assert len(epochs) == 1
+    assert epochs[0].startswith("epoch   1  loss ")
