@@ -15,7 +15,8 @@ def evaluate(
     precision: Precision = "fp32",
     batch_size: Annotated[int, typer.Option(min=1, help="Images a batch.")] = 128,
     steps: Annotated[
-        list[str] | None, typer.Option(help="Run a loop of a fold another number of times: stage2.loop1=5 (repeatable).")
+        list[str] | None,
+        typer.Option(help="Run a loop of a fold another number of times: stage2.loop1=5 (repeatable)."),
     ] = None,
     recalibrate: Annotated[
         bool, typer.Option("--recalibrate", help="Estimate batch norm anew first, further trips on their own.")

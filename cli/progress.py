@@ -69,7 +69,7 @@ class Watcher:
 @contextmanager
 def watching() -> Iterator[Watcher]:
     """An observer that is shown on stderr while the block runs."""
-    console = Console(stderr=True, soft_wrap=True)
+    console = Console(stderr=True, soft_wrap=True, markup=False, emoji=False)
     if not console.is_terminal:
         yield Watcher(console, None)
         return

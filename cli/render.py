@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from foldnet_cli.guard import add_command
-from foldnet_cli.options import Checkpoint, FoldArgument, Force, Metric, Output, RunArgument
+from foldnet_cli.options import Checkpoint, DataDir, Device, FoldArgument, Force, Metric, Output, RunArgument
 
 app = typer.Typer(help="Draw a run or a fold.", no_args_is_help=True)
 
@@ -54,5 +54,42 @@ def lsm(
     return Written(draw_lsm(recipe(run, metric=metric, checkpoint=checkpoint), output, force=force))
 
 
-for command in (graph, sharing, lsm):
+def fold(fold: FoldArgument = None, output: Output = None, force: Force = False) -> Any:
+    """Draw each stage's layers, its similarity matrix and the folded stage side by side (the paper's Figure 4)."""
+    from foldnet.recipes.render_fold import draw_fold
+    from foldnet_cli.views import Written
+
+    return Written(draw_fold(fold, output, force=force))
+
+
+def sweep(run: RunArgument = None, output: Output = None, force: Force = False) -> Any:
+    """Draw the curve that `foldnet fold --sweep` measured: accuracy against what is stored."""
+    from foldnet.recipes.render_fold import draw_sweep
+    from foldnet_cli.views import Written
+
+    return Written(draw_sweep(run, output, force=force))
+
+
+def depth(
+    fold: FoldArgument = None,
+    output: Output = None,
+    most: Annotated[
+        int | None, typer.Option(help="Most trips to try (default: twice what was found).", show_default=False)
+    ] = None,
+    data_dir: DataDir = None,
+    device: Device = "auto",
+    force: Force = False,
+) -> Any:
+    """Measure and draw test accuracy against the trips through each loop."""
+    from foldnet.recipes.depth import depth as recipe
+    from foldnet.recipes.render_fold import draw_depth
+    from foldnet_cli.progress import watching
+
+    with watching() as observer:
+        report = recipe(fold, most=most, data_dir=data_dir, device=device, observer=observer)
+    draw_depth(report, output, force=force)
+    return report
+
+
+for command in (graph, sharing, lsm, fold, sweep, depth):
     add_command(app, command)

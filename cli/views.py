@@ -14,6 +14,7 @@ from rich.text import Text
 from foldnet.folding.program import letters
 from foldnet.recipes.bench_inference import InferenceReport
 from foldnet.recipes.certificate import Certificate
+from foldnet.recipes.depth import DepthReport
 from foldnet.recipes.evaluate import EvaluateReport
 from foldnet.recipes.fold_report import Accuracies, FoldReport, SweepReport
 from foldnet.recipes.info import FileInfo, NetworkInfo
@@ -22,6 +23,7 @@ from foldnet.recipes.train import TrainReport
 from foldnet_cli.proofs import show_certificate, show_inference
 
 WIDEST_WITH_NUMBERS = 12  # layers up to which a shaded cell also carries its number
+WIDTH_OF_A_FILE = 10_000  # columns where there is no terminal: no name is cut short
 SHOWN_LAYERS = 40  # a wider matrix does not fit a terminal; its file does
 
 
@@ -60,7 +62,10 @@ def complain(text: str) -> None:
 
 def show(report: Any) -> None:
     """Print a report for a reader."""
-    _show(report, Page(soft_wrap=True, highlight=False, markup=False, emoji=False))
+    console = Page(soft_wrap=True, highlight=False, markup=False, emoji=False)
+    if not console.is_terminal:
+        console.width = WIDTH_OF_A_FILE
+    _show(report, console)
 
 
 @singledispatch
@@ -163,6 +168,17 @@ def _(report: SweepReport, console: Console) -> None:
 
 
 @_show.register
+def _(report: DepthReport, console: Console) -> None:
+    for loop in report.loops:
+        table = Table("trips", "as found", "recalibrated", box=None, pad_edge=False)
+        for (trips, accuracy), (_, anew) in zip(loop.accuracy, loop.recalibrated, strict=True):
+            found = "  (found)" if trips == loop.found else ""
+            table.add_row(f"{trips}{found}", _counted(accuracy, report.images), _counted(anew, report.images))
+        console.print(f"{loop.name}, test accuracy")
+        console.print(table)
+
+
+@_show.register
 def _(report: NetworkInfo, console: Console) -> None:
     table = _pairs()
     table.add_row(report.kind, report.name)
@@ -202,9 +218,14 @@ def _(report: tuple, console: Console) -> None:  # type: ignore[type-arg]
         return
     table = Table("run", "arch", "dataset", "seed", "epochs", "test", box=None, pad_edge=False)
     for line in report:
+        if line.problem is not None:
+            continue
         accuracy = "-" if line.test_accuracy is None else f"{100 * line.test_accuracy:.2f} %"
         table.add_row(line.run, line.arch, line.dataset, str(line.seed), f"{line.epochs}/{line.of}", accuracy)
     console.print(table)
+    for line in report:
+        if line.problem is not None:
+            console.print(f"damaged: {line.run}: {line.problem}", style="yellow")
 
 
 _show.register(Certificate, show_certificate)
@@ -219,10 +240,10 @@ def _show_matrix(group: GroupLsm, console: Console) -> None:
     title = f"{group.name}: {count} layers" + (f", {group.templates} templates" if group.templates else "")
     console.print(Text(title, style="bold"))
     if count <= SHOWN_LAYERS:
-        for name, row in zip(names, group.matrix, strict=True):
+        for i, (name, row) in enumerate(zip(names, group.matrix, strict=True)):
             line = Text(f"{name:>{width}} ")
-            for value in row:
-                line.append(_cell(float(value), chance.q95, count), style=_shade(float(value)))
+            for j, value in enumerate(row):
+                line.append(_cell(float(value), chance.q95 if i != j else None, count), style=_shade(float(value)))
             console.print(line)
     else:
         console.print("too wide for a terminal; write it with -o FILE.png or FILE.csv")
@@ -238,8 +259,8 @@ def _show_matrix(group: GroupLsm, console: Console) -> None:
 
 
 def _cell(value: float, q95: float | None, count: int) -> str:
-    """The text of a cell: its number where there is room, a star where it exceeds chance (never on the diagonal's 1)."""
-    star = "*" if q95 is not None and q95 < value < 1 else " "
+    """The text of a cell: its number where there is room, a star where it exceeds chance (None on the diagonal)."""
+    star = "*" if q95 is not None and q95 < value else " "
     return f" {value:.2f}{star}" if count <= WIDEST_WITH_NUMBERS else f" {star}"
 
 

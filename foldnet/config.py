@@ -50,6 +50,9 @@ class TrainSettings:
         _check("--momentum", self.momentum, 0, 1)
         _check("--weight-decay", self.weight_decay, 0, math.inf)
         _check("--seed", self.seed, 0, 2**32 - 1, whole=True)
+        _check("--validation", self.validation, 0, math.inf)
+        if self.image_size is not None:
+            _check("--image-size", self.image_size, 1, math.inf, whole=True)
         _check("--recurrence", self.recurrence, 0, math.inf)
         _check("--dropout", self.dropout, 0, 0.99)
         _check("--cutout", self.cutout, 0, 10_000, whole=True)
@@ -76,7 +79,7 @@ def train_settings(given: Mapping[str, Any], *, file: Path | None = None) -> Tra
 
     Raises SettingError for an illegal value or an unreadable file, UnknownName for a key that does not exist.
     """
-    chosen = (_read_toml(file) if file is not None else {}) | {k: v for k, v in given.items() if v is not None}
+    chosen = (read_toml(file) if file is not None else {}) | {k: v for k, v in given.items() if v is not None}
     known = {field.name for field in fields(TrainSettings)}
     for key in chosen:
         if key not in known:
@@ -95,8 +98,8 @@ def to_json(settings: TrainSettings) -> dict[str, Any]:
     return asdict(settings)
 
 
-def _read_toml(file: Path) -> dict[str, Any]:
-    """The keys of a TOML file; dashes in keys may stand for underscores."""
+def read_toml(file: Path) -> dict[str, Any]:
+    """The settings in a TOML file; dashes in keys may stand for underscores. Raises SettingError where it cannot be read."""
     try:
         content = tomllib.loads(file.read_text(encoding="utf-8"))
     except OSError as error:

@@ -73,10 +73,15 @@ def free_name(path: Path) -> Path:
 def new_folder(path: Path, *, force: bool) -> Iterator[Path]:
     """A temporary sibling to fill; it becomes `path` when the block ends well and vanishes when it does not.
 
-    Parents are made. Raises OutputError where `path` exists and `force` is off, or where the place cannot be written.
+    Parents are made. With `force` a folder that foldnet wrote, or an empty one, is replaced, never another.
+    Raises OutputError where `path` may not be replaced, or where the place cannot be written.
     """
     if path.exists() and not force:
         raise OutputError(f"'{path}' exists already; give --out another name or add --force")
+    if path.exists() and not _replaceable(path):
+        raise OutputError(
+            f"'{path}' is not a folder that foldnet wrote, and --force replaces no other; remove it yourself"
+        )
     with _said_plainly(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
@@ -89,6 +94,19 @@ def new_folder(path: Path, *, force: bool) -> Iterator[Path]:
                 temporary.rename(path)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _replaceable(path: Path) -> bool:
+    """Whether a folder is empty or says in its config.json that it is a run or a fold."""
+    if not path.is_dir():
+        return False
+    if not any(path.iterdir()):
+        return True
+    try:
+        config = read_json(path / "config.json")
+    except RunError:
+        return False
+    return isinstance(config, dict) and config.get("kind") in ("run", "fold")
 
 
 def _replace_folder(new: Path, old: Path) -> None:

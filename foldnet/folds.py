@@ -20,6 +20,7 @@ from foldnet.folding.program_json import program_from_json, program_to_json
 from foldnet.runs import SCHEMA, newest_run, read_config
 from foldnet.tensors import load_tensors, save_tensors
 from foldnet.training.checkpoint import fill
+from foldnet.training.machine import channels_last
 from foldnet.zoo.build import build
 from foldnet.zoo.wrn import WideResNet
 
@@ -75,8 +76,8 @@ class Fold:
         fill(looped, load_tensors(file).tensors, file)
         if self.files:  # the file may be sound in itself and yet be another fold's
             check_files(self.folder, self.files, [WEIGHTS])
-        looped.eval()
-        return looped.to(memory_format=torch.channels_last)
+        channels_last(looped.eval())
+        return looped
 
 
 def save_fold(

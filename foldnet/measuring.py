@@ -79,8 +79,8 @@ def peak_bytes(model: nn.Module, call: Callable[[], object], inputs: Tensor) -> 
     On CUDA as the allocator counts them. On a CPU every storage is followed from the operation that makes it until it is
     freed: that is exact and repeatable, but does not see what an operation uses only within itself.
     """
-    held = {storage.data_ptr(): storage.nbytes() for storage in map(_storage, [*_tensors(model), inputs])}
-    own = int(sum(held.values()))
+    held = {storage.data_ptr(): int(storage.nbytes()) for storage in map(_storage, [*_tensors(model), inputs])}
+    own = sum(held.values())
     if inputs.device.type == "cuda":
         torch.cuda.synchronize(inputs.device)
         torch.cuda.reset_peak_memory_stats(inputs.device)
@@ -90,7 +90,8 @@ def peak_bytes(model: nn.Module, call: Callable[[], object], inputs: Tensor) -> 
         return own + int(torch.cuda.max_memory_allocated(inputs.device)) - int(before)
     with _StorageCounter([*_tensors(model), inputs]) as counter:
         call()
-    return own + counter.peak
+    grown: int = counter.peak
+    return own + grown
 
 
 def count_flops(call: Callable[[], object]) -> int:

@@ -20,7 +20,7 @@ from foldnet.zoo.build import build
 SCHEMA = 1
 HOME = Path("runs")
 CHECKPOINTS = ("last", "best")
-KINDS = ("run", "fold")
+KINDS = {"run": "runs/NAME", "fold": "runs/NAME/fold-0.95"}  # what a folder can be, and an example
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +76,11 @@ def open_run(folder: Path) -> Run:
         unknown = sorted(settings.keys() - {field.name for field in fields(TrainSettings)})
         if unknown:
             raise SettingError(f"'{unknown[0]}' does not exist")
-        sizes = [int(network[name]) for name in ("classes", "channels", "size")]
-        if min(sizes) < 1:
+        classes, channels, size = (int(network[name]) for name in ("classes", "channels", "size"))
+        if min(classes, channels, size) < 1:
             raise ValueError("a size below 1")
-        return Run(folder, TrainSettings(**settings), *sizes, str(config["precision"]), str(config["split_hash"]))
+        precision, split_hash = str(config["precision"]), str(config["split_hash"])
+        return Run(folder, TrainSettings(**settings), classes, channels, size, precision, split_hash)
     except SettingError as error:
         raise RunError(f"'{file}' has a setting that is not legal ({error}); restore the file") from None
     except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -89,15 +90,15 @@ def open_run(folder: Path) -> Run:
 def read_config(folder: Path, kind: str) -> dict[str, Any]:
     """The config.json of a folder of one kind. Raises RunError where there is none, or it is not what it should be."""
     if not folder.is_dir():
-        raise RunError(f"'{folder}' is not a folder; give the folder of a {kind}, such as runs/NAME")
+        raise RunError(f"'{folder}' is not a folder; give the folder of a {kind}, such as {KINDS[kind]}")
     file = folder / "config.json"
     if not file.is_file():
         raise RunError(f"'{folder}' holds no config.json; it is not the folder of a {kind}")
     config = read_json(file)
     found = config.get("kind") if isinstance(config, dict) else None
-    if found != kind and found in KINDS:
+    if found != kind and found in tuple(KINDS):
         raise RunError(f"'{folder}' is the folder of a {found}, not of a {kind}; give the folder of a {kind}")
-    if found != kind:
+    if not isinstance(config, dict) or found != kind:
         raise RunError(f"'{file}' is not that of a {kind}; it was edited, or '{folder}' is not foldnet's")
     if config.get("schema") != SCHEMA:
         raise RunError(
@@ -159,7 +160,7 @@ def load_coefficients(folder: Path) -> dict[str, Tensor]:
     return load_tensors(folder / "coefficients.safetensors").tensors
 
 
-def sweep_run(folder: Path) -> None:
+def remove_leftovers(folder: Path) -> None:
     """Remove what a killed process was in the middle of writing."""
     checkpoints = [folder / name / FILE for name in CHECKPOINTS]
     for file in [folder / name for name in ("metrics.jsonl", "coefficients.safetensors", "report.json")] + checkpoints:

@@ -8,12 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np  # noqa: F401 (loaded before its threads are limited)
 import pytest
 import torch
+from threadpoolctl import threadpool_limits
 from typer.testing import CliRunner
 
 # The networks are tiny: a second thread only waits, for as long as another process holds the processor.
 torch.set_num_threads(1)
+threadpool_limits(1)  # the same for numpy's matrices
 
 SOFT = {"arch": "swrn-28-1-4", "epochs": 3, "recurrence": 2.0, "precision": "fp32", "device": "cpu"}
 PLAIN = {"arch": "wrn-16-1", "epochs": 1, "precision": "fp32", "device": "cpu"}
@@ -55,13 +58,13 @@ class Cli:
 
     def refused(self, *arguments: object) -> str:
         """The one sentence of a refusal: exit 1, nothing on stdout, no traceback, and nothing changed on the disk."""
-        before = contents_of(Path())
+        before = state_of(Path())
         outcome = self(*arguments)
         assert (outcome.code, outcome.out) == (1, ""), outcome
         assert outcome.err.startswith("Error: "), outcome
         assert outcome.err.count("\n") == 1, outcome
         assert "unexpected" not in outcome.err, outcome
-        assert contents_of(Path()) == before
+        assert state_of(Path()) == before
         return outcome.err.removeprefix("Error: ").removesuffix("\n")
 
 
@@ -71,6 +74,12 @@ def contents_of(folder: Path) -> dict[str, str]:
         str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "folder"
         for path in sorted(folder.rglob("*"))
     }
+
+
+def state_of(folder: Path) -> dict[str, tuple[int, ...]]:
+    """Every file and folder below `folder`, with what changes when it is written to."""
+    found = {str(path.relative_to(folder)): path.stat() for path in sorted(folder.rglob("*"))}
+    return {name: (stat.st_ino, stat.st_size, stat.st_mtime_ns) for name, stat in found.items()}
 
 
 @pytest.fixture(scope="session")
@@ -89,7 +98,7 @@ def stock(tmp_path_factory, cli):
     tie_by_hand(home / "runs" / "soft", home / "runs" / "tied")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(home)
-        cli.done("fold", "runs/tied")
+        cli.done("fold", "runs/tied", "--no-shares")
     before = contents_of(home)
     yield home
     assert contents_of(home) == before, "a test changed the runs that all tests share"
@@ -143,3 +152,12 @@ def tie_by_hand(source: Path, target: Path) -> None:
         for group, rows in zip(GROUPS, (apart, blocks, whole), strict=True):
             banks_of(model)[group].coefficients.copy_(torch.stack(rows))
     save_checkpoint(target / "last", model, None, progress)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Tests that need a CUDA device are collected only where there is one."""
+    if torch.cuda.is_available():
+        return
+    needs = [item for item in items if item.get_closest_marker("cuda")]
+    config.hook.pytest_deselected(items=needs)
+    items[:] = [item for item in items if item not in needs]

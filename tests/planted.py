@@ -20,11 +20,7 @@ from foldnet.training.checkpoint import Progress, save_checkpoint
 ARCH = "swrn-28-1-2"  # six shared layers a stage, two templates
 # Blocks A A B of each stage; conv1 and conv2 of A are other owners, the second A is twice and minus the first.
 ROWS = [[1.0, 0.2], [0.1, 1.0], [2.0, 0.4], [-0.1, -1.0], [1.0, -0.8], [1.0, -0.8]]
-OWNERS = 3
-PROGRAM = """\
-stage1: private 2x { {a;b} } {c;c}
-stage2: private 2x { {a;b} } {c;c}
-stage3: private 2x { {a;b} } {c;c}"""
+OWNERS = 3  # each of two blocks "A", which loop, uses two owners; block "B" uses the third twice
 
 
 def few_digits() -> Dataset:

@@ -18,6 +18,11 @@ def exactly(sentence: str) -> str:
     return f"^{re.escape(sentence)}$"
 
 
+def write_run(folder):
+    """What makes a folder one of foldnet's."""
+    (folder / "config.json").write_text('{"kind": "run"}')
+
+
 def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
@@ -198,12 +203,12 @@ def test_a_folder_that_failed_vanishes_and_the_old_one_stays(tmp_path, force):
     path = tmp_path / "run"
     if force:
         path.mkdir()
-        (path / "old").touch()
+        write_run(path)
     with pytest.raises(RuntimeError, match="stop"), new_folder(path, force=force) as temporary:  # noqa: PT012
         (temporary / "a").touch()
         raise RuntimeError("stop")
     assert names(tmp_path) == (["run"] if force else [])
-    assert not force or names(path) == ["old"]
+    assert not force or names(path) == ["config.json"]
 
 
 def test_a_full_disk_inside_the_block_is_said_plainly(tmp_path):
@@ -214,10 +219,24 @@ def test_a_full_disk_inside_the_block_is_said_plainly(tmp_path):
     assert names(tmp_path) == []
 
 
+def test_force_replaces_only_what_foldnet_wrote(tmp_path):
+    path = tmp_path / "photographs"
+    path.mkdir()
+    (path / "config.json").write_text('{"kind": "album"}')
+    said = f"'{path}' is not a folder that foldnet wrote, and --force replaces no other; remove it yourself"
+    with pytest.raises(OutputError, match=exactly(said)), new_folder(path, force=True):
+        pass
+    assert names(path) == ["config.json"]
+    (path / "config.json").unlink()
+    with new_folder(path, force=True) as temporary:
+        (temporary / "new").touch()
+    assert names(path) == ["new"]
+
+
 def test_an_existing_folder_is_refused_or_replaced_whole(tmp_path):
     path = tmp_path / "run"
     path.mkdir()
-    (path / "old").touch()
+    write_run(path)
     said = f"'{path}' exists already; give --out another name or add --force"
     with pytest.raises(OutputError, match=exactly(said)), new_folder(path, force=False):
         pass
@@ -231,7 +250,7 @@ def test_an_existing_folder_is_refused_or_replaced_whole(tmp_path):
 def test_a_folder_that_cannot_be_replaced_is_put_back(tmp_path, monkeypatch, fails):
     path = tmp_path / "run"
     path.mkdir()
-    (path / "old").touch()
+    write_run(path)
     real, calls = os.rename, []
 
     def rename(source, target):
@@ -246,14 +265,14 @@ def test_a_folder_that_cannot_be_replaced_is_put_back(tmp_path, monkeypatch, fai
         new_folder(path, force=True) as temporary,
     ):
         (temporary / "new").touch()
-    assert names(path) == ["old"]
+    assert names(path) == ["config.json"]
     assert names(tmp_path) == ["run"]
 
 
 def test_a_folder_that_cannot_even_be_put_back_is_kept_aside(tmp_path, monkeypatch):
     path = tmp_path / "run"
     path.mkdir()
-    (path / "old").touch()
+    write_run(path)
     real, calls = os.rename, []
 
     def rename(source, target):
@@ -267,4 +286,4 @@ def test_a_folder_that_cannot_even_be_put_back_is_kept_aside(tmp_path, monkeypat
         with new_folder(path, force=True):
             pass
     (aside,) = tmp_path.iterdir()
-    assert names(aside / "run") == ["old"]
+    assert names(aside / "run") == ["config.json"]

@@ -58,7 +58,7 @@ def _listed(folder: Path) -> Any:
     from torchvision.datasets import ImageFolder
 
     try:
-        return ImageFolder(str(folder))
+        return ImageFolder(str(folder), loader=_open)
     except OSError as error:  # torchvision's own carry no strerror and end in a list of file endings
         reason = error.strerror or str(error).split(". Supported")[0].rstrip(".")
         raise DataError(
@@ -92,6 +92,18 @@ def _pictures(listed: Any) -> Iterator[Any]:
         except Exception as error:  # Pillow's decoders raise what they like, from struct.error to SyntaxError
             reason = str(error).split("\n")[0]
             raise DataError(f"'{path}' can't be read as a picture ({reason}); mend or remove it") from None
+
+
+def _open(path: str) -> Any:
+    """One picture in three channels of 8 bits. Raises what Pillow raises, and ValueError where there are more bits."""
+    from PIL import Image
+
+    with Image.open(path) as picture:
+        if picture.mode.startswith(("I", "F")):  # Pillow would clip them to white
+            raise ValueError("it has more than 8 bits a channel")
+        if picture.mode == "P" and "transparency" in picture.info:  # Pillow warns of the direct way
+            return picture.convert("RGBA").convert("RGB")
+        return picture.convert("RGB")
 
 
 def _statistics(images: Images) -> tuple[tuple[float, ...], tuple[float, ...]]:

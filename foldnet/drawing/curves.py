@@ -58,10 +58,10 @@ def sweep_figure(
 ) -> Figure:
     """Accuracy against the shared weight numbers that each fold stores, a curve for each unit that was clustered.
 
-    The number in a marker, and its colour, is how many loops the program has, a small one has none; the line is `soft`, the accuracy
-    (0..1) of the network before folding; `chosen`, one of the points, is ringed. With `dense`, the numbers
-    that all layers had when written out, x is a share of it. A sweep that falls more than 10 points below
-    soft is drawn twice: whole, and near soft. Raises SettingError where there is nothing to draw, where
+    The number in a marker, and its colour, is how many loops the program has; a small one has none. The line is
+    `soft`, the accuracy (0..1) of the network before folding; `chosen`, one of the points, is ringed. With `dense`,
+    the numbers that all layers had when written out, x is a share of it. A sweep that falls more than 10 points
+    below soft is drawn twice: whole, and near soft. Raises SettingError where there is nothing to draw, where
     `chosen` is no point of the sweep and where `dense` is not positive.
     """
     from matplotlib.figure import Figure
@@ -84,7 +84,7 @@ def sweep_figure(
         if zoomed:
             grid[0][0].set_title("the whole sweep", fontsize=8, pad=4)
             grid[0][1].set_title("near soft", fontsize=8, pad=4)
-            _zoom(grid[0][1], points, soft, scale)
+            _zoom(grid[0][1], points, soft, soft if chosen is None else chosen.accuracy, scale)
         _draw_sweep_legend(figure, points_by_unit, points, chosen)
         draw_title(figure, title)
     return figure
@@ -119,7 +119,7 @@ def depth_figure(
             if name in trips:
                 for each in (curve, *([again[name]] if name in again else [])):
                     _draw_found(axes, each, trips[name], color)
-        axes.margins(y=0.12)
+        axes.margins(x=0.05, y=0.12)
         dress_axes(axes, "trips through the loop", "accuracy (%)", whole=True)
         _draw_depth_legend(figure, curves, dashed=bool(again), ticked=bool(trips))
         draw_title(figure, title)
@@ -160,7 +160,7 @@ def _draw_sweep(
     scale: float,
 ) -> None:
     """The line of soft, then for each unit a line, markers and how many loops they stand for."""
-    axes.axhline(100 * soft, color=SOFT_LINE, linewidth=0.9, linestyle=(0, (5, 3)), zorder=1)
+    axes.axhline(100 * soft, color=SOFT_LINE, linewidth=0.9, linestyle=(0, (5, 3)), marker="", zorder=1)
     for index, (unit, points) in enumerate(points_by_unit.items()):
         places = [(scale * point.stored_numbers, 100 * point.accuracy) for point in points]
         line = UNIT_LINES[index % len(UNIT_LINES)]
@@ -176,6 +176,7 @@ def _draw_sweep(
                     x, y, str(point.loops), color=shade, fontsize=5.5, ha="center", va="center_baseline",
                     zorder=3, clip_on=True,
                 )  # fmt: skip
+    axes.margins(0.06)
     if chosen is not None:
         axes.plot(
             [scale * chosen.stored_numbers], [100 * chosen.accuracy], marker="o", markersize=14, linestyle="",
@@ -183,11 +184,12 @@ def _draw_sweep(
         )  # fmt: skip
 
 
-def _zoom(axes: Axes, points: Sequence[SweepPoint], soft: float, scale: float) -> None:
-    """Show the points near soft only, and leave room around them."""
-    near = [point for point in points if point.accuracy >= soft - ZOOM_SPAN]
+def _zoom(axes: Axes, points: Sequence[SweepPoint], soft: float, lowest: float, scale: float) -> None:
+    """Show only the points near soft, down to `lowest` at least, and leave room around them."""
+    span = max(ZOOM_SPAN, soft - lowest)
+    near = [point for point in points if point.accuracy >= soft - span - 1e-9]
     highest = max([soft, *(point.accuracy for point in near)])
-    axes.set_ylim(100 * (soft - ZOOM_SPAN * 1.1), 100 * (highest + ZOOM_SPAN * 0.15))
+    axes.set_ylim(100 * (soft - span * 1.1), 100 * (highest + span * 0.15))
     if near:
         stored = [scale * point.stored_numbers for point in near]
         room = 0.08 * (max(stored) - min(stored)) or 0.1 * max(stored) or 1.0
@@ -223,14 +225,15 @@ def _draw_sweep_legend(
                markersize=6, markerfacecolor="white", label=f"clustered by {unit}")
         for index, unit in enumerate(points_by_unit)
     ]  # fmt: skip
-    handles.append(Line2D([], [], color=SOFT_LINE, linewidth=0.9, linestyle=(0, (5, 3)), label="soft"))
+    handles.append(Line2D([], [], color=SOFT_LINE, linewidth=0.9, linestyle=(0, (5, 3)), marker="", label="soft"))
     if chosen is not None:
         handles.append(Line2D([], [], linestyle="", marker="o", markersize=9, markerfacecolor="none",
                               markeredgecolor=RING, markeredgewidth=1.4, label="chosen"))  # fmt: skip
     for loops in sorted({min(point.loops, len(LOOP_COLORS) - 1) for point in points}):
         more = " or more" if loops == len(LOOP_COLORS) - 1 else ""
-        handles.append(Line2D([], [], linestyle="", marker="o", markersize=_marker_size(loops) - 2, markerfacecolor=_loop_color(loops),
-                              markeredgecolor="#8a9099", label=f"{loops}{more} {'loop' if loops == 1 else 'loops'}"))  # fmt: skip
+        handles.append(Line2D([], [], linestyle="", marker="o", markersize=_marker_size(loops) - 2,
+                              markerfacecolor=_loop_color(loops), markeredgecolor="#8a9099",
+                              label=f"{loops}{more} {'loop' if loops == 1 else 'loops'}"))  # fmt: skip
     draw_legend(figure, handles)
 
 
@@ -239,11 +242,15 @@ def _draw_depth_legend(figure: Figure, curves: Mapping[str, Curve], *, dashed: b
     from matplotlib.lines import Line2D
 
     handles = [
-        Line2D([], [], color=CURVE_COLORS[index % len(CURVE_COLORS)], marker="o", markersize=3.5, label=name)
+        Line2D(
+            [], [], color=CURVE_COLORS[index % len(CURVE_COLORS)], linewidth=1.3, marker="o", markersize=3.5, label=name
+        )
         for index, name in enumerate(curves)
     ]
     if dashed:
-        handles.append(Line2D([], [], color="black", linestyle=(0, (4, 2)), label="recalibrated"))
+        handles.append(
+            Line2D([], [], color="black", linewidth=1.3, linestyle=(0, (4, 2)), marker="", label="recalibrated")
+        )
     if ticked:
         handles.append(Line2D([], [], color="black", linestyle="", marker="|", markersize=9, label="trips found"))
     draw_legend(figure, handles)

@@ -44,6 +44,7 @@ def dress_axes(axes: Axes, x_label: str, y_label: str, *, whole: bool = False) -
     axes.tick_params(labelsize=7, length=2.5, width=0.6, direction="out")
     axes.grid(visible=True, color="#e6e8eb", linewidth=0.6, linestyle="-")
     axes.set_axisbelow(True)
+    axes.set_facecolor("white")
     axes.spines[["top", "right"]].set_visible(False)
     # Not 1.2e6 in the corner: readers overlook it.
     axes.ticklabel_format(useOffset=False, style="plain")

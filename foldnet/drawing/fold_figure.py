@@ -9,28 +9,18 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import networkx as nx
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from foldnet.drawing.boxes import BOX_LINE, fill_and_line, layer_nodes, owner_colors, stage_graph
 from foldnet.drawing.dot import PASS_COLORS
 from foldnet.drawing.figures import draw_title, title_inches
-from foldnet.drawing.fold_panels import (
-    BOX_LINE,
-    FoldedPanel,
-    draw_folded,
-    draw_unrolled,
-    fill_and_line,
-    folded_panel,
-    folded_reach,
-    layer_nodes,
-    owner_colors,
-    stage_graph,
-    unrolled_size,
-)
+from foldnet.drawing.folded import FoldedPanel, draw_folded, folded_panel
 from foldnet.drawing.heatmaps import NAMES_UP_TO, _style, short_names
+from foldnet.drawing.unrolled import draw_unrolled, unrolled_size
 from foldnet.errors import SettingError
 from foldnet.folding.program import Stage
 from foldnet.folding.program_text import stage_text
@@ -39,12 +29,13 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-MARGIN, COLUMN_GAP, ROW_GAP = 0.15, 0.4, 0.2
+MARGIN, COLUMN_GAP, ROW_GAP = 0.12, 0.3, 0.15
 HEAD_LINE = 0.15  # a line of a stage's program
-CELL, LEAST_SIDE, MOST_SIDE = 0.27, 0.9, 2.0
+CELL, LEAST_SIDE, MOST_SIDE = 0.27, 0.9, 1.8
 VALUE_CELL = 0.25  # a smaller cell has no room for its number
 STRIP = 0.07  # the owners' colours along the matrix
-LEGEND = 0.32
+LEGEND_LINE, WORD_GAP = 0.17, 0.2
+INK = "#3c4249"
 TEXT_LETTER = 0.066  # width of a letter of a stage's program
 
 
@@ -101,7 +92,7 @@ def fold_figure(stages: Sequence[FoldedStage], title: str = "") -> Figure:
         raise SettingError("there is no stage to draw; fold a network with stages first")
     rows = [_row(data) for data in stages]
     colors = owner_colors([row.graph for row in rows])
-    reach = [max(sides) for sides in zip(*(folded_reach(row.folded) for row in rows), strict=True)]
+    reach = [max(sides) for sides in zip(*(row.folded.reach for row in rows), strict=True)]
     widths = (
         max(row.unrolled[0] for row in rows),
         max(row.name_room + row.side for row in rows),
@@ -111,8 +102,9 @@ def fold_figure(stages: Sequence[FoldedStage], title: str = "") -> Figure:
     width = max(needed, title_inches(title))
     heads = [textwrap.wrap(stage_text(row.data.stage), int((needed - 1.2) / TEXT_LETTER)) for row in rows]
     head_rooms = [HEAD_LINE * max(len(head), 1) + 0.1 for head in heads]
+    legend = _legend(rows, needed - 2 * MARGIN)
     top = (0.4 if title else 0.1) + 0.2
-    height = top + sum(head_rooms) + sum(row.height + ROW_GAP for row in rows) + LEGEND
+    height = top + sum(head_rooms) + sum(row.height + ROW_GAP for row in rows) + LEGEND_LINE * len(legend) + 0.08
     lefts = [(width - needed) / 2 + MARGIN]
     lefts += [lefts[0] + widths[0] + COLUMN_GAP, lefts[0] + widths[0] + widths[1] + 2 * COLUMN_GAP]
     with _style():
@@ -128,7 +120,7 @@ def fold_figure(stages: Sequence[FoldedStage], title: str = "") -> Figure:
             _draw_similarity(figure, page, row, colors, (at[0], y + (row.height - row.side + STRIP) / 2))
             draw_folded(page, row.folded, colors, lefts[2] + reach[0], y + (row.height - row.folded.column.height) / 2)
             y += row.height + ROW_GAP
-        _draw_legend(page, rows, width / 2, height - LEGEND / 2)
+        _draw_legend(page, legend, width / 2, y + LEGEND_LINE / 2)
         draw_title(figure, title)
     return figure
 
@@ -167,7 +159,7 @@ def _page(figure: Figure) -> Axes:
 def _draw_heads(page: Axes, middles: Sequence[float], y: float) -> None:
     """What the three columns are."""
     for x, word in zip(middles, ("unrolled", "layer similarity", "folded"), strict=True):
-        page.text(x, y, word, fontsize=8, ha="center", va="center", color="#3c4249", style="italic")
+        page.text(x, y, word, fontsize=8, ha="center", va="center", color=INK, style="italic")
 
 
 def _draw_stage_name(page: Axes, name: str, head: Sequence[str], ends: tuple[float, float], y: float) -> None:
@@ -176,7 +168,7 @@ def _draw_stage_name(page: Axes, name: str, head: Sequence[str], ends: tuple[flo
     page.text(ends[0], y + 0.13, name, fontsize=8.5, weight="bold", va="center_baseline", color="black")
     start = ends[0] + 0.15 + 0.085 * len(name)
     for index, line in enumerate(head):
-        page.text(start, y + 0.13 + HEAD_LINE * index, line, fontsize=7.5, va="center_baseline", color="#3c4249")
+        page.text(start, y + 0.13 + HEAD_LINE * index, line, fontsize=7.5, va="center_baseline", color=INK)
 
 
 def _draw_similarity(
@@ -203,7 +195,7 @@ def _draw_similarity(
             x - STRIP - 0.05, y + at + cell / 2, name, fontsize=6, ha="right", va="center_baseline", color="black"
         )
         if style:
-            line = {"facecolor": style[0], "edgecolor": style[1], "linewidth": 0.4}
+            line: dict[str, Any] = {"facecolor": style[0], "edgecolor": style[1], "linewidth": 0.4}
             page.add_patch(Rectangle((x - STRIP - 0.01, y + at), STRIP - 0.01, cell, **line))
             page.add_patch(Rectangle((x + at, y - STRIP - 0.01), cell, STRIP - 0.01, **line))
     for cluster in row.data.clusters:
@@ -223,20 +215,42 @@ def _draw_values(axes: Axes, matrix: NDArray[np.float64]) -> None:
         axes.text(j, i, f"{value:.2f}".lstrip("0"), ha="center", va="center", fontsize=5.5, color=shade)
 
 
-def _draw_legend(page: Axes, rows: Sequence[Row], x: float, y: float) -> None:
-    """Which colour is which pass, what dashes mean, and the matrix's ends, in one line."""
-    edges = [data for row in rows for *_, data in row.graph.edges(data=True) if len(row.folded.edges) > 0]
+def _legend(rows: Sequence[Row], width: float) -> list[list[tuple[str, str]]]:
+    """Words and their colours, in lines that fit the page: passes, and what the figures' signs mean."""
     passes = sorted({data["pass"] for row in rows for *_, data in row.graph.edges(data=True)})
-    words = [("similarity: white 1, black 0", "#3c4249")]
+    words = [("similarity: white 1, black 0", INK)]
     if passes[-1] > 1:
         words += [(f"pass {number}", PASS_COLORS[(number - 1) % len(PASS_COLORS)]) for number in passes]
     if any(row.folded.times for row in rows):
-        words.append(("3×: the loop runs three times", "#3c4249"))
-    if any(data["dashed"] for data in edges):
-        words.append(("dashed: reused, but no block repeats", "#3c4249"))
-    step, room = 0.058, 0.2
-    at = x - (sum(step * len(word) for word, _ in words) + room * (len(words) - 1)) / 2
-    for word, color in words:
-        weight = "bold" if color in PASS_COLORS else "normal"
-        page.text(at, y, word, fontsize=7, color=color, va="center_baseline", weight=weight)
-        at += step * len(word) + room
+        words.append(("3x: the loop runs three times", INK))
+    if any(data["uses"] > 1 for row in rows for _, data in row.graph.nodes(data=True)):
+        words.append(("×3: three layers use the weight", INK))
+    if any(data["dashed"] for row in rows for *_, data in row.graph.edges(data=True)):
+        words.append(("dashed: jumps back, but no loop", INK))
+    lines: list[list[tuple[str, str]]] = [[]]
+    for word in words:
+        if lines[-1] and _line_inches([*lines[-1], word]) > width:
+            lines.append([])
+        lines[-1].append(word)
+    return lines
+
+
+def _line_inches(words: Sequence[tuple[str, str]]) -> float:
+    """The width of a line of the legend."""
+    return sum(_word_inches(word, color) for word, color in words) + WORD_GAP * (len(words) - 1)
+
+
+def _word_inches(word: str, color: str) -> float:
+    """The width of a word, which is bold where it has a pass's colour."""
+    return (0.049 if color == INK else 0.06) * len(word)
+
+
+def _draw_legend(page: Axes, lines: Sequence[Sequence[tuple[str, str]]], middle: float, y: float) -> None:
+    """The lines, each centred."""
+    for line in lines:
+        x = middle - _line_inches(line) / 2
+        for word, color in line:
+            weight = "normal" if color == INK else "bold"
+            page.text(x, y, word, fontsize=7, color=color, va="center_baseline", weight=weight)
+            x += _word_inches(word, color) + WORD_GAP
+        y += LEGEND_LINE

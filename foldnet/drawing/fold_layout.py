@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import count
 
-LANE = 0.17  # between the middles of two lanes
-FIRST_LANE = 0.2  # from a box's side to the middle of the first
+LANE = 0.15  # between the middles of two lanes
+FIRST_LANE = 0.18  # from a box's side to the middle of the first
 GAP = 0.15  # between two boxes
 END = 0.085  # between two arrows' ends on one side of a box
 
@@ -51,14 +51,16 @@ def column_layout(heights: Sequence[float], edges: Sequence[tuple[int, int]], wi
     sides = [(side, assign_lanes(side)) for side in (left, right)]
     ends = [_ends(side, lanes) for side, lanes in sides]
     grown = [
-        max(height, *(END * (len(side[row]) + 0.6) for side in ends if row in side), 0.0)
-        for row, height in enumerate(heights)
+        max(height, *(END * len(side[row]) for side in ends if row in side), 0.0) for row, height in enumerate(heights)
     ]
     tops = [sum(grown[:row]) + GAP * row for row in range(len(grown))]
     ways: dict[tuple[int, int], Arrow] = {}
     for sign, (side, lanes), at in zip((-1, 1), sides, ends, strict=True):
         for edge in side:
-            y = [_end_y(at[row], (edge, start), tops[row], grown[row]) for row, start in zip(edge, (True, False))]
+            y = [
+                _end_y(at[row], (edge, start), tops[row], grown[row])
+                for row, start in zip(edge, (True, False), strict=True)
+            ]
             x = sign * (width / 2 + FIRST_LANE + LANE * lanes[edge])
             box = sign * width / 2
             ways[edge] = Arrow(((box, y[0]), (x, y[0]), (x, y[1]), (box, y[1])), (x, (y[0] + y[1]) / 2))
@@ -105,4 +107,4 @@ def _ends(jumps: Sequence[tuple[int, int]], lanes: dict[tuple[int, int], int]) -
 
 def _end_y(ends: Sequence[End], end: End, top: float, height: float) -> float:
     """Ends stand evenly along the side of their box."""
-    return top + height * (ends.index(end) + 1) / (len(ends) + 1)
+    return top + height * (ends.index(end) + 0.5) / len(ends)

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
-from foldnet.folding.looped import LoopedNetwork, SteppedBlock, join
+from foldnet.folding.looped import LoopedNetwork
 from foldnet.folding.program import Program
+from foldnet.folding.stepped import SteppedBlock, join
 from foldnet.sharing.plan import SHAREABLE
 from foldnet.sharing.share import SharedNetwork
 

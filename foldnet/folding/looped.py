@@ -10,63 +10,9 @@ from torch.func import functional_call
 
 from foldnet.folding.owners import Owners, TiedLayers
 from foldnet.folding.program import Block, Program, Stage
+from foldnet.folding.stepped import SteppedBlock, join
 from foldnet.folding.trips import check_trips, schedule
 from foldnet.sharing.share import SharedNetwork
-
-
-class SteppedBlock(nn.Module):
-    """One block that runs many steps.
-
-    What the steps share (the owners) is given from outside, once; what each step has of its own (norms, biases, gains) is
-    stacked along a first dimension of length `steps`.
-    """
-
-    def __init__(self, blocks: list[nn.Module], tied: tuple[str, ...]) -> None:
-        """`blocks` are the steps in their order, equal in structure; `tied` names the layers inside that use owners."""
-        super().__init__()
-        self.body = copy.deepcopy(blocks[0])
-        self.tied = tied
-        for name, parameter in list(self.body.named_parameters()):
-            stacked = torch.stack([block.get_parameter(name).detach() for block in blocks])
-            _replace(self.body, name, nn.Parameter(stacked, parameter.requires_grad))
-        for name, _ in list(self.body.named_buffers()):
-            _replace(self.body, name, torch.stack([block.get_buffer(name) for block in blocks]))
-        like = next(iter(self.body.parameters()), torch.empty(0))
-        for position in tied:
-            gains = torch.ones(len(blocks), dtype=like.dtype, device=like.device)
-            self.body.get_submodule(position).register_parameter("gain", nn.Parameter(gains))
-
-    def forward(self, x: Tensor, step: int) -> Tensor:
-        """Run the step number `step`: x (n, c, h, w) -> (n, c', h', w')."""
-        # Duplicates stay: two positions may use one owner.
-        tensors: dict[str, Tensor] = dict(self.body.named_parameters(remove_duplicate=False))
-        tensors.update(self.body.named_buffers())
-        owned = {position: join(position, "weight") for position in self.tied}
-        given = {name: tensor[step] for name, tensor in tensors.items() if name not in owned.values()}
-        for position, weight in owned.items():
-            given[weight] = tensors[weight] * given[join(position, "gain")]
-        return self.run_body(given, x)
-
-    def run_body(self, given: dict[str, Tensor], x: Tensor) -> Tensor:
-        """The body with one step's tensors: the same code and shapes whichever step it is, so it compiles once."""
-        out: Tensor = functional_call(self.body, given, (x,), tie_weights=False)
-        return out
-
-    def lengthen(self, copied: list[int]) -> None:
-        """Add a step for each number in `copied`, a copy of the step that it names."""
-        owned = {join(position, "weight") for position in self.tied}
-        for name, parameter in list(self.body.named_parameters()):
-            if name not in owned:
-                longer = torch.cat([parameter.detach(), parameter.detach()[copied]])
-                _replace(self.body, name, nn.Parameter(longer, parameter.requires_grad))
-        for name, buffer in list(self.body.named_buffers()):
-            _replace(self.body, name, torch.cat([buffer, buffer[copied]]))
-
-    @property
-    def steps(self) -> int:
-        """How many steps have tensors of their own."""
-        gain = self.body.get_parameter(join(self.tied[0], "gain"))
-        return len(gain)
 
 
 class LoopedStage(nn.Module):
@@ -244,14 +190,3 @@ def _wiring(program: Program) -> Iterator[tuple[str, str, int]]:
                         use.group,
                         use.owner,
                     )
-
-
-def join(*names: str) -> str:
-    """Names of modules as one: a block that is itself a layer has the position "" inside itself."""
-    return ".".join(name for name in names if name)
-
-
-def _replace(module: nn.Module, name: str, tensor: Tensor) -> None:
-    """Put a parameter or buffer in the place of the one called `name`."""
-    path, _, attribute = name.rpartition(".")
-    setattr(module.get_submodule(path), attribute, tensor)

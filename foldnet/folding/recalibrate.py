@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from foldnet.data.batches import Loader
-from foldnet.folding.looped import LoopedStage, SteppedBlock
+from foldnet.folding.looped import LoopedStage
+from foldnet.folding.stepped import SteppedBlock
 from foldnet.training.machine import Machine
 from foldnet.training.observer import Observer, Silent
 

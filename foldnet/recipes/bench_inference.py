@@ -15,10 +15,10 @@ from foldnet.files import refuse_existing, write_json
 from foldnet.folds import WEIGHTS, Fold, open_fold
 from foldnet.measuring import Timings, count_flops, peak_bytes, quartiles, time_in_turns
 from foldnet.recipes.evaluate import fold_folder
-from foldnet.recipes.forms import forms_of, ready
+from foldnet.recipes.forms import forms_of
 from foldnet.recipes.train import about_machine
 from foldnet.tensors import file_bytes
-from foldnet.training.machine import Machine, choose_machine
+from foldnet.training.machine import Machine, channels_last, choose_machine
 from foldnet.training.observer import Observer, Silent
 
 BASE = "dense"
@@ -123,21 +123,18 @@ def bench_inference(
 
     Random inputs, channels last. `out` is a JSON file to write as well. Raises RunError, SettingError, OutputError.
     """
-    if not batch_sizes or min(batch_sizes) < 1 or len(set(batch_sizes)) < len(batch_sizes):
-        shown = ",".join(map(str, batch_sizes))
-        raise SettingError(f"--batch-sizes {shown} is not legal; give different whole numbers of at least 1")
-    for option, value in (("--repeats", repeats), ("--threads", threads)):
-        if value is not None and value < 1:
-            raise SettingError(f"{option} {value} is not legal; give a whole number of at least 1")
+    _check(batch_sizes, repeats, threads)
     if out is not None:
         refuse_existing(Path(out), force=force, option="-o")
     fold = open_fold(fold_folder(Path(path) if path is not None else None))
     machine = choose_machine(device, precision)
     forms, notes = forms_of(fold)
-    forms = {name: ready(model, machine) for name, model in forms.items()}
+    forms = {name: channels_last(model.to(machine.device)) for name, model in forms.items()}
     with _threads(threads):
         about = about_machine(machine)
         figures = _measure(fold, forms, machine, batch_sizes, repeats, observer or Silent())
+    if machine.device.type == "cuda" and machine.precision == "fp32":
+        notes = (*notes, "on CUDA torch computes fp32 convolutions in TF32 unless it is told otherwise")
     sizes = ",".join(map(str, batch_sizes))
     options = f"--batch-sizes {sizes} --repeats {repeats} --threads {about['threads']}"
     report = InferenceReport(
@@ -155,6 +152,16 @@ def bench_inference(
     if out is not None:
         write_json(Path(out), report.to_json())
     return report
+
+
+def _check(batch_sizes: Sequence[int], repeats: int, threads: int | None) -> None:
+    """Raise SettingError for numbers that nothing can be measured with."""
+    if not batch_sizes or min(batch_sizes) < 1 or len(set(batch_sizes)) < len(batch_sizes):
+        shown = ",".join(map(str, batch_sizes))
+        raise SettingError(f"--batch-sizes {shown} is not legal; give different whole numbers of at least 1")
+    for option, value in (("--repeats", repeats), ("--threads", threads)):
+        if value is not None and value < 1:
+            raise SettingError(f"{option} {value} is not legal; give a whole number of at least 1")
 
 
 def _measure(

@@ -9,7 +9,7 @@ from foldnet.folding.recalibrate import recalibrate
 from foldnet.folding.trips import loops_of
 from foldnet.folds import open_fold
 from foldnet.recipes.evaluate import BATCH, fold_folder, open_network
-from foldnet.recipes.loading import loader_of, split_of_run
+from foldnet.recipes.loading import loader_of, split_of_run, training_loader
 from foldnet.training.evaluate import evaluate
 from foldnet.training.machine import choose_machine
 from foldnet.training.observer import Observer, Silent
@@ -74,12 +74,14 @@ def depth(
     fold = open_fold(folder)
     loops = loops_of(fold.program)
     if not loops:
-        raise NothingToFold(f"fold '{folder}' has no loop to turn; fold it at a lower --threshold, or with --unit block")
+        raise NothingToFold(
+            f"fold '{folder}' has no loop to turn; fold it at a lower --threshold, or with --unit block"
+        )
     _, run, _ = open_network(folder)
     machine = choose_machine(device, "fp32")
     dataset, split = split_of_run(run, data_dir)
     test = loader_of(dataset, split.test, BATCH, machine)
-    train = loader_of(dataset, split.train, BATCH, machine, seed=run.settings.seed)
+    train = training_loader(dataset, split.train, run.settings, machine, BATCH)
 
     def accuracy(loop: str, trips: int, own_steps: bool) -> float:
         looped = fold.load().to(machine.device)

@@ -12,7 +12,7 @@ from foldnet.files import read_json
 from foldnet.folding.looped import LoopedNetwork
 from foldnet.folding.recalibrate import recalibrate
 from foldnet.folds import newest_fold, open_fold
-from foldnet.recipes.loading import loader_of, split_of_run
+from foldnet.recipes.loading import loader_of, split_of_run, training_loader
 from foldnet.runs import Run, newest_run, open_run
 from foldnet.training.evaluate import evaluate as score_network
 from foldnet.training.machine import choose_machine
@@ -72,7 +72,7 @@ def evaluate(
     loader = loader_of(dataset, split.test, batch_size, machine)
     model.to(machine.device)
     if recalibrated:
-        train = loader_of(dataset, split.train, batch_size, machine, seed=run.settings.seed)
+        train = training_loader(dataset, split.train, run.settings, machine, batch_size)
         recalibrate(model, train, replace(machine, precision="fp32"), observer=observer)
     score = score_network(model, loader, machine, observer)
     return EvaluateReport(
@@ -95,7 +95,9 @@ def evaluate(
 def turn_dial(model: nn.Module, folder: Path, steps: Mapping[str, int], *, own_steps: bool) -> None:
     """Set how often the loops of a folded network run. Raises SettingError for a network that has not been folded."""
     if not isinstance(model, LoopedNetwork):
-        raise SettingError(f"--steps needs the loops of a fold, and '{folder}' is a run; name its fold, or `foldnet fold` it")
+        raise SettingError(
+            f"--steps needs the loops of a fold, and '{folder}' is a run; name its fold, or `foldnet fold` it"
+        )
     model.set_trips(steps, own_steps=own_steps)
 
 

@@ -1,5 +1,6 @@
 """Which clusters a fold ties: by thresholds, by the user's file, or from the sweep's curve."""
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +9,6 @@ from foldnet.analysis.clusters import Clusters, check_clusters, joined, partitio
 from foldnet.analysis.similarity import SLACK
 from foldnet.config import UNITS, FoldSettings
 from foldnet.errors import SettingError, UnknownName, nearest
-from foldnet.files import read_json
 from foldnet.folding.fold import FoldPlan, choose_clusters, plan_fold
 from foldnet.folding.groups import GroupAlgebra
 from foldnet.folding.ladders import Ladder, ladders_of
@@ -47,9 +47,8 @@ class Soft:
         names = self.group_names
         for name in self.settings.groups:
             if name not in names:
-                raise UnknownName(
-                    f"--groups '{name}' does not exist{nearest(name, names)}; there are {', '.join(names)}"
-                )
+                known = f"; there are {', '.join(names)}"
+                raise UnknownName(f"--groups '{name}' does not exist{nearest(name, names) or known}")
         return list(self.settings.groups) or names
 
     def kept(self) -> frozenset[str]:
@@ -136,7 +135,8 @@ def _by_threshold(soft: Soft) -> Choice:
     single = dict(settings.thresholds)
     for name in single:
         if name not in names:
-            raise UnknownName(f"--threshold '{name}' is no group{nearest(name, names)}; there are {', '.join(names)}")
+            known = f"; there are {', '.join(names)}"
+            raise UnknownName(f"--threshold '{name}' is no group{nearest(name, names) or known}")
     thresholds = {name: single.get(name, settings.overall_threshold) for name in soft.chosen_groups()}
     # Without kept layers this is the plain cut; with them only the ladders know how to leave layers out.
     if not settings.keep:
@@ -165,7 +165,12 @@ def _cut_ladders(ladders: tuple[Ladder, ...], thresholds: Mapping[str, float]) -
 
 def _of_file(soft: Soft, file: Path) -> dict[str, Clusters]:
     """A user's own clusters: {"stage2": [["layer", "layer"], ...], ...}, kept layers taken out."""
-    content = read_json(file)
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SettingError(f"--clusters '{file}' cannot be read ({error.strerror}); check the path") from None
+    except ValueError as error:
+        raise SettingError(f"--clusters '{file}' is not valid JSON ({error}); mend that line") from None
     if not isinstance(content, dict):
         raise SettingError(f'--clusters \'{file}\' is not an object such as {{"stage2": [["layer", "layer"]]}}')
     layers = {entry.group.name: entry.group.layers for entry in soft.algebra}

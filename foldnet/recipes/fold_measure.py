@@ -2,7 +2,6 @@
 
 import copy
 from collections.abc import Callable
-from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from foldnet.folding.fold import FoldPlan, apply_fold
 from foldnet.folding.looped import loop_tied
 from foldnet.folding.recalibrate import IMAGES, recalibrate
 from foldnet.folding.sweep import Outcome
-from foldnet.recipes.loading import loader_of, split_of_run
+from foldnet.recipes.loading import loader_of, split_of_run, training_loader
 from foldnet.runs import Run
 from foldnet.sharing.share import SharedNetwork
 from foldnet.tensors import file_bytes
@@ -43,8 +42,8 @@ class Laboratory:
 
     @cached_property
     def train(self) -> Loader:
-        """Training images as they are, shuffled."""
-        return loader_of(self.dataset, self.split.train, BATCH, self.machine, seed=self.run.settings.seed)
+        """Training images as the run saw them."""
+        return training_loader(self.dataset, self.split.train, self.run.settings, self.machine, BATCH)
 
     @cached_property
     def test(self) -> Loader:
@@ -100,8 +99,7 @@ class Laboratory:
         """
         run = self.run.settings
         machine = choose_machine(str(self.machine.device), run.precision)
-        augmentation = replace(self.dataset.augmentation, cutout=run.cutout)
-        train = loader_of(self.dataset, self.split.train, run.batch_size, machine, augmentation, run.seed)
+        train = training_loader(self.dataset, self.split.train, run, machine)
         fit(
             model.to(machine.device),
             build_optimiser(model, lr=settings.finetune_lr, momentum=run.momentum, weight_decay=run.weight_decay),

@@ -10,7 +10,6 @@ from foldnet.folding.promises import uses_of
 from foldnet.folds import Fold
 from foldnet.recipes.evaluate import run_of_fold
 from foldnet.sharing.share import SharedNetwork, materialise
-from foldnet.training.machine import Machine
 from foldnet.zoo.build import build
 from foldnet.zoo.names import parse_name
 
@@ -55,11 +54,3 @@ def _tied(looped: LoopedNetwork, unrolled: nn.Module, soft: SharedNetwork) -> Sh
         tied.gains = nn.Parameter(torch.stack([gains[layer].detach() for layer in group.layers]))
         sources[group.name] = tied
     return SharedNetwork(unrolled, soft.plan, sources)
-
-
-def ready(model: nn.Module, machine: Machine) -> nn.Module:
-    """On the device, convolutions' weights channels last. (Module.to would refuse a bank's five axes.)"""
-    for parameter in model.parameters():
-        layout = torch.channels_last if parameter.dim() == 4 else torch.preserve_format
-        parameter.data = parameter.data.to(machine.device, memory_format=layout)
-    return model.to(machine.device)

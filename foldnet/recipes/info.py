@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from foldnet.config import TrainSettings
-from foldnet.errors import RunError
+from foldnet.errors import FoldnetError, RunError
 from foldnet.folding.program import Program
 from foldnet.folding.program_text import program_text
 from foldnet.folds import Fold, open_fold
@@ -78,15 +78,16 @@ class FileInfo:
 
 @dataclass(frozen=True, slots=True)
 class RunLine:
-    """One run in the list of runs."""
+    """One run in the list of runs. `problem` says what is wrong with a damaged one, of which little else is known."""
 
     run: str
-    arch: str
-    dataset: str
-    seed: int
-    epochs: int
-    of: int
-    test_accuracy: float | None
+    arch: str | None = None
+    dataset: str | None = None
+    seed: int | None = None
+    epochs: int | None = None
+    of: int | None = None
+    test_accuracy: float | None = None
+    problem: str | None = None
 
 
 def info(name: Path | str) -> NetworkInfo | FileInfo:
@@ -105,7 +106,7 @@ def info(name: Path | str) -> NetworkInfo | FileInfo:
 
 def info_runs() -> tuple[RunLine, ...]:
     """The runs under runs/, oldest first."""
-    return tuple(_line(open_run(folder)) for folder in all_runs())
+    return tuple(_line(folder) for folder in all_runs())
 
 
 def _of_run(run: Run) -> NetworkInfo:
@@ -180,10 +181,13 @@ def _plain(settings: TrainSettings | None) -> dict[str, Any] | None:
     return None if settings is None else asdict(settings)
 
 
-def _line(run: Run) -> RunLine:
+def _line(folder: Path) -> RunLine:
     """One run in the list."""
-    settings = run.settings
-    report = read_report(run.folder) if (run.folder / "report.json").is_file() else None
-    done = len(read_metrics(run.folder))
+    try:
+        settings = open_run(folder).settings
+        report = read_report(folder) if (folder / "report.json").is_file() else None
+        done = len(read_metrics(folder))
+    except FoldnetError as error:
+        return RunLine(str(folder), problem=str(error))
     accuracy = report.test_accuracy if report else None
-    return RunLine(str(run.folder), settings.arch, settings.dataset, settings.seed, done, settings.epochs, accuracy)
+    return RunLine(str(folder), settings.arch, settings.dataset, settings.seed, done, settings.epochs, accuracy)

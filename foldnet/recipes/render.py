@@ -46,7 +46,7 @@ def draw(
     """
     folder = fold_folder(Path(path) if path is not None else None)
     fold = open_fold(folder)
-    target = _target(out, folder / "graph.svg", force)
+    target = target_of(out, folder / "graph.svg", force)
     looped = fold.load()
     gains = {layer: gain[step].item() for gain, step, layer in gain_slots(looped)}
     graph = program_graph(fold.program, gains=gains, residual=residual)
@@ -66,7 +66,7 @@ def draw_sharing(
     Returns the file. Raises RunError, NothingToFold for a plain run, OutputError, SettingError, MissingTool.
     """
     run = open_run(Path(path) if path is not None else newest_run())
-    target = _target(out, run.folder / "sharing.svg", force)
+    target = target_of(out, run.folder / "sharing.svg", force)
     model, _ = run.load(checkpoint)
     if not isinstance(model, SharedNetwork):
         raise NothingToFold(
@@ -85,7 +85,7 @@ def draw_lsm(report: LsmReport, out: Path | str | None = None, *, force: bool = 
 
     Returns the file. Raises OutputError, SettingError.
     """
-    target = _target(out, Path(report.run or ".") / "lsm.svg", force)
+    target = target_of(out, Path(report.run or ".") / "lsm.svg", force)
     title = f"{report.arch or 'network'}, {report.metric}, epoch {report.epoch}"
     write_lsm(report.groups, target, title=title, document=report.to_json())
     return target
@@ -95,12 +95,12 @@ def draw_history(path: Path | str | None = None, out: Path | str | None = None, 
     """Draw how the matrices came to be, the paper's Figure 8 (default: history.svg in the run). Returns the file."""
     run = open_run(Path(path) if path is not None else newest_run())
     groups = lsm_history(run.folder)
-    target = _target(out, run.folder / "history.svg", force)
+    target = target_of(out, run.folder / "history.svg", force)
     write_history(groups, target, title=run.settings.arch)
     return target
 
 
-def _target(out: Path | str | None, default: Path, force: bool) -> Path:
+def target_of(out: Path | str | None, default: Path, force: bool) -> Path:
     """Where the picture goes: what the user names must be free, what foldnet names is."""
     if out is None:
         return default if force else free_name(default)

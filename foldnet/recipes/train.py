@@ -12,12 +12,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from foldnet.config import TrainSettings, to_json, train_settings
+from foldnet.config import TrainSettings, read_toml, to_json, train_settings
 from foldnet.data.batches import Loader
 from foldnet.data.dataset import Dataset, Images, Split
 from foldnet.errors import OutputError, RunError, SettingError, UnknownName, nearest
 from foldnet.files import new_folder, read_json, write_json
-from foldnet.recipes.loading import loader_of, split_of
+from foldnet.recipes.loading import loader_of, split_of, training_loader
 from foldnet.runs import (
     Run,
     append_metrics,
@@ -27,8 +27,8 @@ from foldnet.runs import (
     newest_run,
     open_run,
     read_metrics,
+    remove_leftovers,
     save_coefficients,
-    sweep_run,
 )
 from foldnet.training.checkpoint import FILE, Progress, load_model, load_optimiser, save_checkpoint
 from foldnet.training.evaluate import evaluate
@@ -89,7 +89,10 @@ def train(
     if resume:
         folder = _folder_to_resume(folder)
         if folder is not None and (folder / "config.json").is_file():
-            return _resume(open_run(folder), given, download, observer)
+            asked = (read_toml(config) if config is not None else {}) | {
+                k: v for k, v in given.items() if v is not None
+            }
+            return _resume(open_run(folder), asked, download, observer)
     settings = train_settings(given, file=config)
     replaces = folder is not None and folder.exists()
     if folder is not None and replaces:
@@ -130,7 +133,7 @@ def _start(
 def _resume(run: Run, given: Mapping[str, Any], download: bool, observer: Observer) -> TrainReport:
     """Go on with a run folder."""
     stored = to_json(run.settings)
-    changes = {key: value for key, value in given.items() if value is not None and value != stored.get(key)}
+    changes = {key: value for key, value in given.items() if value != stored.get(key)}
     for key, value in changes.items():
         if key not in stored:
             raise UnknownName(f"setting '{key}' does not exist{nearest(key, stored)}")
@@ -151,7 +154,7 @@ def _resume(run: Run, given: Mapping[str, Any], download: bool, observer: Observ
             f"restore them or start another run"
         )
     run = replace(run, settings=settings)
-    sweep_run(run.folder)
+    remove_leftovers(run.folder)
     model = _initial_network(run)
     progress = load_model(run.folder / "last", model) if (run.folder / "last" / FILE).is_file() else None
     return _train_on(run, model, progress, dataset, split, machine, observer)
@@ -173,18 +176,15 @@ def _train_on(
     if progress is not None:
         load_optimiser(run.folder / "last", model, optimiser)
     recorder = Recorder(run.folder, model, optimiser, progress)
-    augmentation = replace(dataset.augmentation, cutout=settings.cutout)
 
-    def loader(images: Images, augmented: bool) -> Loader:
-        return loader_of(
-            dataset, images, settings.batch_size, machine, augmentation if augmented else None, settings.seed
-        )
+    def plain(images: Images) -> Loader:
+        return loader_of(dataset, images, settings.batch_size, machine)
 
     fit(
         model,
         optimiser,
-        loader(split.train, True),
-        loader(split.validation, False) if split.validation is not None else None,
+        training_loader(dataset, split.train, settings, machine),
+        plain(split.validation) if split.validation is not None else None,
         machine,
         epochs=settings.epochs,
         lr=settings.lr,
@@ -194,7 +194,7 @@ def _train_on(
         start=progress.epoch if progress else 0,
         after_epoch=recorder.after_epoch,
     )
-    report = _report(run, model, recorder, loader(split.test, False), machine, observer)
+    report = _report(run, model, recorder, plain(split.test), machine, observer)
     write_json(run.folder / "report.json", report.to_json())
     return report
 

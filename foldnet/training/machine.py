@@ -5,6 +5,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 
 import torch
+from torch import nn
 
 from foldnet.errors import SettingError
 
@@ -55,6 +56,14 @@ def choose_machine(device: str = "auto", precision: str = "auto") -> Machine:
     if precision == "auto":
         precision = "bf16" if _fast_bf16(chosen) else "fp32"
     return Machine(chosen, precision)
+
+
+def channels_last(model: nn.Module) -> nn.Module:
+    """`model` itself, its weights (O, I, h, w) laid out channels last. (Module.to would refuse a bank's five axes.)"""
+    for parameter in model.parameters():
+        if parameter.dim() == 4:
+            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+    return model
 
 
 def _fast_bf16(device: torch.device) -> bool:

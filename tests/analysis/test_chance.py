@@ -50,9 +50,7 @@ def test_against_torchs_own_orthogonal_start():
         matrices = [coefficient_similarity(start.double().numpy() @ turn) for start in starts]
         assert level.mean == pytest.approx(np.mean([mean_off_diagonal(m) for m in matrices]), abs=0.005)
         assert level.max == pytest.approx(np.mean([max_off_diagonal(m) for m in matrices]), abs=0.005)
-        assert level.q95 == pytest.approx(
-            np.quantile([max_off_diagonal(m) for m in matrices], 0.95), abs=0.005
-        )
+        assert level.q95 == pytest.approx(np.quantile([max_off_diagonal(m) for m in matrices], 0.95), abs=0.005)
 
 
 def test_the_trained_templates_raise_the_level_where_they_are_alike():
@@ -95,9 +93,7 @@ def test_the_time_hardly_grows_with_the_size(layers, templates, seconds):
 def test_wrong_inputs_are_named():
     with pytest.raises(SettingError, match=r"^layers=0 is not a size; give layers at least 1$"):
         chance(0, 4)
-    with pytest.raises(
-        SettingError, match=r"^weight_numbers=0 is not a size; give weight_numbers at least 1$"
-    ):
+    with pytest.raises(SettingError, match=r"^weight_numbers=0 is not a size; give weight_numbers at least 1$"):
         plain_chance(3, 0)
     with pytest.raises(ShapeMismatch, match=r"^a Gram matrix of shape \(2, 2\) does not fit 4 templates; "):
         chance(6, 4, gram=np.eye(2))

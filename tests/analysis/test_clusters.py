@@ -211,25 +211,15 @@ def test_other_wrong_inputs_are_named():
     ):
         with pytest.raises(SettingError, match=text):
             cluster()
-    with pytest.raises(
-        ShapeMismatch, match=r"^a similarity matrix has shape \(2, 3\); give one with as many "
-    ):
+    with pytest.raises(ShapeMismatch, match=r"^a similarity matrix has shape \(2, 3\); give one with as many "):
         cluster_layers(np.ones((2, 3)), 0.9)
-    with pytest.raises(
-        SettingError, match=r"^a similarity matrix holds values that are not numbers; did the "
-    ):
+    with pytest.raises(SettingError, match=r"^a similarity matrix holds values that are not numbers; did the "):
         cluster_layers(np.full((2, 2), np.nan), 0.9)
-    with pytest.raises(
-        SettingError, match=r"^group 'stage1' has no threshold; add stage1=0\.95 to --threshold$"
-    ):
+    with pytest.raises(SettingError, match=r"^group 'stage1' has no threshold; add stage1=0\.95 to --threshold$"):
         cluster_blocks({"stage1": CHESSBOARD}, blocks_of(3), {})
-    with pytest.raises(
-        UnknownName, match=r"^group 'stage1' has no similarity matrix; did you mean 'stage2'\?$"
-    ):
+    with pytest.raises(UnknownName, match=r"^group 'stage1' has no similarity matrix; did you mean 'stage2'\?$"):
         cluster_blocks({"stage2": CHESSBOARD}, blocks_of(3), 0.9)
     with pytest.raises(SettingError, match=r"^layer 6 of group 'stage1' is outside its 6 layers$"):
         cluster_blocks({"stage1": CHESSBOARD}, blocks_of(4), 0.9)
-    with pytest.raises(
-        SettingError, match=r"^layer 0 of group 'stage1' is in two places; give every layer one "
-    ):
+    with pytest.raises(SettingError, match=r"^layer 0 of group 'stage1' is in two places; give every layer one "):
         cluster_blocks({"stage1": CHESSBOARD}, blocks_of(1) * 2, 0.9)

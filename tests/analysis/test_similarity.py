@@ -23,9 +23,7 @@ sizes = st.integers(1, 9)
 
 def slow_similarity(weights):
     """|cos| of every pair of written-out rows, one at a time."""
-    return np.array(
-        [[abs(a @ b) / (np.linalg.norm(a) * np.linalg.norm(b)) for b in weights] for a in weights]
-    )
+    return np.array([[abs(a @ b) / (np.linalg.norm(a) * np.linalg.norm(b)) for b in weights] for a in weights])
 
 
 def assert_is_lsm(matrix, layers):
@@ -109,16 +107,12 @@ def test_disagreements_name_each_pair_once_and_forgive_rounding():
 
 
 def test_wrong_inputs_are_named():
-    with pytest.raises(
-        ShapeMismatch, match=r"^the coefficients have shape \(3,\); give a matrix with two axes$"
-    ):
+    with pytest.raises(ShapeMismatch, match=r"^the coefficients have shape \(3,\); give a matrix with two axes$"):
         coefficient_similarity([1.0, 2.0, 3.0])
     wrong = "the coefficients hold nan at row 1, column 0; did the training diverge?"
     with pytest.raises(SettingError, match=f"^{re.escape(wrong)}$"):
         coefficient_similarity([[1.0], [float("nan")]])
-    wrong = (
-        "a Gram matrix of shape (3, 3) does not fit 2 templates; give it one row and one column per template"
-    )
+    wrong = "a Gram matrix of shape (3, 3) does not fit 2 templates; give it one row and one column per template"
     with pytest.raises(ShapeMismatch, match=f"^{re.escape(wrong)}$"):
         weight_similarity(np.ones((4, 2)), np.eye(3))
     wrong = "similarity matrices of shapes (2, 2) and (3, 3) cannot be compared; take both of one group"

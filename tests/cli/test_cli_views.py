@@ -1,5 +1,6 @@
 """How reports look on a terminal and elsewhere."""
 
+import json
 import re
 from pathlib import Path
 
@@ -52,7 +53,7 @@ def test_the_matrix_names_its_layers_and_stars_what_chance_rarely_shows(cli, she
 def test_a_matrix_of_more_layers_has_shades_without_numbers(capsys, terminal):
     show(foldnet.lsm(foldnet.build("swrn-52-1-2")))
     out = capsys.readouterr().out
-    assert len(SHADES.findall(out)) == 3 * 16 * 16
+    assert len(SHADES.findall(out)) == 3 * 14 * 14
     assert {text for *_, text in SHADES.findall(out)} <= {"  ", " *"}
 
 
@@ -74,7 +75,7 @@ def test_names_of_files_are_printed_as_they_are(capsys, name):
     assert capsys.readouterr().out == f"wrote {name}\n"
 
 
-@pytest.mark.parametrize("name", ["[bold]run[/]", ":smile:", "a" * 120])
+@pytest.mark.parametrize("name", ["[bold]run[red]", ":smile:", "a" * 120])
 def test_names_of_runs_are_printed_as_they_are(cli, home, name):
     (home / "runs" / "tied").rename(home / "runs" / name)
     for command in ("lsm", "evaluate", "info"):
@@ -89,8 +90,8 @@ def test_what_is_written_is_one_object(capsys):
 
 
 def test_a_fold_shows_program_sizes_and_counts(cli, shelf):
-    report = cli.done("fold", "runs/tied", "--dry-run")
-    out = cli("fold", "runs/tied", "--dry-run").out
+    report = json.loads((shelf / "runs/tied/fold-0.95/report.json").read_text())
+    out = cli("fold", "runs/tied", "--dry-run", "--no-shares").out
     assert out.startswith(report["program"] + "\n")
     assert "loops 2, reuses 9" in out
     assert f"{report['parameters']['folded']:,}" in out

@@ -36,9 +36,7 @@ def test_crop_and_flip_are_torchvisions(count, channels, height, width, padding,
     pixels = pixels.contiguous(memory_format=torch.channels_last) if last else pixels
     drawn = draw(range(count), size=(height, width), augmentation=Augmentation(padding, flip=True))
     ours = crop_and_flip(pixels, drawn.offsets, drawn.flips, padding)
-    for image, result, (top, left), flip in zip(
-        pixels, ours, drawn.offsets.tolist(), drawn.flips, strict=True
-    ):
+    for image, result, (top, left), flip in zip(pixels, ours, drawn.offsets.tolist(), drawn.flips, strict=True):
         expected = F.crop(F.pad(image, [padding]), top, left, height, width)
         assert torch.equal(result, F.horizontal_flip(expected) if flip else expected)
     assert ours.dtype == torch.uint8
@@ -49,9 +47,7 @@ def test_crop_and_flip_are_torchvisions(count, channels, height, width, padding,
 def test_cutout_is_torchvisions_erase(count, height, width, size):
     x = some_pixels(count, 3, height, width).float() + 1
     drawn = draw(range(count), size=(height, width))
-    for image, result, (row, column) in zip(
-        x, cut_out(x, drawn.centres, size), drawn.centres.tolist(), strict=True
-    ):
+    for image, result, (row, column) in zip(x, cut_out(x, drawn.centres, size), drawn.centres.tolist(), strict=True):
         top, left = max(row - size // 2, 0), max(column - size // 2, 0)
         bottom, right = min(row - size // 2 + size, height), min(column - size // 2 + size, width)
         assert torch.equal(result, F.erase(image, top, left, bottom - top, right - left, torch.zeros(1)))
@@ -141,7 +137,7 @@ def test_draws_leave_torchs_own_random_state_alone():
     assert torch.equal(torch.get_rng_state(), before)
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
+@pytest.mark.cuda
 def test_cuda_draws_and_moves_as_the_cpu_does():
     ids, pixels = torch.arange(256), some_pixels(256, 3, 32, 32)
     here, there = draw(ids, 3, 5), draw(ids.cuda(), 3, 5)

@@ -119,13 +119,11 @@ def test_epochs_augment_otherwise_and_in_order_not_at_all():
 
 
 def test_a_batch_without_images_is_refused():
-    with pytest.raises(
-        SettingError, match=r"^--batch-size 0 is not legal; give a whole number of at least 1$"
-    ):
+    with pytest.raises(SettingError, match=r"^--batch-size 0 is not legal; give a whole number of at least 1$"):
         loader(5, 0)
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
+@pytest.mark.cuda
 def test_cuda_gives_the_cpus_batches_without_waiting():
     augmentation, dataset = Augmentation(2, True, 3), some_dataset(64)
     here, there = (

@@ -21,9 +21,7 @@ def test_every_digit_is_in_one_part():
     dataset, whole = load_dataset("digits"), sklearn_digits()
 
     def rows(pixels: torch.Tensor, labels: torch.Tensor) -> list[tuple[int, ...]]:
-        return sorted(
-            tuple(row) for row in torch.cat([pixels.flatten(1).long(), labels[:, None]], 1).tolist()
-        )
+        return sorted(tuple(row) for row in torch.cat([pixels.flatten(1).long(), labels[:, None]], 1).tolist())
 
     parts = (dataset.train, dataset.test)
     ours = rows(torch.cat([part.pixels for part in parts]), torch.cat([part.labels for part in parts]))

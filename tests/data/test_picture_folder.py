@@ -78,9 +78,7 @@ def test_pictures_of_one_colour_can_still_be_normalised(tmp_path):
 
 
 def test_no_data_dir():
-    with pytest.raises(
-        DataError, match=r"^--dataset folder needs --data-dir, a folder that holds train/CLASS and "
-    ):
+    with pytest.raises(DataError, match=r"^--dataset folder needs --data-dir, a folder that holds train/CLASS and "):
         load_dataset("folder")
 
 

@@ -30,9 +30,7 @@ def digits() -> Dataset:
     return load_dataset("digits")
 
 
-@pytest.mark.parametrize(
-    ("validation", "sizes"), [(360, (1077, 360)), (0.1, (1293, 144)), (0.25, (1078, 359))]
-)
+@pytest.mark.parametrize(("validation", "sizes"), [(360, (1077, 360)), (0.1, (1293, 144)), (0.25, (1078, 359))])
 def test_sizes_and_classes(digits, validation, sizes):
     split = split_validation(digits, validation, 0)
     assert split.validation is not None
@@ -120,9 +118,7 @@ def test_a_class_of_one_image_cannot_be_split():
 
 
 def test_no_class_loses_its_last_training_image():
-    with pytest.raises(
-        SettingError, match=r"^--validation 0\.9 leaves a class without training images; give less$"
-    ):
+    with pytest.raises(SettingError, match=r"^--validation 0\.9 leaves a class without training images; give less$"):
         split_validation(some_dataset(98, 2), 0.9, 0)
 
 

@@ -61,9 +61,7 @@ def test_a_panel_names_its_layers_its_numbers_and_its_chance_level():
     assert texts(axes)[-1] == "chance: mean 0.30, max 0.80, q95 0.90"
 
 
-@pytest.mark.parametrize(
-    ("q95", "said"), [(0.9, "0.90"), (0.9931, "0.993"), (0.99998, "> .999"), (1.0, "1.00")]
-)
+@pytest.mark.parametrize(("q95", "said"), [(0.9, "0.90"), (0.9931, "0.993"), (0.99998, "> .999"), (1.0, "1.00")])
 def test_a_chance_level_near_1_keeps_its_digits(q95, said):
     assert texts(lsm_figure([group(q95=q95)]).axes[0])[-1].endswith(f"q95 {said}")
 
@@ -79,9 +77,7 @@ def test_only_pairs_above_q95_are_framed_and_the_legend_says_so():
         assert said == ["similarity 0", "1"]
 
 
-@pytest.mark.parametrize(
-    ("layers", "numbers", "names"), [(10, 100, 10), (11, 0, 11), (40, 0, 40), (41, 0, 0)]
-)
+@pytest.mark.parametrize(("layers", "numbers", "names"), [(10, 100, 10), (11, 0, 11), (40, 0, 40), (41, 0, 0)])
 def test_a_large_panel_leaves_out_what_would_not_be_readable(layers, numbers, names):
     (axes,) = lsm_figure([group(layers=layers)]).axes
     assert len(axes.texts) == numbers + 1
@@ -114,9 +110,7 @@ def test_every_word_lies_on_the_page():
 
 def test_history_has_a_row_for_each_group_and_a_column_for_each_epoch():
     matrices = np.stack([np.eye(4) * (1 - t) + t for t in np.linspace(0, 1, 31)])
-    figure = history_figure(
-        [History("stage1", matrices), History("stage2", matrices[:, :2, :2])], (0, 10, 30)
-    )
+    figure = history_figure([History("stage1", matrices), History("stage2", matrices[:, :2, :2])], (0, 10, 30))
     assert len(figure.axes) == 6
     assert [axes.get_title() for axes in figure.axes] == ["epoch 0", "10", "30", "", "", ""]
     assert [axes.get_ylabel() for axes in figure.axes] == ["stage1", "", "", "stage2", "", ""]

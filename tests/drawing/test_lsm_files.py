@@ -88,9 +88,7 @@ def test_npz_has_an_array_for_each_group(tmp_path):
 
 def test_unequal_sizes_do_not_fit_in_one_npy(tmp_path):
     path = tmp_path / "lsm.npy"
-    text = (
-        f"'{path}' cannot hold groups of different sizes (stage1 3 x 3, stage2 2 x 2); end the name in .npz"
-    )
+    text = f"'{path}' cannot hold groups of different sizes (stage1 3 x 3, stage2 2 x 2); end the name in .npz"
     with pytest.raises(SettingError, match=f"^{re.escape(text)}$"):
         write_lsm([group("stage1"), group("stage2", 2)], path)
     assert not list(tmp_path.iterdir())

@@ -13,14 +13,13 @@ from foldnet.folding.groups import groups_of
 from foldnet.folding.looped import (
     LoopedNetwork,
     LoopedStage,
-    SteppedBlock,
     gain_slots,
-    join,
     loop_tied,
     unroll,
 )
 from foldnet.folding.owners import Owners
 from foldnet.folding.program import Loop, Step
+from foldnet.folding.stepped import SteppedBlock, join
 from foldnet.folding.tie import WAYS
 from foldnet.folding.trips import schedule
 from foldnet.sharing.share import SharedNetwork, materialise, share

@@ -20,6 +20,7 @@ from foldnet.recipes import train as recipe
 from foldnet.recipes.train import TrainReport, train
 from foldnet.runs import all_runs, load_coefficients, newest_run, open_run, read_metrics
 from foldnet.tensors import load_tensors
+from foldnet.training.loop import EpochMetrics
 from foldnet.training.observer import Silent
 
 EPOCHS = 3
@@ -187,6 +188,21 @@ def test_the_best_epoch_is_the_first_of_the_best_by_validation(whole):
     best = open_run(whole).load("best")[1]
     assert (best.best_accuracy, best.best_epoch) == (max(accuracies), accuracies.index(max(accuracies)) + 1)
     assert best.epoch == best.best_epoch
+
+
+def test_the_first_of_equally_good_epochs_stays_the_best(whole, place):
+    shutil.copytree(whole, place / "run")
+    model, _ = open_run(place / "run").load()
+    optimiser = recipe.build_optimiser(model, lr=0.1, momentum=0.9, weight_decay=0.0)
+    recorder = recipe.Recorder(place / "run", model, optimiser, None)
+    seen = []
+    for epoch, accuracy in enumerate([0.5, 0.75, 0.75, 0.25], 1):
+        recorder.after_epoch(EpochMetrics(epoch, 0.1, 1.0, 0.5, None, 1.0, accuracy, 1.0, 1.0))
+        seen.append((recorder.progress.best_accuracy, recorder.progress.best_epoch))
+    assert seen == [(0.5, 1), (0.75, 2), (0.75, 2), (0.75, 2)]
+    assert recorder.progress.seconds == 4
+    assert open_run(place / "run").load("best")[1].epoch == 2
+    assert open_run(place / "run").load("last")[1].epoch == 4
 
 
 def test_the_report_is_that_of_the_last_weights_on_the_test_set(whole, few):

@@ -227,7 +227,7 @@ def test_seeded_gives_torchs_numbers_and_puts_the_state_back_even_after_an_error
     assert torch.equal(torch.get_rng_state(), before)
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
+@pytest.mark.cuda
 def test_seeded_leaves_the_gpus_alone():
     device = torch.device("cuda")
     torch.cuda.manual_seed(5)

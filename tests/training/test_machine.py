@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from foldnet.errors import SettingError
-from foldnet.training.machine import Machine, choose_machine
+from foldnet.training.machine import Machine, channels_last, choose_machine
 
 
 def exactly(sentence: str) -> str:
@@ -83,3 +83,13 @@ def test_a_forward_pass_runs_in_the_precision(precision, dtype):
     with Machine(torch.device("cpu"), precision).autocast():
         assert layer(x).dtype == dtype
     assert layer(x).dtype == torch.float32
+
+
+def test_only_weights_of_four_axes_are_laid_out_channels_last():
+    model = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.Linear(4, 2))
+    model.bank = torch.nn.Parameter(torch.randn(2, 4, 3, 3, 5))
+    before = {name: parameter.clone() for name, parameter in model.named_parameters()}
+    assert channels_last(model) is model
+    assert model[0].weight.is_contiguous(memory_format=torch.channels_last)
+    assert model.bank.is_contiguous()
+    assert all(torch.equal(parameter, before[name]) for name, parameter in model.named_parameters())

@@ -1,0 +1,127 @@
+"""foldnet render fold, sweep and depth: what a fold is, what it was picked from, and how deep its loops may run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from foldnet.drawing.curves import depth_figure, sweep_figure
+from foldnet.drawing.figures import write_figure
+from foldnet.drawing.fold_figure import fold_figure
+from foldnet.errors import RunError
+from foldnet.files import read_json
+from foldnet.folding.groups import check_metric, groups_of
+from foldnet.folding.program import Stage
+from foldnet.folds import open_fold
+from foldnet.recipes.depth import DepthReport
+from foldnet.recipes.evaluate import fold_folder, run_of_fold
+from foldnet.recipes.fold import SWEEP_FILE
+from foldnet.recipes.render import target_of
+from foldnet.runs import newest_run, open_run
+
+Matrix = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class FoldedStage:
+    """A stage of the program with the similarity by which its layers were tied: matrix (L, L), clusters of indices."""
+
+    stage: Stage
+    layers: tuple[str, ...]
+    matrix: Matrix
+    clusters: tuple[tuple[int, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StoredPoint:
+    """A point of a sweep as sweep.json holds it."""
+
+    accuracy: float
+    stored_numbers: int
+    parameters: int
+    loops: int
+    merged: str
+    height: float | None
+
+
+def draw_fold(path: Path | str | None = None, out: Path | str | None = None, *, force: bool = False) -> Path:
+    """Draw the paper's Figure 4 for a fold: each stage's layers, its similarity matrix, and the folded stage.
+
+    Default: fold.svg in the newest fold of the newest run. Returns the file. Raises RunError where the fold's run is gone,
+    OutputError, SettingError.
+    """
+    folder = fold_folder(Path(path) if path is not None else None)
+    fold = open_fold(folder)
+    run = run_of_fold(folder, fold.run)
+    target = target_of(out, folder / "fold.svg", force)
+    model, _ = run.load(fold.checkpoint)
+    metric = check_metric(str(read_json(folder / "report.json").get("metric", "coefficients")), model)
+    matrices = {entry.group.name: (entry.group.layers, entry.similarity(metric)) for entry in groups_of(model)}
+    stages = [_folded_stage(stage, matrices) for stage in fold.program.stages]
+    write_figure(fold_figure(stages, f"{fold.arch}, similarity by {metric}"), target)
+    return target
+
+
+def draw_sweep(path: Path | str | None = None, out: Path | str | None = None, *, force: bool = False) -> Path:
+    """Draw the curve that `foldnet fold --sweep` wrote (default: sweep.svg in the newest run). Returns the file.
+
+    Raises RunError where there is no curve yet, OutputError, SettingError.
+    """
+    run = open_run(Path(path) if path is not None else newest_run())
+    if not (run.folder / SWEEP_FILE).is_file():
+        raise RunError(f"run '{run.folder}' has no {SWEEP_FILE}; make it with `foldnet fold {run.folder} --sweep`")
+    target = target_of(out, run.folder / "sweep.svg", force)
+    content = read_json(run.folder / SWEEP_FILE)
+    try:
+        units = {unit: [_point(point) for point in points] for unit, points in content["units"].items()}
+        soft, dense = float(content["accuracy"]["soft"]), int(content["dense_numbers"])
+        knees = [units[unit][int(knee["point"])] for unit, knee in content["knee"].items()]
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+        raise RunError(f"'{run.folder / SWEEP_FILE}' is not a sweep ({error!r}); make it again") from None
+    figure = sweep_figure(units, soft, run.settings.arch, min(knees, key=lambda p: p.stored_numbers), dense=dense)
+    write_figure(figure, target)
+    return target
+
+
+def draw_depth(report: DepthReport, out: Path | str | None = None, *, force: bool = False) -> Path:
+    """Draw accuracy against trips (default: depth.svg in the fold). Returns the file. Raises OutputError, SettingError."""
+    target = target_of(out, Path(report.fold) / "depth.svg", force)
+    figure = depth_figure(
+        {loop.name: loop.accuracy for loop in report.loops},
+        report.arch,
+        found={loop.name: loop.found for loop in report.loops},
+        recalibrated={loop.name: loop.recalibrated for loop in report.loops},
+    )
+    write_figure(figure, target)
+    return target
+
+
+def _folded_stage(stage: Stage, matrices: dict[str, tuple[tuple[str, ...], Matrix]]) -> FoldedStage:
+    """The stage's shared layers in order; layers of two groups have no similarity and stand at 0."""
+    uses = [use for block in stage.blocks for use in block.uses if use.group is not None]
+    matrix = np.eye(len(uses))
+    for i, first in enumerate(uses):
+        for j, second in enumerate(uses):
+            if first.group == second.group and first.group is not None:
+                layers, similarity = matrices[first.group]
+                matrix[i, j] = similarity[layers.index(first.layer), layers.index(second.layer)]
+    owners = [(use.group, use.owner) for use in uses]
+    clusters = (tuple(i for i, own in enumerate(owners) if own == owner) for owner in dict.fromkeys(owners))
+    return FoldedStage(stage, tuple(use.layer for use in uses), matrix, tuple(clusters))
+
+
+def _point(value: dict[str, Any]) -> StoredPoint:
+    """A point from plain data."""
+    height = value["height"]
+    return StoredPoint(
+        float(value["accuracy"]),
+        int(value["stored_numbers"]),
+        int(value["parameters"]),
+        int(value["loops"]),
+        str(value["merged"]),
+        None if height is None else float(height),
+    )

@@ -1,0 +1,105 @@
+"""foldnet verify and foldnet bench inference as a user meets them."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import planted
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from foldnet.folds import open_fold, save_fold
+from foldnet.recipes.fold import fold
+from foldnet_cli.main import app
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch) -> Path:
+    """A run with a fold, the newest here."""
+    monkeypatch.chdir(tmp_path)
+    planted.use_few_digits(monkeypatch)
+    planted.plant_run(Path("runs/planted"))
+    fold("runs/planted", out="runs/planted/fold", evaluated=False)
+    return Path("runs/planted")
+
+
+def invoke(*args: str):
+    return CliRunner().invoke(app, args)
+
+
+def spoil(run: Path) -> None:
+    """Change a gain, and state digests that agree."""
+    opened, looped = open_fold(run / "fold"), open_fold(run / "fold").load()
+    with torch.no_grad():
+        looped.network.stage2.blocks["A"].body.conv1.gain[1] *= 1.1
+    report = json.loads((run / "fold" / "report.json").read_text())
+    save_fold(run / "fold", dataclasses.replace(opened), looped, {}, report)
+
+
+def test_a_sound_fold_exits_with_0_and_says_what_was_compared(run):
+    done = invoke("verify")
+    assert done.exit_code == 0, done.output
+    assert done.stderr == ""
+    lines = done.stdout.splitlines()
+    assert lines[0].split() == ["compared", "inputs", "largest", "mean", "relative", "agree"]
+    assert lines[2].split()[:5] == ["looped", "with", "tied", "50", "test"]
+    assert lines[2].split()[-2:] == ["100.00", "%"]
+    assert lines[-1].startswith("passed: 24 of 24 promises hold, runs/planted/fold, ")
+    assert (run / "fold" / "certificate.json").is_file()
+
+
+def test_json_is_the_certificate(run):
+    done = invoke("verify", "runs/planted", "--json", "--no-data")
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout) == json.loads((run / "fold" / "certificate.json").read_text())
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_a_broken_promise_exits_with_1_after_the_report(run, as_json):
+    spoil(run)
+    done = invoke("verify", "runs/planted/fold", "--images", "5", *(["--json"] if as_json else []))
+    assert done.exit_code == 1
+    assert done.stderr.startswith(
+        "Error: fold 'runs/planted/fold' breaks 2 promises (gains against report.json, relative difference: "
+    )
+    assert done.stderr.endswith("instead of at most 1e-05); fold the run again\n")
+    if as_json:
+        assert json.loads(done.stdout)["passed"] is False
+    else:
+        assert "BROKEN gains against report.json, relative difference: " in done.stdout
+        assert done.stdout.splitlines()[-1].startswith("FAILED: 22 of 24 promises hold, ")
+    assert json.loads((run / "fold" / "certificate.json").read_text())["passed"] is False
+
+
+def test_a_changed_file_exits_with_1_and_one_sentence(run):
+    file = run / "fold" / "report.json"
+    file.write_text(file.read_text() + "\n")
+    done = invoke("verify")
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert done.stderr == (
+        "Error: 'runs/planted/fold/report.json' was changed after the fold was written (its SHA-256 differs); "
+        "restore it or fold the run again\n"
+    )
+
+
+def test_bench_inference_says_that_folding_saves_no_flops(run):
+    options = ("--batch-sizes", "1", "--repeats", "1", "--threads", "1")
+    done = invoke("bench", "inference", *options)
+    assert done.exit_code == 0, done.output
+    lines = done.stdout.splitlines()
+    assert lines[0].startswith("batch 1  ms")
+    assert [line.split()[0] for line in lines[1:6]] == ["soft", "dense", "tied", "looped", "plain"]
+    assert lines[-1] == "folding saves bytes, not FLOPs: the looped network computes what the dense one computes"
+
+
+def test_bench_inference_gives_json(run):
+    done = invoke("bench", "inference", "--batch-sizes", "1,2", "--repeats", "1", "--json", "-o", "bench.json")
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout) == json.loads(Path("bench.json").read_text())
+
+
+def test_batch_sizes_are_whole_numbers(run):
+    done = invoke("bench", "inference", "--batch-sizes", "1,x")
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert done.stderr == "Error: --batch-sizes '1,x' is not whole numbers with commas; write 1,128\n"

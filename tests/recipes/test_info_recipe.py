@@ -1,0 +1,137 @@
+"""foldnet info: what a network is made of."""
+
+import json
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+import foldnet
+from foldnet.recipes.info import info_runs
+
+FIELDS = {"parameters", "trainable", "virtual_parameters", "groups"}
+LINES = {"run", "arch", "dataset", "seed", "epochs", "of", "test_accuracy"}
+
+
+def count(model):
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+@pytest.mark.parametrize("name", ["swrn-28-1-4", "swrn-16-1-2", "wrn-16-1"])
+def test_an_architecture_is_counted_as_it_is_built(cli, shelf, name):
+    report = cli.done("info", name)
+    assert report.keys() >= FIELDS
+    model = foldnet.build(name)
+    assert (report["name"], report["kind"]) == (name, "architecture")
+    assert report["parameters"] == report["trainable"] == count(model)
+    assert report["virtual_parameters"] == count(foldnet.materialise(model))
+    assert [group["name"] for group in report["groups"]] == (["stage1", "stage2", "stage3"] if name[0] == "s" else [])
+
+
+def test_a_large_architecture_is_not_allocated(cli, shelf):
+    report = cli.done("info", "swrn-28-10-4")
+    assert (report["parameters"], report["virtual_parameters"]) == (26_802_466, 36_479_194)
+    sizes = [(len(group["layers"]), group["templates"], group["weight_numbers"]) for group in report["groups"]]
+    assert sizes == [(6, 4, 230_400), (6, 4, 921_600), (6, 4, 3_686_400)]
+    reasons = dict(report["private"])
+    assert reasons["stem"] == "outside the stages"
+    assert reasons["stage2.0.shortcut"] == "first block of its stage, where width or resolution changes"
+
+
+def test_a_run_is_its_architecture_for_its_data(cli, shelf):
+    report = cli.done("info", "runs/soft")
+    assert (report["name"], report["kind"]) == ("runs/soft", "run")
+    model = foldnet.load("runs/soft")
+    assert (report["parameters"], report["virtual_parameters"]) == (count(model), count(foldnet.materialise(model)))
+    assert report["settings"]["arch"] == "swrn-28-1-4"
+
+
+def test_a_fold_is_what_its_report_says(cli, shelf):
+    report, folded = cli.done("info", "runs/tied/fold-0.95"), foldnet.load("runs/tied/fold-0.95")
+    written = json.loads((shelf / "runs/tied/fold-0.95/report.json").read_text())
+    assert report["kind"] == "fold"
+    assert report["parameters"] == count(folded) == written["parameters"]["folded"]
+    assert report["virtual_parameters"] == written["parameters"]["dense"]
+    assert report["program"] == written["program"]
+    assert [group["owners"] for group in report["groups"]] == [6, 2, 1]
+    assert [group["templates"] for group in report["groups"]] == [4, None, None]
+    assert [sorted(group["layers"]) for group in report["groups"]] == [
+        sorted(layer for cluster in group["clusters"] for layer in cluster) for group in written["groups"]
+    ]
+
+
+def test_a_tensor_file_is_listed_and_checked(cli, home, put):
+    file = home / "runs/tied/fold-0.95/weights.safetensors"
+    report = cli.done("info", file)
+    assert (report["kind"], report["sound"], report["bytes"]) == ("file", True, file.stat().st_size)
+    state = foldnet.load("runs/tied/fold-0.95").state_dict()
+    assert {entry["name"]: tuple(entry["shape"]) for entry in report["tensors"]} == {
+        name: tuple(tensor.shape) for name, tensor in state.items()
+    }
+    content = bytearray(file.read_bytes())
+    content[-1] ^= 1
+    put(file, bytes(content))
+    assert cli.done("info", file)["sound"] is False
+    assert "CHANGED after it was written" in cli("info", file).out
+    save_file({"a": torch.zeros(2, 3)}, home / "other.safetensors")
+    report = cli.done("info", "other.safetensors")
+    assert (report["sound"], report["parameters"]) == (None, 6)
+    assert "states no digest" in cli("info", "other.safetensors").out
+
+
+def test_without_a_name_there_is_a_line_for_every_run(cli, shelf):
+    runs = cli.done("info")["runs"]
+    assert all(line.keys() >= LINES for line in runs)
+    assert [line["run"] for line in runs] == ["runs/plain", "runs/soft", "runs/tied"]
+    trained = json.loads((shelf / "runs/soft/report.json").read_text())
+    assert [line["test_accuracy"] for line in runs][1:] == [trained["test_accuracy"], None]
+    assert [(line["epochs"], line["of"]) for line in runs] == [(1, 1), (3, 3), (3, 3)]
+    text = cli("info").out.splitlines()
+    assert text[0].split() == ["run", "arch", "dataset", "seed", "epochs", "test"]
+    assert text[2].split()[:5] == ["runs/soft", "swrn-28-1-4", "digits", "0", "3/3"]
+
+
+def test_no_runs_at_all(cli, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert info_runs() == ()
+    assert cli.done("info") == {"runs": []}
+    assert cli("info").out == "no runs under runs/; train one with `foldnet train`\n"
+
+
+@pytest.mark.parametrize("name", ["config.json", "report.json", "metrics.jsonl"])
+@pytest.mark.parametrize("content", ["{", "[]", '{"kind": "run", "schema": 1, "created": "now"}'])
+def test_a_damaged_run_does_not_hide_the_others(cli, home, put, name, content):
+    put(home / "runs" / "soft" / name, content)
+    lines = {line["run"]: line for line in cli.done("info")["runs"]}
+    assert {"runs/plain", "runs/tied"} <= lines.keys()
+    text = cli("info").out
+    assert "runs/plain  wrn-16-1 " in text
+    if "runs/soft" in lines and lines["runs/soft"]["problem"] is not None:
+        assert f"damaged: runs/soft: {lines['runs/soft']['problem']}\n" in text
+        assert f"runs/soft/{name}" in lines["runs/soft"]["problem"]
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("nope", "architecture 'nope' is not known; legal names are wrn-DEPTH-WIDTH and swrn-DEPTH-WIDTH[-TEMPLATES]"),
+        ("no/pe", "'no/pe' does not exist; give an architecture, a run or fold folder, or a safetensors file"),
+        (
+            "no.safetensors",
+            "'no.safetensors' does not exist; give an architecture, a run or fold folder, or a safetensors file",
+        ),
+        ("runs", "'runs' holds no config.json; it is not the folder of a run"),
+    ],
+)
+def test_what_does_not_exist(cli, shelf, name, said):
+    assert cli.refused("info", name) == said
+
+
+def test_a_depth_that_is_not_legal(cli, shelf):
+    said = cli.refused("info", "swrn-27-2-4")
+    assert said.startswith("architecture 'swrn-27-2-4' has depth 27; legal depths are 16, 22, 28, ...")
+
+
+def test_a_file_that_holds_no_tensors(cli, home):
+    (home / "text.txt").write_text("text")
+    assert cli.refused("info", "text.txt").startswith("'text.txt' cannot be read as tensors (")
