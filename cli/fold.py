@@ -38,7 +38,9 @@ def fold(
     checkpoint: Checkpoint = "last",
     finetune: Annotated[int, typer.Option(min=0, help="Epochs of training on what is stored.")] = 0,
     finetune_lr: Annotated[float, typer.Option(help="Learning rate at which that starts.")] = 0.02,
-    distill: Annotated[bool, typer.Option("--distill", help="Let the soft network teach while fine-tuning.")] = False,
+    distill: Annotated[
+        bool, typer.Option("--distill/--no-distill", help="Let the soft network teach while fine-tuning.")
+    ] = True,
     control: Annotated[
         bool, typer.Option("--control", help="Also train the soft network for as many epochs, to compare.")
     ] = False,
@@ -73,8 +75,14 @@ def fold(
     picking = {"threshold": overall, "thresholds": single, "max_drop": max_drop, "budget": budget}
     with watching() as observer:
         if sweep:
-            refuse_together("--sweep", picking | {"clusters": clusters, "finetune": finetune, "out": out})
+            others = {"clusters": clusters, "finetune": finetune, "out": out, "no_evaluate": no_evaluate}
+            refuse_together("--sweep", picking | others | {"unit": unit if unit != "layer" else None})
             return sweep_recipe(run, data_dir=data_dir, device=device, written=not dry_run, observer=observer, **how)
+        if no_evaluate:
+            auto = "auto" if overall == "auto" else None
+            refuse_together(
+                "--no-evaluate", {"max_drop": max_drop, "budget": budget, "threshold": auto, "finetune": finetune}
+            )
         return recipe(
             run,
             out=out,

@@ -24,7 +24,7 @@ def lsm(
     from foldnet.errors import SettingError
     from foldnet.recipes.lsm import lsm as recipe
     from foldnet.recipes.render import draw_history, draw_lsm
-    from foldnet_cli.views import Written
+    from foldnet_cli.views import Written, tell
 
     if history:
         if metric == "weights" or checkpoint != "last":
@@ -32,5 +32,5 @@ def lsm(
         return Written(draw_history(run, output, force=force))
     report = recipe(run, metric=metric, checkpoint=checkpoint)
     if output is not None:
-        draw_lsm(report, output, force=force)
+        tell(f"wrote {draw_lsm(report, output, force=force)}")
     return report

@@ -84,10 +84,11 @@ def depth(
     from foldnet.recipes.depth import depth as recipe
     from foldnet.recipes.render_fold import draw_depth
     from foldnet_cli.progress import watching
+    from foldnet_cli.views import tell
 
     with watching() as observer:
         report = recipe(fold, most=most, data_dir=data_dir, device=device, observer=observer)
-    draw_depth(report, output, force=force)
+    tell(f"wrote {draw_depth(report, output, force=force)}")
     return report
 
 

@@ -53,6 +53,11 @@ def to_json(report: Any) -> str:
     return json.dumps(report.to_json(), allow_nan=False)
 
 
+def tell(text: str) -> None:
+    """A line on stderr, beside what stdout holds."""
+    Page(stderr=True, soft_wrap=True, highlight=False).print(Text(text))
+
+
 def complain(text: str) -> None:
     """One sentence on stderr, in one line: what a file's contents or its name could do to the terminal is taken out."""
     console = Page(stderr=True, soft_wrap=True, highlight=False)

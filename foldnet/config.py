@@ -131,7 +131,7 @@ class FoldSettings:
     validation accuracy) or `budget` ("12M" parameters or "12MB" of the whole network). None of them is a threshold of 0.95.
 
     `groups` limits folding to some groups, empty for all; layers in `keep` are never tied. `metric` None is the network's
-    usual one. `finetune` epochs of training follow, from `finetune_lr` down; `distill` lets the soft network teach, `control`
+    usual one. `finetune` epochs of training follow, from `finetune_lr` down; with `distill` the soft network teaches, `control`
     trains the soft network as long for comparison. `shares` measures what each tied layer costs.
     """
 
@@ -149,7 +149,7 @@ class FoldSettings:
     checkpoint: str = "last"
     finetune: int = 0
     finetune_lr: float = 0.02
-    distill: bool = False
+    distill: bool = True
     control: bool = False
     shares: bool = True
 
@@ -165,9 +165,8 @@ class FoldSettings:
         _check_choice("--unit", self.unit, UNITS)
         _check("--finetune", self.finetune, 0, math.inf)
         _check("--finetune-lr", self.finetune_lr, 0, math.inf)
-        for option, wanted in (("--distill", self.distill), ("--control", self.control)):
-            if wanted and not self.finetune:
-                raise SettingError(f"{option} needs epochs to train; add --finetune 2")
+        if self.control and not self.finetune:
+            raise SettingError("--control needs epochs to train; add --finetune 2")
 
     @property
     def chooser(self) -> str:
@@ -191,6 +190,10 @@ class FoldSettings:
         given = [name for name in ("clusters", "max_drop", "budget") if getattr(self, name) is not None]
         if self.threshold is not None or self.thresholds:
             given.append("threshold")
+        if self.threshold == "auto" and self.thresholds:
+            raise SettingError(
+                "--threshold auto and thresholds of single groups contradict each other; give one of them"
+            )
         if len(given) > 1:
             first, second = (f"--{name.replace('_', '-')}" for name in given[:2])
             raise SettingError(f"{first} and {second} contradict each other; give one of them")

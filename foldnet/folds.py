@@ -65,8 +65,13 @@ class Fold:
 
     def load_structure(self) -> LoopedNetwork:
         """The looped network without its tensors (under torch.device("meta"): unallocated)."""
-        owners = {group.name: Owners(group.owners, group.templates, group.shape) for group in self.groups}
-        return LoopedNetwork(self.plain_network(), self.program, owners)
+        try:
+            owners = {group.name: Owners(group.owners, group.templates, group.shape) for group in self.groups}
+            return LoopedNetwork(self.plain_network(), self.program, owners)
+        except (AttributeError, IndexError, KeyError, TypeError, ValueError, RuntimeError) as error:
+            raise RunError(
+                f"the config.json and program.json in '{self.folder}' do not make a network ({error}); fold the run again"
+            ) from None
 
     def load(self) -> LoopedNetwork:
         """The looped network in evaluation mode, on the CPU; no weight is written out. Raises RunError."""

@@ -191,7 +191,7 @@ def _train_and_measure(laboratory: Laboratory, soft: Soft, tied: SharedNetwork, 
         finetuned = accuracy(tied)
         if settings.control:
             trained = copy.deepcopy(original)
-            laboratory.finetune(trained, settings, original if settings.distill else None)
+            laboratory.finetune(trained, settings, None)
             control = accuracy(trained)
     images = laboratory.test.images if evaluated else None
     return Accuracies(before, soft_recalibrated, as_tied, recalibrated, finetuned, control, images)

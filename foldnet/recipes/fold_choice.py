@@ -137,6 +137,10 @@ def _by_threshold(soft: Soft) -> Choice:
         if name not in names:
             known = f"; there are {', '.join(names)}"
             raise UnknownName(f"--threshold '{name}' is no group{nearest(name, names) or known}")
+        if name not in soft.chosen_groups():
+            raise SettingError(
+                f"--threshold {name}={single[name]:g} and --groups contradict each other; add {name} to --groups"
+            )
     thresholds = {name: single.get(name, settings.overall_threshold) for name in soft.chosen_groups()}
     # Without kept layers this is the plain cut; with them only the ladders know how to leave layers out.
     if not settings.keep:

@@ -71,7 +71,9 @@ def fit(
     """
     for epoch in range(start, epochs):
         with seeded(seed * EPOCH_SEED + epoch, machine.device):
-            after_epoch(_epoch(model, optimiser, train, validation, machine, epoch, epochs, lr, objective, observer))
+            metrics = _epoch(model, optimiser, train, validation, machine, epoch, epochs, lr, objective, observer)
+            after_epoch(metrics)
+            observer.epoch(metrics.to_json())  # said last, so that what a user reads is safe on the disk
 
 
 def _epoch(
@@ -111,7 +113,7 @@ def _epoch(
     score = evaluate(model, validation, machine, observer) if validation is not None else None
     if score is not None and not math.isfinite(score.loss):
         raise _diverged(f"the validation loss of epoch {epoch + 1} is {score.loss}", lr)
-    metrics = EpochMetrics(
+    return EpochMetrics(
         epoch=epoch + 1,
         lr=rate,
         train_loss=mean_loss,
@@ -122,8 +124,6 @@ def _epoch(
         seconds=seconds,
         images_per_second=train.images / seconds,
     )
-    observer.epoch(metrics.to_json())
-    return metrics
 
 
 def _all_finite(model: nn.Module) -> bool:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from foldnet.config import PRECISIONS
 from foldnet.errors import SettingError
 
 
@@ -53,6 +54,8 @@ def choose_machine(device: str = "auto", precision: str = "auto") -> Machine:
             raise SettingError(
                 f"--device '{device}' is not there: this machine has {count} CUDA devices; write --device cpu"
             )
+    if precision not in PRECISIONS:
+        raise SettingError(f"--precision '{precision}' is not legal; choose {', '.join(PRECISIONS)}")
     if precision == "auto":
         precision = "bf16" if _fast_bf16(chosen) else "fp32"
     return Machine(chosen, precision)
