@@ -28,7 +28,7 @@ class LoopedStage(nn.Module):
             alike = [block for block in stage.blocks if block.label == label]
             modules = [blocks.get_submodule(block.name.removeprefix(f"{stage.name}.")) for block in alike]
             tied = tuple(use.position for use in alike[0].uses if use.group is not None)
-            self.blocks[label] = SteppedBlock(modules, tied) if tied else modules[0]
+            self.blocks[label] = SteppedBlock(modules, tied) if tied or _repeats_with_state(modules) else modules[0]
 
     def set_trips(self, trips: Mapping[str, int], *, own_steps: bool) -> None:
         """Run loops by `trips`; see LoopedNetwork.set_trips."""
@@ -105,6 +105,11 @@ class LoopedNetwork(nn.Module):
         given = {name: weights[group][owner] for name, group, owner in self._wiring}
         logits: Tensor = functional_call(self.network, given, (x,), tie_weights=False)
         return logits
+
+
+def _repeats_with_state(modules: list[nn.Module]) -> bool:
+    """Whether blocks without shared weights, such as norms between them, are one label with tensors of their own."""
+    return len(modules) > 1 and any(True for _ in modules[0].state_dict())
 
 
 def loop_tied(tied: SharedNetwork, program: Program) -> LoopedNetwork:

@@ -3,7 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from foldnet.analysis.clusters import Clusters
+from scipy.cluster.hierarchy import DisjointSet
+
+from foldnet.analysis.clusters import Clusters, partition
 from foldnet.folding.describe import describe
 from foldnet.folding.fold import FoldPlan
 from foldnet.folding.ladders import Ladder
@@ -32,12 +34,15 @@ def near_misses(model: SharedNetwork, plan: FoldPlan, ladders: tuple[Ladder, ...
     now = {stage.name: written(stage.items) for stage in plan.program.stages}
     found: dict[str, NearMiss] = {}
     for ladder in ladders:
-        deeper = [rung for rung in ladder.rungs if any(_coarser(rung.clusters[g], clusters[g]) for g in rung.clusters)]
-        for rung in deeper[:RUNGS]:
-            stages = _program(model, plan, clusters | rung.clusters).stages
+        ties = (
+            ({g: _both(rung.clusters[g], clusters[g]) for g in rung.clusters}, rung.height) for rung in ladder.rungs
+        )
+        deeper = [(tied, height) for tied, height in ties if any(len(tied[g]) < len(clusters[g]) for g in tied)]
+        for tied, height in deeper[:RUNGS]:
+            stages = _program(model, plan, clusters | tied).stages
             shorter = [stage for stage in stages if written(stage.items) < now[stage.name]]
             for stage in shorter:
-                found.setdefault(stage.name, NearMiss(stage.name, rung.height, stage_text(stage)))
+                found.setdefault(stage.name, NearMiss(stage.name, height, stage_text(stage)))
             if shorter:
                 break
     return tuple(found.values())
@@ -48,9 +53,13 @@ def written(items: tuple[Item, ...]) -> int:
     return sum(1 if isinstance(item, Step) else written(item.body) for item in items)
 
 
-def _coarser(rung: Clusters, present: Clusters) -> bool:
-    """Whether a rung ties more than is tied now."""
-    return len(rung) < len(present)
+def _both(rung: Clusters, present: Clusters) -> Clusters:
+    """What is tied by either: a rung of one family of blocks says nothing of another family's ties."""
+    sets = DisjointSet(range(sum(map(len, present))))
+    for cluster in (*rung, *present):
+        for row in cluster[1:]:
+            sets.merge(cluster[0], row)
+    return partition([list(found) for found in sets.subsets()], sum(map(len, present)))
 
 
 def _program(model: SharedNetwork, plan: FoldPlan, clusters: Mapping[str, Clusters]) -> Program:

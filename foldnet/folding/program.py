@@ -89,8 +89,8 @@ def count_reuses(program: Program) -> int:
 
 
 def is_private(block: Block) -> bool:
-    """Whether a block has a weight of its own (or none at all), so that it never repeats."""
-    return not block.uses or any(use.group is None for use in block.uses)
+    """Whether a block has a weight of its own, so that it never repeats; one without weights, such as a ReLU, may."""
+    return any(use.group is None for use in block.uses)
 
 
 def letters(index: int) -> str:

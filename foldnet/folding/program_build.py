@@ -15,7 +15,7 @@ def build_program(
 
     Two blocks of a stage carry one label when they have one structure (any text that says it: stride, widths,
     shortcut) and use the same owners at every position. Labels are A, B, ... in order of first appearance; a
-    block with a weight of its own, or without weights, is private1, private2, ... and never repeats.
+    block with a weight of its own is private1, private2, ... and never repeats.
     """
     return Program(tuple(before), tuple(_build_stage(name, blocks) for name, blocks in stages), tuple(after))
 

@@ -70,4 +70,6 @@ def _by_owners(stage: Stage, block: Block) -> str:
 
 def _spelled(stage: Stage, block: Block) -> str:
     """{ conv1: a, conv2: b }."""
-    return "{ " + ", ".join(f"{use.position}: {owner_text(stage, use)}" for use in block.uses) + " }"
+    if not block.uses:
+        return "{ no weights }"
+    return "{ " + ", ".join(f"{use.position or 'layer'}: {owner_text(stage, use)}" for use in block.uses) + " }"

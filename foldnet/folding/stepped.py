@@ -71,8 +71,8 @@ class SteppedBlock(nn.Module):
     @property
     def steps(self) -> int:
         """How many steps have tensors of their own."""
-        gain = self.body.get_parameter(join(self.tied[0], "gain"))
-        return len(gain)
+        _, place, key = self._slots[0]  # a step's own tensors come before what steps share
+        return len(place[key])
 
 
 def join(*names: str) -> str:

@@ -146,12 +146,12 @@ def knee(points: tuple[SweepPoint, ...]) -> tuple[SweepPoint, str]:
     front = _front(points)
     largest, best_of_all, last = max(point.stored_numbers for point in points), front[0].accuracy, front[-1]
     span, fall = largest - last.stored_numbers, best_of_all - last.accuracy
-    if not span or fall <= FLAT:
+    if not span or fall <= FLAT + 1e-12:
         return last, f"the smallest fold is within {100 * FLAT:g} points of the best, so there is no knee before it"
 
     def above(point: SweepPoint) -> float:
         kept = (point.stored_numbers - last.stored_numbers) / span
-        return (point.accuracy - last.accuracy) / fall - kept
+        return round((point.accuracy - last.accuracy) / fall - kept, 9)  # equals stay equal in spite of rounding
 
     best = max(front, key=lambda point: (above(point), -point.stored_numbers))
     beyond = front[front.index(best) + 1] if best is not last else None

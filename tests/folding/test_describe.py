@@ -164,7 +164,7 @@ def test_layers_between_others_without_weights_still_run_in_their_places():
         return Net(nn.Sequential(conv(), nn.ReLU(), conv(), nn.BatchNorm2d(8), conv(), nn.ReLU()))
 
     program = assert_folds_into_what_it_was(make)
-    assert [block.label for block in program.stages[0].blocks] == ["A", "private1", "A", "private2", "A", "private3"]
+    assert [block.label for block in program.stages[0].blocks] == ["A", "B", "A", "C", "A", "B"]
 
 
 def test_conv_norm_modules_become_a_loop():

@@ -61,7 +61,7 @@ def test_labels_ask_for_one_structure_and_one_set_of_owners() -> None:
     ]
     stage = build_program([], [("s", blocks)], []).stages[0]
     labels = [labelled.label for labelled in stage.blocks]
-    assert labels == ["private1", "A", "B", "A", "private2", "private3", "private4", "C"]
+    assert labels == ["private1", "A", "B", "A", "private2", "private3", "C", "D"]
     assert list(expand(stage.items)) == labels
 
 
@@ -156,7 +156,10 @@ BROKEN = [
     (_set(*USE, "owner", True), "the owner of layer 'stage1.1.conv1' is True, not a whole number of at least 0"),
     (_set(*USE, "owner", -1), "the owner of layer 'stage1.1.conv1' is -1, not a whole number of at least 0"),
     (_set(*USE, "owner", 2), "blocks 'stage1.1' and 'stage1.4' of stage 'stage1' carry one label, but not the same owners"),
-    (_set(*STAGE, "blocks", 0, "uses", []), None),
+    (
+        _set(*STAGE, "blocks", 0, "uses", []),
+        "block 'stage1.0' is labelled 'private1', which does not fit its layers",
+    ),
     (_set(*STAGE, "blocks", 0, "label", "Z"), "the items of stage 'stage1' do not run its blocks in their order"),
     (_set(*LOOP, "times", 10**12), "the items of stage 'stage1' do not run its blocks in their order"),
     (_set(*LOOP, "times", 1), "the times of loop 'stage1.loop1' is 1, not a whole number of at least 2"),

@@ -1,0 +1,52 @@
+"""The sweep and the dial on the command line."""
+
+import json
+
+import pytest
+
+
+def test_a_sweep_is_a_table_and_a_file(cli, home):
+    out = cli("fold", "runs/tied", "--sweep", "--groups", "stage3").out
+    assert "<- knee" in out
+    assert "by layer (stored: share of the dense shared weights)" in out
+    stored = json.loads((home / "runs/tied/sweep.json").read_text())
+    assert [len(stored["units"][unit]) for unit in ("layer", "block")] == [6, 3]
+
+
+def test_a_sweep_is_one_object(cli, shelf):
+    report = cli.done("fold", "runs/tied", "--sweep", "--dry-run", "--groups", "stage3")
+    assert not (shelf / "runs/tied/sweep.json").exists()
+    assert report["units"].keys() == report["knee"].keys() == {"layer", "block"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (
+            ["render", "sweep", "runs/tied"],
+            "run 'runs/tied' has no sweep.json; make it with `foldnet fold runs/tied --sweep`",
+        ),
+        (
+            ["evaluate", "runs/tied", "--steps", "stage2.loop1=2"],
+            "--steps needs the loops of a fold, and 'runs/tied' is a run; name its fold, or `foldnet fold` it",
+        ),
+        (["evaluate", "runs/tied/fold-0.95", "--steps", "x"], "--steps 'x' is not LOOP=NUMBER; write stage2.loop1=5"),
+        (
+            ["evaluate", "runs/tied/fold-0.95", "--steps", "stage2.loop1=0"],
+            "--steps stage2.loop1=0 is not legal; a loop runs at least once",
+        ),
+        (
+            ["fold", "runs/tied", "--sweep", "--max-drop", "1"],
+            "--sweep and --max-drop contradict each other; give one of them",
+        ),
+    ],
+)
+def test_what_cannot_be_done_is_said(cli, shelf, arguments, said):
+    assert cli.refused(*arguments) == said
+
+
+def test_depth_and_fold_are_drawn(cli, home):
+    report = cli.done("render", "depth", "runs/tied/fold-0.95", "--most", "2", "--output", "depth.svg")
+    assert [loop["name"] for loop in report["loops"]] == ["stage2.loop1", "stage3.loop1"]
+    cli.done("render", "fold", "runs/tied/fold-0.95", "--output", "fold.svg")
+    assert all((home / name).stat().st_size > 1000 for name in ("depth.svg", "fold.svg"))

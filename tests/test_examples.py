@@ -1,0 +1,62 @@
+"""The examples run as they are printed, and print what they promise."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+
+
+@pytest.fixture
+def run(tmp_path):
+    """Run an example in an empty folder: its stdout."""
+
+    def called(name, *arguments):
+        environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(EXAMPLES.parent)}
+        command = [sys.executable, str(EXAMPLES / name), *map(str, arguments)]
+        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    return called
+
+
+def test_the_planted_loop_folds_exactly(run, tmp_path):
+    out = run("planted_loop.py")
+    assert "stage2: private; 3x { A }\n" in out
+    differences = [float(number) for number in re.findall(r"(?:soft|tied): +(\S+e[-+]\d+)", out)]
+    assert len(differences) == 2
+    assert max(differences) < 1e-6
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_network_of_ones_own_shares(run):
+    out = run("share_your_own.py")
+    assert "body: 6 layers mix 2 templates of shape (16, 16, 3, 3)" in out
+    assert "stem keeps its own weight: outside the stages" in out or "stem keeps its own weight" in out
+    assert float(re.search(r"dense to soft: (\S+)", out)[1]) < 1e-5
+    assert 1 <= int(re.search(r"(\d) owners of 6 layers at 0.9", out)[1]) <= 6
+
+
+def test_digits_are_folded(run, tmp_path):
+    out = run("fold_digits.py", "--epochs", 2, "--out", tmp_path / "run")
+    soft, folded = (int(re.search(rf"{form}: (\d+) of 360 right", out)[1]) for form in ("soft", "folded"))
+    assert 0 <= min(soft, folded) <= 360
+    said = re.search(r"folded: .* right, (\S+) parameters", out)[1]
+    assert f"{said} parameters in the network that was loaded again" in out
+    assert json.loads((tmp_path / "run" / "graph.json").read_text())
+
+
+def test_ways_of_tying_are_studied(run, stock, tmp_path):
+    study = tmp_path / "study.json"
+    options = ["--thresholds", 0.9, "--units", "block", "--ties", "gain", "--json", study]
+    out = run("tie_study.py", stock / "runs" / "soft", *options)
+    (result,) = json.loads(study.read_text())["results"]
+    assert (result["run"], result["threshold"], result["unit"], result["tie"]) == ("soft", 0.9, "block", "gain")
+    assert f"{100 * result['recalibrated']:.2f}%" in out
+    assert 6 <= result["owners"] <= 18
