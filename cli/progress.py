@@ -9,6 +9,9 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 
+LONG = ("sweep", "shares", "depth")  # tasks that leave a line behind also where there is no bar
+
+
 class Watcher:
     """An observer for people. On a terminal a bar runs over all parts of a task; an epoch leaves one line behind."""
 
@@ -22,9 +25,11 @@ class Watcher:
     def begin(self, task: str, total: int, part: int = 0, parts: int = 1) -> None:
         """Move the bar to this part of the task; an evaluation inside a training gets no bar of its own."""
         self.nested = parts == 1 and self.name == "epoch"
+        kind = task.split(" ")[0]
+        if self.progress is None and kind in LONG:
+            self.console.print(f"{task}: {total} steps", highlight=False)
         if self.progress is None or self.nested:
             return
-        kind = task.split(" ")[0]
         if kind != self.name or self.task is None:
             self.end_bar()
             self.name, self.task = kind, self.progress.add_task(task)
