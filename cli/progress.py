@@ -8,7 +8,6 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-
 LONG = ("sweep", "shares", "depth")  # tasks that leave a line behind also where there is no bar
 
 
