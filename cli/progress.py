@@ -1,5 +1,7 @@
 """What a user sees while foldnet works: a bar with the time left on a terminal, plain lines elsewhere, all on stderr."""
 
+import signal
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -19,6 +21,7 @@ class Watcher:
         self.task: TaskID | None = None
         self.name = ""
         self.nested = False
+        self.interrupted = False
         self.start = time.perf_counter()
 
     def begin(self, task: str, total: int, part: int = 0, parts: int = 1) -> None:
@@ -35,7 +38,9 @@ class Watcher:
         self.progress.update(self.task, description=task, total=total * parts, completed=total * part)
 
     def advance(self, steps: int = 1) -> None:
-        """Move the bar."""
+        """Move the bar; a Ctrl-C that got lost in a destructor or in foreign code is raised here again."""
+        if self.interrupted:
+            raise KeyboardInterrupt
         if self.progress is not None and self.task is not None and not self.nested:
             self.progress.advance(self.task, steps)
 
@@ -75,7 +80,9 @@ def watching() -> Iterator[Watcher]:
     """An observer that is shown on stderr while the block runs."""
     console = Console(stderr=True, soft_wrap=True, markup=False, emoji=False)
     if not console.is_terminal:
-        yield Watcher(console, None)
+        watcher = Watcher(console, None)
+        with _remembering_interrupts(watcher):
+            yield watcher
         return
     columns = (
         TextColumn("{task.description}"),
@@ -86,4 +93,25 @@ def watching() -> Iterator[Watcher]:
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=console, transient=True) as progress:
-        yield Watcher(console, progress)
+        watcher = Watcher(console, progress)
+        with _remembering_interrupts(watcher):
+            yield watcher
+
+
+@contextmanager
+def _remembering_interrupts(watcher: Watcher) -> Iterator[None]:
+    """Python raises KeyboardInterrupt wherever it happens to be, and swallows it in some of those places; so note it too."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.getsignal(signal.SIGINT)
+
+    def interrupt(number: int, frame: object) -> None:
+        watcher.interrupted = True
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGINT, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

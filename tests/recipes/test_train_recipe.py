@@ -535,7 +535,7 @@ def test_a_place_that_cannot_be_written_is_one_sentence(place):
         train(out="file/run", **TINY)
 
 
-@pytest.mark.parametrize(("file", "left", "whole"), [("metrics.jsonl", 0, 2), ("coefficients.safetensors", 1, 3)])
+@pytest.mark.parametrize(("file", "left", "whole"), [("metrics.jsonl", 0, 3), ("coefficients.safetensors", 1, 4)])
 def test_a_history_shorter_than_the_checkpoint_is_refused(place, file, left, whole):
     with pytest.raises(KeyboardInterrupt):
         train(out="run", observer=Stopping("metrics", 2), **TINY)
