@@ -74,6 +74,10 @@ class Watcher:
         """A sentence of its own."""
         self.console.print(sentence, highlight=False)
 
+    def wants_stop(self) -> bool:
+        """Never: a Ctrl-C comes as an exception."""
+        return False
+
 
 @contextmanager
 def watching() -> Iterator[Watcher]:

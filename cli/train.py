@@ -16,9 +16,11 @@ def train(
     ] = None,
     epochs: Annotated[int | None, typer.Option(help="[default: 200; digits 30]")] = None,
     batch_size: Annotated[int | None, typer.Option(help="[default: 128; digits 64]")] = None,
-    lr: Annotated[
-        float | None,
-        typer.Option(help="Learning rate, times 0.2 at 30, 60 and 80 % of the epochs.  [default: 0.1]"),
+    optimiser: Annotated[str | None, typer.Option(help="sgd (Nesterov momentum 0.9) or adam.  [default: sgd]")] = None,
+    lr: Annotated[float | None, typer.Option(help="Learning rate.  [default: 0.1]")] = None,
+    schedule: Annotated[
+        str | None,
+        typer.Option(help="steps (times 0.2 at 30, 60 and 80 % of the epochs) or constant.  [default: steps]"),
     ] = None,
     weight_decay: Annotated[float | None, typer.Option(help="Never on coefficients.  [default: 0.0005]")] = None,
     seed: Annotated[int | None, typer.Option(help="[default: 0]")] = None,
@@ -52,6 +54,9 @@ def train(
         bool, typer.Option("--download", help="Fetch CIFAR into --data-dir if it is not there.")
     ] = False,
     config: Annotated[Path | None, typer.Option(help="TOML file with any of these settings; options win.")] = None,
+    checkpoint_every: Annotated[
+        float, typer.Option(metavar="SECONDS", help="Checkpoints are made at epoch ends, at most this often.")
+    ] = 30.0,
     out: Annotated[Path | None, typer.Option(help="Run folder to make.  [default: a new one under runs/]")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with --out, or with the newest run.")] = False,
     force: Force = False,
@@ -71,11 +76,14 @@ def train(
             download=download,
             config=config,
             observer=observer,
+            checkpoint_every=checkpoint_every,
             dataset=dataset,
             arch=arch,
             epochs=epochs,
             batch_size=batch_size,
+            optimiser=optimiser,
             lr=lr,
+            schedule=schedule,
             weight_decay=weight_decay,
             seed=seed,
             device=device,

@@ -12,6 +12,8 @@ from foldnet.errors import SettingError, UnknownName, nearest
 DEVICES = ("auto", "cpu", "cuda")
 PRECISIONS = ("auto", "fp32", "bf16")
 FORMS = ("mean", "sum")
+OPTIMISERS = ("sgd", "adam")
+SCHEDULES = ("steps", "constant")
 UNITS = ("layer", "block")
 DEFAULT_THRESHOLD = 0.95  # the similarity at which layers are tied where nobody says otherwise
 
@@ -21,7 +23,8 @@ class TrainSettings:
     """How a network is trained. The defaults are the paper's recipe for CIFAR (Savarese & Maire 2019, section 4).
 
     `validation` is a share of the training data below 1, or a number of images. `recurrence` is the weight lambda of the
-    recurrence regulariser, `recurrence_form` whether it takes the mean or the sum over pairs. `cutout` is the side of the
+    recurrence regulariser, `recurrence_form` whether it takes the mean or the sum over pairs. `schedule` says how the learning
+    rate falls: in steps, or not at all. `cutout` is the side of the
     square hole in pixels, 0 for none.
     """
 
@@ -29,7 +32,9 @@ class TrainSettings:
     arch: str = "swrn-28-2-4"
     epochs: int = 200
     batch_size: int = 128
+    optimiser: str = "sgd"
     lr: float = 0.1
+    schedule: str = "steps"
     momentum: float = 0.9
     weight_decay: float = 5e-4
     seed: int = 0
@@ -59,6 +64,8 @@ class TrainSettings:
         _check_choice("--device", self.device.split(":")[0], DEVICES)
         _check_choice("--precision", self.precision, PRECISIONS)
         _check_choice("--recurrence-form", self.recurrence_form, FORMS)
+        _check_choice("--optimiser", self.optimiser, OPTIMISERS)
+        _check_choice("--schedule", self.schedule, SCHEDULES)
         if self.recurrence and not self.arch.startswith("s"):
             raise SettingError(
                 f"--recurrence {self.recurrence:g} needs coefficients and '{self.arch}' has none; "

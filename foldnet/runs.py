@@ -1,7 +1,6 @@
 """A run folder: what one training wrote, and what later commands read from it."""
 
 import json
-import time
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,7 +13,8 @@ from foldnet.config import TrainSettings, to_json
 from foldnet.errors import FoldnetError, RunError, SettingError
 from foldnet.files import free_name, read_json, write_json, write_whole
 from foldnet.tensors import load_tensors, save_tensors
-from foldnet.training.checkpoint import FILE, Progress, load_model
+from foldnet.training.checkpoint import FILE, load_model
+from foldnet.training.progress import Progress
 from foldnet.zoo.build import build
 
 SCHEMA = 1
@@ -166,8 +166,3 @@ def remove_leftovers(folder: Path) -> None:
     for file in [folder / name for name in ("metrics.jsonl", "coefficients.safetensors", "report.json")] + checkpoints:
         for leftover in file.parent.glob(f".{file.name}.*"):
             leftover.unlink(missing_ok=True)
-
-
-def now() -> float:
-    """Seconds on a clock that only goes forward."""
-    return time.perf_counter()

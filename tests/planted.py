@@ -15,7 +15,8 @@ from foldnet.folds import SEALED, sealed, sha256_of
 from foldnet.recipes import loading
 from foldnet.runs import Run, create_run
 from foldnet.sharing.share import SharedNetwork
-from foldnet.training.checkpoint import Progress, save_checkpoint
+from foldnet.training.checkpoint import save_checkpoint
+from foldnet.training.progress import Progress
 
 ARCH = "swrn-28-1-2"  # six shared layers a stage, two templates
 # Blocks A A B of each stage; conv1 and conv2 of A are other owners, the second A is twice and minus the first.

@@ -1,19 +1,52 @@
 """Batches for a training step: bytes on the device, normalised and augmented there."""
 
-import hashlib
 from collections.abc import Iterator
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from foldnet.data.augment import Augmentation, crop_and_flip, cut_out, draws
 from foldnet.data.dataset import Dataset, Images
+from foldnet.data.seeds import seed_of
+from foldnet.data.tasks import Task
 from foldnet.errors import SettingError
+
+
+class Batches(Protocol):
+    """What training and evaluation need to know of data, wherever they come from.
+
+    `images` counts the examples of an epoch over all processes; each process gets its part of every batch.
+    """
+
+    @property
+    def images(self) -> int:
+        """How many examples an epoch has."""
+
+    @property
+    def task(self) -> Task:
+        """How outputs for these data are judged."""
+
+    def __len__(self) -> int:
+        """How many batches an epoch has."""
+
+    def sizes(self) -> list[int]:
+        """How many examples each batch has, over all processes."""
+
+    def of_epoch(self, number: int) -> "Batches":
+        """The data of epoch 0, 1, ...: others in each phase where a curriculum says so, else always these."""
+
+    def epoch(self, number: int, start: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
+        """Batches of every example once, shuffled and augmented by (seed, number), from batch `start` on."""
+
+    def in_order(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """Batches of every example once, in order, as it is."""
 
 
 class Loader:
     """Batches of a dataset's images, which live on `device` as bytes.
 
+    Of every batch the loader gives `part` = (number, of how many) alone, which may be empty; sizes differ by one at most.
     Shapes: x (b, c, h, w) float32, normalised, laid out as `memory_format`; y (b,) int64.
     Raises SettingError where a batch would hold no image.
     """
@@ -27,6 +60,7 @@ class Loader:
         device: torch.device,
         augmentation: Augmentation | None = None,
         seed: int = 0,
+        part: tuple[int, int] = (0, 1),
         memory_format: torch.memory_format = torch.channels_last,
     ) -> None:
         """`images` are some of the dataset's; without `augmentation` they come as they are."""
@@ -35,7 +69,8 @@ class Loader:
         self.pixels = images.pixels.to(device, memory_format=torch.channels_last)
         self.labels, self.ids = images.labels.to(device), images.ids.to(device)
         self.batch_size, self.augmentation, self.seed = batch_size, augmentation, seed
-        self.memory_format = memory_format
+        self.part, self.memory_format = part, memory_format
+        self.task = dataset.task
         shape = (1, -1, 1, 1)
         self._mean = torch.tensor(dataset.mean, device=device).view(shape)
         self._std = torch.tensor(dataset.std, device=device).view(shape)
@@ -48,20 +83,28 @@ class Loader:
 
     def __len__(self) -> int:
         """How many batches an epoch has."""
-        return len(self._cuts())
+        return len(self.sizes())
 
-    def epoch(self, number: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Every image once, in an order drawn from (seed, number), augmented."""
-        generator = torch.Generator().manual_seed(_order_seed(self.seed, number))
+    def of_epoch(self, number: int) -> "Loader":
+        """The same in every epoch."""
+        return self
+
+    def epoch(self, number: int, start: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
+        """Every image once, in an order drawn from (seed, number), augmented; the first `start` batches are not made."""
+        generator = torch.Generator().manual_seed(seed_of(self.seed, number))
         order = torch.randperm(self.images, generator=generator).to(self.labels.device)
-        for rows in torch.split(order, self._cuts()):
+        for rows in self._parts(order)[start:]:
             yield self._batch(rows, number, self.augmentation), self.labels[rows]
 
     def in_order(self) -> Iterator[tuple[Tensor, Tensor]]:
         """Every image once, in order, as it is."""
-        rows = torch.arange(self.images, device=self.labels.device)
-        for part in torch.split(rows, self._cuts()):
-            yield self._batch(part, 0, None), self.labels[part]
+        for rows in self._parts(torch.arange(self.images, device=self.labels.device)):
+            yield self._batch(rows, 0, None), self.labels[rows]
+
+    def _parts(self, order: Tensor) -> list[Tensor]:
+        """This loader's part of each batch of an order."""
+        number, parts = self.part
+        return [torch.tensor_split(rows, parts)[number] for rows in torch.split(order, self.sizes())]
 
     def _batch(self, rows: Tensor, epoch: int, augmentation: Augmentation | None) -> Tensor:
         """The inputs of some images."""
@@ -80,8 +123,8 @@ class Loader:
         x = (pixels.float() / self._scale - self._mean) / self._std
         return x.contiguous(memory_format=self.memory_format)
 
-    def _cuts(self) -> list[int]:
-        """Sizes of the batches. A lone last image joins the batch before: batch norm can't train on one value a channel."""
+    def sizes(self) -> list[int]:
+        """How many images each batch has. A lone last image joins the batch before: batch norm can't train on one value a channel."""
         sizes = [self.batch_size] * (self.images // self.batch_size)
         rest = self.images % self.batch_size
         if rest == 1 and sizes:
@@ -89,8 +132,3 @@ class Loader:
         elif rest:
             sizes.append(rest)
         return sizes
-
-
-def _order_seed(seed: int, epoch: int) -> int:
-    """A seed for torch from both numbers: a hash, so that (1, 0) and (0, 1) give other orders."""
-    return int.from_bytes(hashlib.sha256(f"{seed}/{epoch}".encode()).digest()[:8], "big") >> 1

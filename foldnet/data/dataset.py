@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from foldnet.data.augment import Augmentation
+from foldnet.data.tasks import CLASSES, Task
 from foldnet.errors import SettingError
 
 
@@ -41,6 +42,7 @@ class Dataset:
     std: tuple[float, ...]
     scale: float
     augmentation: Augmentation
+    task: Task = CLASSES
 
     @property
     def channels(self) -> int:

@@ -21,7 +21,7 @@ from foldnet.runs import Run
 from foldnet.sharing.share import SharedNetwork
 from foldnet.tensors import file_bytes
 from foldnet.training.evaluate import Score, evaluate
-from foldnet.training.loop import Objective, fit
+from foldnet.training.loop import Course, Objective, fit
 from foldnet.training.machine import Machine, choose_machine
 from foldnet.training.observer import Observer, Silent
 from foldnet.training.optimiser import build_optimiser
@@ -99,17 +99,20 @@ class Laboratory:
         """
         run = self.run.settings
         machine = choose_machine(str(self.machine.device), run.precision)
-        train = training_loader(self.dataset, self.split.train, run, machine)
         fit(
             model.to(machine.device),
             build_optimiser(model, lr=settings.finetune_lr, momentum=run.momentum, weight_decay=run.weight_decay),
-            train,
+            training_loader(self.dataset, self.split.train, run, machine),
             None,
             machine,
-            epochs=settings.finetune,
-            lr=settings.finetune_lr,
-            seed=run.seed,
-            objective=Objective(loss=None if teacher is None else _taught_by(teacher, machine)),
+            Course(
+                epochs=settings.finetune,
+                lr=settings.finetune_lr,
+                seed=run.seed,
+                objective=Objective(
+                    task=self.dataset.task, loss=None if teacher is None else _taught_by(teacher, machine)
+                ),
+            ),
             observer=self.observer,
         )
         self.recalibrated(model)

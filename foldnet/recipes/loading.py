@@ -43,7 +43,15 @@ def loader_of(
     seed: int = 0,
 ) -> Loader:
     """Batches of `images` on the machine's device, normalised as the dataset says, channels last."""
-    return Loader(dataset, images, batch_size=batch_size, device=machine.device, augmentation=augmentation, seed=seed)
+    return Loader(
+        dataset,
+        images,
+        batch_size=batch_size,
+        device=machine.device,
+        augmentation=augmentation,
+        seed=seed,
+        part=(machine.world.rank, machine.world.size),
+    )
 
 
 def training_loader(

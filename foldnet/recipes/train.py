@@ -10,32 +10,24 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from foldnet.config import TrainSettings, read_toml, to_json, train_settings
-from foldnet.data.batches import Loader
+from foldnet.data.batches import Batches
 from foldnet.data.dataset import Dataset, Images, Split
+from foldnet.data.tasks import Task
 from foldnet.errors import OutputError, RunError, SettingError, UnknownName, nearest
 from foldnet.files import new_folder, read_json, write_json
 from foldnet.recipes.loading import loader_of, split_of, training_loader
-from foldnet.runs import (
-    Run,
-    append_metrics,
-    create_run,
-    default_name,
-    load_coefficients,
-    newest_run,
-    open_run,
-    read_metrics,
-    remove_leftovers,
-    save_coefficients,
-)
-from foldnet.training.checkpoint import FILE, Progress, load_model, load_optimiser, save_checkpoint
+from foldnet.recipes.recorder import EVERY, Recorder, coefficients
+from foldnet.runs import Run, create_run, default_name, newest_run, open_run, remove_leftovers, save_coefficients
+from foldnet.training.checkpoint import FILE, load_model, load_optimiser
 from foldnet.training.evaluate import evaluate
-from foldnet.training.loop import EpochMetrics, Objective, fit
+from foldnet.training.loop import Course, Objective, fit
 from foldnet.training.machine import Machine, choose_machine, seeded
 from foldnet.training.observer import Observer, Silent
 from foldnet.training.optimiser import build_optimiser
+from foldnet.training.progress import BEGINNING, Progress
 from foldnet.training.recurrence import banks_of
 
 FREE_TO_CHANGE = ("device", "data_dir")  # a resumed run may move to another machine
@@ -74,13 +66,15 @@ def train(
     download: bool = False,
     config: Path | None = None,
     observer: Observer | None = None,
+    checkpoint_every: float = EVERY,
     **given: Any,
 ) -> TrainReport:
     """Train a network and write its run folder; the keywords are the fields of TrainSettings.
 
     What is not given comes from the TOML file `config`, then from the preset of dataset and architecture. The test set is
-    read once, at the end, with the weights of the last epoch, in fp32. With `resume` a stopped run goes on from its last whole
-    epoch, as if it had never stopped; a finished one gives its report again.
+    read once, at the end, with the weights of the last epoch, in fp32. With `resume` a stopped run goes on from its last
+    checkpoint, as if it had never stopped; a finished one gives its report again. Checkpoints are made at the end of epochs, at
+    most every `checkpoint_every` seconds, within very long epochs, and where the observer wants the end (Stopped is raised).
 
     Raises SettingError and UnknownName for bad settings, DataError, RunError, OutputError, and TrainingDiverged.
     """
@@ -92,12 +86,12 @@ def train(
             asked = (read_toml(config) if config is not None else {}) | {
                 k: v for k, v in given.items() if v is not None
             }
-            return _resume(open_run(folder), asked, download, observer)
+            return _resume(open_run(folder), asked, download, observer, checkpoint_every)
     settings = train_settings(given, file=config)
     replaces = folder is not None and folder.exists()
     if folder is not None and replaces:
         _check_place(folder, resume=resume, force=force)
-    return _start(settings, folder, replaces, download, observer)
+    return _start(settings, folder, replaces, download, observer, checkpoint_every)
 
 
 def _check_place(folder: Path, *, resume: bool, force: bool) -> None:
@@ -114,7 +108,7 @@ def _check_place(folder: Path, *, resume: bool, force: bool) -> None:
 
 
 def _start(
-    settings: TrainSettings, folder: Path | None, replaces: bool, download: bool, observer: Observer
+    settings: TrainSettings, folder: Path | None, replaces: bool, download: bool, observer: Observer, every: float
 ) -> TrainReport:
     """Train from the beginning into a new folder."""
     machine = choose_machine(settings.device, settings.precision)
@@ -126,11 +120,11 @@ def _start(
     with new_folder(folder, force=replaces) as temporary:
         create_run(temporary, run, about_machine(machine))
         if banks_of(model):
-            save_coefficients(temporary, _coefficients(model, {}))
-    return _train_on(run, model, None, dataset, split, machine, observer)
+            save_coefficients(temporary, coefficients(model, {}))
+    return _train_on(run, model, BEGINNING, dataset, split, machine, observer, every)
 
 
-def _resume(run: Run, given: Mapping[str, Any], download: bool, observer: Observer) -> TrainReport:
+def _resume(run: Run, given: Mapping[str, Any], download: bool, observer: Observer, every: float) -> TrainReport:
     """Go on with a run folder."""
     stored = to_json(run.settings)
     changes = {key: value for key, value in given.items() if value != stored.get(key)}
@@ -156,28 +150,35 @@ def _resume(run: Run, given: Mapping[str, Any], download: bool, observer: Observ
     run = replace(run, settings=settings)
     remove_leftovers(run.folder)
     model = _initial_network(run)
-    progress = load_model(run.folder / "last", model) if (run.folder / "last" / FILE).is_file() else None
-    return _train_on(run, model, progress, dataset, split, machine, observer)
+    progress = load_model(run.folder / "last", model) if (run.folder / "last" / FILE).is_file() else BEGINNING
+    return _train_on(run, model, progress, dataset, split, machine, observer, every)
 
 
 def _train_on(
     run: Run,
     model: nn.Module,
-    progress: Progress | None,
+    progress: Progress,
     dataset: Dataset,
     split: Split,
     machine: Machine,
     observer: Observer,
+    every: float,
 ) -> TrainReport:
     """Train from where `progress` stands to the end, and read the test set."""
     settings = run.settings
     model.to(machine.device)
-    optimiser = build_optimiser(model, lr=settings.lr, momentum=settings.momentum, weight_decay=settings.weight_decay)
-    if progress is not None:
+    optimiser = build_optimiser(
+        model,
+        lr=settings.lr,
+        momentum=settings.momentum,
+        weight_decay=settings.weight_decay,
+        kind=settings.optimiser,
+    )
+    if progress != BEGINNING:
         load_optimiser(run.folder / "last", model, optimiser)
-    recorder = Recorder(run.folder, model, optimiser, progress)
+    recorder = Recorder(run.folder, model, optimiser, progress, epochs=settings.epochs, every=every)
 
-    def plain(images: Images) -> Loader:
+    def plain(images: Images) -> Batches:
         return loader_of(dataset, images, settings.batch_size, machine)
 
     fit(
@@ -186,59 +187,20 @@ def _train_on(
         training_loader(dataset, split.train, settings, machine),
         plain(split.validation) if split.validation is not None else None,
         machine,
-        epochs=settings.epochs,
-        lr=settings.lr,
-        seed=settings.seed,
-        objective=Objective(settings.recurrence, settings.recurrence_form),
+        course_of(settings, dataset.task),
         observer=observer,
-        start=progress.epoch if progress else 0,
-        after_epoch=recorder.after_epoch,
+        journal=recorder,
+        start=progress,
     )
     report = _report(run, model, recorder, plain(split.test), machine, observer)
     write_json(run.folder / "report.json", report.to_json())
     return report
 
 
-class Recorder:
-    """Writes what an epoch leaves behind: metrics, coefficients, and last of all the checkpoint that makes them count."""
-
-    def __init__(
-        self, folder: Path, model: nn.Module, optimiser: torch.optim.Optimizer, progress: Progress | None
-    ) -> None:
-        """Cuts the histories back to where the checkpoint stands: a killed process may have written an epoch more."""
-        self.folder, self.model, self.optimiser = folder, model, optimiser
-        self.progress = progress or Progress(0, None, None, 0.0)
-        done = self.progress.epoch
-        self.metrics = read_metrics(folder)[:done]
-        history = load_coefficients(folder) if banks_of(model) else {}
-        self.coefficients = {name: rows[: done + 1] for name, rows in history.items()}
-        for file, entries, whole in (
-            ("metrics.jsonl", len(self.metrics), done),
-            *(("coefficients.safetensors", len(rows), done + 1) for rows in self.coefficients.values()),
-        ):
-            if entries < whole:
-                raise RunError(
-                    f"'{folder / file}' holds {entries} of the {whole} entries that the checkpoint counts; restore it"
-                )
-
-    def after_epoch(self, metrics: EpochMetrics) -> None:
-        """Record one whole epoch."""
-        accuracy, best = metrics.validation_accuracy, self.progress.best_accuracy
-        better = accuracy is not None and (best is None or accuracy > best)
-        self.progress = Progress(
-            metrics.epoch,
-            accuracy if better else best,
-            metrics.epoch if better else self.progress.best_epoch,
-            self.progress.seconds + metrics.seconds,
-        )
-        self.metrics.append(metrics.to_json())
-        append_metrics(self.folder, self.metrics)
-        if self.coefficients:
-            self.coefficients = _coefficients(self.model, self.coefficients)
-            save_coefficients(self.folder, self.coefficients)
-        if better:
-            save_checkpoint(self.folder / "best", self.model, None, self.progress)
-        save_checkpoint(self.folder / "last", self.model, self.optimiser, self.progress)
+def course_of(settings: TrainSettings, task: Task) -> Course:
+    """What the settings say of the loop."""
+    objective = Objective(settings.recurrence, settings.recurrence_form, task)
+    return Course(settings.epochs, settings.lr, settings.seed, settings.schedule, objective)
 
 
 def read_report(folder: Path) -> TrainReport:
@@ -281,14 +243,8 @@ def _initial_network(run: Run) -> nn.Module:
         return run.network()
 
 
-def _coefficients(model: nn.Module, history: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The history of coefficients with the present ones at its end: (epochs + 1, L, K) a group."""
-    present = {name: bank.coefficients.detach().cpu().clone()[None] for name, bank in banks_of(model).items()}
-    return {name: torch.cat([history[name], rows]) if name in history else rows for name, rows in present.items()}
-
-
 def _report(
-    run: Run, model: nn.Module, recorder: Recorder, test: Loader, machine: Machine, observer: Observer
+    run: Run, model: nn.Module, recorder: Recorder, test: Batches, machine: Machine, observer: Observer
 ) -> TrainReport:
     """Read the test set once, in fp32, and say how it went."""
     score = evaluate(model, test, replace(machine, precision="fp32"), observer)

@@ -1,6 +1,6 @@
 """A checkpoint: one file with the model, the optimiser and where the training stands."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,38 +9,33 @@ from torch import Tensor, nn
 
 from foldnet.errors import OutputError, RunError
 from foldnet.tensors import load_tensors, save_tensors
+from foldnet.training.progress import Progress, read_progress
 
 FILE = "checkpoint.safetensors"
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """Where a training stands: whole epochs done, the best validation accuracy so far and its epoch, seconds of training."""
-
-    epoch: int
-    best_accuracy: float | None
-    best_epoch: int | None
-    seconds: float
 
 
 def save_checkpoint(
     folder: Path, model: nn.Module, optimiser: torch.optim.Optimizer | None, progress: Progress
 ) -> None:
-    """Write the checkpoint into `folder`, which is made; the one before stays until the new one is whole."""
-    tensors = {f"model/{name}": tensor for name, tensor in model.state_dict().items()}
-    if optimiser is not None:
-        tensors |= {f"optimiser/{name}": tensor for name, tensor in _momenta(model, optimiser).items()}
-    about = {
-        "epoch": progress.epoch,
-        "best_accuracy": progress.best_accuracy,
-        "best_epoch": progress.best_epoch,
-        "seconds": progress.seconds,
-    }
+    """Write the checkpoint into `folder`, which is made; the one before stays until the new one is whole.
+
+    Random states and the order of the data need no place in it: they follow from the run's seed and from the epoch and step
+    that `progress` names.
+    """
+    save_weights(folder, model.state_dict(), progress, {} if optimiser is None else _state(model, optimiser))
+
+
+def save_weights(
+    folder: Path, weights: Mapping[str, Tensor], progress: Progress, state: Mapping[str, Tensor] | None = None
+) -> None:
+    """The same from the tensors themselves. Raises OutputError where the place cannot be written."""
+    tensors = {f"model/{name}": tensor for name, tensor in weights.items()}
+    tensors |= {f"optimiser/{name}": tensor for name, tensor in (state or {}).items()}
     try:
         folder.mkdir(exist_ok=True)
     except OSError as error:
         raise OutputError(f"'{folder}' cannot be made ({error.strerror}); free the place or choose another") from error
-    save_tensors(folder / FILE, tensors, about)
+    save_tensors(folder / FILE, tensors, progress.to_json())
 
 
 def load_model(folder: Path, model: nn.Module) -> Progress:
@@ -54,19 +49,21 @@ def load_model(folder: Path, model: nn.Module) -> Progress:
 
 
 def load_optimiser(folder: Path, model: nn.Module, optimiser: torch.optim.Optimizer) -> None:
-    """Give the optimiser the momenta that the checkpoint holds. Raises RunError as load_model does."""
-    if not any(group["momentum"] for group in optimiser.param_groups):
+    """Give the optimiser the state (momenta and the like) that the checkpoint holds. Raises RunError as load_model does."""
+    if not any(group.get("momentum", 1) for group in optimiser.param_groups):
         return  # without momentum there is nothing to keep, and the checkpoint has no such part
     file = load_tensors(folder / FILE, "optimiser")
     parameters = dict(model.named_parameters())
-    for name, momentum in file.tensors.items():
+    for entry, tensor in file.tensors.items():
+        name, _, key = entry.partition("/")
         owner = parameters.get(name)
-        if owner is None or owner.shape != momentum.shape:
+        if owner is None or (tensor.dim() and owner.shape != tensor.shape):
             raise RunError(
                 f"'{folder / FILE}' holds a momentum for '{name}' that the network has not; it is another run's"
             )
-        state = torch.empty_like(owner)
-        optimiser.state[owner]["momentum_buffer"] = state.copy_(momentum)
+        state = torch.empty_like(owner) if tensor.dim() else torch.empty((), device=owner.device)
+        # Before there was more than one optimiser, the name alone meant SGD's momentum.
+        optimiser.state[owner][key or "momentum_buffer"] = state.copy_(tensor)
 
 
 def fill(model: nn.Module, tensors: dict[str, Tensor], path: Path) -> None:
@@ -82,24 +79,20 @@ def fill(model: nn.Module, tensors: dict[str, Tensor], path: Path) -> None:
     model.load_state_dict(tensors, assign=True)
 
 
-def _momenta(model: nn.Module, optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """Momentum buffers by the name of their parameter."""
+def _state(model: nn.Module, optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """The optimiser's tensors by "parameter/key"."""
     names: dict[Tensor, str] = {parameter: name for name, parameter in model.named_parameters()}
     return {
-        names[parameter]: state["momentum_buffer"]
+        f"{names[parameter]}/{key}": value
         for parameter, state in optimiser.state.items()
-        if state.get("momentum_buffer") is not None
+        for key, value in state.items()
+        if isinstance(value, Tensor)
     }
 
 
 def _progress(metadata: dict[str, Any], path: Path) -> Progress:
     """Read the plain data of a checkpoint."""
     try:
-        return Progress(
-            int(metadata["epoch"]),
-            metadata["best_accuracy"],
-            metadata["best_epoch"],
-            float(metadata["seconds"]),
-        )
+        return read_progress(metadata)
     except (KeyError, TypeError, ValueError):
         raise RunError(f"'{path}' does not say where its training stands; it was not written by foldnet") from None

@@ -1,29 +1,32 @@
-"""Counting right answers."""
+"""Scoring a network as its data's task says."""
 
 import time
 from dataclasses import dataclass
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from foldnet.data.batches import Loader
+from foldnet.data.batches import Batches
+from foldnet.data.tasks import Task
 from foldnet.training.machine import Machine
 from foldnet.training.observer import Observer, Silent
+from foldnet.training.progress import UnderWay
 
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """How many of how many images were classified right, the mean loss in nats, and the speed."""
+    """How good a network was on so many images: the task's score and what it is made of, the mean loss in nats, the time."""
 
-    right: int
+    accuracy: float
+    counts: tuple[int, ...]
     images: int
     loss: float
     seconds: float
 
     @property
-    def accuracy(self) -> float:
-        """Share of images classified right, 0..1."""
-        return self.right / self.images
+    def right(self) -> int:
+        """Images that were answered wholly right."""
+        return self.counts[0]
 
     @property
     def images_per_second(self) -> float:
@@ -32,20 +35,45 @@ class Score:
 
 
 @torch.no_grad()
-def evaluate(model: nn.Module, loader: Loader, machine: Machine, observer: Observer | None = None) -> Score:
-    """Classify every image of the loader, in order and without augmentation; the model is left in evaluation mode."""
+def evaluate(model: nn.Module, batches: Batches, machine: Machine, observer: Observer | None = None) -> Score:
+    """Answer every image, in order and without augmentation; the model is left in evaluation mode."""
     observer = observer or Silent()
     model.eval()
-    right = torch.zeros((), dtype=torch.int64, device=machine.device)
-    loss = torch.zeros((), dtype=torch.float64, device=machine.device)
+    tally = Tally(batches.task, machine)
     start = time.perf_counter()
-    observer.begin("evaluate", len(loader))
-    for x, y in loader.in_order():
-        with machine.autocast():
-            logits = model(x)
-        right += (logits.argmax(1) == y).sum()
-        loss += nn.functional.cross_entropy(logits.float(), y, reduction="sum")
+    observer.begin("evaluate", len(batches))
+    for x, y in batches.in_order():
+        if len(y):
+            with machine.autocast():
+                outputs = model(x)
+            outputs = outputs.float()
+            tally.add(batches.task.loss(outputs, y), outputs, y)
         observer.advance()
-    count, total = int(right), float(loss)  # the only synchronisation
+    loss, counts = tally.read()
     observer.end()
-    return Score(count, loader.images, total / max(loader.images, 1), time.perf_counter() - start)
+    accuracy = batches.task.score(counts, batches.images)
+    return Score(accuracy, counts, batches.images, loss / max(batches.images, 1), time.perf_counter() - start)
+
+
+class Tally:
+    """Sums over batches that stay on the device until they are read: no step waits for them."""
+
+    def __init__(self, task: Task, machine: Machine, before: UnderWay | None = None) -> None:
+        """Goes on from the sums `before`, which one process alone brings in."""
+        self.task, self.world = task, machine.world
+        brought = before if before is not None and before.step and self.world.writes else UnderWay()
+        counts = brought.counts or (0,) * len(task.parts)
+        self.loss = torch.tensor(brought.loss, dtype=torch.float64, device=machine.device)
+        self.counts = torch.tensor(counts, dtype=torch.int64, device=machine.device)
+
+    def add(self, loss: Tensor, outputs: Tensor, targets: Tensor) -> None:
+        """One more batch, whose mean loss is `loss`; one without examples adds nothing."""
+        if len(targets):
+            self.loss += loss.detach() * len(targets)
+            self.counts += self.task.counts(outputs.detach(), targets)
+
+    def read(self) -> tuple[float, tuple[int, ...]]:
+        """(sum of the losses over the examples, counts), those of all processes. Waits for the device."""
+        loss, counts = self.loss.clone(), self.counts.clone()
+        self.world.add_up(loss, counts)
+        return float(loss), tuple(counts.tolist())

@@ -1,38 +1,47 @@
-"""The training loop: epochs of steps, with what happens between them left to whoever asked for the training."""
+"""The training loop: epochs of steps, with what is kept of them left to whoever asked for the training."""
 
 import math
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
-from foldnet.data.batches import Loader
+from foldnet.analysis.similarity import coefficient_similarity
+from foldnet.data.batches import Batches
+from foldnet.data.seeds import seed_of
+from foldnet.data.tasks import CLASSES, Task
 from foldnet.errors import TrainingDiverged
-from foldnet.training.evaluate import evaluate
-from foldnet.training.machine import Machine, seeded
-from foldnet.training.observer import Observer
+from foldnet.training.evaluate import Score, Tally, evaluate
+from foldnet.training.machine import Machine, reseed, seeded
+from foldnet.training.observer import Observer, Silent, Stopped
 from foldnet.training.optimiser import learning_rate
-from foldnet.training.recurrence import recurrence
-
-EPOCH_SEED = 1_000_003  # spreads (seed, epoch) over torch's seeds
+from foldnet.training.progress import BEGINNING, Progress, UnderWay
+from foldnet.training.recurrence import banks_of, recurrence
+from foldnet.training.world import NOTHING, SAVE, STOP, Agreement
 
 
 @dataclass(frozen=True, slots=True)
 class EpochMetrics:
-    """One line of metrics.jsonl. Losses in nats, accuracies 0..1; seconds and speed are those of the training steps."""
+    """One line of metrics.jsonl. Losses in nats; accuracies are the task's score, 0..1.
+
+    Seconds and speed are those of the training steps, `waited` the share of the seconds in which a step had no data yet;
+    `similarity` is the largest |cos| of two layers' coefficients in each group.
+    """
 
     epoch: int
     lr: float
     train_loss: float
     train_accuracy: float
     recurrence: float | None
+    similarity: dict[str, float] | None
     validation_loss: float | None
     validation_accuracy: float | None
     seconds: float
     images_per_second: float
+    waited: float
 
     def to_json(self) -> dict[str, Any]:
         """As plain data."""
@@ -41,99 +50,206 @@ class EpochMetrics:
 
 @dataclass(frozen=True, slots=True)
 class Objective:
-    """What the steps minimise: `loss` of (logits, targets, inputs' batch) less the weighted recurrence."""
+    """What the steps minimise: `loss` of (outputs, targets, inputs), by default the task's, less the weighted recurrence."""
 
     recurrence: float = 0.0
     form: str = "mean"
-    loss: Callable[[Tensor, Tensor, Tensor], Tensor] | None = None  # (logits, labels, x); None is cross-entropy
+    task: Task = CLASSES
+    loss: Callable[[Tensor, Tensor, Tensor], Tensor] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """How long and how fast is trained, by which seed, and towards what."""
+
+    epochs: int
+    lr: float
+    seed: int
+    schedule: str = "steps"
+    objective: Objective = Objective()
+
+
+class Journal(Protocol):
+    """Keeps what a training leaves behind."""
+
+    def after_epoch(self, metrics: EpochMetrics) -> None:
+        """An epoch is whole."""
+
+    def due(self) -> bool:
+        """Whether so much has happened since the last checkpoint that one should be made within the epoch."""
+
+    def within_epoch(self, under_way: UnderWay) -> None:
+        """Keep the state between two steps."""
+
+
+class Unwritten:
+    """The journal that keeps nothing."""
+
+    def after_epoch(self, metrics: EpochMetrics) -> None:
+        """Nothing."""
+
+    def due(self) -> bool:
+        """Never."""
+        return False
+
+    def within_epoch(self, under_way: UnderWay) -> None:
+        """Nothing."""
 
 
 def fit(
     model: nn.Module,
     optimiser: torch.optim.Optimizer,
-    train: Loader,
-    validation: Loader | None,
+    train: Batches,
+    validation: Batches | None,
     machine: Machine,
+    course: Course,
     *,
-    epochs: int,
-    lr: float,
-    seed: int,
-    objective: Objective,
-    observer: Observer,
-    start: int = 0,
-    after_epoch: Callable[[EpochMetrics], None] = lambda metrics: None,
+    observer: Observer | None = None,
+    journal: Journal | None = None,
+    start: Progress = BEGINNING,
 ) -> None:
-    """Train `model` in place from epoch `start` to `epochs`, calling `after_epoch` at the end of each.
+    """Train `model` in place from `start` to the end of the course, telling the journal at the end of each epoch.
 
-    Everything random in an epoch depends on (seed, epoch) alone, so that a stopped training goes on as if it never had.
-    Raises TrainingDiverged at the end of an epoch that leaves a loss or a weight that is not finite, before `after_epoch`
-    sees it.
+    Everything random in a step depends on (seed, epoch, step) alone, so that a stopped training goes on as if it never had.
+    Raises TrainingDiverged where a loss or a weight is not finite, before the journal sees it, and Stopped, once the journal
+    has what was done, where the observer wants the end.
     """
-    for epoch in range(start, epochs):
-        with seeded(seed * EPOCH_SEED + epoch, machine.device):
-            metrics = _epoch(model, optimiser, train, validation, machine, epoch, epochs, lr, objective, observer)
-            after_epoch(metrics)
-            observer.epoch(metrics.to_json())  # said last, so that what a user reads is safe on the disk
-
-
-def _epoch(
-    model: nn.Module,
-    optimiser: torch.optim.Optimizer,
-    train: Loader,
-    validation: Loader | None,
-    machine: Machine,
-    epoch: int,
-    epochs: int,
-    lr: float,
-    objective: Objective,
-    observer: Observer,
-) -> EpochMetrics:
-    """One pass over the training data and one over the validation data."""
-    rate = learning_rate(epoch, epochs, lr)
-    for group in optimiser.param_groups:
-        group["lr"] = rate
-    model.train()
-    start = time.perf_counter()
-    loss = torch.zeros((), dtype=torch.float64, device=machine.device)
-    right = torch.zeros((), dtype=torch.int64, device=machine.device)
-    observer.begin(f"epoch {epoch + 1}/{epochs}", len(train), epoch, epochs)
-    for x, y in train.epoch(epoch):
-        batch_loss, logits = step(model, optimiser, x, y, machine, objective)
-        loss += batch_loss * len(y)
-        right += (logits.argmax(1) == y).sum()
-        observer.advance()
-    mean_loss = float(loss) / train.images  # the epoch's only synchronisation
-    observer.end()
-    if not math.isfinite(mean_loss):
-        raise _diverged(f"the loss of epoch {epoch + 1} is {mean_loss}", lr)
-    # The loss of a step is that before its update: what the last one did to the weights, no training loss has seen.
-    if not _all_finite(model):
-        raise _diverged(f"epoch {epoch + 1} leaves weights that are not finite", lr)
-    seconds = time.perf_counter() - start
-    score = evaluate(model, validation, machine, observer) if validation is not None else None
-    if score is not None and not math.isfinite(score.loss):
-        raise _diverged(f"the validation loss of epoch {epoch + 1} is {score.loss}", lr)
-    return EpochMetrics(
-        epoch=epoch + 1,
-        lr=rate,
-        train_loss=mean_loss,
-        train_accuracy=int(right) / train.images,
-        recurrence=recurrence(model, objective.form).item() if objective.recurrence else None,
-        validation_loss=score.loss if score else None,
-        validation_accuracy=score.accuracy if score else None,
-        seconds=seconds,
-        images_per_second=train.images / seconds,
+    training = _Training(
+        model, optimiser, train, validation, machine, course, observer or Silent(), journal or Unwritten()
     )
+    with seeded(course.seed, machine.device):  # puts the process's own random state back at the end
+        for epoch in range(start.epoch, course.epochs):
+            training.epoch(epoch, start.under_way if epoch == start.epoch else UnderWay())
+    training.agreement.close()
 
 
-def _all_finite(model: nn.Module) -> bool:
-    """Whether every weight is a number, asked with one synchronisation."""
-    return bool(torch.stack([parameter.isfinite().all() for parameter in model.parameters()]).all())
+class _Training:
+    """What the epochs of one training have in common."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        optimiser: torch.optim.Optimizer,
+        train: Batches,
+        validation: Batches | None,
+        machine: Machine,
+        course: Course,
+        observer: Observer,
+        journal: Journal,
+    ) -> None:
+        self.model, self.optimiser, self.machine, self.course = model, optimiser, machine, course
+        self.train, self.validation = train, validation
+        self.observer, self.journal = observer, journal
+        self.agreement = Agreement(machine.world)
+
+    def epoch(self, epoch: int, under_way: UnderWay) -> None:
+        """One pass over the training data, or the rest of one, and one over the validation data."""
+        course, data = self.course, self.train.of_epoch(epoch)
+        rate = learning_rate(epoch, course.epochs, course.lr, course.schedule)
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate
+        done = self._steps(epoch, data, under_way)
+        self._check_finite(epoch, done.loss / data.images)
+        score = self._validate(epoch, done)
+        task, objective = data.task, course.objective
+        metrics = EpochMetrics(
+            epoch=epoch + 1,
+            lr=rate,
+            train_loss=done.loss / data.images,
+            train_accuracy=task.score(done.counts, data.images),
+            recurrence=recurrence(self.model, objective.form).item() if objective.recurrence else None,
+            similarity=_similarity(self.model),
+            validation_loss=score.loss if score else None,
+            validation_accuracy=score.accuracy if score else None,
+            seconds=done.seconds,
+            images_per_second=data.images / done.seconds,
+            waited=done.waited / done.seconds,
+        )
+        self.journal.after_epoch(metrics)
+        self.observer.epoch(metrics.to_json())  # said last, so that what a user reads is safe on the disk
+
+    def _steps(self, epoch: int, data: Batches, under_way: UnderWay) -> UnderWay:
+        """The steps of an epoch that are left; what the whole epoch came to."""
+        world, sizes = self.machine.world, data.sizes()
+        self.model.train()
+        self.observer.begin(f"epoch {epoch + 1}/{self.course.epochs}", len(sizes), epoch, self.course.epochs)
+        self.observer.advance(under_way.step)
+        tally = Tally(data.task, self.machine, under_way)
+        waited, before = under_way.waited, time.perf_counter() - under_way.seconds
+        batches = data.epoch(epoch, under_way.step)
+        for number in range(under_way.step, len(sizes)):
+            asked = time.perf_counter()
+            x, y = next(batches)
+            waited += time.perf_counter() - asked
+            reseed(seed_of(self.course.seed, epoch, number, world.rank), self.machine.device)
+            # The processes' gradients are averaged: each counts as much as it has examples.
+            share = len(y) * world.size / sizes[number]
+            tally.add(*step(self.model, self.optimiser, x, y, self.machine, self.course.objective, share), y)
+            self.observer.advance()
+            wanted = STOP if self.observer.wants_stop() else SAVE if self.journal.due() else NOTHING
+            agreed = self.agreement.after_step(wanted)
+            if agreed != NOTHING:
+                loss, counts = tally.read()
+                reached = UnderWay(number + 1, loss, counts, time.perf_counter() - before, waited)
+                self._save(epoch, reached, sum(sizes[: number + 1]), stop=agreed == STOP)
+        loss, counts = tally.read()  # the epoch's only synchronisation
+        self.observer.end()
+        return UnderWay(len(sizes), loss, counts, time.perf_counter() - before, waited)
+
+    def _save(self, epoch: int, reached: UnderWay, examples: int, *, stop: bool) -> None:
+        """Keep the state between two steps. Raises Stopped where that was the end."""
+        self._check_finite(epoch, reached.loss / examples)
+        self.journal.within_epoch(reached)
+        if stop:
+            raise Stopped
+
+    def _validate(self, epoch: int, done: UnderWay) -> Score | None:
+        """The score on the validation data, if there are any."""
+        if self.validation is None:
+            return None
+        data = self.validation.of_epoch(epoch)
+        self.machine.world.copy_buffers(self.model)
+        try:
+            score = evaluate(self.model, data, self.machine, _Interruptible(self.observer, self.machine.world.alone))
+        except Stopped:
+            self.journal.within_epoch(done)
+            raise
+        if not math.isfinite(score.loss):
+            raise self._diverged(f"the validation loss of epoch {epoch + 1} is {score.loss}")
+        return score
+
+    def _check_finite(self, epoch: int, mean_loss: float) -> None:
+        """Raise TrainingDiverged where a number is none."""
+        if not math.isfinite(mean_loss):
+            raise self._diverged(f"the loss of epoch {epoch + 1} is {mean_loss}")
+        # The loss of a step is that before its update: what the last one did to the weights, no training loss has seen.
+        if not _all_finite(self.model):
+            raise self._diverged(f"epoch {epoch + 1} leaves weights that are not finite")
+
+    def _diverged(self, what: str) -> TrainingDiverged:
+        """What is said of a training that went astray."""
+        return TrainingDiverged(f"{what}; the checkpoint before, if any, is kept, try --lr {self.course.lr / 10:.3g}")
 
 
-def _diverged(what: str, lr: float) -> TrainingDiverged:
-    """What is said of a training that went astray."""
-    return TrainingDiverged(f"{what}; the checkpoint before, if any, is kept, try --lr {lr / 10:.3g}")
+class _Interruptible(Silent):
+    """Passes on what happens in an evaluation, and ends it where the observer wants the end."""
+
+    def __init__(self, observer: Observer, may_stop: bool) -> None:
+        self.observer, self.may_stop = observer, may_stop
+
+    def begin(self, task: str, total: int, part: int = 0, parts: int = 1) -> None:
+        """Passed on."""
+        self.observer.begin(task, total, part, parts)
+
+    def advance(self, steps: int = 1) -> None:
+        """Passed on. Raises Stopped."""
+        self.observer.advance(steps)
+        if self.may_stop and self.observer.wants_stop():
+            raise Stopped
+
+    def end(self) -> None:
+        """Passed on."""
+        self.observer.end()
 
 
 def step(
@@ -143,16 +259,35 @@ def step(
     y: Tensor,
     machine: Machine,
     objective: Objective,
+    share: float = 1.0,
 ) -> tuple[Tensor, Tensor]:
-    """One training step: x (b, c, h, w), y (b,) -> (loss without the regulariser, a scalar; logits (b, classes))."""
+    """One training step: x (b, ...), y (b, ...) -> (loss without the regulariser, a scalar; outputs (b, ...) in fp32).
+
+    `share` weighs the loss where other processes take the rest of the batch.
+    """
     with machine.autocast():
-        logits = model(x)
-    logits = logits.float()
-    loss = nn.functional.cross_entropy(logits, y) if objective.loss is None else objective.loss(logits, y, x)
-    total = loss
+        outputs = model(x)
+    outputs = outputs.float()
+    loss = objective.task.loss(outputs, y) if objective.loss is None else objective.loss(outputs, y, x)
+    total = loss if share == 1 else loss * share
     if objective.recurrence:
-        total = loss - objective.recurrence * recurrence(model, objective.form)
+        total = total - objective.recurrence * recurrence(model, objective.form)
     optimiser.zero_grad(set_to_none=True)
     torch.autograd.backward(total)
     optimiser.step()
-    return loss.detach(), logits.detach()
+    return loss.detach(), outputs.detach()
+
+
+def _similarity(model: nn.Module) -> dict[str, float] | None:
+    """The largest off-diagonal entry of each group's LSM by coefficients; None for a network without banks."""
+    largest = {}
+    for name, bank in banks_of(model).items():
+        matrix = coefficient_similarity(bank.coefficients.detach().double().cpu().numpy())
+        matrix[range(len(matrix)), range(len(matrix))] = 0.0
+        largest[name] = float(matrix.max())
+    return largest or None
+
+
+def _all_finite(model: nn.Module) -> bool:
+    """Whether every weight is a number, asked with one synchronisation."""
+    return bool(torch.stack([parameter.isfinite().all() for parameter in model.parameters()]).all())

@@ -9,14 +9,16 @@ from torch import nn
 
 from foldnet.config import PRECISIONS
 from foldnet.errors import SettingError
+from foldnet.training.world import ALONE, World
 
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """Where and in which precision the network runs. `precision` is "fp32" or "bf16"."""
+    """Where, in which precision ("fp32" or "bf16") and with which other processes the network runs."""
 
     device: torch.device
     precision: str
+    world: World = ALONE
 
     def autocast(self) -> AbstractContextManager[None]:
         """The context in which a forward pass runs."""
@@ -28,11 +30,16 @@ def seeded(seed: int, device: torch.device) -> Iterator[None]:
     """Random numbers from `seed` on the CPU and on `device`; their own states, and those of other devices, stay as they were."""
     on_cuda = device.type == "cuda"
     with torch.random.fork_rng([device] if on_cuda else []):
-        torch.default_generator.manual_seed(seed)  # torch.manual_seed would seed every GPU, and put none back
-        if on_cuda:
-            with torch.cuda.device(device):
-                torch.cuda.manual_seed(seed)
+        reseed(seed, device)
         yield
+
+
+def reseed(seed: int, device: torch.device) -> None:
+    """Start the random numbers of the CPU and of `device` anew."""
+    torch.default_generator.manual_seed(seed)  # torch.manual_seed would seed every GPU, and put none back
+    if device.type == "cuda":
+        with torch.cuda.device(device):
+            torch.cuda.manual_seed(seed)
 
 
 def choose_machine(device: str = "auto", precision: str = "auto") -> Machine:

@@ -4,6 +4,10 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 
+class Stopped(KeyboardInterrupt):
+    """A watcher asked for the end, and it came between two steps: what was done is saved."""
+
+
 class Observer(Protocol):
     """Watches a task of known length: an epoch of training, an evaluation, a recalibration."""
 
@@ -21,6 +25,9 @@ class Observer(Protocol):
 
     def note(self, sentence: str) -> None:
         """Something that a user should know."""
+
+    def wants_stop(self) -> bool:
+        """Whether training should save and end after this step."""
 
 
 class Silent:
@@ -40,3 +47,7 @@ class Silent:
 
     def note(self, sentence: str) -> None:
         """Nothing."""
+
+    def wants_stop(self) -> bool:
+        """Never."""
+        return False

@@ -1,6 +1,7 @@
 """Training as a recipe: what a run folder holds, and that a stopped training goes on as if it never had."""
 
 import errno
+import functools
 import json
 import math
 import os
@@ -16,12 +17,14 @@ from foldnet.data.dataset import Dataset
 from foldnet.data.digits import load_digits
 from foldnet.errors import OutputError, RunError, SettingError, TrainingDiverged, UnknownName
 from foldnet.recipes import loading
+from foldnet.recipes import recorder as recording
 from foldnet.recipes import train as recipe
-from foldnet.recipes.train import TrainReport, train
+from foldnet.recipes.train import TrainReport
 from foldnet.runs import all_runs, load_coefficients, newest_run, open_run, read_metrics
 from foldnet.tensors import load_tensors
 from foldnet.training.loop import EpochMetrics
 from foldnet.training.observer import Silent
+from foldnet.training.progress import BEGINNING
 
 EPOCHS = 3
 # Dropout, so that random numbers matter to the steps too.
@@ -36,7 +39,9 @@ TINY = {
     "seed": 3,
 }
 STEPS = 5  # of an epoch: 140 images in batches of 32
-TIMES = ("seconds", "images_per_second")
+TIMES = ("seconds", "images_per_second", "waited")
+# These few epochs are over before the first checkpoint is due by time.
+train = functools.partial(recipe.train, checkpoint_every=0)
 
 
 def exactly(sentence: str) -> str:
@@ -129,8 +134,8 @@ class Stopping(Silent):
 
 
 def interrupted(name: str, number: int):
-    """One of the recipe's functions, which does not come back from its call of that number."""
-    function, calls = getattr(recipe, name), []
+    """One of the functions that write, which does not come back from its call of that number."""
+    function, calls = getattr(recording if hasattr(recording, name) else recipe, name), []
 
     def call(*args, **options):
         calls.append(args)
@@ -172,6 +177,8 @@ def test_metrics_and_the_history_of_coefficients_have_a_row_an_epoch(whole):
     assert [line["epoch"] for line in lines] == [1, 2, 3]
     assert [line["lr"] for line in lines] == pytest.approx([0.05, 0.01, 0.002])
     for line in lines:
+        similarity = line.pop("similarity")
+        assert list(similarity) == ["stage1", "stage2", "stage3"]
         assert all(isinstance(value, int | float) and math.isfinite(value) for value in line.values())
     model, progress = open_run(whole).load()
     history = load_coefficients(whole)
@@ -180,6 +187,8 @@ def test_metrics_and_the_history_of_coefficients_have_a_row_an_epoch(whole):
         assert rows.shape == (EPOCHS + 1, 2, 2)
         torch.testing.assert_close(rows[0] @ rows[0].T, torch.eye(2))  # orthogonal before training
         assert torch.equal(rows[-1], model.sources[name].coefficients)
+        alike = torch.nn.functional.cosine_similarity(*rows[-1].double(), dim=0).abs().item()
+        assert read_metrics(whole)[-1]["similarity"][name] == pytest.approx(alike)
     assert progress.epoch == EPOCHS
 
 
@@ -194,10 +203,10 @@ def test_the_first_of_equally_good_epochs_stays_the_best(whole, place):
     shutil.copytree(whole, place / "run")
     model, _ = open_run(place / "run").load()
     optimiser = recipe.build_optimiser(model, lr=0.1, momentum=0.9, weight_decay=0.0)
-    recorder = recipe.Recorder(place / "run", model, optimiser, None)
+    recorder = recording.Recorder(place / "run", model, optimiser, BEGINNING, epochs=4, every=0)
     seen = []
     for epoch, accuracy in enumerate([0.5, 0.75, 0.75, 0.25], 1):
-        recorder.after_epoch(EpochMetrics(epoch, 0.1, 1.0, 0.5, None, 1.0, accuracy, 1.0, 1.0))
+        recorder.after_epoch(EpochMetrics(epoch, 0.1, 1.0, 0.5, None, None, 1.0, accuracy, 1.0, 1.0, 0.0))
         seen.append((recorder.progress.best_accuracy, recorder.progress.best_epoch))
     assert seen == [(0.5, 1), (0.75, 2), (0.75, 2), (0.75, 2)]
     assert recorder.progress.seconds == 4
@@ -255,9 +264,9 @@ def test_a_stopped_training_goes_on_as_if_it_never_had(whole, place, event, numb
 @pytest.mark.parametrize("number", range(EPOCHS))
 @pytest.mark.parametrize("function", ["append_metrics", "save_coefficients", "save_checkpoint"])
 def test_a_training_killed_between_two_files_goes_on_as_if_it_never_had(whole, place, monkeypatch, function, number):
-    first = 1 if function == "save_coefficients" else 0  # coefficients are written before the first epoch too
     with monkeypatch.context() as patch:
-        patch.setattr(recipe, function, interrupted(function, number + first))
+        writer = interrupted(function, number)
+        patch.setattr(recording, function, writer)
         with pytest.raises(KeyboardInterrupt):
             train(out="run", **TINY)
     train(out="run", resume=True)
@@ -498,21 +507,22 @@ def test_the_last_good_checkpoint_outlives_a_divergence(whole, place, monkeypatc
 
 @pytest.mark.parametrize("checkpoint", ["best", "last"])
 def test_a_full_disk_keeps_the_checkpoint_before(whole, place, monkeypatch, checkpoint):
-    save = recipe.save_checkpoint
+    function = {"best": "save_weights", "last": "save_checkpoint"}[checkpoint]
+    save = getattr(recording, function)
 
     def full(handle):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    def fill(folder, model, optimiser, progress):
+    def fill(folder, *content):
         with pytest.MonkeyPatch.context() as patch:
-            if progress.epoch == 2 and folder.name == checkpoint:
+            if content[-1].epoch == 2:
                 patch.setattr(os, "fsync", full)
-            save(folder, model, optimiser, progress)
+            save(folder, *content)
 
     best_grows = read_metrics(whole)[1]["validation_accuracy"] > read_metrics(whole)[0]["validation_accuracy"]
     assert best_grows  # else nothing is written into best/ in the second epoch
     with monkeypatch.context() as patch:
-        patch.setattr(recipe, "save_checkpoint", fill)
+        patch.setattr(recording, function, fill)
         sentence = (
             f"'run/{checkpoint}/checkpoint.safetensors' cannot be written (No space left on device); "
             f"free the place or choose another"

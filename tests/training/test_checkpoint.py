@@ -10,11 +10,12 @@ from torch import nn
 
 from foldnet.errors import OutputError, RunError
 from foldnet.tensors import save_tensors
-from foldnet.training.checkpoint import FILE, Progress, load_model, load_optimiser, save_checkpoint
+from foldnet.training.checkpoint import FILE, load_model, load_optimiser, save_checkpoint
 from foldnet.training.optimiser import build_optimiser
+from foldnet.training.progress import Progress, UnderWay
 from foldnet.zoo.build import build
 
-PROGRESS = Progress(epoch=3, best_accuracy=0.1 + 0.2, best_epoch=2, seconds=1 / 3)
+PROGRESS = Progress(3, 0.1 + 0.2, best_epoch=2, seconds=1 / 3, under_way=UnderWay(5, 0.1 * 7, (3, 2**40), 1 / 7, 0.1))
 
 
 def exactly(sentence: str) -> str:

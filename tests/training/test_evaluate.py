@@ -92,6 +92,6 @@ def test_an_observer_sees_every_batch():
 
 
 def test_speed_and_accuracy_of_a_score():
-    score = Score(right=3, images=4, loss=0.5, seconds=2.0)
+    score = Score(accuracy=0.75, counts=(3,), images=4, loss=0.5, seconds=2.0)
     assert (score.accuracy, score.images_per_second) == (0.75, 2.0)
-    assert Score(right=0, images=4, loss=0.5, seconds=0.0).images_per_second > 0
+    assert Score(accuracy=0.0, counts=(0,), images=4, loss=0.5, seconds=0.0).images_per_second > 0
