@@ -26,13 +26,14 @@ def _guarded(function: Callable[..., Any]) -> Callable[..., None]:
         code = 0
         try:
             report = function(*args, **kwargs)
-            _show(report, as_json)
+            if report is not None:
+                _show(report, as_json)
             # A report that can find fault with itself does so once it is shown: its numbers are what a user needs then.
             getattr(report, "check", lambda: None)()
         except (typer.Exit, typer.BadParameter):
             raise
-        except KeyboardInterrupt:
-            code = _fail("interrupted", 130, debug)
+        except KeyboardInterrupt as interrupt:
+            code = _fail(str(interrupt) or "interrupted", 130, debug)
         except BrokenPipeError:
             # The reader went away (`foldnet lsm | head`): nothing is wrong, but Python must not flush into the closed pipe.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

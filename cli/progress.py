@@ -16,11 +16,13 @@ LONG = ("sweep", "shares", "depth")  # tasks that leave a line behind also where
 class Watcher:
     """An observer for people. On a terminal a bar runs over all parts of a task; an epoch leaves one line behind."""
 
-    def __init__(self, console: Console, progress: Progress | None) -> None:
-        self.console, self.progress = console, progress
+    def __init__(self, console: Console, progress: Progress | None, *, saves: bool = False) -> None:
+        """With `saves` the first Ctrl-C in a training only asks for its end, which comes once all is saved."""
+        self.console, self.progress, self.saves = console, progress, saves
         self.task: TaskID | None = None
         self.name = ""
         self.nested = False
+        self.stopping = False
         self.interrupted = False
         self.start = time.perf_counter()
 
@@ -30,11 +32,15 @@ class Watcher:
         kind = task.split(" ")[0]
         if self.progress is None and kind in LONG:
             self.console.print(f"{task}: {total} steps", highlight=False)
-        if self.progress is None or self.nested:
+        if self.nested:
             return
-        if kind != self.name or self.task is None:
+        if kind != self.name:
             self.end_bar()
-            self.name, self.task = kind, self.progress.add_task(task)
+            self.name = kind
+        if self.progress is None:
+            return
+        if self.task is None:
+            self.task = self.progress.add_task(task)
         self.progress.update(self.task, description=task, total=total * parts, completed=total * part)
 
     def advance(self, steps: int = 1) -> None:
@@ -58,14 +64,16 @@ class Watcher:
 
     def epoch(self, metrics: Mapping[str, Any]) -> None:
         """One line an epoch."""
-        validation = metrics["validation_accuracy"]
+        validation, alike = metrics["validation_accuracy"], metrics["similarity"]
         parts = [
             f"epoch {metrics['epoch']:3d}",
             f"loss {metrics['train_loss']:.4f}",
             f"train {100 * metrics['train_accuracy']:5.1f} %",
             *([f"validation {100 * validation:5.1f} %"] if validation is not None else []),
             *([f"recurrence {metrics['recurrence']:.2f}"] if metrics["recurrence"] is not None else []),
+            *([f"alike {' '.join(f'{value:.2f}' for value in alike.values())}"] if alike else []),
             f"{metrics['images_per_second']:,.0f} img/s",
+            f"waited {100 * metrics['waited']:.1f} %",
             f"{time.perf_counter() - self.start:.0f} s",
         ]
         self.console.print("  ".join(parts), highlight=False)
@@ -75,17 +83,26 @@ class Watcher:
         self.console.print(sentence, highlight=False)
 
     def wants_stop(self) -> bool:
-        """Never: a Ctrl-C comes as an exception."""
-        return False
+        """Whether there was a Ctrl-C, or a SIGTERM, which a training answers by saving first."""
+        return self.stopping
+
+    def signalled(self) -> None:
+        """A Ctrl-C came. Raises KeyboardInterrupt, unless there is something to save first."""
+        if self.saves and self.name == "epoch" and not self.stopping:
+            self.stopping = True
+            self.note("saving after this step, then stopping; Ctrl-C again stops at once")
+            return
+        self.interrupted = True
+        raise KeyboardInterrupt
 
 
 @contextmanager
-def watching() -> Iterator[Watcher]:
-    """An observer that is shown on stderr while the block runs."""
-    console = Console(stderr=True, soft_wrap=True, markup=False, emoji=False)
-    if not console.is_terminal:
-        watcher = Watcher(console, None)
-        with _remembering_interrupts(watcher):
+def watching(*, saves: bool = False, quiet: bool = False) -> Iterator[Watcher]:
+    """An observer that is shown on stderr while the block runs, or with `quiet` only minds signals; for `saves` see Watcher."""
+    console = Console(stderr=True, soft_wrap=True, markup=False, emoji=False, quiet=quiet)
+    if quiet or not console.is_terminal:
+        watcher = Watcher(console, None, saves=saves)
+        with _minding_signals(watcher):
             yield watcher
         return
     columns = (
@@ -97,25 +114,24 @@ def watching() -> Iterator[Watcher]:
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=console, transient=True) as progress:
-        watcher = Watcher(console, progress)
-        with _remembering_interrupts(watcher):
+        watcher = Watcher(console, progress, saves=saves)
+        with _minding_signals(watcher):
             yield watcher
 
 
 @contextmanager
-def _remembering_interrupts(watcher: Watcher) -> Iterator[None]:
+def _minding_signals(watcher: Watcher) -> Iterator[None]:
     """Python raises KeyboardInterrupt wherever it happens to be, and swallows it in some of those places; so note it too."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.getsignal(signal.SIGINT)
-
-    def interrupt(number: int, frame: object) -> None:
-        watcher.interrupted = True
-        raise KeyboardInterrupt
-
-    signal.signal(signal.SIGINT, interrupt)
+    # What ends a job on a cluster, or a process of several, is SIGTERM.
+    minded = (signal.SIGINT, signal.SIGTERM) if watcher.saves else (signal.SIGINT,)
+    before = {number: signal.getsignal(number) for number in minded}
+    for number in minded:
+        signal.signal(number, lambda *_: watcher.signalled())
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -46,6 +46,14 @@ def train(
         float | None,
         typer.Option(help="Share of the training data, or a number of images.  [default: 0.1; digits 360]"),
     ] = None,
+    sync_bn: Annotated[
+        bool | None,
+        typer.Option("--sync-bn", help="Of several processes, normalise by the statistics of the whole batch."),
+    ] = None,
+    gpus: Annotated[
+        int | None,
+        typer.Option(help="Train on so many GPUs of this machine, one process each.  [default: one process]"),
+    ] = None,
     image_size: Annotated[
         int | None, typer.Option(help="Side to which `folder` resizes its images.  [default: 32]")
     ] = None,
@@ -65,34 +73,59 @@ def train(
 
     Without options: SWRN 28-2-4 on the digits inside scikit-learn, half a minute on a laptop. CIFAR gets the paper's recipe.
     """
+    from foldnet_cli.launch import in_world, launch
+
+    if gpus is not None and gpus != 1 and not in_world():
+        return launch(gpus)
+    return _train(
+        out=out,
+        resume=resume,
+        force=force,
+        download=download,
+        config=config,
+        checkpoint_every=checkpoint_every,
+        dataset=dataset,
+        arch=arch,
+        epochs=epochs,
+        batch_size=batch_size,
+        optimiser=optimiser,
+        lr=lr,
+        schedule=schedule,
+        weight_decay=weight_decay,
+        seed=seed,
+        device=device,
+        precision=precision,
+        recurrence=recurrence,
+        recurrence_form=recurrence_form,
+        dropout=dropout,
+        cutout=cutout,
+        validation=validation,
+        sync_bn=sync_bn,
+        image_size=image_size,
+        data_dir=None if data_dir is None else str(data_dir),
+    )
+
+
+def _train(**options: Any) -> Any:
+    """Train in this process, be it alone or one of several. Only the first of them has something to show."""
+    from foldnet.errors import ProcessLost
     from foldnet.recipes.train import train as recipe
+    from foldnet_cli.launch import in_world, rank, world
     from foldnet_cli.progress import watching
 
-    with watching() as observer:
-        return recipe(
-            out=out,
-            resume=resume,
-            force=force,
-            download=download,
-            config=config,
-            observer=observer,
-            checkpoint_every=checkpoint_every,
-            dataset=dataset,
-            arch=arch,
-            epochs=epochs,
-            batch_size=batch_size,
-            optimiser=optimiser,
-            lr=lr,
-            schedule=schedule,
-            weight_decay=weight_decay,
-            seed=seed,
-            device=device,
-            precision=precision,
-            recurrence=recurrence,
-            recurrence_form=recurrence_form,
-            dropout=dropout,
-            cutout=cutout,
-            validation=validation,
-            image_size=image_size,
-            data_dir=None if data_dir is None else str(data_dir),
-        )
+    if not in_world():
+        with watching(saves=True) as observer:
+            return recipe(observer=observer, **options)
+    with watching(saves=True, quiet=rank() > 0) as observer:
+        try:
+            with world() as joined:
+                report = recipe(observer=observer, world=joined, **options)
+        except ProcessLost as error:
+            if error.told:
+                raise typer.Exit(1) from None
+            raise
+        except KeyboardInterrupt:
+            if rank() > 0:  # the first process says it
+                raise typer.Exit(130) from None
+            raise
+    return report if joined.writes else None

@@ -24,7 +24,7 @@ class TrainSettings:
 
     `validation` is a share of the training data below 1, or a number of images. `recurrence` is the weight lambda of the
     recurrence regulariser, `recurrence_form` whether it takes the mean or the sum over pairs. `schedule` says how the learning
-    rate falls: in steps, or not at all. `cutout` is the side of the
+    rate falls: in steps, or not at all. With `sync_bn` several processes normalise by the statistics of their whole batch. `cutout` is the side of the
     square hole in pixels, 0 for none.
     """
 
@@ -45,6 +45,7 @@ class TrainSettings:
     dropout: float = 0.0
     cutout: int = 0
     validation: float = 0.1
+    sync_bn: bool = False
     data_dir: str | None = None
     image_size: int | None = None
 
@@ -66,6 +67,8 @@ class TrainSettings:
         _check_choice("--recurrence-form", self.recurrence_form, FORMS)
         _check_choice("--optimiser", self.optimiser, OPTIMISERS)
         _check_choice("--schedule", self.schedule, SCHEDULES)
+        if not isinstance(self.sync_bn, bool):
+            raise SettingError(f"--sync-bn {self.sync_bn} is not legal; write true or false")
         if self.recurrence and not self.arch.startswith("s"):
             raise SettingError(
                 f"--recurrence {self.recurrence:g} needs coefficients and '{self.arch}' has none; "

@@ -9,6 +9,7 @@ FoldnetError
 ├── OutputError       a place that cannot be written, or that holds something already
 ├── NothingToFold     a network without shared groups, or a request that no fold can meet
 ├── TrainingDiverged  a loss that is not a number
+├── ProcessLost       another process of one training died
 ├── BrokenPromise     two forms of one network that should compute the same and do not
 └── MissingTool       a program or an optional package that is not installed
 """
@@ -51,6 +52,14 @@ class NothingToFold(FoldnetError):
 
 class TrainingDiverged(FoldnetError):
     """A loss that is not a number."""
+
+
+class ProcessLost(FoldnetError):
+    """Another process of one training died; `told` where it says itself what is wrong."""
+
+    def __init__(self, sentence: str, *, told: bool = False) -> None:
+        super().__init__(sentence)
+        self.told = told
 
 
 class BrokenPromise(FoldnetError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Mapping
+from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -16,19 +17,22 @@ from foldnet.config import TrainSettings, read_toml, to_json, train_settings
 from foldnet.data.batches import Batches
 from foldnet.data.dataset import Dataset, Images, Split
 from foldnet.data.tasks import Task
-from foldnet.errors import OutputError, RunError, SettingError, UnknownName, nearest
+from foldnet.errors import OutputError, ProcessLost, RunError, SettingError, UnknownName, nearest
 from foldnet.files import new_folder, read_json, write_json
+from foldnet.lock import Lock, take_lock
 from foldnet.recipes.loading import loader_of, split_of, training_loader
 from foldnet.recipes.recorder import EVERY, Recorder, coefficients
 from foldnet.runs import Run, create_run, default_name, newest_run, open_run, remove_leftovers, save_coefficients
 from foldnet.training.checkpoint import FILE, load_model, load_optimiser
 from foldnet.training.evaluate import evaluate
-from foldnet.training.loop import Course, Objective, fit
+from foldnet.training.loop import Course, Interruptible, Objective, fit
 from foldnet.training.machine import Machine, choose_machine, seeded
-from foldnet.training.observer import Observer, Silent
+from foldnet.training.observer import Observer, Silent, Stopped
 from foldnet.training.optimiser import build_optimiser
+from foldnet.training.parallel import synchronise_norms
 from foldnet.training.progress import BEGINNING, Progress
 from foldnet.training.recurrence import banks_of
+from foldnet.training.world import ALONE, World
 
 FREE_TO_CHANGE = ("device", "data_dir")  # a resumed run may move to another machine
 
@@ -67,6 +71,7 @@ def train(
     config: Path | None = None,
     observer: Observer | None = None,
     checkpoint_every: float = EVERY,
+    world: World = ALONE,
     **given: Any,
 ) -> TrainReport:
     """Train a network and write its run folder; the keywords are the fields of TrainSettings.
@@ -75,23 +80,47 @@ def train(
     read once, at the end, with the weights of the last epoch, in fp32. With `resume` a stopped run goes on from its last
     checkpoint, as if it had never stopped; a finished one gives its report again. Checkpoints are made at the end of epochs, at
     most every `checkpoint_every` seconds, within very long epochs, and where the observer wants the end (Stopped is raised).
+    Of several processes (`world`) the first alone writes; each takes its part of every batch.
 
-    Raises SettingError and UnknownName for bad settings, DataError, RunError, OutputError, and TrainingDiverged.
+    Raises SettingError and UnknownName for bad settings, DataError, RunError (also where another process writes into the run),
+    OutputError, TrainingDiverged, and ProcessLost.
     """
     observer = observer or Silent()
+    asked = {key: value for key, value in given.items() if value is not None}
+    if not world.writes:
+        return _follow(asked, config, observer, checkpoint_every, world)
     folder = Path(out) if out is not None else None
-    if resume:
-        folder = _folder_to_resume(folder)
-        if folder is not None and (folder / "config.json").is_file():
-            asked = (read_toml(config) if config is not None else {}) | {
-                k: v for k, v in given.items() if v is not None
-            }
-            return _resume(open_run(folder), asked, download, observer, checkpoint_every)
-    settings = train_settings(given, file=config)
-    replaces = folder is not None and folder.exists()
-    if folder is not None and replaces:
-        _check_place(folder, resume=resume, force=force)
-    return _start(settings, folder, replaces, download, observer, checkpoint_every)
+    try:
+        if resume:
+            folder = _folder_to_resume(folder)
+        if resume and folder is not None and (folder / "config.json").is_file():
+            run = _resumed(open_run(folder), asked, config)
+            if _finished(folder):
+                world.tell("run", {"folder": str(folder)})
+                return read_report(folder)
+            data, lock = _data_of(run, download), take_lock(folder)
+        else:
+            run, data, lock = _begin(train_settings(given, file=config), folder, resume, force, download)
+    except BaseException:
+        world.tell("run", {"folder": None})
+        raise
+    with closing(lock):
+        world.tell("run", {"folder": str(run.folder)})
+        remove_leftovers(run.folder)
+        return _train_on(run, *data, observer, checkpoint_every, world)
+
+
+def _follow(
+    asked: Mapping[str, Any], config: Path | None, observer: Observer, every: float, world: World
+) -> TrainReport:
+    """Take part in what process 0 began or goes on with."""
+    folder = world.hear("run")["folder"]
+    if folder is None:
+        raise ProcessLost("process 0 could not begin; it says why", told=True)
+    if _finished(Path(folder)):
+        return read_report(Path(folder))
+    run = _resumed(open_run(Path(folder)), asked, config)
+    return _train_on(run, *_data_of(run, False), observer, every, world)
 
 
 def _check_place(folder: Path, *, resume: bool, force: bool) -> None:
@@ -107,27 +136,35 @@ def _check_place(folder: Path, *, resume: bool, force: bool) -> None:
         )
 
 
-def _start(
-    settings: TrainSettings, folder: Path | None, replaces: bool, download: bool, observer: Observer, every: float
-) -> TrainReport:
-    """Train from the beginning into a new folder."""
+def _begin(
+    settings: TrainSettings, folder: Path | None, resume: bool, force: bool, download: bool
+) -> tuple[Run, tuple[Dataset, Split], Lock]:
+    """Make the folder of a new run, whose only writer this process is then."""
+    replaces = folder is not None and folder.exists()
+    if folder is not None and replaces:
+        _check_place(folder, resume=resume, force=force)
     machine = choose_machine(settings.device, settings.precision)
     dataset, split = split_of(settings, download)
     # Named late, and nothing is replaced that was not there before: two trainings may be started at one time.
     folder = folder or default_name(settings)
     run = Run(folder, settings, len(dataset.classes), dataset.channels, dataset.size, machine.precision, split.hash)
     model = _initial_network(run)
-    with new_folder(folder, force=replaces) as temporary:
+    with ExitStack() as old, new_folder(folder, force=replaces) as temporary:
+        if (folder / "config.json").is_file():
+            old.enter_context(closing(take_lock(folder)))
         create_run(temporary, run, about_machine(machine))
         if banks_of(model):
             save_coefficients(temporary, coefficients(model, {}))
-    return _train_on(run, model, BEGINNING, dataset, split, machine, observer, every)
+        lock = take_lock(temporary)
+    lock.folder = folder
+    return run, (dataset, split), lock
 
 
-def _resume(run: Run, given: Mapping[str, Any], download: bool, observer: Observer, every: float) -> TrainReport:
-    """Go on with a run folder."""
+def _resumed(run: Run, asked: Mapping[str, Any], config: Path | None) -> Run:
+    """The run as it goes on: what may change does. Raises SettingError and UnknownName for anything else that is asked."""
+    wanted = (read_toml(config) if config is not None else {}) | dict(asked)
     stored = to_json(run.settings)
-    changes = {key: value for key, value in given.items() if value != stored.get(key)}
+    changes = {key: value for key, value in wanted.items() if value != stored.get(key)}
     for key, value in changes.items():
         if key not in stored:
             raise UnknownName(f"setting '{key}' does not exist{nearest(key, stored)}")
@@ -137,36 +174,34 @@ def _resume(run: Run, given: Mapping[str, Any], download: bool, observer: Observ
                 f"{option} {value} contradicts run '{run.folder}', which was started with {stored.get(key)}; "
                 f"leave it out, or start another run with --out"
             )
-    if (run.folder / "report.json").is_file():
-        return read_report(run.folder)
-    settings = replace(run.settings, **changes)
-    machine = choose_machine(settings.device, run.precision)
-    dataset, split = split_of(settings, download)
+    return replace(run, settings=replace(run.settings, **changes))
+
+
+def _data_of(run: Run, download: bool) -> tuple[Dataset, Split]:
+    """The data that a run goes on with. Raises RunError where they have changed."""
+    dataset, split = split_of(run.settings, download)
     if split.hash != run.split_hash:
         raise RunError(
             f"the training data are not those that run '{run.folder}' was started with (their hash differs); "
             f"restore them or start another run"
         )
-    run = replace(run, settings=settings)
-    remove_leftovers(run.folder)
+    return dataset, split
+
+
+def _finished(folder: Path) -> bool:
+    """Whether a run has come to its end."""
+    return (folder / "report.json").is_file()
+
+
+def _train_on(run: Run, dataset: Dataset, split: Split, observer: Observer, every: float, world: World) -> TrainReport:
+    """Train from where the run's checkpoint stands, or from the beginning, to the end, and read the test set."""
+    settings = run.settings
+    machine = choose_machine(settings.device, run.precision, world)
     model = _initial_network(run)
     progress = load_model(run.folder / "last", model) if (run.folder / "last" / FILE).is_file() else BEGINNING
-    return _train_on(run, model, progress, dataset, split, machine, observer, every)
-
-
-def _train_on(
-    run: Run,
-    model: nn.Module,
-    progress: Progress,
-    dataset: Dataset,
-    split: Split,
-    machine: Machine,
-    observer: Observer,
-    every: float,
-) -> TrainReport:
-    """Train from where `progress` stands to the end, and read the test set."""
-    settings = run.settings
     model.to(machine.device)
+    if settings.sync_bn:
+        model = synchronise_norms(model, machine)
     optimiser = build_optimiser(
         model,
         lr=settings.lr,
@@ -176,25 +211,38 @@ def _train_on(
     )
     if progress != BEGINNING:
         load_optimiser(run.folder / "last", model, optimiser)
-    recorder = Recorder(run.folder, model, optimiser, progress, epochs=settings.epochs, every=every)
+    recorder = Recorder(
+        run.folder, model, optimiser, progress, epochs=settings.epochs, every=every, writes=world.writes
+    )
 
     def plain(images: Images) -> Batches:
         return loader_of(dataset, images, settings.batch_size, machine)
 
-    fit(
-        model,
-        optimiser,
-        training_loader(dataset, split.train, settings, machine),
-        plain(split.validation) if split.validation is not None else None,
-        machine,
-        course_of(settings, dataset.task),
-        observer=observer,
-        journal=recorder,
-        start=progress,
-    )
-    report = _report(run, model, recorder, plain(split.test), machine, observer)
-    write_json(run.folder / "report.json", report.to_json())
+    try:
+        fit(
+            model,
+            optimiser,
+            training_loader(dataset, split.train, settings, machine),
+            plain(split.validation) if split.validation is not None else None,
+            machine,
+            course_of(settings, dataset.task),
+            observer=observer,
+            journal=recorder,
+            start=progress,
+        )
+        report = _report(run, model, recorder, plain(split.test), machine, observer)
+    except Stopped:
+        raise Stopped(_where_stopped(run.folder, recorder.progress)) from None
+    if world.writes:
+        write_json(run.folder / "report.json", report.to_json())
     return report
+
+
+def _where_stopped(folder: Path, progress: Progress) -> str:
+    """What is said of a training that was stopped and saved."""
+    steps = progress.under_way.step
+    where = f"after step {steps} of epoch {progress.epoch + 1}" if steps else f"after epoch {progress.epoch}"
+    return f"stopped {where}, all of it saved; go on with `foldnet train --resume --out {folder}`"
 
 
 def course_of(settings: TrainSettings, task: Task) -> Course:
@@ -247,7 +295,7 @@ def _report(
     run: Run, model: nn.Module, recorder: Recorder, test: Batches, machine: Machine, observer: Observer
 ) -> TrainReport:
     """Read the test set once, in fp32, and say how it went."""
-    score = evaluate(model, test, replace(machine, precision="fp32"), observer)
+    score = evaluate(model, test, replace(machine, precision="fp32"), Interruptible(observer, may_stop=True))
     speeds = [line["images_per_second"] for line in recorder.metrics]
     settings, progress = run.settings, recorder.progress
     return TrainReport(

@@ -18,6 +18,7 @@ from foldnet.training.evaluate import Score, Tally, evaluate
 from foldnet.training.machine import Machine, reseed, seeded
 from foldnet.training.observer import Observer, Silent, Stopped
 from foldnet.training.optimiser import learning_rate
+from foldnet.training.parallel import in_parallel
 from foldnet.training.progress import BEGINNING, Progress, UnderWay
 from foldnet.training.recurrence import banks_of, recurrence
 from foldnet.training.world import NOTHING, SAVE, STOP, Agreement
@@ -141,6 +142,7 @@ class _Training:
         self.train, self.validation = train, validation
         self.observer, self.journal = observer, journal
         self.agreement = Agreement(machine.world)
+        self.run = in_parallel(model, machine)
 
     def epoch(self, epoch: int, under_way: UnderWay) -> None:
         """One pass over the training data, or the rest of one, and one over the validation data."""
@@ -184,7 +186,8 @@ class _Training:
             reseed(seed_of(self.course.seed, epoch, number, world.rank), self.machine.device)
             # The processes' gradients are averaged: each counts as much as it has examples.
             share = len(y) * world.size / sizes[number]
-            tally.add(*step(self.model, self.optimiser, x, y, self.machine, self.course.objective, share), y)
+            objective = self.course.objective
+            tally.add(*step(self.model, self.optimiser, x, y, self.machine, objective, run=self.run, share=share), y)
             self.observer.advance()
             wanted = STOP if self.observer.wants_stop() else SAVE if self.journal.due() else NOTHING
             agreed = self.agreement.after_step(wanted)
@@ -210,7 +213,7 @@ class _Training:
         data = self.validation.of_epoch(epoch)
         self.machine.world.copy_buffers(self.model)
         try:
-            score = evaluate(self.model, data, self.machine, _Interruptible(self.observer, self.machine.world.alone))
+            score = evaluate(self.model, data, self.machine, Interruptible(self.observer, self.machine.world.alone))
         except Stopped:
             self.journal.within_epoch(done)
             raise
@@ -231,7 +234,7 @@ class _Training:
         return TrainingDiverged(f"{what}; the checkpoint before, if any, is kept, try --lr {self.course.lr / 10:.3g}")
 
 
-class _Interruptible(Silent):
+class Interruptible(Silent):
     """Passes on what happens in an evaluation, and ends it where the observer wants the end."""
 
     def __init__(self, observer: Observer, may_stop: bool) -> None:
@@ -259,16 +262,24 @@ def step(
     y: Tensor,
     machine: Machine,
     objective: Objective,
+    *,
+    run: Callable[[Tensor], Tensor] | None = None,
     share: float = 1.0,
 ) -> tuple[Tensor, Tensor]:
     """One training step: x (b, ...), y (b, ...) -> (loss without the regulariser, a scalar; outputs (b, ...) in fp32).
 
-    `share` weighs the loss where other processes take the rest of the batch.
+    `run` is how the model is run where not by itself. Where other processes take parts of the batch, `share` weighs the loss of
+    this one's, which may be empty.
     """
     with machine.autocast():
-        outputs = model(x)
+        outputs = (run or model)(x)
     outputs = outputs.float()
-    loss = objective.task.loss(outputs, y) if objective.loss is None else objective.loss(outputs, y, x)
+    if not len(y):
+        loss = outputs.sum() * 0.0
+    elif objective.loss is None:
+        loss = objective.task.loss(outputs, y)
+    else:
+        loss = objective.loss(outputs, y, x)
     total = loss if share == 1 else loss * share
     if objective.recurrence:
         total = total - objective.recurrence * recurrence(model, objective.form)

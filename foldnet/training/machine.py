@@ -42,10 +42,11 @@ def reseed(seed: int, device: torch.device) -> None:
             torch.cuda.manual_seed(seed)
 
 
-def choose_machine(device: str = "auto", precision: str = "auto") -> Machine:
+def choose_machine(device: str = "auto", precision: str = "auto", world: World = ALONE) -> Machine:
     """Resolve "auto": CUDA where there is one; bf16 on CUDA and on CPUs with AMX or AVX512-BF16, fp32 elsewhere.
 
-    Raises SettingError for a device that is not there.
+    Of several processes each takes the GPU of its number on its machine.
+    Raises SettingError for a device that is not there, or that does not offer the precision.
     """
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -56,16 +57,29 @@ def choose_machine(device: str = "auto", precision: str = "auto") -> Machine:
     if chosen is None or chosen.type not in ("cpu", "cuda"):
         raise SettingError(f"--device '{device}' is not a device; write cpu, cuda or cuda:0")
     if chosen.type == "cuda":
-        count = torch.cuda.device_count()
-        if not torch.cuda.is_available() or (chosen.index or 0) >= count:
-            raise SettingError(
-                f"--device '{device}' is not there: this machine has {count} CUDA devices; write --device cpu"
-            )
+        chosen = _gpu(device, chosen, world)
     if precision not in PRECISIONS:
         raise SettingError(f"--precision '{precision}' is not legal; choose {', '.join(PRECISIONS)}")
     if precision == "auto":
         precision = "bf16" if _fast_bf16(chosen) else "fp32"
-    return Machine(chosen, precision)
+    if precision == "bf16" and chosen.type == "cuda" and not torch.cuda.is_bf16_supported():
+        raise SettingError(f"--precision bf16 is not what '{device}' can do; write fp32")
+    return Machine(chosen, precision, world)
+
+
+def _gpu(device: str, chosen: torch.device, world: World) -> torch.device:
+    """The GPU that this process takes. Raises SettingError where there is none for it."""
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if not world.alone and chosen.index is not None:
+        raise SettingError(f"--device '{device}' names one GPU for {world.size} processes; write cuda")
+    index = chosen.index or 0 if world.alone else world.local
+    if index >= count:
+        devices = "device" if count == 1 else "devices"
+        process = "" if world.alone else f" for process {world.local} of this machine"
+        raise SettingError(
+            f"--device '{device}' is not there{process}: this machine has {count} CUDA {devices}; write --device cpu"
+        )
+    return chosen if world.alone else torch.device("cuda", index)
 
 
 def channels_last(model: nn.Module) -> nn.Module:

@@ -1,6 +1,7 @@
 """The processes that train one network together; one process alone is a world of size 1 and skips the collectives."""
 
-from dataclasses import dataclass
+import json
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -13,10 +14,15 @@ NOTHING, SAVE, STOP = 0, 1, 2
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """This process is number `rank` of `size`. Whatever changes data does so alike in every process."""
+    """This process is number `rank` of `size`, and `local` on its machine; `store` is where they leave each other words.
+
+    Whatever changes data does so alike in every process.
+    """
 
     rank: int = 0
     size: int = 1
+    local: int = 0
+    store: Any = field(default=None, compare=False)
 
     @property
     def alone(self) -> bool:
@@ -40,10 +46,14 @@ class World:
             for buffer in model.buffers():
                 dist.broadcast(buffer, src=0)
 
-    def wait(self) -> None:
-        """Go on when every process has come here."""
+    def tell(self, topic: str, value: Any) -> None:
+        """Leave plain data under a name for the other processes."""
         if not self.alone:
-            dist.barrier()
+            self.store.set(f"foldnet/{topic}", json.dumps(value))
+
+    def hear(self, topic: str) -> Any:
+        """What another process left or will leave under a name."""
+        return json.loads(self.store.get(f"foldnet/{topic}"))
 
 
 ALONE = World()
@@ -52,7 +62,8 @@ ALONE = World()
 class Agreement:
     """Lets the processes do an unforeseen thing (save, stop) after the same step, without a wait in any step.
 
-    Every AGREE_EVERY steps each process sends what it wants, and acts on what all sent AGREE_EVERY steps before.
+    Every AGREE_EVERY steps each process sends what it wants, and acts on what all sent AGREE_EVERY steps before. The words are
+    CPU tensors, so that reading them never waits for a GPU.
     """
 
     def __init__(self, world: World) -> None:
@@ -60,8 +71,6 @@ class Agreement:
         self.wanted = NOTHING
         self.steps = 0
         self.sent: tuple[Any, Tensor] | None = None
-        # Flags travel over gloo, on the CPU, so that reading them never waits for a GPU.
-        self.group: Any = None if world.alone else dist.new_group(backend="gloo")
 
     def after_step(self, wanted: int) -> int:
         """What every process does now: NOTHING, or the most that one of them wanted."""
@@ -74,7 +83,7 @@ class Agreement:
         agreed = self.close()
         flag = torch.tensor([self.wanted])
         self.wanted = NOTHING
-        self.sent = (dist.all_reduce(flag, dist.ReduceOp.MAX, group=self.group, async_op=True), flag)
+        self.sent = (dist.all_reduce(flag, dist.ReduceOp.MAX, async_op=True), flag)
         return agreed
 
     def close(self) -> int:

@@ -1,7 +1,7 @@
 """How every command ends: exit codes, one sentence, --debug, and readers or users who go away."""
 
-import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -11,6 +11,7 @@ import pytest
 
 import foldnet.recipes.info as info_recipe
 from foldnet.errors import RunError
+from foldnet.tensors import load_tensors
 
 PROGRAM = [sys.executable, "-m", "foldnet_cli"]
 
@@ -102,8 +103,8 @@ def test_a_reader_who_goes_away_is_no_error(shelf, arguments):
     assert program.wait(60) == 0
 
 
-@pytest.mark.skipif(os.name == "nt", reason="signals are those of POSIX")
-def test_ctrl_c_in_a_training_leaves_a_run_that_can_be_resumed(tmp_path):
+def training(tmp_path: Path) -> subprocess.Popen:
+    """A long training of a small network, two epochs of which are over."""
     options = ["--arch", "wrn-16-1", "--epochs", "2000", "--out", "run", "--precision", "fp32", "--device", "cpu"]
     program = subprocess.Popen(
         [*PROGRAM, "train", *options],
@@ -113,15 +114,54 @@ def test_ctrl_c_in_a_training_leaves_a_run_that_can_be_resumed(tmp_path):
         cwd=tmp_path,
         env=os.environ | {"OMP_NUM_THREADS": "1"},
     )
-    with program:
-        for epoch in (1, 2):  # once the second epoch is over the first is on the disk
-            assert program.stderr.readline().startswith(f"epoch   {epoch}  loss ")
-        program.send_signal(signal.SIGINT)
+    for epoch in (1, 2):
+        assert program.stderr.readline().startswith(f"epoch   {epoch}  loss ")
+    return program
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_in_a_training_finishes_the_step_and_saves(tmp_path, number):
+    with training(tmp_path) as program:
+        program.send_signal(number)
         assert program.wait(60) == 130
         assert program.stdout.read() == ""
-        assert program.stderr.read().splitlines()[-1] == "Error: interrupted"
+        last = program.stderr.read().splitlines()[-1]
+    told = re.fullmatch(
+        r"Error: stopped after (?:step (\d+) of )?epoch (\d+), all of it saved; "
+        r"go on with `foldnet train --resume --out run`",
+        last,
+    )
+    assert told, last
     assert {path.name for path in tmp_path.iterdir()} == {"run"}
-    lines = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
-    assert json.loads(lines[0])["epoch"] == 1
-    assert (tmp_path / "run" / "last" / "checkpoint.safetensors").is_file()
-    assert not (tmp_path / "run" / "report.json").exists()
+    progress = load_tensors(tmp_path / "run/last/checkpoint.safetensors").metadata
+    steps, epoch = int(told[1] or 0), int(told[2])
+    assert progress["under_way"]["step"] == steps
+    assert progress["epoch"] == (epoch - 1 if steps else epoch)
+    assert len((tmp_path / "run/metrics.jsonl").read_text().splitlines()) == progress["epoch"]
+    assert not (tmp_path / "run/report.json").exists()
+    assert not (tmp_path / "run/lock.json").exists()
+
+
+def test_a_second_ctrl_c_ends_a_training_at_once(tmp_path):
+    with training(tmp_path) as program:
+        program.send_signal(signal.SIGINT)
+        program.send_signal(signal.SIGINT)
+        assert program.wait(60) == 130
+        assert program.stderr.read().splitlines()[-1].startswith("Error: ")
+
+
+def test_a_run_that_is_being_written_is_left_alone(tmp_path):
+    with training(tmp_path) as program:
+        for option in ("--resume", "--force"):
+            other = subprocess.run(
+                [*PROGRAM, "train", "--out", "run", option],
+                capture_output=True,
+                text=True,
+                cwd=tmp_path,
+                env=os.environ | {"OMP_NUM_THREADS": "1"},
+                check=False,
+            )
+            assert other.returncode == 1
+            assert other.stderr.startswith(f"Error: run 'run' is being written by process {program.pid} on ")
+        assert program.poll() is None
+        program.kill()

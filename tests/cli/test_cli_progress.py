@@ -13,7 +13,9 @@ EPOCH = {
     "train_accuracy": 0.5,
     "validation_accuracy": None,
     "recurrence": None,
+    "similarity": None,
     "images_per_second": 1234.5,
+    "waited": 0.0123,
 }
 
 
@@ -27,14 +29,16 @@ def test_elsewhere_than_on_a_terminal_there_are_plain_lines(capsys):
     captured = capsys.readouterr()
     first, second = captured.err.splitlines()
     assert captured.out == ""
-    assert first.startswith("epoch   3  loss 0.2500  train  50.0 %  1,234 img/s  ")
+    assert first.startswith("epoch   3  loss 0.2500  train  50.0 %  1,234 img/s  waited 1.2 %  ")
     assert second == "[bold] is not markup? see :smile:"
 
 
 def test_an_epoch_says_what_was_measured(capsys):
     with watching() as watcher:
-        watcher.epoch(EPOCH | {"validation_accuracy": 0.75, "recurrence": 0.5})
-    assert "validation  75.0 %  recurrence 0.50" in capsys.readouterr().err
+        watcher.epoch(
+            EPOCH | {"validation_accuracy": 0.75, "recurrence": 0.5, "similarity": {"stage1": 0.1, "stage2": 0.98}}
+        )
+    assert "validation  75.0 %  recurrence 0.50  alike 0.10 0.98  " in capsys.readouterr().err
 
 
 def test_one_bar_runs_over_all_parts_and_goes_away():

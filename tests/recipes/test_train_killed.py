@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -16,9 +17,9 @@ from PIL import Image
 from foldnet.runs import read_metrics
 from foldnet.tensors import load_tensors
 
-KILLS = 3
+KILLS = 20
 PATIENCE = 120  # seconds until a process that shows nothing is given up
-EPOCHS = 25
+EPOCHS = 60
 COMMAND = (
     f"train --dataset folder --data-dir pictures --image-size 8 --arch swrn-16-1-2 --epochs {EPOCHS} --batch-size 16 "
     f"--validation 12 --dropout 0.2 --recurrence 0.5 --cutout 3 --precision fp32 --seed 5 --device cpu --checkpoint-every 0 --resume --json"
@@ -52,19 +53,48 @@ def finish(process: subprocess.Popen) -> dict:
     return json.loads(shown)
 
 
-def kill_later(process: subprocess.Popen, folder: Path, seconds: float) -> None:
-    """Kill the process some time after it has recorded one more epoch."""
-    file = folder / "metrics.jsonl"
-    before = file.stat().st_mtime_ns if file.exists() else None
+def kill(process: subprocess.Popen, folder: Path, moment: str, seconds: float) -> None:
+    """Kill the process some time after a moment of its life."""
+    happened = MOMENTS[moment](folder)
     deadline = time.monotonic() + PATIENCE
-    while not file.exists() or file.stat().st_mtime_ns == before:
+    while not happened():
         assert process.poll() is None, process.communicate()[1]
         assert time.monotonic() < deadline
-        time.sleep(0.002)
+        time.sleep(0.0005)
     time.sleep(seconds)
     process.kill()
     process.communicate()
     assert process.returncode == -signal.SIGKILL
+
+
+def changes(name: str) -> Callable[[Path], Callable[[], bool]]:
+    """Whether a file of the run has been written anew since the process began."""
+
+    def since_now(folder: Path) -> Callable[[], bool]:
+        file = folder / name
+        before = file.stat().st_mtime_ns if file.exists() else None
+        return lambda: file.exists() and file.stat().st_mtime_ns != before
+
+    return since_now
+
+
+def writes(folder: Path) -> Callable[[], bool]:
+    """Whether a file that was not there when the process began is in the middle of being written."""
+
+    def halves() -> set[Path]:
+        return {path for pattern in (".*", "last/.*", "best/.*") for path in folder.glob(pattern)}
+
+    before = halves()
+    return lambda: bool(halves() - before)
+
+
+MOMENTS = {
+    "start": lambda folder: lambda: True,
+    "write": writes,
+    "epoch": changes("metrics.jsonl"),
+    "checkpoint": changes("last/checkpoint.safetensors"),
+}
+LONGEST = {"start": 3.0, "write": 0.0, "epoch": 0.1, "checkpoint": 0.1}  # seconds from the moment to the end
 
 
 def without(line: dict, *names: str) -> dict:
@@ -78,8 +108,10 @@ def files_of(folder: Path) -> list[str]:
 def test_a_killed_process_resumes_bit_by_bit(tmp_path):
     draw_pictures(tmp_path / "pictures")
     chance = random.Random(0)
-    for _ in range(KILLS):
-        kill_later(start("killed", tmp_path), tmp_path / "killed", chance.uniform(0, 0.15))
+    for number in range(KILLS):
+        moment = list(MOMENTS)[number % len(MOMENTS)]
+        kill(start("killed", tmp_path), tmp_path / "killed", moment, chance.uniform(0, LONGEST[moment]))
+    assert len(read_metrics(tmp_path / "killed")) < EPOCHS  # else some of the kills came too late to matter
     reports = [finish(start(out, tmp_path)) for out in ("killed", "whole")]
     times = ("seconds", "images_per_second", "waited")
     assert without(reports[0], "run", *times) == without(reports[1], "run", *times)

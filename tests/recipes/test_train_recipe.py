@@ -23,7 +23,7 @@ from foldnet.recipes.train import TrainReport
 from foldnet.runs import all_runs, load_coefficients, newest_run, open_run, read_metrics
 from foldnet.tensors import load_tensors
 from foldnet.training.loop import EpochMetrics
-from foldnet.training.observer import Silent
+from foldnet.training.observer import Silent, Stopped
 from foldnet.training.progress import BEGINNING
 
 EPOCHS = 3
@@ -259,6 +259,104 @@ def test_a_stopped_training_goes_on_as_if_it_never_had(whole, place, event, numb
     torch.manual_seed(number + 100)
     train(out="run", resume=True)
     assert_same_run(whole, place / "run")
+
+
+class Asking(Silent):
+    """Asks for the end from an event of that number on."""
+
+    def __init__(self, event: str, number: int):
+        self.event, self.left = event, number
+
+    def _told(self, event: str, steps: int = 1) -> None:
+        if event == self.event:
+            self.left -= steps
+
+    def begin(self, task, total, part=0, parts=1):
+        self._told(task.split()[0])
+
+    def advance(self, steps=1):
+        self._told("advance", steps)
+
+    def wants_stop(self):
+        return self.left < 0
+
+
+@pytest.mark.parametrize(
+    ("event", "number", "sentence"),
+    [
+        ("advance", 0, "stopped after step 1 of epoch 1"),
+        ("advance", 2, "stopped after step 3 of epoch 1"),
+        ("advance", STEPS - 1, f"stopped after step {STEPS} of epoch 1"),
+        ("evaluate", 0, f"stopped after step {STEPS} of epoch 1"),  # in the first validation
+        ("epoch", 2, "stopped after step 1 of epoch 3"),
+        ("evaluate", 3, "stopped after epoch 3"),  # in the test
+    ],
+)
+def test_a_training_that_is_asked_to_stop_saves_between_two_steps(whole, place, event, number, sentence):
+    with pytest.raises(Stopped) as stopped:
+        train(out="run", observer=Asking(event, number), checkpoint_every=1000, **TINY)
+    assert str(stopped.value) == f"{sentence}, all of it saved; go on with `foldnet train --resume --out run`"
+    assert not (place / "run/lock.json").exists()
+    train(out="run", resume=True)
+    assert_same_run(whole, place / "run")
+
+
+def test_a_training_stopped_after_each_single_step_arrives_at_the_same_bits(whole, place):
+    for _ in range(EPOCHS * STEPS):
+        with pytest.raises(Stopped):
+            train(out="run", resume=True, observer=Asking("advance", 0), **TINY)
+        if read_metrics(place / "run"):
+            break
+    train(out="run", resume=True)
+    assert_same_run(whole, place / "run")
+
+
+def test_checkpoints_are_made_at_most_as_often_as_is_asked_and_at_the_end(whole, place, monkeypatch):
+    saved = []
+    save = recording.save_checkpoint
+    monkeypatch.setattr(
+        recording, "save_checkpoint", lambda *content: saved.append(content[-1].epoch) or save(*content)
+    )
+    recipe.train(out="run", checkpoint_every=1000, **TINY)
+    assert saved == [EPOCHS]
+    assert_same_run(whole, place / "run")
+    with pytest.raises(
+        SettingError, match=exactly("--checkpoint-every -1 is not legal; give a number of seconds from 0")
+    ):
+        recipe.train(out="other", checkpoint_every=-1, **TINY)
+
+
+def test_within_a_long_epoch_there_are_checkpoints_too(whole, place, monkeypatch):
+    monkeypatch.setattr(recording, "WITHIN", 0.0)
+    with pytest.raises(KeyboardInterrupt):
+        train(out="run", observer=Stopping("advance", 3), **TINY)  # killed in the fourth step
+    assert open_run(place / "run").load()[1].under_way.step == 2
+    train(out="run", resume=True)
+    assert_same_run(whole, place / "run")
+
+
+def test_a_folder_that_vanishes_is_one_sentence(place):
+    class Removing(Silent):
+        def epoch(self, metrics):
+            shutil.rmtree("run")
+
+    with pytest.raises(
+        OutputError,
+        match=exactly(
+            "'run/metrics.jsonl' cannot be written (No such file or directory); free the place or choose another"
+        ),
+    ):
+        train(out="run", observer=Removing(), **TINY)
+
+
+def test_adam_and_a_constant_rate_go_on_too(place):
+    options = TINY | {"optimiser": "adam", "schedule": "constant", "lr": 0.01}
+    train(out="whole", **options)
+    assert [line["lr"] for line in read_metrics(place / "whole")] == [0.01] * EPOCHS
+    with pytest.raises(Stopped):
+        train(out="run", observer=Asking("advance", 7), **options)
+    train(out="run", resume=True)
+    assert_same_run(place / "whole", place / "run")
 
 
 @pytest.mark.parametrize("number", range(EPOCHS))

@@ -1,0 +1,81 @@
+"""One writer a run folder: a lock that the system itself takes from a process that dies."""
+
+import fcntl
+import json
+import os
+import socket
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+from foldnet.errors import OutputError, RunError
+
+FILE = "lock.json"
+
+
+class Lock:
+    """The right to write into a folder, held until `close`, whatever the folder is called meanwhile."""
+
+    def __init__(self, folder: Path, handle: int) -> None:
+        self.folder, self.handle = folder, handle
+
+    def close(self) -> None:
+        """Give the right back and take the file away, unless the folder has been replaced meanwhile."""
+        path = self.folder / FILE
+        if _is_same(self.handle, path):
+            with suppress(OSError):
+                path.unlink()
+        os.close(self.handle)
+
+
+def take_lock(folder: Path) -> Lock:
+    """Become the one process that writes into `folder`, or raise RunError with the name of the process that is.
+
+    What a dead process left is taken over. Raises OutputError where the folder cannot be written. Where the file system knows no
+    locks the right is given without a check.
+    """
+    path = folder / FILE
+    while True:
+        try:
+            handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        except OSError as error:
+            raise OutputError(
+                f"'{path}' cannot be written ({error.strerror}); free the place or choose another"
+            ) from error
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            owner = _owner(handle)
+            os.close(handle)
+            raise RunError(
+                f"run '{folder}' is being written by {owner}; wait for it, stop it, or give --out another name"
+            ) from None
+        except OSError:  # no locks on this file system
+            break
+        # Between the two calls the owner before may have taken the file away: then a lock on it locks nobody out.
+        if _is_same(handle, path):
+            break
+        os.close(handle)
+    about = {"process": os.getpid(), "host": socket.gethostname(), "since": datetime.now(UTC).isoformat("T", "seconds")}
+    with suppress(OSError):  # a full disk: the lock holds without its owner's name
+        os.ftruncate(handle, 0)
+        os.pwrite(handle, json.dumps(about).encode(), 0)
+    return Lock(folder, handle)
+
+
+def _owner(handle: int) -> str:
+    """Who holds a lock, as the file says."""
+    try:
+        about = json.loads(os.pread(handle, 4096, 0))
+        return f"process {about['process']} on '{about['host']}' since {about['since']}"
+    except (OSError, ValueError, KeyError, TypeError):
+        return "another process"
+
+
+def _is_same(handle: int, path: Path) -> bool:
+    """Whether the open file is still the one at `path`."""
+    try:
+        there = os.stat(path)
+    except FileNotFoundError:
+        return False
+    return os.path.samestat(there, os.fstat(handle))

@@ -1,0 +1,118 @@
+"""Joining the processes that torchrun (or `foldnet train --gpus`) started, and noticing when one of them dies."""
+
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch.distributed import PrefixStore  # type: ignore[attr-defined]
+from torch.distributed.rendezvous import rendezvous
+
+from foldnet.errors import ProcessLost
+from foldnet.training.observer import Stopped
+from foldnet.training.world import ALONE, World
+
+BEAT = 1.0  # seconds between two signs of life
+SILENCE = 12.0  # seconds without one after which a process is taken for dead
+GRACE = 3.0  # seconds that the main thread then has to fail by itself before it is ended
+LEFT = "left"
+
+
+@contextmanager
+def joined(local: int, last_words: Callable[[str], None]) -> Iterator[World]:
+    """The world of this process while the block runs, as torchrun's environment says; `local` numbers it on its machine.
+
+    Raises ProcessLost where another process dies while this one works with it. Where this one waits in a collective that
+    does not come back, `last_words` gets the sentence and the process ends with exit code 1.
+    """
+    store, rank, size = next(rendezvous("env://", timeout=timedelta(minutes=10)))
+    if size == 1:
+        yield ALONE
+        return
+    backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
+    dist.init_process_group(backend, store=PrefixStore("torch", store), rank=rank, world_size=size)
+    world = World(rank, size, local, PrefixStore("words", store))
+    pulse = _Pulse(store.clone(), rank, size, last_words)
+    pulse.start()
+    try:
+        yield world
+    except Stopped:
+        pulse.leave()
+        raise
+    except torch.OutOfMemoryError:
+        raise
+    except (RuntimeError, dist.DistError) as error:  # what a collective raises when the other end has gone
+        lost = pulse.lost(patience=SILENCE + 2 * BEAT)
+        if lost is None:
+            raise
+        raise ProcessLost(lost) from error
+    else:
+        pulse.leave()
+        dist.destroy_process_group()
+    finally:
+        pulse.stop()
+
+
+class _Pulse(threading.Thread):
+    """Gives signs of life through the store, and watches for those of the others."""
+
+    def __init__(self, store: Any, rank: int, size: int, last_words: Callable[[str], None]) -> None:
+        super().__init__(daemon=True, name="foldnet pulse")
+        self.store = PrefixStore("pulse", store)
+        self.rank, self.size, self.last_words = rank, size, last_words
+        self.stopped = threading.Event()
+        self.death: str | None = None
+        self.store.set(f"name/{rank}", f"process {rank} (pid {os.getpid()} on '{socket.gethostname()}')")
+
+    def run(self) -> None:
+        """Beat until stopped, or until another process is silent."""
+        beats, seen = 0, {rank: (b"", time.monotonic()) for rank in range(self.size)}
+        while not self.stopped.wait(BEAT):
+            beats += 1
+            try:
+                self.store.set(f"beat/{self.rank}", str(beats))
+                for rank in range(self.size):
+                    if rank != self.rank and self._silent(rank, seen):
+                        self._end(f"{self.store.get(f'name/{rank}').decode()} is gone")
+                        return
+            except (RuntimeError, dist.DistError):
+                self._end("the process that keeps the others together is gone")
+                return
+
+    def _silent(self, rank: int, seen: dict[int, tuple[bytes, float]]) -> bool:
+        """Whether a process has given no sign of life for too long. One that has left is not missed."""
+        last, when = seen[rank]
+        beat = self.store.get(f"beat/{rank}") if self.store.check([f"beat/{rank}"]) else b""
+        if beat != last:
+            seen[rank] = (beat, time.monotonic())
+            return False
+        return beat != LEFT.encode() and time.monotonic() - when > SILENCE
+
+    def _end(self, what: str) -> None:
+        """Say so to the main thread, and end the process where that one does not hear."""
+        self.death = f"{what}, so this one ends too; go on from the last checkpoint with --resume"
+        if not self.stopped.wait(GRACE):
+            self.last_words(self.death)
+            os._exit(1)
+
+    def lost(self, patience: float) -> str | None:
+        """What is known of a death, waiting so many seconds for it to show. The process is no longer ended from here."""
+        deadline = time.monotonic() + patience
+        while self.death is None and time.monotonic() < deadline:
+            time.sleep(0.1)
+        return self.death
+
+    def leave(self) -> None:
+        """Be missed by nobody."""
+        self.stop()
+        self.store.set(f"beat/{self.rank}", LEFT)
+
+    def stop(self) -> None:
+        """No more signs of life."""
+        self.stopped.set()
