@@ -36,6 +36,11 @@ class Timings:
         """This by `base`, round by round: what slows a whole round down cancels out."""
         return tuple(own / other for own, other in zip(self.samples, base.samples, strict=True))
 
+    def ratio(self, base: "Timings") -> tuple[float, float, float]:
+        """This by `base` in the same round: the middle of all rounds, and the quartiles around it."""
+        ratios = self.ratios(base)
+        return median(ratios), *quartiles(ratios)
+
 
 def time_in_turns(
     calls: Mapping[str, Callable[[], object]],
