@@ -17,6 +17,7 @@ OPTIONS = {
     "render lsm": "-o --metric --checkpoint --force",
     "evaluate": "--checkpoint --data-dir --device --precision --batch-size",
     "info": "",
+    "bench train": "--arch --batch-size --steps --device --precision --compile --threads -o --force",
 }
 COMMANDS = ["train", "lsm", "fold", "render", "evaluate", "info"]
 HEAVY = ["torch", "numpy", "scipy", "sklearn", "matplotlib", "networkx"]
