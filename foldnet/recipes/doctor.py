@@ -13,9 +13,9 @@ from typing import Any
 
 import torch
 
+from foldnet.hardware import Gpu, Processor, gpus, memory_bytes, processor
 from foldnet.runs import HOME
 from foldnet.training.compile import COMPILERS, choose_compilation
-from foldnet.training.hardware import Gpu, Processor, gpus, memory_bytes, processor
 from foldnet.training.machine import Machine, choose_machine
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")

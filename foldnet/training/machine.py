@@ -9,7 +9,7 @@ from torch import nn
 
 from foldnet.config import PRECISIONS
 from foldnet.errors import SettingError
-from foldnet.training.hardware import BF16, cpu_features
+from foldnet.hardware import BF16, cpu_features
 from foldnet.training.world import ALONE, World
 
 

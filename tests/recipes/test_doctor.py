@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from foldnet.hardware import Gpu, Processor
 from foldnet.recipes import doctor as module
 from foldnet.recipes.doctor import Choice, Health, doctor
-from foldnet.training.hardware import Gpu, Processor
 from foldnet.training.machine import Machine
 
 

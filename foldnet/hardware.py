@@ -54,13 +54,16 @@ class Gpu:
 
 def processor() -> Processor:
     """The CPU of this machine."""
-    logical = os.cpu_count() or 1
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else logical
     try:
         load = os.getloadavg()[0]
     except (OSError, AttributeError):
         load = None
-    return Processor(processor_name(), cores, logical, cpu_features(), load)
+    return Processor(processor_name(), cores(), os.cpu_count() or 1, cpu_features(), load)
+
+
+def cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def cpu_features() -> tuple[str, ...]:

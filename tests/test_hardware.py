@@ -8,8 +8,8 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from foldnet.training import hardware
-from foldnet.training.hardware import FEATURES, Processor, cpu_features, gpus, memory_bytes, processor, processor_name
+from foldnet import hardware
+from foldnet.hardware import FEATURES, Processor, cpu_features, gpus, memory_bytes, processor, processor_name
 
 
 def play(monkeypatch, *features: str) -> None:
