@@ -12,10 +12,9 @@ from foldnet.errors import SettingError
 from foldnet.files import refuse_existing, write_json
 from foldnet.folds import WEIGHTS, Fold, open_fold
 from foldnet.measuring import Timings, count_flops, peak_bytes, time_in_turns
-from foldnet.recipes.benching import check_count, cpu_threads, random_images
+from foldnet.recipes.benching import check_count, cpu_threads, measured_on, random_images
 from foldnet.recipes.evaluate import fold_folder
 from foldnet.recipes.forms import forms_of
-from foldnet.recipes.train import about_machine
 from foldnet.tensors import file_bytes
 from foldnet.training.machine import Machine, channels_last, choose_machine
 from foldnet.training.observer import Observer, Silent
@@ -128,7 +127,7 @@ def bench_inference(
     forms, notes = forms_of(fold)
     forms = {name: channels_last(model.to(machine.device)) for name, model in forms.items()}
     with cpu_threads(threads):
-        about = about_machine(machine)
+        about = measured_on(machine)
         figures = _measure(fold, forms, machine, batch_sizes, repeats, observer or Silent())
     if machine.device.type == "cuda" and machine.precision == "fp32":
         notes = (*notes, "on CUDA torch computes fp32 convolutions in TF32 unless it is told otherwise")

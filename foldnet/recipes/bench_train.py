@@ -11,8 +11,7 @@ from torch import Tensor, nn
 from foldnet.errors import SettingError
 from foldnet.files import refuse_existing, write_json
 from foldnet.measuring import Timings, time_in_turns
-from foldnet.recipes.benching import SEED, check_count, cpu_threads, random_images
-from foldnet.recipes.train import about_machine
+from foldnet.recipes.benching import SEED, check_count, cpu_threads, measured_on, random_images
 from foldnet.sharing.reference import reference_of
 from foldnet.sharing.share import SharedNetwork
 from foldnet.training.compile import Compilation, CompiledForward, choose_compilation
@@ -129,7 +128,7 @@ def bench_train(
     compilation = choose_compilation(compile, machine)
     plain_arch = f"wrn-{shape.depth}-{shape.width}"
     with cpu_threads(threads):
-        about = about_machine(machine)
+        about = measured_on(machine)
         results = _measure(arch, plain_arch, batch_size, steps, machine, compilation, observer or Silent())
     options = f"--batch-size {batch_size} --steps {steps} --threads {about['threads']} --device {machine.device}"
     chosen = f"--precision {machine.precision} --compile {'on' if compilation.on else 'off'}"

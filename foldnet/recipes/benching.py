@@ -2,11 +2,14 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from foldnet.errors import SettingError
+from foldnet.hardware import cpu_features, processor_name
+from foldnet.recipes.train import about_machine
 from foldnet.training.machine import Machine
 
 SEED = 0  # of the inputs
@@ -27,6 +30,14 @@ def cpu_threads(count: int | None) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def measured_on(machine: Machine) -> dict[str, Any]:
+    """Versions and hardware; of a processor its name and what it offers, since that decides the speed."""
+    about = about_machine(machine)
+    if machine.device.type == "cpu":
+        about |= {"processor": processor_name(), "features": list(cpu_features())}
+    return about
 
 
 def random_images(count: int, image: tuple[int, int, int], machine: Machine) -> Tensor:

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from foldnet.errors import OutputError, SettingError, UnknownName
+from foldnet.hardware import cpu_features, processor_name
 from foldnet.measuring import Timings
 from foldnet.recipes import bench_train as module
 from foldnet.recipes.bench_train import TrainBenchReport, TrainFigures, bench_train
@@ -47,6 +48,8 @@ def test_all_three_have_figures_and_the_soft_one_is_compared(report):
     )
     assert found["compile"]["on"] is False
     assert found["machine"]["torch"] == torch.__version__
+    assert found["machine"]["processor"] == processor_name()
+    assert found["machine"]["features"] == list(cpu_features())
 
 
 def test_the_command_says_how_to_do_it_again(report):
