@@ -1,5 +1,6 @@
 """foldnet bench: one command a kind of speed."""
 
+import os
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -52,6 +53,7 @@ def train(
     device: Device = "auto",
     precision: Precision = "auto",
     compile: Compile = "auto",
+    profile: Annotated[bool, typer.Option("--profile", help="Say where a step's time goes, by operator.")] = False,
     output: JsonFile = None,
     force: Force = False,
 ) -> Any:
@@ -59,6 +61,8 @@ def train(
 
     The reference computes what the soft network computes, mixing one layer's weight at a time in fp32, as the paper's authors do.
     """
+    if profile:  # torch's profiler talks on stderr unless it is told not to before torch is loaded
+        os.environ.setdefault("KINETO_LOG_LEVEL", "99")
     from foldnet.recipes.bench_train import bench_train
     from foldnet_cli.progress import watching
 
@@ -71,6 +75,7 @@ def train(
             device=device,
             precision=precision,
             compile=compile,
+            profiled=profile,
             out=output,
             force=force,
             observer=observer,

@@ -83,6 +83,7 @@ def show_training(report: TrainBenchReport, console: Console) -> None:
             f"{figures.parameters:,}",
         )
     console.print(table)
+    _show_profile(report, console)
     compiled = sum(figures.compile_seconds for figures in report.results.values())
     how = f"compiled in {compiled:.0f} s" if report.compilation.on else "not compiled"
     console.print(
@@ -92,6 +93,20 @@ def show_training(report: TrainBenchReport, console: Console) -> None:
     console.print(bench_train.SAYING)
     for note in report.notes:
         console.print(f"note: {note}", style="yellow")
+
+
+def _show_profile(report: TrainBenchReport, console: Console) -> None:
+    """Where a step of the soft network spends its time, if that was measured."""
+    found = report.results["soft"].profile
+    if found is None:
+        return
+    total = sum(found.values())
+    table = Table("soft, operator", "ms a step", "share", box=None, pad_edge=False)
+    for name, seconds in found.items():
+        if seconds >= total / 100 or name == "other":
+            table.add_row(name, f"{1000 * seconds:.2f}", f"{100 * seconds / total:.1f} %")
+    console.print()
+    console.print(table)
 
 
 def _machine(about: dict[str, Any]) -> str:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from foldnet.errors import SettingError
 from foldnet.files import refuse_existing, write_json
-from foldnet.measuring import Timings, time_in_turns
+from foldnet.measuring import Timings, profile, time_in_turns
 from foldnet.recipes.benching import SEED, check_count, cpu_threads, measured_on, random_images
 from foldnet.sharing.reference import reference_of
 from foldnet.sharing.share import SharedNetwork
@@ -27,6 +27,7 @@ BATCH_SIZE = 128
 STEPS = 20
 CLASSES, IMAGE = 10, (3, 32, 32)  # CIFAR's
 LR = 0.01  # small: what is measured is time, and weights that are not numbers would take another one
+PROFILED_STEPS = 3
 SAMPLE_ON_CUDA = 0.25  # seconds: a sample of one short step would measure mostly how long it takes to start it
 SAYING = (
     "the reference mixes one layer's weight at a time, in fp32 and NCHW; plain and soft are what `foldnet train` runs"
@@ -35,12 +36,16 @@ SAYING = (
 
 @dataclass(frozen=True, slots=True)
 class TrainFigures:
-    """One network: parameters, precision, seconds of a training step in each round, and seconds that compiling took."""
+    """One network: parameters, precision, seconds of a training step in each round, and seconds that compiling took.
+
+    `profile` is where a step's seconds go by operator, if that was asked for.
+    """
 
     parameters: int
     precision: str
     timings: Timings
     compile_seconds: float
+    profile: dict[str, float] | None = None
 
     def to_json(self, batch_size: int) -> dict[str, Any]:
         """As plain data."""
@@ -51,6 +56,7 @@ class TrainFigures:
             "compile_seconds": self.compile_seconds,
             "parameters": self.parameters,
             "precision": self.precision,
+            "profile": self.profile,
         }
 
 
@@ -105,6 +111,7 @@ def bench_train(
     precision: str = "auto",
     compile: str = "auto",
     threads: int | None = None,
+    profiled: bool = False,
     out: Path | str | None = None,
     force: bool = False,
     observer: Observer | None = None,
@@ -112,7 +119,8 @@ def bench_train(
     """Measure whole training steps (forward, loss, backward, optimiser) of three networks in turns, each once a round.
 
     `arch` is soft, its twin is the plain network of the same depth and width. Random images of CIFAR's size that lie on the
-    device. `out` is a JSON file to write as well. Raises UnknownName, SettingError, MissingTool, OutputError.
+    device. With `profiled` it is also measured, afterwards, where a step's time goes. `out` is a JSON file to write as well.
+    Raises UnknownName, SettingError, MissingTool, OutputError.
     """
     check_count("--batch-size", batch_size, least=2)
     check_count("--steps", steps)
@@ -129,9 +137,11 @@ def bench_train(
     plain_arch = f"wrn-{shape.depth}-{shape.width}"
     with cpu_threads(threads):
         about = measured_on(machine)
-        results = _measure(arch, plain_arch, batch_size, steps, machine, compilation, observer or Silent())
+        forms = _forms(arch, plain_arch, batch_size, machine, compilation)
+        results = _measure(forms, steps, machine.device, profiled, observer or Silent())
     options = f"--batch-size {batch_size} --steps {steps} --threads {about['threads']} --device {machine.device}"
     chosen = f"--precision {machine.precision} --compile {'on' if compilation.on else 'off'}"
+    chosen += " --profile" if profiled else ""
     report = TrainBenchReport(
         arch=arch,
         plain_arch=plain_arch,
@@ -149,37 +159,35 @@ def bench_train(
     return report
 
 
-def _measure(
-    arch: str,
-    plain_arch: str,
-    batch_size: int,
-    steps: int,
-    machine: Machine,
-    compilation: Compilation,
-    observer: Observer,
-) -> dict[str, TrainFigures]:
-    """Build the three networks and time their steps in turns."""
+def _forms(
+    arch: str, plain_arch: str, batch_size: int, machine: Machine, compilation: Compilation
+) -> dict[str, "_Form"]:
+    """The three networks, warmed up."""
     with torch.random.fork_rng([]):
         torch.manual_seed(SEED)
         soft = build(arch, classes=CLASSES, channels=IMAGE[0])
         plain = build(plain_arch, classes=CLASSES, channels=IMAGE[0])
         y = torch.randint(CLASSES, (batch_size,)).to(machine.device)
     assert isinstance(soft, SharedNetwork)
-    reference = reference_of(soft)
-    slow = Machine(machine.device, "fp32")
+    slow, never = Machine(machine.device, "fp32"), Compilation(False, None, "the reference never is")
     x = random_images(batch_size, IMAGE, machine)
-    not_compiled = Compilation(False, None, "the reference never is")
-    forms = {
-        "reference": _Form(reference, x.contiguous(), y, slow, not_compiled),
+    return {
+        "reference": _Form(reference_of(soft), x.contiguous(), y, slow, never),
         "plain": _Form(channels_last(plain), x, y, machine, compilation),
         "soft": _Form(channels_last(soft), x, y, machine, compilation),
     }
+
+
+def _measure(
+    forms: dict[str, "_Form"], steps: int, device: torch.device, profiled: bool, observer: Observer
+) -> dict[str, TrainFigures]:
+    """Time the steps of the networks in turns."""
     observer.begin("time training steps", steps)
     timings = time_in_turns(
         {name: form.step for name, form in forms.items()},
         rounds=steps,
-        device=machine.device,
-        least_seconds=SAMPLE_ON_CUDA if machine.device.type == "cuda" else 0.0,
+        device=device,
+        least_seconds=SAMPLE_ON_CUDA if device.type == "cuda" else 0.0,
         after_round=observer.advance,
     )
     observer.end()
@@ -189,6 +197,7 @@ def _measure(
             precision=form.machine.precision,
             timings=timings[name],
             compile_seconds=form.compile_seconds,
+            profile=profile(form.step, calls=PROFILED_STEPS, device=device) if profiled else None,
         )
         for name, form in forms.items()
     }

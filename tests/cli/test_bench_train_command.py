@@ -20,6 +20,16 @@ def test_a_table_with_the_three_networks(cli):
     )
 
 
+def test_where_the_time_goes(cli):
+    outcome = cli("bench", "train", *TINY, "--profile")
+    assert outcome.code == 0, outcome
+    lines = outcome.out.splitlines()
+    start = next(number for number, line in enumerate(lines) if line.startswith("soft, operator"))
+    rows = lines[start + 1 : lines.index("", start)]
+    assert rows[-1].split()[0] == "other"
+    assert all(row.split()[-1] == "%" for row in rows)
+
+
 def test_json_on_stdout_and_in_a_file(cli, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     found = cli.done("bench", "train", *TINY, "-o", "bench.json")

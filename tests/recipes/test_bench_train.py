@@ -30,7 +30,7 @@ def test_all_three_have_figures_and_the_soft_one_is_compared(report):
     assert tuple(found["results"]) == ("reference", "plain", "soft")
     for figures in found["results"].values():
         assert figures["images_per_second"] == pytest.approx(4 / figures["seconds"])
-        assert figures["compile_seconds"] == 0
+        assert (figures["compile_seconds"], figures["profile"]) == (0, None)
     assert [figures["precision"] for figures in found["results"].values()] == ["fp32", "bf16", "bf16"]
     parameters = {name: figures["parameters"] for name, figures in found["results"].items()}
     assert parameters["reference"] == parameters["soft"]
@@ -89,6 +89,14 @@ def test_every_network_really_trains(monkeypatch):
         still = [name for before, (name, after) in pairs if after.dim() > 1 and torch.equal(before, after)]
         assert not still
         assert all(parameter.isfinite().all() for parameter in form.network.parameters())
+
+
+def test_where_the_time_goes_is_measured_if_asked():
+    found = bench_train(ARCH, batch_size=2, steps=1, device="cpu", profiled=True)
+    assert found.command.endswith(" --profile")
+    for figures in found.to_json()["results"].values():
+        assert "aten::convolution_backward" in figures["profile"]
+        assert sum(figures["profile"].values()) > 0
 
 
 def test_threads_and_random_numbers_are_as_before_afterwards(report):
