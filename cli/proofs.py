@@ -102,9 +102,9 @@ def _show_profile(report: TrainBenchReport, console: Console) -> None:
         return
     total = sum(found.values())
     table = Table("soft, operator", "ms a step", "share", box=None, pad_edge=False)
-    for name, seconds in found.items():
-        if seconds >= total / 100 or name == "other":
-            table.add_row(name, f"{1000 * seconds:.2f}", f"{100 * seconds / total:.1f} %")
+    shown = {name: seconds for name, seconds in found.items() if seconds >= total / 100 and name != "other"}
+    for name, seconds in (*shown.items(), ("other", total - sum(shown.values()))):
+        table.add_row(name, f"{1000 * seconds:.2f}", f"{100 * seconds / total:.1f} %")
     console.print()
     console.print(table)
 
