@@ -33,8 +33,9 @@ class Compilation:
 def choose_compilation(choice: str, machine: Machine) -> Compilation:
     """Resolve "auto", "on" or "off" for a machine.
 
-    "auto" is on for CUDA: there, fused kernels and CUDA graphs (mode "reduce-overhead") spare launches and trips to memory.
-    On a CPU it is off: convolutions are nearly all of a step and compiling leaves them as they are.
+    "auto" is on for CUDA: there, fused kernels and, in one process alone, CUDA graphs (mode "reduce-overhead") spare launches
+    and trips to memory; several processes reduce gradients in between, which a graph would have to be cut for. On a CPU it is
+    off: convolutions are nearly all of a step and compiling leaves them as they are.
     Raises SettingError for another word, MissingTool where "on" lacks a compiler.
     """
     if choice not in COMPILE:
@@ -42,16 +43,18 @@ def choose_compilation(choice: str, machine: Machine) -> Compilation:
     if choice == "off":
         return Compilation(False, None, "asked for")
     on_cuda = machine.device.type == "cuda"
+    mode = "reduce-overhead" if on_cuda and machine.world.alone else "default"
     lacking = _lacking(machine)
     if choice == "on":
         if lacking is not None:
             raise MissingTool(f"--compile on needs {lacking}; install it or use --compile off")
-        return Compilation(True, "reduce-overhead" if on_cuda else "default", "asked for")
+        return Compilation(True, mode, "asked for")
     if not on_cuda:
         return Compilation(False, None, "on a CPU the convolutions are nearly all of a step, and they are not compiled")
     if lacking is not None:
         return Compilation(False, None, f"it needs {lacking}, which is not there")
-    return Compilation(True, "reduce-overhead", "fused kernels and CUDA graphs spare launches and trips to memory")
+    graphs = " and CUDA graphs" if mode == "reduce-overhead" else ""
+    return Compilation(True, mode, f"fused kernels{graphs} spare launches and trips to memory")
 
 
 class CompiledForward:
@@ -62,7 +65,7 @@ class CompiledForward:
     """
 
     def __init__(self, network: nn.Module, compilation: Compilation, batch: int) -> None:
-        """`batch` is the number of examples in a regular batch of this process."""
+        """`batch` is the number of examples in a regular batch of this process; `network` may be DistributedDataParallel's."""
         self.network, self.batch = network, batch
         self._compiled: Callable[[Tensor], Tensor] | None = None
         if compilation.on:

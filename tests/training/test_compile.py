@@ -11,9 +11,11 @@ from foldnet.errors import MissingTool, SettingError
 from foldnet.training import compile as compiling
 from foldnet.training.compile import Compilation, CompiledForward, choose_compilation
 from foldnet.training.machine import Machine
+from foldnet.training.world import World
 
 CPU = Machine(torch.device("cpu"), "fp32")
 CUDA = Machine(torch.device("cuda"), "bf16")
+SEVERAL = Machine(torch.device("cuda"), "bf16", World(0, 2))
 OFF = Compilation(False, None, "asked for")
 ON = Compilation(True, "default", "asked for")
 
@@ -37,6 +39,8 @@ def lacking(monkeypatch):
         ("auto", CPU, None, False, None),
         ("auto", CUDA, None, True, "reduce-overhead"),
         ("auto", CUDA, "Triton", False, None),
+        ("auto", SEVERAL, None, True, "default"),
+        ("on", SEVERAL, None, True, "default"),
     ],
 )
 def test_what_is_chosen(lacking, choice, machine, what, on, mode):
