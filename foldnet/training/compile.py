@@ -4,6 +4,7 @@ import shutil
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from importlib.util import find_spec
 from typing import Any
 
 import torch
@@ -14,6 +15,7 @@ from foldnet.errors import MissingTool, SettingError
 from foldnet.training.machine import Machine, seeded
 
 COMPILERS = ("c++", "g++", "clang++")  # one of these builds what inductor writes for a CPU
+TRITON_NEEDS = (7, 0)  # compute capability for which Triton, inductor's other way, writes kernels
 WARM_UPS = 3  # of CUDA graphs: the first run warms up, the second is recorded, the third is played
 
 
@@ -112,7 +114,6 @@ class CompiledForward:
 def _lacking(machine: Machine) -> str | None:
     """What inductor needs and does not find."""
     if machine.device.type == "cuda":
-        from torch.utils._triton import has_triton
-
-        return None if has_triton() else "Triton and a GPU of compute capability 7.0 or more"
+        able = find_spec("triton") is not None and torch.cuda.get_device_capability(machine.device) >= TRITON_NEEDS
+        return None if able else f"Triton and a GPU of compute capability {TRITON_NEEDS[0]}.{TRITON_NEEDS[1]} or more"
     return None if any(map(shutil.which, COMPILERS)) else "a C++ compiler (g++ or clang++)"

@@ -70,6 +70,23 @@ def test_a_cpu_needs_a_compiler(monkeypatch):
     assert choose_compilation("on", CPU).on
 
 
+@pytest.mark.parametrize(
+    ("triton", "capability", "on"),
+    [(True, (9, 0), True), (True, (7, 0), True), (True, (6, 1), False), (False, (9, 0), False)],
+)
+def test_a_gpu_needs_triton(monkeypatch, triton, capability, on):
+    monkeypatch.setattr(compiling, "find_spec", lambda name: object() if triton else None)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
+    found = choose_compilation("auto", CUDA)
+    assert found.on is on
+    if not on:
+        assert found.why == "it needs Triton and a GPU of compute capability 7.0 or more, which is not there"
+        with pytest.raises(
+            MissingTool, match=r"^--compile on needs Triton and a GPU of compute capability 7\.0 or more; "
+        ):
+            choose_compilation("on", CUDA)
+
+
 def small() -> nn.Module:
     torch.manual_seed(0)
     return nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Dropout(0.5), nn.Flatten()).train()
