@@ -11,6 +11,7 @@ import torch
 from foldnet.hardware import Gpu, Processor
 from foldnet.recipes import doctor as module
 from foldnet.recipes.doctor import Choice, Health, doctor
+from foldnet.training import compile as compiling
 from foldnet.training.machine import Machine
 
 
@@ -60,10 +61,13 @@ def test_a_processor_with_bf16(played, monkeypatch):
     assert choice(report, "precision") == ("bf16", "the processor multiplies bf16 in hardware (AMX)")
 
 
-def test_a_gpu(played):
+def test_a_gpu(played, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (9, 0))
+    monkeypatch.setattr(compiling, "find_spec", lambda name: object())
     report = played(found=(Gpu("H", 80 << 30, "9.0", True),), load=99.0)
     assert choice(report, "device") == ("cuda", "there is a GPU: H")
     assert choice(report, "precision") == ("bf16", "H has bf16 in hardware")
+    assert choice(report, "compile")[0] == "on (reduce-overhead)"
     assert report.to_json()["offers"]["gpus"] == [
         {"name": "H", "memory_bytes": 80 << 30, "capability": "9.0", "bf16": True}
     ]
