@@ -1,10 +1,14 @@
 """How a certificate and a comparison of speeds look to a reader."""
 
+from typing import Any
+
 from rich.console import Console
 from rich.table import Table
 
 from foldnet.folding.compare import PAIRS, Difference, LayerDifference
+from foldnet.recipes import bench_train
 from foldnet.recipes.bench_inference import SAYING, InferenceReport
+from foldnet.recipes.bench_train import TrainBenchReport
 from foldnet.recipes.certificate import Certificate
 
 
@@ -53,14 +57,61 @@ def show_inference(report: InferenceReport, console: Console) -> None:
             )
         console.print(table)
         console.print()
-    machine = report.machine
     console.print(
-        f"{report.arch}, {'x'.join(map(str, report.image))} images, {report.precision}, {machine['processor']}, "
-        f"{machine['device']}, {machine['threads']} threads, torch {machine['torch']}, median of {report.repeats} rounds"
+        f"{report.arch}, {'x'.join(map(str, report.image))} images, {report.precision}, {_machine(report.machine)}, "
+        f"median of {report.repeats} rounds"
     )
     console.print(SAYING)
     for note in report.notes:
         console.print(f"note: {note}", style="yellow")
+
+
+def show_training(report: TrainBenchReport, console: Console) -> None:
+    """The three networks, and how much faster the soft one is than each other."""
+    columns = ("ms a step", "images/s", "soft is faster by", "middle half", "precision", "parameters")
+    table = Table(f"batch {report.batch_size}", *columns, box=None, pad_edge=False)
+    for name, figures in report.results.items():
+        seconds = figures.timings.median
+        ratio, lower, upper = report.speed_ratio("soft", name)
+        compared = ("", "") if name == "soft" else (f"{ratio:.3f}", f"{lower:.3f} to {upper:.3f}")
+        table.add_row(
+            name,
+            f"{1000 * seconds:.1f}",
+            f"{report.batch_size / seconds:,.0f}",
+            *compared,
+            figures.precision,
+            f"{figures.parameters:,}",
+        )
+    console.print(table)
+    _show_profile(report, console)
+    compiled = sum(figures.compile_seconds for figures in report.results.values())
+    how = f"compiled in {compiled:.0f} s" if report.compilation.on else "not compiled"
+    console.print(
+        f"\n{report.arch} and {report.plain_arch}, {_machine(report.machine)}, {how} ({report.compilation.why}), "
+        f"median of {report.steps} rounds"
+    )
+    console.print(bench_train.SAYING)
+    for note in report.notes:
+        console.print(f"note: {note}", style="yellow")
+
+
+def _show_profile(report: TrainBenchReport, console: Console) -> None:
+    """Where a step of the soft network spends its time, if that was measured."""
+    found = report.results["soft"].profile
+    if found is None:
+        return
+    total = sum(found.values())
+    table = Table("soft, operator", "ms a step", "share", box=None, pad_edge=False)
+    shown = {name: seconds for name, seconds in found.items() if seconds >= total / 100 and name != "other"}
+    for name, seconds in (*shown.items(), ("other", total - sum(shown.values()))):
+        table.add_row(name, f"{1000 * seconds:.2f}", f"{100 * seconds / total:.1f} %")
+    console.print()
+    console.print(table)
+
+
+def _machine(about: dict[str, Any]) -> str:
+    """Where it was measured."""
+    return f"{about['processor']}, {about['device']}, {about['threads']} threads, torch {about['torch']}"
 
 
 def _show_forms(report: Certificate, console: Console) -> None:

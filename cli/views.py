@@ -13,14 +13,17 @@ from rich.text import Text
 
 from foldnet.folding.program import letters
 from foldnet.recipes.bench_inference import InferenceReport
+from foldnet.recipes.bench_train import TrainBenchReport
 from foldnet.recipes.certificate import Certificate
 from foldnet.recipes.depth import DepthReport
+from foldnet.recipes.doctor import Health
 from foldnet.recipes.evaluate import EvaluateReport
 from foldnet.recipes.fold_report import Accuracies, FoldReport, SweepReport
 from foldnet.recipes.info import FileInfo, NetworkInfo
 from foldnet.recipes.lsm import GroupLsm, LsmReport
 from foldnet.recipes.train import TrainReport
-from foldnet_cli.proofs import show_certificate, show_inference
+from foldnet_cli.machines import show_health
+from foldnet_cli.proofs import show_certificate, show_inference, show_training
 
 WIDEST_WITH_NUMBERS = 12  # layers up to which a shaded cell also carries its number
 WIDTH_OF_A_FILE = 10_000  # columns where there is no terminal: no name is cut short
@@ -235,6 +238,8 @@ def _(report: tuple, console: Console) -> None:  # type: ignore[type-arg]
 
 _show.register(Certificate, show_certificate)
 _show.register(InferenceReport, show_inference)
+_show.register(TrainBenchReport, show_training)
+_show.register(Health, show_health)
 
 
 def _show_matrix(group: GroupLsm, console: Console) -> None:

@@ -11,6 +11,7 @@ from foldnet.errors import SettingError, UnknownName, nearest
 
 DEVICES = ("auto", "cpu", "cuda")
 PRECISIONS = ("auto", "fp32", "bf16")
+COMPILE = ("auto", "on", "off")
 FORMS = ("mean", "sum")
 OPTIMISERS = ("sgd", "adam")
 SCHEDULES = ("steps", "constant")

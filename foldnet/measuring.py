@@ -1,4 +1,4 @@
-"""How long a call takes beside others, how much memory it holds at its worst, and how many operations it counts."""
+"""How long a call takes beside others and where, how much memory it holds at its worst, and how many operations it counts."""
 
 import time
 import weakref
@@ -35,6 +35,11 @@ class Timings:
     def ratios(self, base: "Timings") -> tuple[float, ...]:
         """This by `base`, round by round: what slows a whole round down cancels out."""
         return tuple(own / other for own, other in zip(self.samples, base.samples, strict=True))
+
+    def ratio(self, base: "Timings") -> tuple[float, float, float]:
+        """This by `base` in the same round: the middle of all rounds, and the quartiles around it."""
+        ratios = self.ratios(base)
+        return median(ratios), *quartiles(ratios)
 
 
 def time_in_turns(
@@ -99,6 +104,26 @@ def count_flops(call: Callable[[], object]) -> int:
     with FlopCounterMode(display=False) as counter:
         call()
     return int(counter.get_total_flops())
+
+
+def profile(call: Callable[[], object], *, calls: int, device: torch.device) -> dict[str, float]:
+    """Seconds that one `call` spends in each operator itself, the costliest first, by torch's profiler over some calls.
+
+    On CUDA the seconds are those of the kernels, on the device. What is below a thousandth of all is summed up as "other".
+    """
+    on_cuda = device.type == "cuda"
+    kinds = [torch.profiler.ProfilerActivity.CPU] + [torch.profiler.ProfilerActivity.CUDA] * on_cuda
+    with torch.profiler.profile(activities=kinds) as profiler:
+        for _ in range(calls):
+            call()
+        _wait(device)
+    spent: dict[str, float] = {}
+    for event in profiler.key_averages():
+        microseconds = event.self_device_time_total if on_cuda else event.self_cpu_time_total
+        spent[event.key] = spent.get(event.key, 0.0) + microseconds / 1e6 / calls
+    total = sum(spent.values())
+    large = {name: seconds for name, seconds in spent.items() if seconds >= total / 1000}
+    return dict(sorted(large.items(), key=lambda item: -item[1])) | {"other": total - sum(large.values())}
 
 
 class _StorageCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]

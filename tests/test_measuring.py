@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from foldnet.measuring import Timings, count_flops, peak_bytes, quartiles, time_in_turns
+from foldnet.measuring import Timings, count_flops, peak_bytes, profile, quartiles, time_in_turns
 
 CPU = torch.device("cpu")
 
@@ -38,7 +38,25 @@ def test_ratios_pair_the_samples_of_a_round():
     slow_then_quick = Timings((4.0, 2.0, 6.0))
     assert slow_then_quick.ratios(Timings((2.0, 1.0, 3.0))) == (2.0, 2.0, 2.0)
     assert (slow_then_quick.median, slow_then_quick.quartiles) == (4.0, (3.0, 5.0))
+    assert slow_then_quick.ratio(Timings((2.0, 1.0, 1.5))) == (2.0, 2.0, 3.0)
     assert quartiles([7.0]) == (7.0, 7.0)
+
+
+def test_a_profile_says_where_the_seconds_of_a_call_go():
+    a, count = torch.randn(200, 200), [0]
+
+    def call() -> None:
+        count[0] += 1
+        torch.mm(a, a)
+        torch.add(a[0], 1)
+
+    found = profile(call, calls=3, device=CPU)
+    assert count == [3]
+    assert list(found)[-1] == "other"
+    names, seconds = list(found)[:-1], list(found.values())[:-1]
+    assert "aten::mm" in names  # the first, were nothing else running
+    assert seconds == sorted(seconds, reverse=True)
+    assert all(value >= 0 for value in found.values())
 
 
 def test_peak_bytes_are_the_model_the_input_and_what_lives_together():

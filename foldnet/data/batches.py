@@ -7,10 +7,13 @@ import torch
 from torch import Tensor
 
 from foldnet.data.augment import Augmentation, crop_and_flip, cut_out, draws
-from foldnet.data.dataset import Dataset, Images
+from foldnet.data.dataset import Dataset, Examples, Images
 from foldnet.data.seeds import seed_of
 from foldnet.data.tasks import Task
+from foldnet.data.workers import in_workers, workers_beside
 from foldnet.errors import SettingError
+
+ON_DEVICE = 0.25  # share of a GPU's free memory up to which images live there
 
 
 class Batches(Protocol):
@@ -44,7 +47,7 @@ class Batches(Protocol):
 
 
 class Loader:
-    """Batches of a dataset's images, which live on `device` as bytes.
+    """Batches of a dataset's images, which live on `device` as bytes; where they do not fit, worker processes read them.
 
     Of every batch the loader gives `part` = (number, of how many) alone, which may be empty; sizes differ by one at most.
     Shapes: x (b, c, h, w) float32, normalised, laid out as `memory_format`; y (b,) int64.
@@ -54,19 +57,26 @@ class Loader:
     def __init__(
         self,
         dataset: Dataset,
-        images: Images,
+        images: Examples,
         *,
         batch_size: int,
         device: torch.device,
         augmentation: Augmentation | None = None,
         seed: int = 0,
         part: tuple[int, int] = (0, 1),
+        workers: int | None = None,
         memory_format: torch.memory_format = torch.channels_last,
     ) -> None:
-        """`images` are some of the dataset's; without `augmentation` they come as they are."""
+        """`images` are some of the dataset's; without `augmentation` they come as they are. `workers` is the number of worker
+        processes, if they are needed; None takes what the machine can spare, 0 reads in this process.
+        """
         if batch_size < 1:
             raise SettingError(f"--batch-size {batch_size} is not legal; give a whole number of at least 1")
-        self.pixels = images.pixels.to(device, memory_format=torch.channels_last)
+        self.source, self.device = images, device
+        self.pixels: Tensor | None = None
+        if isinstance(images, Images) and _has_room(device, images.pixels.numel()):
+            self.pixels = images.pixels.to(device, memory_format=torch.channels_last)
+        self.workers = workers_beside(device, part[1]) if workers is None else workers
         self.labels, self.ids = images.labels.to(device), images.ids.to(device)
         self.batch_size, self.augmentation, self.seed = batch_size, augmentation, seed
         self.part, self.memory_format = part, memory_format
@@ -92,23 +102,37 @@ class Loader:
     def epoch(self, number: int, start: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
         """Every image once, in an order drawn from (seed, number), augmented; the first `start` batches are not made."""
         generator = torch.Generator().manual_seed(seed_of(self.seed, number))
-        order = torch.randperm(self.images, generator=generator).to(self.labels.device)
-        for rows in self._parts(order)[start:]:
-            yield self._batch(rows, number, self.augmentation), self.labels[rows]
+        order = torch.randperm(self.images, generator=generator)
+        yield from self._walk(order, start, number, self.augmentation)
 
     def in_order(self) -> Iterator[tuple[Tensor, Tensor]]:
         """Every image once, in order, as it is."""
-        for rows in self._parts(torch.arange(self.images, device=self.labels.device)):
-            yield self._batch(rows, 0, None), self.labels[rows]
+        yield from self._walk(torch.arange(self.images), 0, 0, None)
+
+    def _walk(
+        self, order: Tensor, start: int, epoch: int, augmentation: Augmentation | None
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Batches of an order (n,) on the CPU."""
+        there = self._parts(order.to(self.device))[start:]
+        for rows, pixels in zip(there, self._pixels(self._parts(order)[start:], there), strict=True):
+            yield self._batch(pixels, rows, epoch, augmentation), self.labels[rows]
+
+    def _pixels(self, here: list[Tensor], there: list[Tensor]) -> Iterator[Tensor]:
+        """The bytes of each batch on the device, from its rows on the CPU and on the device."""
+        if self.pixels is not None:
+            for rows in there:
+                yield self.pixels[rows]
+            return
+        for pixels in in_workers(self.source.read, here, workers=self.workers, pin=self.device.type == "cuda"):
+            yield pixels.to(self.device, non_blocking=True)
 
     def _parts(self, order: Tensor) -> list[Tensor]:
         """This loader's part of each batch of an order."""
         number, parts = self.part
         return [torch.tensor_split(rows, parts)[number] for rows in torch.split(order, self.sizes())]
 
-    def _batch(self, rows: Tensor, epoch: int, augmentation: Augmentation | None) -> Tensor:
-        """The inputs of some images."""
-        pixels = self.pixels[rows]
+    def _batch(self, pixels: Tensor, rows: Tensor, epoch: int, augmentation: Augmentation | None) -> Tensor:
+        """The inputs of some images from their bytes."""
         if augmentation is None:
             return self._normalised(pixels)
         size = (pixels.shape[2], pixels.shape[3])
@@ -132,3 +156,11 @@ class Loader:
         elif rest:
             sizes.append(rest)
         return sizes
+
+
+def _has_room(device: torch.device, count: int) -> bool:
+    """Whether so many bytes may live on the device: memory of a CPU holds them already."""
+    if device.type != "cuda":
+        return True
+    free, _ = torch.cuda.mem_get_info(device)
+    return count <= ON_DEVICE * free

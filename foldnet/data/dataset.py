@@ -1,8 +1,9 @@
-"""Images in memory, and their split into training and validation."""
+"""A dataset's images, and their split into training and validation."""
 
 import hashlib
 import math
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,13 +11,14 @@ import torch
 from torch import Tensor
 
 from foldnet.data.augment import Augmentation
+from foldnet.data.pictures import Pictures
 from foldnet.data.tasks import CLASSES, Task
 from foldnet.errors import SettingError
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Images:
-    """`pixels` (n, c, h, w) uint8, `labels` (n,) int64, and `ids` (n,) int64: what an image's augmentation depends on."""
+    """Images in memory: `pixels` (n, c, h, w) uint8, `labels` (n,) int64, and `ids` (n,) int64: what an image's augmentation depends on."""
 
     pixels: Tensor
     labels: Tensor
@@ -29,39 +31,56 @@ class Images:
         """Some of the images, with the ids that they have here."""
         return Images(self.pixels[rows], self.labels[rows], self.ids[rows])
 
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(n, c, h, w)."""
+        return tuple(self.pixels.shape)
+
+    def read(self, rows: Sequence[int]) -> Tensor:
+        """The pixels of some images, (len(rows), c, h, w)."""
+        return self.pixels[torch.as_tensor(rows, dtype=torch.int64)]
+
+
+Examples = Images | Pictures
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Dataset:
-    """A dataset. Inputs to a network are (pixels / scale - mean) / std, a mean and a std for each channel."""
+    """A dataset. Inputs to a network are (pixels / scale - mean) / std, a mean and a std for each channel.
+
+    `digest` says in a word what the training images are, where their pixels are not in memory or are not all: the classes of
+    a user's pictures have names of the user's.
+    """
 
     name: str
     classes: tuple[str, ...]
-    train: Images
-    test: Images
+    train: Examples
+    test: Examples
     mean: tuple[float, ...]
     std: tuple[float, ...]
     scale: float
     augmentation: Augmentation
     task: Task = CLASSES
+    digest: str | None = None
 
     @property
     def channels(self) -> int:
         """Channels of an image."""
-        return self.train.pixels.shape[1]
+        return self.train.shape[1]
 
     @property
     def size(self) -> int:
         """Height of an image in pixels."""
-        return self.train.pixels.shape[2]
+        return self.train.shape[2]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Split:
     """Training, validation (None: there is none) and test images. `hash` tells this split of these training data from others."""
 
-    train: Images
-    validation: Images | None
-    test: Images
+    train: Examples
+    validation: Examples | None
+    test: Examples
     hash: str
 
 
@@ -79,7 +98,7 @@ def split_validation(dataset: Dataset, validation: float, seed: int) -> Split:
     total = len(dataset.train)
     count = _validation_count(validation, total, len(dataset.classes))
     if count == 0:
-        return Split(dataset.train, None, dataset.test, _hash(dataset.train, np.array([], dtype=np.int64)))
+        return Split(dataset.train, None, dataset.test, _hash(dataset, np.array([], dtype=np.int64)))
     labels = dataset.train.labels.numpy()
     if min(Counter(labels.tolist()).values()) < 2:
         raise SettingError(
@@ -94,7 +113,7 @@ def split_validation(dataset: Dataset, validation: float, seed: int) -> Split:
         dataset.train.take(torch.from_numpy(kept)),
         dataset.train.take(torch.from_numpy(held)),
         dataset.test,
-        _hash(dataset.train, held),
+        _hash(dataset, held),
     )
 
 
@@ -117,10 +136,16 @@ def _validation_count(validation: float, total: int, classes: int) -> int:
     return count
 
 
-def _hash(train: Images, held: np.ndarray[tuple[int], np.dtype[np.int64]]) -> str:
+def _hash(dataset: Dataset, held: np.ndarray[tuple[int], np.dtype[np.int64]]) -> str:
     """SHA-256 over the training images, their labels, and which are set aside."""
+    train = dataset.train
     sha = hashlib.sha256()
-    sha.update(str(tuple(train.pixels.shape)).encode())
-    for part in (train.pixels.contiguous().numpy(), train.labels.numpy(), np.sort(held)):
+    sha.update(str(train.shape).encode())
+    if dataset.digest is not None:
+        sha.update(dataset.digest.encode())
+    else:
+        assert isinstance(train, Images), "pictures outside memory need a digest"
+        sha.update(train.pixels.contiguous().numpy().data)
+    for part in (train.labels.numpy(), np.sort(held)):
         sha.update(np.ascontiguousarray(part).data)
     return sha.hexdigest()

@@ -1,56 +1,93 @@
-"""A user's own pictures: DIR/train/CLASS/*.png and DIR/test/CLASS/*.png, decoded once."""
+"""A user's own pictures: DIR/train/CLASS/*.png and DIR/test/CLASS/*.png."""
 
-from collections.abc import Iterator
+import hashlib
+import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
+import torch.distributed as dist
+from torch import Tensor
 
 from foldnet.data.augment import Augmentation
-from foldnet.data.dataset import Dataset, Images, images_of
+from foldnet.data.dataset import Dataset, Examples, Images
+from foldnet.data.pictures import Pictures, pictures_of
+from foldnet.data.workers import MOST_WORKERS, in_workers
 from foldnet.errors import DataError, SettingError
+from foldnet.hardware import cores, memory_bytes
 
 DEFAULT_SIZE = 32
-SMALLEST = 4  # a WRN halves the picture twice
-MOST_BYTES = 8 << 30  # decoded pictures live in memory
+SMALLEST, LARGEST = 4, 4096  # a WRN halves the picture twice; a larger one takes 50 MB and more
 CROP_SHARE = 8  # pad by an eighth of the side, as CIFAR's 4 of 32
+COPIES = 3  # of the decoded pictures: the dataset's, the split's and the loader's
+SHARE = 0.5  # of the free memory that they may take
+UNKNOWN_MEMORY = 4 << 30  # where the system does not say what is free
+BLOCK, BLOCK_BYTES = 64, 16 << 20  # pictures, and bytes, that are decoded at a time
+FEW = 512  # so many pictures are decoded sooner than worker processes start
 
 
 def load_folder(data_dir: Path | None, image_size: int | None) -> Dataset:
     """Pictures resized to squares, three channels; mean and standard deviation are those of the training pictures.
 
-    Raises DataError where folders are missing or empty, classes differ, a file can't be decoded, or all would not fit,
-    and SettingError where `image_size` is too small for a network.
+    Every picture is decoded once, so that what can't be is said before the training. They stay in memory where they fit;
+    else they are Pictures, decoded again whenever they are needed. The dataset is the same, to the bit.
+
+    Raises DataError where folders are missing or empty, classes differ, or a file can't be decoded, and SettingError where
+    `image_size` is too small for a network or too large for memory.
     """
     if data_dir is None:
         raise DataError("--dataset folder needs --data-dir, a folder that holds train/CLASS and test/CLASS")
     size = DEFAULT_SIZE if image_size is None else image_size
-    if size < SMALLEST:
-        raise SettingError(f"--image-size {size} is too small; give at least {SMALLEST}")
-    train, test = (_listed(data_dir / part) for part in ("train", "test"))
-    if train.classes != test.classes:
-        odd = sorted(set(train.classes) ^ set(test.classes))[0]
+    if not SMALLEST <= size <= LARGEST:
+        fault, mend = ("small", f"at least {SMALLEST}") if size < SMALLEST else ("large", f"at most {LARGEST}")
+        raise SettingError(f"--image-size {size} is too {fault}; give {mend}")
+    listed = [_listed(data_dir / part) for part in ("train", "test")]
+    if listed[0].classes != listed[1].classes:
+        odd = sorted(set(listed[0].classes) ^ set(listed[1].classes))[0]
         raise DataError(
             f"'{data_dir}' has class '{odd}' in only one of train and test; give both the same class folders"
         )
-    need = (len(train) + len(test)) * 3 * size * size
-    if need > MOST_BYTES:
-        raise DataError(
-            f"'{data_dir}' holds {len(train) + len(test):,} pictures, {need / 2**30:.1f} GiB at {size} pixels, and "
-            f"{MOST_BYTES >> 30} GiB is the most; lower --image-size"
-        )
-    images = _decoded(train, size)
-    mean, std = _statistics(images)
+    classes = tuple(listed[0].classes)
+    train, test = (pictures_of(part.samples, size) for part in listed)
+    keep = (len(train) + len(test)) * 3 * size * size <= _room()
+    summary = Summary(classes)
+    images = _decoded(train, keep, summary.see)
+    mean, std = summary.statistics()
     return Dataset(
         name="folder",
-        classes=tuple(train.classes),
+        classes=classes,
         train=images,
-        test=_decoded(test, size),
+        test=_decoded(test, keep),
         mean=mean,
         std=std,
         scale=255.0,
         augmentation=Augmentation(padding=size // CROP_SHARE, flip=True),
+        digest=summary.sha.hexdigest(),
     )
+
+
+class Summary:
+    """What is known of pictures after each was seen once, block by block: a digest, and a histogram a channel."""
+
+    def __init__(self, classes: tuple[str, ...]) -> None:
+        """The names of the classes are in the digest: a class that is renamed may change its place."""
+        self.sha = hashlib.sha256(json.dumps(classes).encode())
+        self.histogram = torch.zeros(3, 256, dtype=torch.int64)
+
+    def see(self, pixels: Tensor) -> None:
+        """Some more pictures, (b, 3, h, w) uint8, in order."""
+        self.sha.update(pixels.numpy().data)
+        for channel, counts in zip(pixels.unbind(1), self.histogram, strict=True):
+            counts += torch.bincount(channel.flatten(), minlength=256)
+
+    def statistics(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """Mean and standard deviation of each channel, in 0..1."""
+        values = torch.arange(256, dtype=torch.float64) / 255
+        shares = self.histogram.double() / self.histogram.sum(1, keepdim=True)
+        means = shares @ values
+        variances = (shares * (values - means[:, None]) ** 2).sum(1)
+        return tuple(means.tolist()), tuple(max(value**0.5, 1 / 255) for value in variances.tolist())
 
 
 def _listed(folder: Path) -> Any:
@@ -58,7 +95,7 @@ def _listed(folder: Path) -> Any:
     from torchvision.datasets import ImageFolder
 
     try:
-        return ImageFolder(str(folder), loader=_open)
+        return ImageFolder(str(folder))
     except OSError as error:  # torchvision's own carry no strerror and end in a list of file endings
         reason = error.strerror or str(error).split(". Supported")[0].rstrip(".")
         raise DataError(
@@ -66,53 +103,22 @@ def _listed(folder: Path) -> Any:
         ) from None
 
 
-def _decoded(listed: Any, size: int) -> Images:
-    """Every picture as bytes, in the order of the list."""
-    from torchvision.transforms import v2
-
-    resize = v2.Compose(
-        [
-            v2.ToImage(),
-            v2.RGB(),
-            v2.Resize((size, size), antialias=True),
-            v2.ToDtype(torch.uint8, scale=True),
-        ]
-    )
-    pixels = torch.empty(len(listed), 3, size, size, dtype=torch.uint8)
-    for row, picture in enumerate(_pictures(listed)):
-        pixels[row] = resize(picture)
-    return images_of(pixels, torch.tensor(listed.targets, dtype=torch.int64))
+def _decoded(pictures: Pictures, keep: bool, see: Callable[[Tensor], None] = lambda pixels: None) -> Examples:
+    """Decode every picture, by all cores where there are many, and keep the pixels or not; `see` is shown each block."""
+    kept = torch.empty(pictures.shape if keep else 0, dtype=torch.uint8)
+    block = max(1, min(BLOCK, BLOCK_BYTES // (3 * pictures.size**2)))
+    blocks = torch.split(torch.arange(len(pictures)), block)
+    workers = min(MOST_WORKERS, cores()) if len(pictures) > FEW else 0
+    for rows, pixels in zip(blocks, in_workers(pictures.read, blocks, workers=workers), strict=True):
+        see(pixels)
+        if keep:
+            kept[rows[0] : rows[0] + len(rows)] = pixels
+    return Images(kept, pictures.labels, pictures.ids) if keep else pictures
 
 
-def _pictures(listed: Any) -> Iterator[Any]:
-    """Pictures one by one. Raises DataError where one can't be decoded."""
-    for path, _ in listed.samples:
-        try:
-            yield listed.loader(path)
-        except Exception as error:  # Pillow's decoders raise what they like, from struct.error to SyntaxError
-            reason = str(error).split("\n")[0]
-            raise DataError(f"'{path}' can't be read as a picture ({reason}); mend or remove it") from None
-
-
-def _open(path: str) -> Any:
-    """One picture in three channels of 8 bits. Raises what Pillow raises, and ValueError where there are more bits."""
-    from PIL import Image
-
-    with Image.open(path) as picture:
-        if picture.mode.startswith(("I", "F")):  # Pillow would clip them to white
-            raise ValueError("it has more than 8 bits a channel")
-        if picture.mode == "P" and "transparency" in picture.info:  # Pillow warns of the direct way
-            return picture.convert("RGBA").convert("RGB")
-        return picture.convert("RGB")
-
-
-def _statistics(images: Images) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and standard deviation of each channel, in 0..1, from a histogram: no float copy of the pictures."""
-    values = torch.arange(256, dtype=torch.float64) / 255
-    mean, std = [], []
-    for channel in images.pixels.unbind(1):
-        share = torch.bincount(channel.flatten(), minlength=256).double() / channel.numel()
-        middle = float((share * values).sum())
-        mean.append(middle)
-        std.append(max(float((share * (values - middle) ** 2).sum()) ** 0.5, 1 / 255))
-    return tuple(mean), tuple(std)
+def _room() -> int:
+    """How many bytes decoded pictures may have; processes that train together are taken to share one machine's memory."""
+    processes = dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+    total, free = memory_bytes()
+    known = free if free is not None else total // 2 if total is not None else UNKNOWN_MEMORY
+    return int(known * SHARE / COPIES / processes)

@@ -1,10 +1,8 @@
 """foldnet bench inference: how fast, how large and how hungry the forms of a fold are, measured side by side."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import torch
@@ -13,17 +11,16 @@ from torch import Tensor, nn
 from foldnet.errors import SettingError
 from foldnet.files import refuse_existing, write_json
 from foldnet.folds import WEIGHTS, Fold, open_fold
-from foldnet.measuring import Timings, count_flops, peak_bytes, quartiles, time_in_turns
+from foldnet.measuring import Timings, count_flops, peak_bytes, time_in_turns
+from foldnet.recipes.benching import check_count, cpu_threads, measured_on, random_images
 from foldnet.recipes.evaluate import fold_folder
 from foldnet.recipes.forms import forms_of
-from foldnet.recipes.train import about_machine
 from foldnet.tensors import file_bytes
 from foldnet.training.machine import Machine, channels_last, choose_machine
 from foldnet.training.observer import Observer, Silent
 
 BASE = "dense"
 BATCHES = (1, 128)
-SEED = 0  # of the inputs
 SAYING = "folding saves bytes, not FLOPs: the looped network computes what the dense one computes"
 
 
@@ -70,8 +67,7 @@ class InferenceReport:
 
     def time_ratio(self, form: str, batch: int) -> tuple[float, float, float]:
         """Seconds of a form by those of the dense one in the same round: median, and the quartiles around it."""
-        ratios = self.forms[form].timings[batch].ratios(self.forms[BASE].timings[batch])
-        return median(ratios), *quartiles(ratios)
+        return self.forms[form].timings[batch].ratio(self.forms[BASE].timings[batch])
 
     def to_json(self) -> dict[str, Any]:
         """As plain data; ratios are to the dense form, so that of `seconds` above 1 is slower."""
@@ -130,8 +126,8 @@ def bench_inference(
     machine = choose_machine(device, precision)
     forms, notes = forms_of(fold)
     forms = {name: channels_last(model.to(machine.device)) for name, model in forms.items()}
-    with _threads(threads):
-        about = about_machine(machine)
+    with cpu_threads(threads):
+        about = measured_on(machine)
         figures = _measure(fold, forms, machine, batch_sizes, repeats, observer or Silent())
     if machine.device.type == "cuda" and machine.precision == "fp32":
         notes = (*notes, "on CUDA torch computes fp32 convolutions in TF32 unless it is told otherwise")
@@ -159,9 +155,8 @@ def _check(batch_sizes: Sequence[int], repeats: int, threads: int | None) -> Non
     if not batch_sizes or min(batch_sizes) < 1 or len(set(batch_sizes)) < len(batch_sizes):
         shown = ",".join(map(str, batch_sizes))
         raise SettingError(f"--batch-sizes {shown} is not legal; give different whole numbers of at least 1")
-    for option, value in (("--repeats", repeats), ("--threads", threads)):
-        if value is not None and value < 1:
-            raise SettingError(f"{option} {value} is not legal; give a whole number of at least 1")
+    check_count("--repeats", repeats)
+    check_count("--threads", threads)
 
 
 def _measure(
@@ -173,10 +168,11 @@ def _measure(
     observer: Observer,
 ) -> dict[str, FormFigures]:
     """Time and memory by batch size, then what does not depend on it."""
+    image = (fold.channels, fold.size, fold.size)
     timings: dict[str, dict[int, Timings]] = {name: {} for name in forms}
     memory: dict[str, dict[int, int]] = {name: {} for name in forms}
     for index, batch in enumerate(batch_sizes):
-        x = _inputs(fold, batch, machine)
+        x = random_images(batch, image, machine)
         observer.begin(f"time batch of {batch}", repeats, index, len(batch_sizes))
         calls = {name: _call(model, x, machine) for name, model in forms.items()}
         with torch.inference_mode():
@@ -185,7 +181,7 @@ def _measure(
             timings[name][batch] = found[name]
             memory[name][batch] = peak_bytes(model, calls[name], x)
         observer.end()
-    x = _inputs(fold, 1, machine)
+    x = random_images(1, image, machine)
     with torch.no_grad():
         flops = {name: count_flops(_call(model, x, machine)) for name, model in forms.items()}
     return {
@@ -200,13 +196,6 @@ def _measure(
     }
 
 
-def _inputs(fold: Fold, batch: int, machine: Machine) -> Tensor:
-    """Random images."""
-    generator = torch.Generator().manual_seed(SEED)
-    x = torch.randn(batch, fold.channels, fold.size, fold.size, generator=generator)
-    return x.to(machine.device, memory_format=torch.channels_last)
-
-
 def _call(model: nn.Module, x: Tensor, machine: Machine) -> Callable[[], object]:
     """One forward pass, in the machine's precision."""
 
@@ -215,14 +204,3 @@ def _call(model: nn.Module, x: Tensor, machine: Machine) -> Callable[[], object]
             model(x)
 
     return call
-
-
-@contextmanager
-def _threads(count: int | None) -> Iterator[None]:
-    """So many CPU threads while the block runs."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count or before)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

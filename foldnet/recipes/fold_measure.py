@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from foldnet.config import FoldSettings
 from foldnet.data.batches import Loader
-from foldnet.data.dataset import Images
+from foldnet.data.dataset import Examples
 from foldnet.errors import SettingError
 from foldnet.folding.fold import FoldPlan, apply_fold
 from foldnet.folding.looped import loop_tied
@@ -117,7 +117,7 @@ class Laboratory:
         )
         self.recalibrated(model)
 
-    def _validation_images(self) -> Images:
+    def _validation_images(self) -> Examples:
         """The validation images, or a refusal."""
         if self.split.validation is None:
             raise SettingError(

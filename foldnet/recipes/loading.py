@@ -6,7 +6,7 @@ from pathlib import Path
 from foldnet.config import TrainSettings
 from foldnet.data.augment import Augmentation
 from foldnet.data.batches import Loader
-from foldnet.data.dataset import Dataset, Images, Split, split_validation
+from foldnet.data.dataset import Dataset, Examples, Split, split_validation
 from foldnet.data.sources import load_dataset
 from foldnet.errors import RunError
 from foldnet.runs import Run
@@ -36,7 +36,7 @@ def split_of_run(run: Run, data_dir: Path | None = None) -> tuple[Dataset, Split
 
 def loader_of(
     dataset: Dataset,
-    images: Images,
+    images: Examples,
     batch_size: int,
     machine: Machine,
     augmentation: Augmentation | None = None,
@@ -55,7 +55,7 @@ def loader_of(
 
 
 def training_loader(
-    dataset: Dataset, images: Images, settings: TrainSettings, machine: Machine, batch_size: int | None = None
+    dataset: Dataset, images: Examples, settings: TrainSettings, machine: Machine, batch_size: int | None = None
 ) -> Loader:
     """Training images as the run itself saw them, augmented and shuffled by its seed.
 

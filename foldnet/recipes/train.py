@@ -15,7 +15,7 @@ from torch import nn
 
 from foldnet.config import TrainSettings, read_toml, to_json, train_settings
 from foldnet.data.batches import Batches
-from foldnet.data.dataset import Dataset, Images, Split
+from foldnet.data.dataset import Dataset, Examples, Split
 from foldnet.data.tasks import Task
 from foldnet.errors import OutputError, ProcessLost, RunError, SettingError, UnknownName, nearest
 from foldnet.files import new_folder, read_json, write_json
@@ -215,7 +215,7 @@ def _train_on(run: Run, dataset: Dataset, split: Split, observer: Observer, ever
         run.folder, model, optimiser, progress, epochs=settings.epochs, every=every, writes=world.writes
     )
 
-    def plain(images: Images) -> Batches:
+    def plain(images: Examples) -> Batches:
         return loader_of(dataset, images, settings.batch_size, machine)
 
     try:

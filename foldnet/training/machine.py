@@ -9,6 +9,7 @@ from torch import nn
 
 from foldnet.config import PRECISIONS
 from foldnet.errors import SettingError
+from foldnet.hardware import BF16, cpu_features
 from foldnet.training.world import ALONE, World
 
 
@@ -94,12 +95,4 @@ def _fast_bf16(device: torch.device) -> bool:
     """Whether bf16 arithmetic is in the hardware; emulated bf16 is slower than fp32."""
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    if device.type == "cpu":
-        return _cpu_offers("_is_amx_tile_supported") or _cpu_offers("_is_avx512_bf16_supported")
-    return False
-
-
-def _cpu_offers(question: str) -> bool:
-    """Ask torch about the processor; the questions are not public and may go away, which means no."""
-    ask = getattr(torch.cpu, question, None)
-    return bool(ask()) if callable(ask) else False
+    return any(feature in cpu_features() for feature in BF16)

@@ -28,10 +28,11 @@ class WideBlock(nn.Module):
             self.shortcut = nn.Conv2d(channels_in, channels_out, 1, stride, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        active = F.relu(self.norm1(x))
+        # In place: a norm's output is a tensor of its own, and its gradient needs what went in, not what came out.
+        active = F.relu(self.norm1(x), inplace=True)
         # A projected shortcut starts from the activated input, as in the reference networks.
         carried = x if self.shortcut is None else self.shortcut(active)
-        y = F.relu(self.norm2(self.conv1(active)))
+        y = F.relu(self.norm2(self.conv1(active)), inplace=True)
         return torch.add(self.conv2(self.dropout(y)), carried)
 
 
@@ -57,7 +58,7 @@ class WideResNet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.stage3(self.stage2(self.stage1(self.stem(x))))
-        pooled = F.relu(self.norm(x)).mean(dim=(2, 3))
+        pooled = F.relu(self.norm(x), inplace=True).mean(dim=(2, 3))
         logits: Tensor = self.classifier(pooled)
         return logits
 

@@ -17,8 +17,10 @@ OPTIONS = {
     "render lsm": "-o --metric --checkpoint --force",
     "evaluate": "--checkpoint --data-dir --device --precision --batch-size",
     "info": "",
+    "doctor": "",
+    "bench train": "--arch --batch-size --steps --device --precision --compile --threads --profile -o --force",
 }
-COMMANDS = ["train", "lsm", "fold", "render", "evaluate", "info"]
+COMMANDS = ["train", "lsm", "fold", "render", "evaluate", "info", "bench", "doctor"]
 HEAVY = ["torch", "numpy", "scipy", "sklearn", "matplotlib", "networkx"]
 
 

@@ -9,6 +9,8 @@ import torch
 from PIL import Image
 
 from foldnet.data import folder
+from foldnet.data.dataset import Images, split_validation
+from foldnet.data.pictures import Pictures
 from foldnet.data.sources import load_dataset
 from foldnet.errors import DataError, SettingError
 
@@ -115,15 +117,76 @@ def test_an_unreadable_picture_is_named(root, part, ending, harm):
     refused(root, f"^'{re.escape(str(path))}' can't be read as a picture \\(.*\\); mend or remove it$")
 
 
-def test_too_large_to_keep_in_memory_is_said_before_decoding(root, monkeypatch):
-    monkeypatch.setattr(folder, "_decoded", lambda *_: pytest.fail("decoded"))
-    refused(
-        root,
-        r" holds 6 pictures, 41.9 GiB at 50000 pixels, and 8 GiB is the most; lower --image-size$",
-        image_size=50_000,
-    )
+@pytest.fixture
+def crowded(monkeypatch):
+    """A machine without room for decoded pictures."""
+    monkeypatch.setattr(folder, "memory_bytes", lambda: (1000, 1000))
 
 
-def test_a_size_too_small_for_a_network(root):
-    with pytest.raises(SettingError, match=r"^--image-size 3 is too small; give at least 4$"):
-        load_dataset("folder", data_dir=root, image_size=3)
+def test_what_does_not_fit_in_memory_stays_in_its_files_and_is_the_same(root, monkeypatch):
+    kept = load_dataset("folder", data_dir=root, image_size=16)
+    monkeypatch.setattr(folder, "memory_bytes", lambda: (1000, 1000))
+    left = load_dataset("folder", data_dir=root, image_size=16)
+    assert (type(kept.train), type(left.train), type(left.test)) == (Images, Pictures, Pictures)
+    assert (left.mean, left.std, left.digest, left.classes) == (kept.mean, kept.std, kept.digest, kept.classes)
+    assert (left.channels, left.size, left.train.shape) == (3, 16, (4, 3, 16, 16))
+    assert torch.equal(left.train.read([0, 1, 2, 3]), kept.train.pixels)
+    for seed in (0, 1):
+        one, other = (split_validation(dataset, 2, seed) for dataset in (kept, left))
+        assert one.hash == other.hash
+        assert torch.equal(one.train.ids, other.train.ids)
+        assert torch.equal(one.validation.labels, other.validation.labels)
+
+
+@pytest.mark.parametrize(
+    ("found", "room"), [((900, 600), 100), ((900, None), 75), ((None, None), folder.UNKNOWN_MEMORY // 6)]
+)
+def test_pictures_may_take_half_of_the_free_memory_with_their_copies(monkeypatch, found, room):
+    monkeypatch.setattr(folder, "memory_bytes", lambda: found)
+    assert folder._room() == room
+    monkeypatch.setattr(folder.dist, "is_initialized", lambda: True)
+    monkeypatch.setattr(folder.dist, "get_world_size", lambda: 5)
+    assert folder._room() == room // 5
+
+
+def test_many_pictures_are_decoded_by_worker_processes_to_the_same_bytes(root, monkeypatch):
+    expected = load_dataset("folder", data_dir=root)
+    asked = []
+    real = folder.in_workers
+
+    def seen(read, blocks, *, workers):
+        asked.append((workers, [len(rows) for rows in blocks]))
+        return real(read, blocks, workers=workers)
+
+    monkeypatch.setattr(folder, "in_workers", seen)
+    monkeypatch.setattr(folder, "FEW", 3)
+    monkeypatch.setattr(folder, "BLOCK", 2)
+    monkeypatch.setattr(folder, "cores", lambda: 2)
+    found = load_dataset("folder", data_dir=root)
+    assert asked == [(2, [2, 2]), (0, [2])]
+    assert torch.equal(found.train.pixels, expected.train.pixels)
+    assert found.digest == expected.digest
+    (root / "train/dog/1.png").write_bytes(b"no picture")
+    refused(root, f"^'{re.escape(str(root))}/train/dog/1.png' can't be read as a picture \\(.*\\); mend or remove it$")
+
+
+def test_the_names_of_the_classes_are_in_the_hash(root):
+    before = split_validation(load_dataset("folder", data_dir=root), 0, 0).hash
+    assert split_validation(load_dataset("folder", data_dir=root), 0, 0).hash == before
+    for part in ("train", "test"):
+        (root / part / "dog").rename(root / part / "eel")
+    renamed = load_dataset("folder", data_dir=root)
+    assert renamed.classes == ("cat", "eel")
+    assert split_validation(renamed, 0, 0).hash != before
+
+
+def test_a_picture_that_cannot_be_read_is_found_before_training_also_where_none_are_kept(root, crowded):
+    path = root / "test/dog/0.png"
+    path.write_bytes(path.read_bytes()[:60])
+    refused(root, f"^'{re.escape(str(path))}' can't be read as a picture \\(.*\\); mend or remove it$")
+
+
+@pytest.mark.parametrize(("size", "said"), [(3, "small; give at least 4"), (4097, "large; give at most 4096")])
+def test_a_size_that_no_network_or_no_memory_takes(root, size, said):
+    with pytest.raises(SettingError, match=f"^--image-size {size} is too {said}$"):
+        load_dataset("folder", data_dir=root, image_size=size)

@@ -1,0 +1,50 @@
+"""Training on a user's own pictures: whether they fit in memory makes no difference to the result."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from foldnet.data import folder
+from foldnet.data.dataset import Images
+from foldnet.data.pictures import Pictures
+from foldnet.data.sources import load_dataset
+from foldnet.errors import RunError
+from foldnet.recipes.evaluate import evaluate
+from foldnet.recipes.train import train
+from foldnet.training.checkpoint import FILE
+
+SETTINGS = {"dataset": "folder", "image_size": 8, "epochs": 2, "batch_size": 4, "validation": 2, "precision": "fp32"}
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    """12 training and 4 test pictures of two classes."""
+    generator = np.random.default_rng(0)
+    for part, count in (("train", 6), ("test", 2)):
+        for kind in ("cat", "dog"):
+            (tmp_path / "pictures" / part / kind).mkdir(parents=True)
+            for number in range(count):
+                pixels = generator.integers(0, 256, (9, 9, 3), dtype=np.uint8)
+                Image.fromarray(pixels).save(tmp_path / "pictures" / part / kind / f"{number}.png")
+    return tmp_path / "pictures"
+
+
+def test_a_run_is_the_same_whether_the_pictures_fit_in_memory_or_not(pictures, tmp_path, monkeypatch):
+    settings = SETTINGS | {"arch": "swrn-16-1-1", "dropout": 0.2, "device": "cpu", "data_dir": str(pictures)}
+    reports, kinds = [], []
+    for name, memory in (("kept", (1 << 40, 1 << 40)), ("left", (0, 0))):
+        monkeypatch.setattr(folder, "memory_bytes", lambda memory=memory: memory)
+        kinds.append(type(load_dataset("folder", data_dir=pictures, image_size=8).train))
+        reports.append(train(out=tmp_path / name, **settings))
+    assert kinds == [Images, Pictures]
+    kept, left = ((tmp_path / name / "last" / FILE).read_bytes() for name in ("kept", "left"))
+    header = 8 + int.from_bytes(kept[:8], "little")  # it says how long the training took
+    assert kept[header:] == left[header:]
+    assert reports[0].test_accuracy == reports[1].test_accuracy
+    assert evaluate(tmp_path / "left").accuracy == evaluate(tmp_path / "kept").accuracy == reports[0].test_accuracy
+    for part in ("train", "test"):
+        (pictures / part / "dog").rename(pictures / part / "eel")
+    with pytest.raises(
+        RunError, match=r"^the data are not those that run '.*' was trained on \(their hash differs\); "
+    ):
+        evaluate(tmp_path / "kept")
