@@ -29,6 +29,10 @@ def train(
         str | None,
         typer.Option(help="auto, fp32 or bf16; auto is bf16 where the hardware has it.  [default: auto]"),
     ] = None,
+    compile: Annotated[
+        str | None,
+        typer.Option(help="auto (on CUDA), on or off: torch.compile of the training steps.  [default: auto]"),
+    ] = None,
     recurrence: Annotated[
         float | None,
         typer.Option(help="Weight of the recurrence regulariser.  [default: 0; digits with swrn-* 0.5]"),
@@ -65,6 +69,9 @@ def train(
     checkpoint_every: Annotated[
         float, typer.Option(metavar="SECONDS", help="Checkpoints are made at epoch ends, at most this often.")
     ] = 30.0,
+    tensorboard: Annotated[
+        bool, typer.Option("--tensorboard", help="Write the epochs' numbers into the run folder for TensorBoard too.")
+    ] = False,
     out: Annotated[Path | None, typer.Option(help="Run folder to make.  [default: a new one under runs/]")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with --out, or with the newest run.")] = False,
     force: Force = False,
@@ -84,6 +91,7 @@ def train(
         download=download,
         config=config,
         checkpoint_every=checkpoint_every,
+        tensorboard=tensorboard,
         dataset=dataset,
         arch=arch,
         epochs=epochs,
@@ -95,6 +103,7 @@ def train(
         seed=seed,
         device=device,
         precision=precision,
+        compile=compile,
         recurrence=recurrence,
         recurrence_form=recurrence_form,
         dropout=dropout,

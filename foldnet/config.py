@@ -41,6 +41,7 @@ class TrainSettings:
     seed: int = 0
     device: str = "auto"
     precision: str = "auto"
+    compile: str = "auto"
     recurrence: float = 0.0
     recurrence_form: str = "mean"
     dropout: float = 0.0
@@ -65,6 +66,7 @@ class TrainSettings:
         _check("--cutout", self.cutout, 0, 10_000, whole=True)
         _check_choice("--device", self.device.split(":")[0], DEVICES)
         _check_choice("--precision", self.precision, PRECISIONS)
+        _check_choice("--compile", self.compile, COMPILE)
         _check_choice("--recurrence-form", self.recurrence_form, FORMS)
         _check_choice("--optimiser", self.optimiser, OPTIMISERS)
         _check_choice("--schedule", self.schedule, SCHEDULES)

@@ -24,17 +24,19 @@ from foldnet.recipes.loading import loader_of, split_of, training_loader
 from foldnet.recipes.recorder import EVERY, Recorder, coefficients
 from foldnet.runs import Run, create_run, default_name, newest_run, open_run, remove_leftovers, save_coefficients
 from foldnet.training.checkpoint import FILE, load_model, load_optimiser
+from foldnet.training.compile import choose_compilation
 from foldnet.training.evaluate import evaluate
-from foldnet.training.loop import Course, Interruptible, Objective, fit
+from foldnet.training.loop import Course, Objective, fit
 from foldnet.training.machine import Machine, choose_machine, seeded
-from foldnet.training.observer import Observer, Silent, Stopped
+from foldnet.training.observer import Interruptible, Observer, Silent, Stopped
 from foldnet.training.optimiser import build_optimiser
 from foldnet.training.parallel import synchronise_norms
 from foldnet.training.progress import BEGINNING, Progress
 from foldnet.training.recurrence import banks_of
+from foldnet.training.tensorboard import Board
 from foldnet.training.world import ALONE, World
 
-FREE_TO_CHANGE = ("device", "data_dir")  # a resumed run may move to another machine
+FREE_TO_CHANGE = ("device", "data_dir", "compile")  # a resumed run may move to another machine
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +74,7 @@ def train(
     observer: Observer | None = None,
     checkpoint_every: float = EVERY,
     world: World = ALONE,
+    tensorboard: bool = False,
     **given: Any,
 ) -> TrainReport:
     """Train a network and write its run folder; the keywords are the fields of TrainSettings.
@@ -80,12 +83,14 @@ def train(
     read once, at the end, with the weights of the last epoch, in fp32. With `resume` a stopped run goes on from its last
     checkpoint, as if it had never stopped; a finished one gives its report again. Checkpoints are made at the end of epochs, at
     most every `checkpoint_every` seconds, within very long epochs, and where the observer wants the end (Stopped is raised).
-    Of several processes (`world`) the first alone writes; each takes its part of every batch.
+    With `tensorboard` the epochs' numbers are written for TensorBoard too. Of several processes (`world`) the first alone writes; each takes its part of every batch.
 
     Raises SettingError and UnknownName for bad settings, DataError, RunError (also where another process writes into the run),
-    OutputError, TrainingDiverged, and ProcessLost.
+    OutputError, TrainingDiverged, ProcessLost, and MissingTool where `tensorboard` is not installed.
     """
     observer = observer or Silent()
+    if tensorboard and world.writes:
+        observer = Board(observer)
     asked = {key: value for key, value in given.items() if value is not None}
     if not world.writes:
         return _follow(asked, config, observer, checkpoint_every, world)
@@ -211,6 +216,8 @@ def _train_on(run: Run, dataset: Dataset, split: Split, observer: Observer, ever
     )
     if progress != BEGINNING:
         load_optimiser(run.folder / "last", model, optimiser)
+    if isinstance(observer, Board):
+        observer.open(run.folder, progress.epoch)
     recorder = Recorder(
         run.folder, model, optimiser, progress, epochs=settings.epochs, every=every, writes=world.writes
     )
@@ -229,8 +236,10 @@ def _train_on(run: Run, dataset: Dataset, split: Split, observer: Observer, ever
             observer=observer,
             journal=recorder,
             start=progress,
+            compilation=choose_compilation(settings.compile, machine),
         )
-        report = _report(run, model, recorder, plain(split.test), machine, observer)
+        watching = Interruptible(observer) if world.alone else observer
+        report = _report(run, model, recorder, plain(split.test), machine, watching)
     except Stopped:
         raise Stopped(_where_stopped(run.folder, recorder.progress)) from None
     if world.writes:
@@ -295,7 +304,7 @@ def _report(
     run: Run, model: nn.Module, recorder: Recorder, test: Batches, machine: Machine, observer: Observer
 ) -> TrainReport:
     """Read the test set once, in fp32, and say how it went."""
-    score = evaluate(model, test, replace(machine, precision="fp32"), Interruptible(observer, may_stop=True))
+    score = evaluate(model, test, replace(machine, precision="fp32"), observer)
     speeds = [line["images_per_second"] for line in recorder.metrics]
     settings, progress = run.settings, recorder.progress
     return TrainReport(

@@ -32,6 +32,9 @@ class Compilation:
         return asdict(self)
 
 
+UNCOMPILED = Compilation(False, None, "asked for")
+
+
 def choose_compilation(choice: str, machine: Machine) -> Compilation:
     """Resolve "auto", "on" or "off" for a machine.
 

@@ -14,11 +14,12 @@ from foldnet.data.batches import Batches
 from foldnet.data.seeds import seed_of
 from foldnet.data.tasks import CLASSES, Task
 from foldnet.errors import TrainingDiverged
+from foldnet.training.compile import UNCOMPILED, Compilation
 from foldnet.training.evaluate import Score, Tally, evaluate
 from foldnet.training.machine import Machine, reseed, seeded
-from foldnet.training.observer import Observer, Silent, Stopped
+from foldnet.training.observer import Interruptible, Observer, Silent, Stopped
 from foldnet.training.optimiser import learning_rate
-from foldnet.training.parallel import in_parallel
+from foldnet.training.parallel import Forward
 from foldnet.training.progress import BEGINNING, Progress, UnderWay
 from foldnet.training.recurrence import banks_of, recurrence
 from foldnet.training.world import NOTHING, SAVE, STOP, Agreement
@@ -108,6 +109,7 @@ def fit(
     observer: Observer | None = None,
     journal: Journal | None = None,
     start: Progress = BEGINNING,
+    compilation: Compilation = UNCOMPILED,
 ) -> None:
     """Train `model` in place from `start` to the end of the course, telling the journal at the end of each epoch.
 
@@ -115,9 +117,13 @@ def fit(
     Raises TrainingDiverged where a loss or a weight is not finite, before the journal sees it, and Stopped, once the journal
     has what was done, where the observer wants the end.
     """
-    training = _Training(
-        model, optimiser, train, validation, machine, course, observer or Silent(), journal or Unwritten()
-    )
+    observer = observer or Silent()
+    world, regular = machine.world, train.of_epoch(start.epoch).sizes()[0]
+    run = Forward(model, machine, compilation, regular // world.size + (world.rank < regular % world.size))
+    training = _Training(model, optimiser, train, validation, machine, course, observer, journal or Unwritten(), run)
+    if compilation.on and start.epoch < course.epochs:
+        x, _ = next(train.of_epoch(start.epoch).epoch(start.epoch))
+        observer.note(f"compiled in {run.warm_up(x):.0f} s")
     with seeded(course.seed, machine.device):  # puts the process's own random state back at the end
         for epoch in range(start.epoch, course.epochs):
             training.epoch(epoch, start.under_way if epoch == start.epoch else UnderWay())
@@ -137,12 +143,13 @@ class _Training:
         course: Course,
         observer: Observer,
         journal: Journal,
+        run: Forward,
     ) -> None:
         self.model, self.optimiser, self.machine, self.course = model, optimiser, machine, course
         self.train, self.validation = train, validation
         self.observer, self.journal = observer, journal
         self.agreement = Agreement(machine.world)
-        self.run = in_parallel(model, machine)
+        self.run = run
 
     def epoch(self, epoch: int, under_way: UnderWay) -> None:
         """One pass over the training data, or the rest of one, and one over the validation data."""
@@ -212,8 +219,10 @@ class _Training:
             return None
         data = self.validation.of_epoch(epoch)
         self.machine.world.copy_buffers(self.model)
+        # Several processes would have to agree on it, for which an evaluation is too short.
+        observer = Interruptible(self.observer) if self.machine.world.alone else self.observer
         try:
-            score = evaluate(self.model, data, self.machine, Interruptible(self.observer, self.machine.world.alone))
+            score = evaluate(self.model, data, self.machine, observer)
         except Stopped:
             self.journal.within_epoch(done)
             raise
@@ -232,27 +241,6 @@ class _Training:
     def _diverged(self, what: str) -> TrainingDiverged:
         """What is said of a training that went astray."""
         return TrainingDiverged(f"{what}; the checkpoint before, if any, is kept, try --lr {self.course.lr / 10:.3g}")
-
-
-class Interruptible(Silent):
-    """Passes on what happens in an evaluation, and ends it where the observer wants the end."""
-
-    def __init__(self, observer: Observer, may_stop: bool) -> None:
-        self.observer, self.may_stop = observer, may_stop
-
-    def begin(self, task: str, total: int, part: int = 0, parts: int = 1) -> None:
-        """Passed on."""
-        self.observer.begin(task, total, part, parts)
-
-    def advance(self, steps: int = 1) -> None:
-        """Passed on. Raises Stopped."""
-        self.observer.advance(steps)
-        if self.may_stop and self.observer.wants_stop():
-            raise Stopped
-
-    def end(self) -> None:
-        """Passed on."""
-        self.observer.end()
 
 
 def step(

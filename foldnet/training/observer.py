@@ -51,3 +51,44 @@ class Silent:
     def wants_stop(self) -> bool:
         """Never."""
         return False
+
+
+class Passing:
+    """Passes on what it is told."""
+
+    def __init__(self, observer: Observer) -> None:
+        self.observer = observer
+
+    def begin(self, task: str, total: int, part: int = 0, parts: int = 1) -> None:
+        """Passed on."""
+        self.observer.begin(task, total, part, parts)
+
+    def advance(self, steps: int = 1) -> None:
+        """Passed on."""
+        self.observer.advance(steps)
+
+    def end(self) -> None:
+        """Passed on."""
+        self.observer.end()
+
+    def epoch(self, metrics: Mapping[str, Any]) -> None:
+        """Passed on."""
+        self.observer.epoch(metrics)
+
+    def note(self, sentence: str) -> None:
+        """Passed on."""
+        self.observer.note(sentence)
+
+    def wants_stop(self) -> bool:
+        """Passed on."""
+        return self.observer.wants_stop()
+
+
+class Interruptible(Passing):
+    """Ends an evaluation where the observer wants the end, which training itself does between two steps."""
+
+    def advance(self, steps: int = 1) -> None:
+        """Passed on. Raises Stopped."""
+        super().advance(steps)
+        if self.wants_stop():
+            raise Stopped

@@ -1,7 +1,6 @@
 """One network in several processes: gradients averaged by torch's DistributedDataParallel, batch norm's statistics on request."""
 
 import warnings
-from collections.abc import Callable
 from inspect import signature
 from typing import Any
 
@@ -11,33 +10,43 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.parallel import DistributedDataParallel
 
+from foldnet.training.compile import Compilation, CompiledForward
 from foldnet.training.machine import Machine
 
 
-def in_parallel(model: nn.Module, machine: Machine) -> Callable[[Tensor], Tensor]:
-    """What runs `model` in a training step: itself where this process is alone, else such that gradients are averaged.
+class Forward:
+    """What runs a model in training steps: compiled where that was chosen, and of several processes such that gradients are averaged.
 
-    A process may have no example in a batch and takes part all the same.
+    A process may have no example in a batch and takes part all the same. Shapes: as those of the model.
     """
-    if machine.world.alone:
-        return model
+
+    def __init__(self, model: nn.Module, machine: Machine, compilation: Compilation, batch: int) -> None:
+        """`batch` is how many examples this process has in a regular batch."""
+        self.machine = machine
+        network = model if machine.world.alone else _averaging(model, machine)
+        self.compiled = CompiledForward(network, compilation, batch)
+        synchronised = any(isinstance(module, SyncedBatchNorm | nn.SyncBatchNorm) for module in model.modules())
+        self.takes_nothing = machine.world.alone or synchronised
+
+    def __call__(self, x: Tensor) -> Tensor:
+        if len(x) or self.takes_nothing:
+            return self.compiled(x)
+        return self.compiled(x.new_zeros(1, *x.shape[1:]))[:0]  # batch norm can't take nothing
+
+    def warm_up(self, x: Tensor) -> float:
+        """Compile for batches like x, leaving no trace. Returns the seconds that it took."""
+        return self.compiled.warm_up(x, self.machine)
+
+
+def _averaging(model: nn.Module, machine: Machine) -> nn.Module:
+    """`model` in torch's DistributedDataParallel."""
     on_gpu = [machine.device] if machine.device.type == "cuda" else None
     # Buffers differ between the processes until the end of the epoch, when those of process 0 count.
     newer = "forward_sync_buffers" in signature(DistributedDataParallel).parameters
     apart: dict[str, Any] = {"forward_sync_buffers" if newer else "broadcast_buffers": False}
-    together = DistributedDataParallel(model, device_ids=on_gpu, gradient_as_bucket_view=True, **apart)
     # Of 1x1 convolutions, whose layout has more than one right description.
     warnings.filterwarnings("ignore", "Grad strides do not match bucket view strides", UserWarning)
-    synchronised = any(isinstance(module, SyncedBatchNorm | nn.SyncBatchNorm) for module in model.modules())
-
-    def run(x: Tensor) -> Tensor:
-        if len(x) or synchronised:
-            outputs: Tensor = together(x)
-            return outputs
-        stand_in: Tensor = together(x.new_zeros(1, *x.shape[1:]))  # batch norm can't take nothing
-        return stand_in[:0]
-
-    return run
+    return DistributedDataParallel(model, device_ids=on_gpu, gradient_as_bucket_view=True, **apart)
 
 
 def synchronise_norms(model: nn.Module, machine: Machine) -> nn.Module:

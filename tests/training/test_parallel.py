@@ -16,8 +16,9 @@ from torch import nn
 from foldnet.errors import SettingError
 from foldnet.runs import open_run, read_metrics
 from foldnet.tensors import load_tensors
+from foldnet.training.compile import UNCOMPILED
 from foldnet.training.machine import Machine, choose_machine, seeded
-from foldnet.training.parallel import SyncedBatchNorm, in_parallel, synchronise_norms
+from foldnet.training.parallel import Forward, SyncedBatchNorm, synchronise_norms
 from foldnet.training.world import ALONE, NOTHING, SAVE, STOP, Agreement, World
 
 PATIENCE = 240
@@ -256,8 +257,10 @@ def test_a_synchronised_norm_is_torchs_own_where_one_process_has_the_whole_batch
 
 
 def test_alone_there_are_no_collectives():
-    model = nn.Linear(2, 2)
-    assert in_parallel(model, Machine(torch.device("cpu"), "fp32")) is model
+    model, x = nn.Linear(2, 2), torch.randn(3, 2)
+    forward = Forward(model, Machine(torch.device("cpu"), "fp32"), UNCOMPILED, 3)
+    assert torch.equal(forward(x), model(x))
+    assert forward(x[:0]).shape == (0, 2)
     tensor = torch.ones(2)
     ALONE.add_up(tensor)
     ALONE.copy_buffers(nn.BatchNorm1d(2))

@@ -1,0 +1,61 @@
+"""What TensorBoard is told is what metrics.jsonl says."""
+
+import builtins
+import re
+
+import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from foldnet.errors import MissingTool
+from foldnet.recipes.train import train
+from foldnet.runs import read_metrics
+from foldnet.training.observer import Silent, Stopped
+
+SETTINGS = {"arch": "swrn-16-1-2", "epochs": 2, "batch_size": 256, "precision": "fp32", "device": "cpu"}
+
+
+def numbers(line: dict) -> dict[str, float]:
+    """A line of metrics as TensorBoard names it."""
+    flat = {
+        f"{name}/{part}": value
+        for name, parts in line.items()
+        if isinstance(parts, dict)
+        for part, value in parts.items()
+    }
+    return flat | {name: value for name, value in line.items() if isinstance(value, int | float) and name != "epoch"}
+
+
+def test_every_number_of_every_epoch_is_there_once_also_after_a_stop(tmp_path):
+    class Asking(Silent):
+        left = 5
+
+        def epoch(self, metrics):
+            self.left = 0
+
+        def wants_stop(self):
+            return self.left == 0
+
+    with pytest.raises(Stopped):
+        train(out=tmp_path / "run", tensorboard=True, observer=Asking(), **SETTINGS)
+    train(out=tmp_path / "run", tensorboard=True, resume=True)
+    events = EventAccumulator(str(tmp_path / "run/tensorboard")).Reload()
+    lines = read_metrics(tmp_path / "run")
+    assert sorted(events.Tags()["scalars"]) == sorted(numbers(lines[0]))
+    for name in numbers(lines[0]):
+        found = {event.step: event.value for event in events.Scalars(name)}
+        assert found == pytest.approx({line["epoch"]: numbers(line)[name] for line in lines}, rel=1e-6)
+
+
+def test_without_the_package_a_sentence_names_the_extra(tmp_path, monkeypatch):
+    ordinary = builtins.__import__
+
+    def refuse(name, *rest):
+        if name == "torch.utils.tensorboard":
+            raise ImportError(name)
+        return ordinary(name, *rest)
+
+    monkeypatch.setattr(builtins, "__import__", refuse)
+    sentence = "--tensorboard needs the package tensorboard; install it with `pip install 'foldnet[tensorboard]'`"
+    with pytest.raises(MissingTool, match=f"^{re.escape(sentence)}$"):
+        train(out=tmp_path / "run", tensorboard=True, **SETTINGS)
+    assert list(tmp_path.iterdir()) == []
