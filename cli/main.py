@@ -3,6 +3,7 @@
 import typer
 
 from foldnet_cli.bench import app as bench
+from foldnet_cli.data import app as data
 from foldnet_cli.evaluate import evaluate
 from foldnet_cli.fold import fold
 from foldnet_cli.guard import add_command
@@ -26,6 +27,7 @@ app.add_typer(render, name="render")
 for command in (evaluate, verify, info):
     add_command(app, command)
 app.add_typer(bench, name="bench")
+app.add_typer(data, name="data")
 
 
 def main() -> None:

@@ -31,3 +31,8 @@ Metric = Annotated[
     str | None,
     typer.Option(help="coefficients or weights (default: coefficients; of a plain network weights)."),
 ]
+Grid = Annotated[int, typer.Option(help="Side of a grid in cells.")]
+Window = Annotated[int, typer.Option(help="Each query lies in a window of this side (odd) around the other.")]
+Obstacles = Annotated[float, typer.Option(help="Probability that a cell is an obstacle.")]
+Target = Annotated[str, typer.Option(help="What is to be found: union of all shortest paths, or one of them.")]
+MazeSize = Annotated[int, typer.Option("--size", help="Side of a maze in cells, walls included (odd).")]

@@ -17,6 +17,7 @@ from foldnet.recipes.certificate import Certificate
 from foldnet.recipes.depth import DepthReport
 from foldnet.recipes.evaluate import EvaluateReport
 from foldnet.recipes.fold_report import Accuracies, FoldReport, SweepReport
+from foldnet.recipes.grids import GridsReport
 from foldnet.recipes.info import FileInfo, NetworkInfo
 from foldnet.recipes.lsm import GroupLsm, LsmReport
 from foldnet.recipes.train import TrainReport
@@ -81,6 +82,19 @@ def _show(report: Any, console: Console) -> None:
 
 @_show.register
 def _(report: Written, console: Console) -> None:
+    console.print(f"wrote {report.file}")
+
+
+@_show.register
+def _(report: GridsReport, console: Console) -> None:
+    table = _pairs()
+    table.add_row(report.dataset, f"{report.count:,} of {report.size}x{report.size} cells, seed {report.seed}")
+    table.add_row("drawn as", f"{report.split}, phase {report.phase}")
+    table.add_row("shortest paths", f"{report.mean_length:.1f} steps on average, {report.longest} at most")
+    table.add_row(
+        "cells", f"{100 * report.share_of_obstacles:.1f} % obstacles, {100 * report.share_of_target:.1f} % target"
+    )
+    console.print(table)
     console.print(f"wrote {report.file}")
 
 
