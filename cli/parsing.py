@@ -58,9 +58,19 @@ def refuse_together(option: str, others: Mapping[str, Any]) -> None:
 
 def parse_sizes(given: str) -> tuple[int, ...]:
     """ "1,128" -> (1, 128). Raises SettingError for anything else."""
+    return _whole_numbers("--batch-sizes", given, "1,128")
+
+
+def parse_windows(given: str) -> tuple[int, ...]:
+    """ "5,9" -> (5, 9). Raises SettingError for anything else."""
+    return _whole_numbers("--windows", given, "5,9,13")
+
+
+def _whole_numbers(option: str, given: str, example: str) -> tuple[int, ...]:
+    """Whole numbers between commas. Raises SettingError for anything else."""
     from foldnet.errors import SettingError
 
     try:
         return tuple(int(part) for part in given.split(","))
     except ValueError:
-        raise SettingError(f"--batch-sizes '{given}' is not whole numbers with commas; write 1,128") from None
+        raise SettingError(f"{option} '{given}' is not whole numbers with commas; write {example}") from None

@@ -15,6 +15,31 @@ FORMS = ("mean", "sum")
 OPTIMISERS = ("sgd", "adam")
 SCHEDULES = ("steps", "constant")
 UNITS = ("layer", "block")
+# Settings that only some datasets have.
+OWN = {
+    "image_size": ("folder",),
+    "grid": ("paths",),
+    "windows": ("paths",),
+    "obstacles": ("paths",),
+    "target": ("paths",),
+    "size": ("mazes",),
+    "examples": ("paths", "mazes"),
+    "test_examples": ("paths", "mazes"),
+}
+# What the paper says of shortest paths (section 4.4); batch size, decay and held-out grids it does not say.
+_GRIDS = {
+    "batch_size": 32,
+    "optimiser": "adam",
+    "lr": 0.01,
+    "schedule": "constant",
+    "weight_decay": 0.0,
+    "examples": 5000,
+    "test_examples": 1000,
+}
+GRID_PRESETS: dict[str, dict[str, Any]] = {
+    "paths": _GRIDS | {"epochs": 250, "grid": 32, "windows": (5, 9, 13, 17, 21), "obstacles": 0.1, "target": "union"},
+    "mazes": _GRIDS | {"epochs": 50, "size": 9},
+}
 DEFAULT_THRESHOLD = 0.95  # the similarity at which layers are tied where nobody says otherwise
 
 
@@ -26,6 +51,11 @@ class TrainSettings:
     recurrence regulariser, `recurrence_form` whether it takes the mean or the sum over pairs. `schedule` says how the learning
     rate falls: in steps, or not at all. `cutout` is the side of the
     square hole in pixels, 0 for none.
+
+    The fields that may be None belong to some datasets only. `paths` draws grids of side `grid`, a phase for each of the
+    `windows`, `obstacles` by that probability and the `target` union or one; `mazes` draws mazes of side `size`; both draw
+    `examples` grids to train on in each phase and `test_examples` to test on, and `validation` counts grids drawn besides.
+    `progressive` is the weight of the loss after a random number of steps, for networks that answer for cells.
     """
 
     dataset: str = "digits"
@@ -47,6 +77,14 @@ class TrainSettings:
     validation: float = 0.1
     data_dir: str | None = None
     image_size: int | None = None
+    grid: int | None = None
+    windows: tuple[int, ...] | None = None
+    obstacles: float | None = None
+    target: str | None = None
+    size: int | None = None
+    examples: int | None = None
+    test_examples: int | None = None
+    progressive: float = 0.0
 
     def __post_init__(self) -> None:
         _check("--epochs", self.epochs, 1, math.inf, whole=True)
@@ -66,11 +104,42 @@ class TrainSettings:
         _check_choice("--recurrence-form", self.recurrence_form, FORMS)
         _check_choice("--optimiser", self.optimiser, OPTIMISERS)
         _check_choice("--schedule", self.schedule, SCHEDULES)
+        self._check_own()
         if self.recurrence and not self.arch.startswith("s"):
             raise SettingError(
                 f"--recurrence {self.recurrence:g} needs coefficients and '{self.arch}' has none; "
                 f"leave it out or train a soft network such as 's{self.arch}-4'"
             )
+
+    def _check_own(self) -> None:
+        """Raise SettingError for a field of other datasets, or one that is not legal."""
+        for name, datasets in OWN.items():
+            if getattr(self, name) is not None and self.dataset not in datasets:
+                option = "--" + name.replace("_", "-")
+                raise SettingError(
+                    f"{option} {getattr(self, name)} has no meaning for {self.dataset}; "
+                    f"leave it out or use --dataset {datasets[0]}"
+                )
+        for name in ("grid", "size", "examples", "test_examples"):
+            if getattr(self, name) is not None:
+                _check("--" + name.replace("_", "-"), getattr(self, name), 1, math.inf, whole=True)
+        if self.obstacles is not None:
+            _check("--obstacles", self.obstacles, 0, 1)
+        _check("--progressive", self.progressive, 0, 1)
+        if self.windows is not None:
+            object.__setattr__(self, "windows", tuple(self.windows))  # JSON and TOML know lists alone
+            for window in self.windows:
+                _check("--windows", window, 3, math.inf, whole=True)
+            if not 1 <= len(self.windows) <= self.epochs:
+                raise SettingError(
+                    f"--windows names {len(self.windows)} phases and --epochs {self.epochs} has room for 1 to {self.epochs}; "
+                    f"give each phase an epoch at least"
+                )
+
+
+def default_arch(dataset: str) -> str:
+    """The network that is trained where none is named."""
+    return "scnn-20-32-20" if dataset in GRID_PRESETS else TrainSettings().arch
 
 
 def preset(dataset: str, arch: str) -> dict[str, Any]:
@@ -78,7 +147,7 @@ def preset(dataset: str, arch: str) -> dict[str, Any]:
     if dataset == "digits":
         small: dict[str, Any] = {"epochs": 30, "batch_size": 64, "validation": 360}
         return small | ({"recurrence": 0.5} if arch.startswith("s") else {})
-    return {}
+    return GRID_PRESETS.get(dataset, {})
 
 
 def train_settings(given: Mapping[str, Any], *, file: Path | None = None) -> TrainSettings:
@@ -91,8 +160,8 @@ def train_settings(given: Mapping[str, Any], *, file: Path | None = None) -> Tra
     for key in chosen:
         if key not in known:
             raise UnknownName(f"setting '{key}' does not exist{nearest(key, known)}")
-    defaults = TrainSettings()
-    dataset, arch = chosen.get("dataset", defaults.dataset), chosen.get("arch", defaults.arch)
+    dataset = chosen.get("dataset", TrainSettings().dataset)
+    arch = chosen.setdefault("arch", default_arch(dataset))
     try:
         return TrainSettings(**(preset(dataset, arch) | chosen))
     except (TypeError, AttributeError) as error:
@@ -113,7 +182,8 @@ def read_toml(file: Path) -> dict[str, Any]:
         raise SettingError(f"--config '{file}' cannot be read ({error.strerror}); check the path") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingError(f"--config '{file}' is not valid TOML ({error}); mend that line") from None
-    return {key.replace("-", "_"): value for key, value in content.items()}
+    plain = {key: tuple(value) if isinstance(value, list) else value for key, value in content.items()}
+    return {key.replace("-", "_"): value for key, value in plain.items()}
 
 
 def _check(option: str, value: float, least: float, most: float, *, whole: bool = False) -> None:

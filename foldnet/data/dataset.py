@@ -16,7 +16,10 @@ from foldnet.errors import SettingError
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Images:
-    """`pixels` (n, c, h, w) uint8, `labels` (n,) int64, and `ids` (n,) int64: what an image's augmentation depends on."""
+    """`pixels` (n, c, h, w) uint8, `labels` (n,) int64, and `ids` (n,) int64: what an image's augmentation depends on.
+
+    Where a task's answer is a map, `labels` (n, h, w) bool are what it should be.
+    """
 
     pixels: Tensor
     labels: Tensor
@@ -57,12 +60,16 @@ class Dataset:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Split:
-    """Training, validation (None: there is none) and test images. `hash` tells this split of these training data from others."""
+    """Training, validation (None: there is none) and test images. `hash` tells this split of these training data from others.
+
+    Of a curriculum this is the last phase, `phases` are all of them and `hash` is over all.
+    """
 
     train: Images
     validation: Images | None
     test: Images
     hash: str
+    phases: tuple["Split", ...] = ()
 
 
 def images_of(pixels: Tensor, labels: Tensor) -> Images:

@@ -19,8 +19,7 @@ class Stream:
     def uniform(self, *shape: int) -> NDArray[np.float64]:
         """Numbers in [0, 1), of 53 bits."""
         words = self._bits.random_raw(int(np.prod(shape)))
-        numbers: NDArray[np.float64] = (words >> np.uint64(11)) * 2.0**-53
-        return numbers.reshape(shape)
+        return ((words >> np.uint64(11)).astype(np.float64) * 2.0**-53).reshape(shape)
 
     def below(self, limit: NDArray[np.int64] | int, *shape: int) -> NDArray[np.int64]:
         """Whole numbers from 0 to below `limit`, which is one number or broadcasts to `shape`."""

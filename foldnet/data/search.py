@@ -18,7 +18,7 @@ def distances(free: Cells, start: Points, goal: Points) -> Distances:
     The search ends when every goal is reached or nothing more can be, so that cells beyond may be FAR too.
     Shapes: free (n, h, w), start and goal (n, 2) on free cells -> (n, h, w).
     """
-    count, height, width = free.shape
+    count, _, width = free.shape
     grids = np.arange(count)
     # A border of walls, and rows end to end: a step is then one shift of a flat array, and none leaves its grid.
     unseen = np.pad(free, ((0, 0), (1, 1), (1, 1)))

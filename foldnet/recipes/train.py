@@ -12,13 +12,14 @@ from typing import Any
 import torch
 from torch import nn
 
-from foldnet.config import TrainSettings, read_toml, to_json, train_settings
+from foldnet.config import TrainSettings, default_arch, read_toml, to_json, train_settings
 from foldnet.data.batches import Batches
-from foldnet.data.dataset import Dataset, Images, Split
+from foldnet.data.dataset import Dataset, Split
+from foldnet.data.phases import first_epochs
 from foldnet.data.tasks import Task
 from foldnet.errors import OutputError, RunError, SettingError, UnknownName, nearest
 from foldnet.files import new_folder, read_json, write_json
-from foldnet.recipes.loading import loader_of, split_of, training_loader
+from foldnet.recipes.loading import check_answers, loader_of, split_of, training_batches
 from foldnet.recipes.recorder import EVERY, Recorder, coefficients
 from foldnet.runs import Run, create_run, default_name, newest_run, open_run, remove_leftovers, save_coefficients
 from foldnet.training.checkpoint import FILE, load_model, load_optimiser
@@ -28,14 +29,18 @@ from foldnet.training.machine import Machine, choose_machine, seeded
 from foldnet.training.observer import Observer, Silent
 from foldnet.training.optimiser import build_optimiser
 from foldnet.training.progress import BEGINNING, Progress
+from foldnet.training.progressive import progressive_loss
 from foldnet.training.recurrence import banks_of
+from foldnet.zoo.names import RECALL
 
 FREE_TO_CHANGE = ("device", "data_dir")  # a resumed run may move to another machine
 
 
 @dataclass(frozen=True, slots=True)
 class TrainReport:
-    """What `foldnet train` says. Accuracies 0..1 with counts beside; `seconds` of training, without the final test."""
+    """What `foldnet train` says. Accuracies 0..1, in the data's own `measure`; `test_right` counts what was answered wholly right,
+    `seconds` are those of training, without the final test.
+    """
 
     run: str
     dataset: str
@@ -52,6 +57,7 @@ class TrainReport:
     device: str
     seconds: float
     images_per_second: float
+    measure: str = "accuracy"
 
     def to_json(self) -> dict[str, Any]:
         """As plain data."""
@@ -67,9 +73,10 @@ def train(
     config: Path | None = None,
     observer: Observer | None = None,
     checkpoint_every: float = EVERY,
+    recall: bool = False,
     **given: Any,
 ) -> TrainReport:
-    """Train a network and write its run folder; the keywords are the fields of TrainSettings.
+    """Train a network and write its run folder; the keywords are the fields of TrainSettings, `recall` that form of the network.
 
     What is not given comes from the TOML file `config`, then from the preset of dataset and architecture. The test set is
     read once, at the end, with the weights of the last epoch, in fp32. With `resume` a stopped run goes on from its last
@@ -79,6 +86,8 @@ def train(
     Raises SettingError and UnknownName for bad settings, DataError, RunError, OutputError, and TrainingDiverged.
     """
     observer = observer or Silent()
+    if recall:
+        given["arch"] = _with_recall(given, config)
     folder = Path(out) if out is not None else None
     if resume:
         folder = _folder_to_resume(folder)
@@ -92,6 +101,13 @@ def train(
     if folder is not None and replaces:
         _check_place(folder, resume=resume, force=force)
     return _start(settings, folder, replaces, download, observer, checkpoint_every)
+
+
+def _with_recall(given: Mapping[str, Any], config: Path | None) -> str:
+    """The name of the network in which every step sees the input again."""
+    chosen = (read_toml(config) if config is not None else {}) | {k: v for k, v in given.items() if v is not None}
+    arch = str(chosen.get("arch") or default_arch(chosen.get("dataset", "")))
+    return arch if arch.endswith(RECALL) else arch + RECALL
 
 
 def _check_place(folder: Path, *, resume: bool, force: bool) -> None:
@@ -113,6 +129,7 @@ def _start(
     """Train from the beginning into a new folder."""
     machine = choose_machine(settings.device, settings.precision)
     dataset, split = split_of(settings, download)
+    check_answers(dataset, settings.arch)
     # Named late, and nothing is replaced that was not there before: two trainings may be started at one time.
     folder = folder or default_name(settings)
     run = Run(folder, settings, len(dataset.classes), dataset.channels, dataset.size, machine.precision, split.hash)
@@ -176,30 +193,38 @@ def _train_on(
     )
     if progress != BEGINNING:
         load_optimiser(run.folder / "last", model, optimiser)
-    recorder = Recorder(run.folder, model, optimiser, progress, epochs=settings.epochs, every=every)
+    recorder = Recorder(
+        run.folder,
+        model,
+        optimiser,
+        progress,
+        epochs=settings.epochs,
+        every=every,
+        restarts=first_epochs(settings.epochs, len(split.phases)),
+    )
 
-    def plain(images: Images) -> Batches:
-        return loader_of(dataset, images, settings.batch_size, machine)
-
+    train_batches, validation = training_batches(dataset, split, settings, machine)
     fit(
         model,
         optimiser,
-        training_loader(dataset, split.train, settings, machine),
-        plain(split.validation) if split.validation is not None else None,
+        train_batches,
+        validation,
         machine,
-        course_of(settings, dataset.task),
+        course_of(settings, dataset.task, model, machine),
         observer=observer,
         journal=recorder,
         start=progress,
     )
-    report = _report(run, model, recorder, plain(split.test), machine, observer)
+    test = loader_of(dataset, split.test, settings.batch_size, machine)
+    report = _report(run, model, recorder, test, machine, observer)
     write_json(run.folder / "report.json", report.to_json())
     return report
 
 
-def course_of(settings: TrainSettings, task: Task) -> Course:
-    """What the settings say of the loop."""
-    objective = Objective(settings.recurrence, settings.recurrence_form, task)
+def course_of(settings: TrainSettings, task: Task, model: nn.Module, machine: Machine) -> Course:
+    """What the settings say of the loop in which `model` is trained."""
+    loss = progressive_loss(model, task, machine, settings.progressive) if settings.progressive else None
+    objective = Objective(settings.recurrence, settings.recurrence_form, task, loss)
     return Course(settings.epochs, settings.lr, settings.seed, settings.schedule, objective)
 
 
@@ -266,4 +291,5 @@ def _report(
         device=str(machine.device),
         seconds=progress.seconds,
         images_per_second=sorted(speeds)[len(speeds) // 2],
+        measure=test.task.measure,
     )

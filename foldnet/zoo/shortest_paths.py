@@ -46,10 +46,16 @@ class PathNetwork(nn.Module):
         self.head = nn.Conv2d(width, 1, 1)
         initialise(self)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, start: int = 0, steps: int | None = None) -> Tensor:
+        """Only the first `start` + `steps` steps run where `steps` is given, and gradients stop before the last `steps`."""
         state = self.stem(x)
         if self.recall:
             state = torch.cat([state, x], 1)
-        state = self.body(state)
+        if steps is None:
+            state = self.body(state)
+        else:
+            with torch.no_grad():
+                state = self.body[:start](state)
+            state = self.body[start : start + steps](state)
         logits: Tensor = self.head(state[:, : self.head.in_channels])
         return logits[:, 0]
