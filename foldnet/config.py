@@ -208,7 +208,7 @@ class FoldSettings:
     validation accuracy) or `budget` ("12M" parameters or "12MB" of the whole network). None of them is a threshold of 0.95.
 
     `groups` limits folding to some groups, empty for all; layers in `keep` are never tied. `metric` None is the network's
-    usual one. `finetune` epochs of training follow, from `finetune_lr` down; with `distill` the soft network teaches, `control`
+    usual one. `finetune` epochs of training follow, from `finetune_lr` (None: a fifth of the run's) down; with `distill` the soft network teaches, `control`
     trains the soft network as long for comparison. `shares` measures what each tied layer costs.
     """
 
@@ -225,7 +225,7 @@ class FoldSettings:
     linkage: str = "complete"
     checkpoint: str = "last"
     finetune: int = 0
-    finetune_lr: float = 0.02
+    finetune_lr: float | None = None
     distill: bool = True
     control: bool = False
     shares: bool = True
@@ -241,7 +241,8 @@ class FoldSettings:
             _check("--max-drop", self.max_drop, 0, 100)
         _check_choice("--unit", self.unit, UNITS)
         _check("--finetune", self.finetune, 0, math.inf)
-        _check("--finetune-lr", self.finetune_lr, 0, math.inf)
+        if self.finetune_lr is not None:
+            _check("--finetune-lr", self.finetune_lr, 0, math.inf)
         if self.control and not self.finetune:
             raise SettingError("--control needs epochs to train; add --finetune 2")
 

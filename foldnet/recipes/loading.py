@@ -13,11 +13,13 @@ from foldnet.data.mazes import MazeRule
 from foldnet.data.paths import PathRule
 from foldnet.data.phases import Phased
 from foldnet.data.sources import load_dataset
-from foldnet.data.tasks import CELLS as MARKING
+from foldnet.data.tasks import CELLS, CLASSES, Task
 from foldnet.errors import RunError, SettingError
 from foldnet.runs import Run
 from foldnet.training.machine import Machine
-from foldnet.zoo.names import CELLS, CLASSES, parse_name
+from foldnet.zoo.names import parse_name
+
+TASKS: dict[str, Task] = {"classes": CLASSES, "cells": CELLS}  # by what a network answers for
 
 
 def split_of(settings: TrainSettings, download: bool = False, data_dir: Path | None = None) -> tuple[Dataset, Split]:
@@ -47,12 +49,17 @@ def curriculum_of(settings: TrainSettings) -> Curriculum:
     return Curriculum(rules, chosen("examples"), settings.validation, chosen("test_examples"), settings.seed)
 
 
+def task_of(arch: str) -> Task:
+    """What a network by that name learns."""
+    return TASKS[parse_name(arch).answers_for]
+
+
 def check_answers(dataset: Dataset, arch: str) -> None:
     """Raise SettingError where a network answers for what the dataset does not ask about."""
-    wanted = CELLS if dataset.task is MARKING else CLASSES
     given = parse_name(arch).answers_for
+    wanted = next(name for name, task in TASKS.items() if task == dataset.task)
     if given != wanted:
-        known = "scnn-20-32-20 or cnn-20-32" if wanted == CELLS else "swrn-28-2-4 or wrn-28-2"
+        known = "scnn-20-32-20 or cnn-20-32" if wanted == "cells" else "swrn-28-2-4 or wrn-28-2"
         raise SettingError(
             f"--arch '{arch}' answers for {given} and {dataset.name} asks for {wanted}; choose one such as {known}"
         )

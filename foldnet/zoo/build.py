@@ -4,7 +4,7 @@ from torch import nn
 
 from foldnet.sharing.plan import plan_sharing
 from foldnet.sharing.share import share
-from foldnet.zoo.names import CELLS, Architecture, parse_name
+from foldnet.zoo.names import Architecture, parse_name
 from foldnet.zoo.shortest_paths import PathNetwork
 from foldnet.zoo.wrn import WideResNet
 
@@ -26,6 +26,6 @@ def build(name: str, *, classes: int = 10, channels: int | None = None, dropout:
 def _plain(architecture: Architecture, classes: int, channels: int | None, dropout: float) -> nn.Module:
     """The network that shares nothing."""
     depth, width = architecture.depth, architecture.width
-    if architecture.answers_for == CELLS:
+    if architecture.answers_for == "cells":
         return PathNetwork(depth, width, channels or 2, recall=architecture.recall)
     return WideResNet(depth, width, classes, channels or 3, dropout)

@@ -32,7 +32,6 @@ LEGAL = (
     "legal names are wrn-DEPTH-WIDTH and swrn-DEPTH-WIDTH[-TEMPLATES] for classes of images, "
     "cnn-DEPTH-WIDTH and scnn-DEPTH-WIDTH[-TEMPLATES] for cells of grids, the last two perhaps with -recall"
 )
-CLASSES, CELLS = "classes", "cells"
 RECALL = "-recall"
 
 
@@ -58,8 +57,8 @@ class Architecture:
 
     @property
     def answers_for(self) -> str:
-        """CLASSES or CELLS."""
-        return CELLS if self.family == "cnn" else CLASSES
+        """ "classes" or "cells"."""
+        return "cells" if self.family == "cnn" else "classes"
 
 
 def parse_name(name: str) -> Architecture:
