@@ -106,9 +106,10 @@ def _(report: TrainReport, console: Console) -> None:
     table.add_row("trained", f"{report.epochs} epochs on {report.dataset}, seed {report.seed}, {report.precision}")
     table.add_row("time", f"{report.seconds:.1f} s, {report.images_per_second:,.0f} images/s on {report.device}")
     if report.best_validation_accuracy is not None:
-        best = f"{100 * report.best_validation_accuracy:.2f} % at epoch {report.best_epoch}"
-        table.add_row("best validation", best)
-    table.add_row("test", _counted(report.test_accuracy, report.test_images) + ", last epoch")
+        best = _scored(report.best_validation_accuracy, report.measure)
+        table.add_row("best validation", f"{best} at epoch {report.best_epoch}")
+    test = _counted(report.test_accuracy, report.test_images, report.measure, report.test_right)
+    table.add_row("test", f"{test}, last epoch")
     console.print(table)
     console.print("next: foldnet lsm, foldnet fold, foldnet render graph")
 
@@ -121,7 +122,8 @@ def _(report: EvaluateReport, console: Console) -> None:
         table.add_row("steps", ", ".join(f"{loop} runs {count} times" for loop, count in report.steps.items()))
     if report.recalibrated:
         table.add_row("batch norm", "estimated anew on training images")
-    table.add_row("test", f"{_counted(report.accuracy, report.images)}, loss {report.loss:.4f}")
+    test = _counted(report.accuracy, report.images, report.measure, report.right)
+    table.add_row("test", f"{test}, loss {report.loss:.4f}")
     table.add_row("parameters", f"{report.parameters:,}")
     table.add_row("speed", f"{report.images_per_second:,.0f} images/s, {report.precision} on {report.device}")
     console.print(table)
@@ -157,17 +159,21 @@ def _(report: FoldReport, console: Console) -> None:
     sizes.add_row("parameters", *(f"{n:,}" for n in dataclasses.astuple(report.parameters)))
     sizes.add_row("bytes", *(f"{n:,}" for n in dataclasses.astuple(report.bytes)))
     console.print(sizes)
-    _show_accuracies(report.accuracy, console)
+    _show_accuracies(report.accuracy, report.measure, console)
     console.print(f"wrote {report.fold}" if report.fold is not None else "dry run: nothing written")
 
 
 @_show.register
 def _(report: SweepReport, console: Console) -> None:
-    soft = f"{_counted(report.soft, report.images)}, recalibrated {_counted(report.soft_recalibrated, report.images)}"
-    console.print(f"validation accuracy, tied and recalibrated; the soft network has {soft}")
+    before, after = (
+        _counted(value, report.images, report.measure) for value in (report.soft, report.soft_recalibrated)
+    )
+    console.print(
+        f"validation {report.measure}, tied and recalibrated; the soft network has {before}, recalibrated {after}"
+    )
     for unit, points in report.units.items():
         table = Table(
-            "merged", "similarity", "owners", "stored", "bytes", "loops", "accuracy", box=None, pad_edge=False
+            "merged", "similarity", "owners", "stored", "bytes", "loops", report.measure, box=None, pad_edge=False
         )
         for index, point in enumerate(points):
             knee = "  <- knee" if index == report.knees[unit][0] else ""
@@ -178,7 +184,7 @@ def _(report: SweepReport, console: Console) -> None:
                 f"{100 * point.stored_numbers / report.dense_numbers:.1f} %",
                 f"{point.outcome.bytes:,}",
                 str(point.loops),
-                _counted(point.accuracy, report.images) + knee,
+                _counted(point.accuracy, report.images, report.measure, point.outcome.right) + knee,
             )
         console.print(f"\nby {unit} (stored: share of the dense shared weights)")
         console.print(table)
@@ -192,8 +198,9 @@ def _(report: DepthReport, console: Console) -> None:
         table = Table("trips", "as found", "recalibrated", box=None, pad_edge=False)
         for (trips, accuracy), (_, anew) in zip(loop.accuracy, loop.recalibrated, strict=True):
             found = "  (found)" if trips == loop.found else ""
-            table.add_row(f"{trips}{found}", _counted(accuracy, report.images), _counted(anew, report.images))
-        console.print(f"{loop.name}, test accuracy")
+            shown = (_counted(value, report.images, report.measure) for value in (accuracy, anew))
+            table.add_row(f"{trips}{found}", *shown)
+        console.print(f"{loop.name}, test {report.measure}")
         console.print(table)
 
 
@@ -304,16 +311,16 @@ def _show_ties(report: FoldReport, console: Console) -> None:
         console.print(table)
 
 
-def _show_accuracies(accuracy: Accuracies, console: Console) -> None:
+def _show_accuracies(accuracy: Accuracies, measure: str, console: Console) -> None:
     """Test accuracies along the fold, where they were measured."""
     if accuracy.images is None:
         console.print("not evaluated: batch norm is as it was before tying", style="yellow")
         return
-    table = Table("test accuracy", "", box=None, pad_edge=False)
+    table = Table(f"test {measure}", "", box=None, pad_edge=False)
     for name in ("soft", "soft_recalibrated", "tied", "recalibrated", "finetuned", "soft_finetuned"):
         value = getattr(accuracy, name)
         if value is not None:
-            table.add_row(name.replace("_", ", "), _counted(value, accuracy.images))
+            table.add_row(name.replace("_", ", "), _counted(value, accuracy.images, measure))
     console.print(table)
 
 
@@ -324,9 +331,17 @@ def _pairs() -> Table:
     return table
 
 
-def _counted(accuracy: float, images: int) -> str:
-    """An accuracy with the count behind it."""
-    return f"{100 * accuracy:.2f} % ({round(accuracy * images)} of {images})"
+def _counted(value: float, images: int, measure: str = "accuracy", right: int | None = None) -> str:
+    """A score with the count behind it: of an accuracy what is right, of another measure what is `right` as a whole."""
+    if measure == "accuracy":
+        return f"{_scored(value, measure)} ({round(value * images)} of {images})"
+    whole = f"{right} of {images} wholly right" if right is not None else f"of {images}"
+    return f"{_scored(value, measure)} ({whole})"
+
+
+def _scored(value: float, measure: str) -> str:
+    """A score: an accuracy in per cent, another measure by its name."""
+    return f"{100 * value:.2f} %" if measure == "accuracy" else f"{measure} {value:.4f}"
 
 
 def _short(layer: str, group: str) -> str:

@@ -38,6 +38,7 @@ class EvaluateReport:
     device: str
     seconds: float
     images_per_second: float
+    measure: str = "accuracy"
 
     def to_json(self) -> dict[str, Any]:
         """As plain data."""
@@ -89,6 +90,7 @@ def evaluate(
         device=str(machine.device),
         seconds=score.seconds,
         images_per_second=score.images_per_second,
+        measure=dataset.task.measure,
     )
 
 
