@@ -13,6 +13,7 @@ from rich.text import Text
 
 from foldnet.folding.program import letters
 from foldnet.recipes.bench_inference import InferenceReport
+from foldnet.recipes.by_length import binned
 from foldnet.recipes.certificate import Certificate
 from foldnet.recipes.depth import DepthReport
 from foldnet.recipes.evaluate import EvaluateReport
@@ -123,10 +124,18 @@ def _(report: EvaluateReport, console: Console) -> None:
     if report.recalibrated:
         table.add_row("batch norm", "estimated anew on training images")
     test = _counted(report.accuracy, report.images, report.measure, report.right)
+    if report.by_length:
+        table.add_row("grids", report.data)
     table.add_row("test", f"{test}, loss {report.loss:.4f}")
     table.add_row("parameters", f"{report.parameters:,}")
     table.add_row("speed", f"{report.images_per_second:,.0f} images/s, {report.precision} on {report.device}")
     console.print(table)
+    if report.by_length:
+        lengths = Table("steps of the path", "grids", "F1", "wholly right", box=None, pad_edge=False)
+        for part in binned(report.by_length):
+            span = f"{part.shortest}" if part.shortest == part.longest else f"{part.shortest} to {part.longest}"
+            lengths.add_row(span, f"{part.grids}", f"{part.f1:.4f}", f"{100 * part.whole:.1f} %")
+        console.print(lengths)
 
 
 @_show.register

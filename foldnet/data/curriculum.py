@@ -3,13 +3,16 @@
 import hashlib
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from foldnet.data.augment import Augmentation
 from foldnet.data.dataset import Dataset, Images, Split, images_of
 from foldnet.data.grids import Grids
 from foldnet.data.mazes import MazeRule, draw_mazes
 from foldnet.data.paths import PathRule, draw_paths
+from foldnet.data.search import distances, path_lengths
 from foldnet.data.tasks import CELLS
 from foldnet.errors import SettingError
 
@@ -63,6 +66,13 @@ def dataset_of(rule: Rule, train: Images, test: Images) -> Dataset:
 def images_of_grids(grids: Grids) -> Images:
     """Inputs (n, 2, h, w) and the cells to be found (n, h, w)."""
     return images_of(torch.from_numpy(grids.inputs()), torch.from_numpy(grids.target))
+
+
+def lengths_of(images: Images) -> NDArray[np.int32]:
+    """Steps of a shortest path in each of some grids, (n,)."""
+    maps = images.pixels.numpy()
+    queries = np.argwhere(maps[:, 0])[:, 1:].reshape(-1, 2, 2)
+    return path_lengths(distances(maps[:, 1] == 0, queries[:, 0], queries[:, 1]), queries[:, 1])
 
 
 def _phase(curriculum: Curriculum, number: int, held: int) -> Split:

@@ -88,10 +88,14 @@ class CellMarking:
 
     def counts(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """(grids whose every cell is right, cells marked rightly, cells of a path left out, cells marked wrongly)."""
-        marked = self.predict(outputs)
-        whole = (marked == targets).flatten(1).all(1).sum()
-        hits = (marked & targets).sum()
-        return torch.stack([whole, hits, targets.sum() - hits, marked.sum() - hits])
+        return self.counts_of_each(outputs, targets).sum(0)
+
+    def counts_of_each(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """The same of every grid by itself, (b, 4) int64."""
+        marked, wanted = self.predict(outputs).flatten(1), targets.flatten(1)
+        hits = (marked & wanted).sum(1)
+        whole = (marked == wanted).all(1).long()
+        return torch.stack([whole, hits, wanted.sum(1) - hits, marked.sum(1) - hits], 1)
 
     def score(self, counts: Sequence[int], examples: int) -> float:
         """F1 = 2 hits / (2 hits + misses + false); 0 where nothing was marked and nothing was to be."""
