@@ -21,6 +21,10 @@ EitherArgument = Annotated[
     Path | None,
     typer.Argument(metavar="RUN or FOLD", help="Run or fold folder; left out, the newest run.", show_default=False),
 ]
+NetworksArgument = Annotated[
+    list[Path] | None,
+    typer.Argument(metavar="[RUN or FOLD]...", help="Run and fold folders.", show_default=False),
+]
 Output = Annotated[Path | None, typer.Option("-o", "--output", help="File to write; its ending chooses the format.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace what exists.")]
 Checkpoint = Annotated[str, typer.Option(help="Which weights of the run: last or best (by validation).")]

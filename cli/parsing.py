@@ -71,6 +71,11 @@ def parse_windows(given: str) -> tuple[int, ...]:
     return _whole_numbers("--windows", given, "5,9,13")
 
 
+def parse_trips(given: str) -> tuple[int, ...]:
+    """ "10,20" -> (10, 20). Raises SettingError for anything else."""
+    return _whole_numbers("--trips", given, "10,20,40")
+
+
 def _whole_numbers(option: str, given: str, example: str) -> tuple[int, ...]:
     """Whole numbers between commas. Raises SettingError for anything else."""
     from foldnet.errors import SettingError

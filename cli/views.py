@@ -21,6 +21,7 @@ from foldnet.recipes.fold_report import Accuracies, FoldReport, SweepReport
 from foldnet.recipes.grids import GridsReport
 from foldnet.recipes.info import FileInfo, NetworkInfo
 from foldnet.recipes.lsm import GroupLsm, LsmReport
+from foldnet.recipes.reach import ReachReport
 from foldnet.recipes.train import TrainReport
 from foldnet_cli.proofs import show_certificate, show_inference
 
@@ -210,6 +211,21 @@ def _(report: DepthReport, console: Console) -> None:
             shown = (_counted(value, report.images, report.measure) for value in (accuracy, anew))
             table.add_row(f"{trips}{found}", *shown)
         console.print(f"{loop.name}, test {report.measure}")
+        console.print(table)
+
+
+@_show.register
+def _(report: ReachReport, console: Console) -> None:
+    console.print(f"on {report.data}")
+    for network in report.networks:
+        table = Table("trips", "steps", "F1", "wholly right", "batch norm", box=None, pad_edge=False)
+        for point in network.points:
+            found = "  (found)" if network.found is not None and point.trips == network.found else ""
+            trips = "" if point.trips is None else f"{point.trips}{found}"
+            norms = "estimated anew" if point.recalibrated else "as trained"
+            table.add_row(trips, f"{point.steps}", f"{point.f1:.4f}", f"{100 * point.whole:.1f} %", norms)
+        turned = "" if network.loop is None else f", {network.loop} turned"
+        console.print(f"\n{network.path} ({network.arch}, {network.form}{turned})")
         console.print(table)
 
 

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from foldnet.config import GRID_PRESETS, OWN
 from foldnet.data.batches import Batches
-from foldnet.data.curriculum import Rule, draw_rule, images_of_grids, lengths_of
-from foldnet.data.dataset import Images
+from foldnet.data.curriculum import Rule, dataset_of, draw_rule, images_of_grids, lengths_of
+from foldnet.data.dataset import Dataset, Images
 from foldnet.data.mazes import MazeRule
 from foldnet.data.paths import PathRule
 from foldnet.data.tasks import CELLS
@@ -61,8 +61,8 @@ class LengthScore:
         return self.right / self.grids
 
 
-def other_grids(run: Run, wanted: OtherGrids) -> tuple[Images, str]:
-    """Test grids that no training has seen, and what they are in words.
+def other_grids(run: Run, wanted: OtherGrids) -> tuple[Dataset, str]:
+    """A dataset of test grids that no training has seen, and what they are in words.
 
     Raises SettingError for a run of another kind of data or for grids that cannot be, UnknownName for another dataset.
     """
@@ -91,7 +91,8 @@ def other_grids(run: Run, wanted: OtherGrids) -> tuple[Images, str]:
         rule = PathRule(int(str(chosen("grid"))), window, float(str(chosen("obstacles"))), str(chosen("target")))
         said = f"{rule.grid}x{rule.grid} cells, window {rule.window}, obstacles {rule.obstacles:g}, {rule.target}"
     count = wanted.count if wanted.count is not None else COUNT
-    return images_of_grids(draw_rule(count, rule, seed=SEED, phase=0, split="test")), f"{count} of {said}"
+    images = images_of_grids(draw_rule(count, rule, seed=SEED, phase=0, split="test"))
+    return dataset_of(rule, images, images), f"{count} of {said}"
 
 
 def score_by_length(

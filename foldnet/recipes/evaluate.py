@@ -76,14 +76,18 @@ def evaluate(
     machine = choose_machine(device, precision)
     if steps:
         turn_dial(model, folder, steps, own_steps=recalibrated)
-    dataset, split = split_of_run(run, data_dir)
-    test, data = (split.test, run.settings.dataset) if grids is None else other_grids(run, grids)
-    loader = loader_of(dataset, test, batch_size, machine)
     model.to(machine.device)
+    if grids is not None:
+        dataset, data = other_grids(run, grids)
+    if grids is None or recalibrated:
+        own, split = split_of_run(run, data_dir)
+    if grids is None:
+        dataset, data = replace(own, test=split.test), own.name
+    loader = loader_of(dataset, dataset.test, batch_size, machine)
     if recalibrated:
-        train = training_loader(dataset, split.train, run.settings, machine, batch_size)
+        train = training_loader(own, split.train, run.settings, machine, batch_size)
         recalibrate(model, train, replace(machine, precision="fp32"), observer=observer)
-    score, by_length = score_by_length(model, loader, machine, test, observer)
+    score, by_length = score_by_length(model, loader, machine, dataset.test, observer)
     return EvaluateReport(
         path=str(folder),
         form=form,
