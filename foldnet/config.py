@@ -126,6 +126,15 @@ class TrainSettings:
         if self.obstacles is not None:
             _check("--obstacles", self.obstacles, 0, 1)
         _check("--progressive", self.progressive, 0, 1)
+        of_cells = self.arch.startswith(("cnn-", "scnn-"))
+        if self.progressive and not of_cells:
+            raise SettingError(
+                f"--progressive {self.progressive:g} needs a network of steps and '{self.arch}' is none; "
+                f"leave it out or train one such as scnn-20-32-1"
+            )
+        for name in ("dropout", "cutout"):
+            if getattr(self, name) and of_cells:
+                raise SettingError(f"--{name} {getattr(self, name):g} has no place in '{self.arch}'; leave it out")
         if self.windows is not None:
             object.__setattr__(self, "windows", tuple(self.windows))  # JSON and TOML know lists alone
             for window in self.windows:

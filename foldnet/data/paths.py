@@ -30,13 +30,13 @@ class PathRule:
             raise SettingError(f"--grid {self.grid} has no pair of free cells for the queries; give at least 3")
         if self.window % 2 == 0:
             raise SettingError(
-                f"--window {self.window} is even, so that no cell is its middle; give an odd number such as {self.window + 1}"
+                f"a window of {self.window} is even, so that no cell is its middle; give an odd number such as {self.window + 1}"
             )
         if self.window < 3:
-            raise SettingError(f"--window {self.window} has no room for two different queries; give at least 3")
+            raise SettingError(f"a window of {self.window} has no room for two different queries; give at least 3")
         if self.window > self.grid:
             raise SettingError(
-                f"--window {self.window} is larger than the grid of {self.grid}; "
+                f"a window of {self.window} is larger than the grid of {self.grid}; "
                 f"give at most {self.grid - (self.grid + 1) % 2}, or a larger --grid"
             )
         if self.obstacles == 1:

@@ -47,7 +47,7 @@ class EvaluateReport:
 
     def to_json(self) -> dict[str, Any]:
         """As plain data."""
-        return asdict(self)
+        return asdict(self) | {"by_length": [part.to_json() for part in self.by_length]}
 
 
 def evaluate(

@@ -45,6 +45,10 @@ class Reach:
     points: tuple[ReachPoint, ...]
     by_length: tuple[LengthScore, ...]
 
+    def to_json(self) -> dict[str, Any]:
+        """As plain data."""
+        return asdict(self) | {"by_length": [part.to_json() for part in self.by_length]}
+
 
 @dataclass(frozen=True, slots=True)
 class ReachReport:
@@ -56,7 +60,7 @@ class ReachReport:
 
     def to_json(self) -> dict[str, Any]:
         """As plain data."""
-        return asdict(self)
+        return {"data": self.data, "images": self.images, "networks": [entry.to_json() for entry in self.networks]}
 
 
 def reach(
