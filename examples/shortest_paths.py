@@ -22,6 +22,7 @@ from typing import Any
 import torch
 
 import foldnet
+from foldnet.recipes.render_paths import draw_curves
 
 PRESETS: dict[str, dict[str, Any]] = {
     "tiny": {"grid": 8, "windows": (3, 5), "examples": 64, "epochs": 4, "validation": 32, "test_examples": 32},
@@ -104,6 +105,8 @@ def main() -> None:
             runs.append(done.result())
             print(f"{runs[-1]['network']} seed {runs[-1]['seed']}: test F1 {runs[-1]['test_f1']:.4f}", flush=True)
     show(runs)
+    folders = [out / f"{network}-seed{seed}" for network in NETWORKS for seed in arguments.seeds]
+    print(f"wrote {draw_curves(folders, out / 'figure5.png', force=True)}")
     print(f"{time.perf_counter() - start:.0f} s with {arguments.jobs} trainings side by side")
     if arguments.json is not None:
         command = f"python examples/shortest_paths.py --preset {arguments.preset}"

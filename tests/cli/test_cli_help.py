@@ -8,14 +8,19 @@ import pytest
 
 OPTIONS = {
     "train": "--dataset --arch --epochs --batch-size --lr --seed --device --precision --recurrence --dropout --cutout "
-    "--validation --data-dir --download --out --resume --force",
+    "--validation --data-dir --download --out --resume --force --recall --progressive --grid --windows --obstacles "
+    "--target --size --examples --test-examples",
     "lsm": "--metric --history --checkpoint -o",
     "fold": "--threshold --max-drop --clusters --groups --metric --unit --tie --linkage --finetune --no-evaluate "
     "--dry-run --out",
     "render graph": "-o --residual --force",
     "render sharing": "-o --checkpoint --force",
     "render lsm": "-o --metric --checkpoint --force",
-    "evaluate": "--checkpoint --data-dir --device --precision --batch-size",
+    "evaluate": "--checkpoint --data-dir --device --precision --batch-size --steps --dataset --grid --window --size",
+    "data paths": "--count --grid --window --obstacles --seed --target -o --force",
+    "data mazes": "--count --size --seed -o --force",
+    "render paths": "--curves --examples -o",
+    "render reach": "--trips --recalibrate --grid --window -o",
     "info": "",
 }
 COMMANDS = ["train", "lsm", "fold", "render", "evaluate", "info"]
