@@ -77,14 +77,10 @@ def evaluate(
     if steps:
         turn_dial(model, folder, steps, own_steps=recalibrated)
     model.to(machine.device)
-    if grids is not None:
-        dataset, data = other_grids(run, grids)
-    if grids is None or recalibrated:
-        own, split = split_of_run(run, data_dir)
-    if grids is None:
-        dataset, data = replace(own, test=split.test), own.name
+    dataset, data = other_grids(run, grids) if grids is not None else (split_of_run(run, data_dir)[0], "")
     loader = loader_of(dataset, dataset.test, batch_size, machine)
     if recalibrated:
+        own, split = split_of_run(run, data_dir)
         train = training_loader(own, split.train, run.settings, machine, batch_size)
         recalibrate(model, train, replace(machine, precision="fp32"), observer=observer)
     score, by_length = score_by_length(model, loader, machine, dataset.test, observer)
@@ -103,7 +99,7 @@ def evaluate(
         seconds=score.seconds,
         images_per_second=score.images_per_second,
         measure=dataset.task.measure,
-        data=data,
+        data=data or dataset.name,
         whole=score.right / score.images if by_length else None,
         by_length=by_length,
     )
