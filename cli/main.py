@@ -18,7 +18,7 @@ app = typer.Typer(
     help="Train networks with soft parameter sharing, see which layers came alike, and fold them into loops.",
     epilog="In sequence: foldnet train, foldnet lsm, foldnet fold, foldnet render graph.",
     no_args_is_help=True,
-    rich_markup_mode="rich",
+    rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
 )
 for command in (train, lsm, fold):

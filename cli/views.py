@@ -271,7 +271,7 @@ def _(report: tuple, console: Console) -> None:  # type: ignore[type-arg]
     for line in report:
         if line.problem is not None:
             continue
-        accuracy = "-" if line.test_accuracy is None else f"{100 * line.test_accuracy:.2f} %"
+        accuracy = "-" if line.test_accuracy is None else _scored(line.test_accuracy, line.measure)
         table.add_row(line.run, line.arch, line.dataset, str(line.seed), f"{line.epochs}/{line.of}", accuracy)
     console.print(table)
     for line in report:

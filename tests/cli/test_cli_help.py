@@ -73,11 +73,25 @@ def test_wrong_usage_is_exit_2_and_on_stderr(cli, arguments, sentence):
     assert "Traceback" not in outcome.err
 
 
-@pytest.mark.parametrize("command", ["lsm", "fold", "evaluate", "info", "render graph"])
+@pytest.mark.parametrize("command", ["lsm", "fold", "evaluate", "info", "render graph", "render reach"])
 def test_arguments_stand_in_one_pair_of_brackets(cli, command):
     usage = next(line for line in plain(cli(*command.split(), "--help").out).splitlines() if "Usage:" in line)
     assert "[OPTIONS] [" in usage
     assert "[[" not in usage
+
+
+@pytest.mark.parametrize(
+    ("command", "default"),
+    [
+        ("train", "[default: 200; digits 30; paths 250; mazes 50]"),
+        ("fold", "[default: 0.95]"),
+        ("evaluate", "[default: the run's last]"),
+        ("data mazes", "[default: a new one here]"),
+    ],
+)
+def test_defaults_in_brackets_are_no_markup(cli, monkeypatch, command, default):
+    monkeypatch.setenv("COLUMNS", "200")
+    assert default in " ".join(plain(cli(*command.split(), "--help").out).split())
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["train", "--help"], ["render", "graph", "--help"]])
