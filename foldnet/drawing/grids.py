@@ -59,7 +59,7 @@ def grids_figure(grids: Sequence[GridPicture], title: str = "") -> Figure:
         raise SettingError("there is no grid to draw; ask for at least one")
     columns = min(COLUMNS, len(grids))
     rows = -(-len(grids) // columns)
-    top, bottom = 0.42 if title else 0.12, 0.62
+    top, bottom = 0.42 if title else 0.12, 0.5
     width, height = max(columns * (SIDE + GAP) + GAP, 4.6), rows * (SIDE + GAP + 0.16) + top + bottom
     left = (width - columns * (SIDE + GAP) + GAP) / 2
     with _style():
@@ -102,4 +102,4 @@ def _outline(axes: object, target: NDArray[np.bool_]) -> None:
         lines.append([(column - 1.5, row - 0.5), (column - 0.5, row - 0.5)])
     for row, column in np.argwhere(padded[:, 1:] != padded[:, :-1]):
         lines.append([(column - 0.5, row - 1.5), (column - 0.5, row - 0.5)])
-    axes.add_collection(LineCollection(lines, colors=QUERY, linewidths=0.9))  # type: ignore[attr-defined]
+    axes.add_collection(LineCollection(lines, colors=QUERY, linewidths=0.9, capstyle="projecting"))  # type: ignore[attr-defined]
