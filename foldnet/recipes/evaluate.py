@@ -117,7 +117,7 @@ def turn_dial(model: nn.Module, folder: Path, steps: Mapping[str, int], *, own_s
 def load(path: Path | str, *, checkpoint: str = "last") -> nn.Module:
     """The network of a run folder (soft or plain) or of a fold folder (looped), in evaluation mode on the CPU.
 
-    Shapes: x (n, channels, h, w), normalised as its dataset is, -> logits (n, classes). Nothing in the folder can run code.
+    Shapes: x (n, channels, h, w), normalised as its dataset is, -> logits (n, classes), or (n, h, w) of cells. Nothing in the folder can run code.
     Raises RunError where the folder is missing, empty, damaged, foreign or tampered with.
     """
     folder = Path(path)
