@@ -4,7 +4,20 @@ from typing import Annotated, Any
 
 import typer
 
-from foldnet_cli.options import Checkpoint, DataDir, Device, EitherArgument, Precision
+from foldnet_cli.options import (
+    Checkpoint,
+    DataDir,
+    Device,
+    EitherArgument,
+    OtherCount,
+    OtherDataset,
+    OtherGrid,
+    OtherObstacles,
+    OtherSize,
+    OtherTarget,
+    OtherWindow,
+    Precision,
+)
 
 
 def evaluate(
@@ -21,10 +34,17 @@ def evaluate(
     recalibrate: Annotated[
         bool, typer.Option("--recalibrate", help="Estimate batch norm anew first, further trips on their own.")
     ] = False,
+    dataset: OtherDataset = None,
+    grid: OtherGrid = None,
+    window: OtherWindow = None,
+    obstacles: OtherObstacles = None,
+    target: OtherTarget = None,
+    size: OtherSize = None,
+    count: OtherCount = None,
 ) -> Any:
-    """Classify the test set with a run's network, or with a fold's loops."""
+    """Score a run's network, or a fold's loops, on the test set; on other grids where the last options say so."""
     from foldnet.recipes.evaluate import evaluate as recipe
-    from foldnet_cli.parsing import parse_steps
+    from foldnet_cli.parsing import parse_grids, parse_steps
     from foldnet_cli.progress import watching
 
     with watching() as observer:
@@ -38,4 +58,5 @@ def evaluate(
             steps=parse_steps(steps or []),
             recalibrated=recalibrate,
             observer=observer,
+            grids=parse_grids(dataset, grid, window, obstacles, target, size, count),
         )

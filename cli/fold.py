@@ -37,7 +37,9 @@ def fold(
     linkage: Annotated[str, typer.Option(help="complete, average or single.")] = "complete",
     checkpoint: Checkpoint = "last",
     finetune: Annotated[int, typer.Option(min=0, help="Epochs of training on what is stored.")] = 0,
-    finetune_lr: Annotated[float, typer.Option(help="Learning rate at which that starts.")] = 0.02,
+    finetune_lr: Annotated[
+        float | None, typer.Option(help="Learning rate at which that starts.  [default: a fifth of the run's]")
+    ] = None,
     distill: Annotated[
         bool, typer.Option("--distill/--no-distill", help="Let the soft network teach while fine-tuning.")
     ] = True,

@@ -3,6 +3,7 @@
 import typer
 
 from foldnet_cli.bench import app as bench
+from foldnet_cli.data import app as data
 from foldnet_cli.doctor import doctor
 from foldnet_cli.evaluate import evaluate
 from foldnet_cli.fold import fold
@@ -18,7 +19,7 @@ app = typer.Typer(
     help="Train networks with soft parameter sharing, see which layers came alike, and fold them into loops.",
     epilog="In sequence: foldnet train, foldnet lsm, foldnet fold, foldnet render graph.",
     no_args_is_help=True,
-    rich_markup_mode="rich",
+    rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
 )
 for command in (train, lsm, fold):
@@ -28,6 +29,7 @@ for command in (evaluate, verify, info):
     add_command(app, command)
 app.add_typer(bench, name="bench")
 add_command(app, doctor)
+app.add_typer(data, name="data")
 
 
 def main() -> None:

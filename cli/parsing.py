@@ -1,7 +1,12 @@
 """From what a user typed to values."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from foldnet.recipes.by_length import OtherGrids
 
 
 def parse_thresholds(given: list[str]) -> tuple[float | str | None, tuple[tuple[str, float], ...]]:
@@ -58,9 +63,42 @@ def refuse_together(option: str, others: Mapping[str, Any]) -> None:
 
 def parse_sizes(given: str) -> tuple[int, ...]:
     """ "1,128" -> (1, 128). Raises SettingError for anything else."""
+    return _whole_numbers("--batch-sizes", given, "1,128")
+
+
+def parse_windows(given: str) -> tuple[int, ...]:
+    """ "5,9" -> (5, 9). Raises SettingError for anything else."""
+    return _whole_numbers("--windows", given, "5,9,13")
+
+
+def parse_trips(given: str) -> tuple[int, ...]:
+    """ "10,20" -> (10, 20). Raises SettingError for anything else."""
+    return _whole_numbers("--trips", given, "10,20,40")
+
+
+def _whole_numbers(option: str, given: str, example: str) -> tuple[int, ...]:
+    """Whole numbers between commas. Raises SettingError for anything else."""
     from foldnet.errors import SettingError
 
     try:
         return tuple(int(part) for part in given.split(","))
     except ValueError:
-        raise SettingError(f"--batch-sizes '{given}' is not whole numbers with commas; write 1,128") from None
+        raise SettingError(f"{option} '{given}' is not whole numbers with commas; write {example}") from None
+
+
+def parse_grids(
+    dataset: str | None,
+    grid: int | None,
+    window: int | None,
+    obstacles: float | None,
+    target: str | None,
+    size: int | None,
+    count: int | None,
+) -> OtherGrids | None:
+    """The grids that the options ask for; None where they say nothing."""
+    given = (dataset, grid, window, obstacles, target, size, count)
+    if all(value is None for value in given):
+        return None
+    from foldnet.recipes.by_length import OtherGrids
+
+    return OtherGrids(*given)

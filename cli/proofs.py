@@ -116,14 +116,15 @@ def _machine(about: dict[str, Any]) -> str:
 
 def _show_forms(report: Certificate, console: Console) -> None:
     """Accuracy, parameters and bytes of each form."""
-    table = Table("", "test accuracy", "parameters", "bytes", box=None, pad_edge=False)
+    table = Table("", f"test {report.measure}", "parameters", "bytes", box=None, pad_edge=False)
     for form, accuracy in report.accuracy.items():
         stored = "folded" if form == "looped" else form
-        counted = (report.parameters.get(stored), report.bytes.get(stored))
+        sizes = (report.parameters.get(stored), report.bytes.get(stored))
         shown = "-"
         if accuracy is not None and report.images is not None:
-            shown = f"{100 * accuracy:.2f} % ({round(accuracy * report.images)} of {report.images})"
-        table.add_row(form, shown, *("-" if number is None else f"{number:,}" for number in counted))
+            counted = f"{100 * accuracy:.2f} % ({round(accuracy * report.images)} of {report.images})"
+            shown = counted if report.measure == "accuracy" else f"{accuracy:.4f} (of {report.images})"
+        table.add_row(form, shown, *("-" if number is None else f"{number:,}" for number in sizes))
     console.print(table)
 
 

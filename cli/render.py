@@ -5,7 +5,24 @@ from typing import Annotated, Any
 import typer
 
 from foldnet_cli.guard import add_command
-from foldnet_cli.options import Checkpoint, DataDir, Device, FoldArgument, Force, Metric, Output, RunArgument
+from foldnet_cli.options import (
+    Checkpoint,
+    DataDir,
+    Device,
+    FoldArgument,
+    Force,
+    Metric,
+    NetworksArgument,
+    OtherCount,
+    OtherDataset,
+    OtherGrid,
+    OtherObstacles,
+    OtherSize,
+    OtherTarget,
+    OtherWindow,
+    Output,
+    RunArgument,
+)
 
 app = typer.Typer(help="Draw a run or a fold.", no_args_is_help=True)
 
@@ -92,5 +109,82 @@ def depth(
     return report
 
 
-for command in (graph, sharing, lsm, fold, sweep, depth):
+def paths(
+    networks: NetworksArgument = None,
+    output: Output = None,
+    curves: Annotated[
+        bool, typer.Option("--curves", help="Draw F1 by epoch instead (the paper's Figure 5), of all runs named.")
+    ] = False,
+    examples: Annotated[int, typer.Option(help="How many grids to draw.")] = 8,
+    dataset: OtherDataset = None,
+    grid: OtherGrid = None,
+    window: OtherWindow = None,
+    obstacles: OtherObstacles = None,
+    target: OtherTarget = None,
+    size: OtherSize = None,
+    device: Device = "auto",
+    force: Force = False,
+) -> Any:
+    """Draw grids, their true paths, and what a network finds, misses and marks wrongly.
+
+    With --curves: F1 on held-out grids against epochs, mean and band over the seeds of each network, phases marked; without
+    runs to name all under runs/ that were trained on grids.
+    """
+    from foldnet.errors import SettingError
+    from foldnet.recipes.render_paths import draw_curves, draw_paths
+    from foldnet_cli.parsing import parse_grids
+    from foldnet_cli.views import Written
+
+    if curves:
+        return Written(draw_curves(networks or (), output, force=force))
+    if len(networks or ()) > 1:
+        raise SettingError("grids are drawn of one network; name one run or fold, or add --curves")
+    others = parse_grids(dataset, grid, window, obstacles, target, size, None)
+    only = networks[0] if networks else None
+    return Written(draw_paths(only, output, examples=examples, grids=others, device=device, force=force))
+
+
+def reach(
+    networks: NetworksArgument = None,
+    output: Output = None,
+    trips: Annotated[
+        str | None, typer.Option(help="Trips to try: 10,20,40.  [default: a quarter to three times what was found]")
+    ] = None,
+    recalibrate: Annotated[
+        bool, typer.Option("--recalibrate", help="Also measure with batch norm estimated anew, trip by trip.")
+    ] = False,
+    dataset: OtherDataset = None,
+    grid: OtherGrid = None,
+    window: OtherWindow = None,
+    obstacles: OtherObstacles = None,
+    target: OtherTarget = None,
+    size: OtherSize = None,
+    count: OtherCount = None,
+    device: Device = "auto",
+    force: Force = False,
+) -> Any:
+    """Measure and draw how far networks that find paths reach: F1 and grids wholly right, by steps and by length of path.
+
+    Runs and folds are scored on the same grids; of a fold the loop that runs most often is turned.
+    """
+    from foldnet.recipes.reach import reach as recipe
+    from foldnet.recipes.render_paths import draw_reach
+    from foldnet_cli.parsing import parse_grids, parse_trips
+    from foldnet_cli.progress import watching
+    from foldnet_cli.views import tell
+
+    with watching() as observer:
+        report = recipe(
+            networks or (),
+            parse_grids(dataset, grid, window, obstacles, target, size, count),
+            trips=None if trips is None else parse_trips(trips),
+            recalibrated=recalibrate,
+            device=device,
+            observer=observer,
+        )
+    tell(f"wrote {draw_reach(report, output, force=force)}")
+    return report
+
+
+for command in (graph, sharing, lsm, fold, sweep, depth, paths, reach):
     add_command(app, command)

@@ -9,20 +9,37 @@ from foldnet_cli.options import DataDir, Force
 
 
 def train(
-    dataset: Annotated[str | None, typer.Option(help="digits, cifar10, cifar100 or folder.  [default: digits]")] = None,
+    dataset: Annotated[
+        str | None,
+        typer.Option(help="digits, cifar10, cifar100, folder, paths or mazes.  [default: digits]"),
+    ] = None,
     arch: Annotated[
         str | None,
-        typer.Option(help="swrn-DEPTH-WIDTH[-TEMPLATES] (soft) or wrn-DEPTH-WIDTH (plain).  [default: swrn-28-2-4]"),
+        typer.Option(
+            help="swrn-DEPTH-WIDTH[-TEMPLATES] (soft) or wrn-DEPTH-WIDTH (plain); for paths and mazes scnn-… and cnn-….  "
+            "[default: swrn-28-2-4; paths and mazes scnn-20-32-20]"
+        ),
     ] = None,
-    epochs: Annotated[int | None, typer.Option(help="[default: 200; digits 30]")] = None,
-    batch_size: Annotated[int | None, typer.Option(help="[default: 128; digits 64]")] = None,
-    optimiser: Annotated[str | None, typer.Option(help="sgd (Nesterov momentum 0.9) or adam.  [default: sgd]")] = None,
-    lr: Annotated[float | None, typer.Option(help="Learning rate.  [default: 0.1]")] = None,
+    recall: Annotated[
+        bool, typer.Option("--recall", help="Feed the input to every step of a cnn or scnn: its -recall form.")
+    ] = False,
+    epochs: Annotated[
+        int | None, typer.Option(help="All phases together.  [default: 200; digits 30; paths 250; mazes 50]")
+    ] = None,
+    batch_size: Annotated[int | None, typer.Option(help="[default: 128; digits 64; paths and mazes 32]")] = None,
+    optimiser: Annotated[
+        str | None, typer.Option(help="sgd (Nesterov momentum 0.9) or adam.  [default: sgd; paths and mazes adam]")
+    ] = None,
+    lr: Annotated[float | None, typer.Option(help="Learning rate.  [default: 0.1; paths and mazes 0.01]")] = None,
     schedule: Annotated[
         str | None,
-        typer.Option(help="steps (times 0.2 at 30, 60 and 80 % of the epochs) or constant.  [default: steps]"),
+        typer.Option(
+            help="steps (times 0.2 at 30, 60 and 80 % of the epochs) or constant.  [default: steps; paths and mazes constant]"
+        ),
     ] = None,
-    weight_decay: Annotated[float | None, typer.Option(help="Never on coefficients.  [default: 0.0005]")] = None,
+    weight_decay: Annotated[
+        float | None, typer.Option(help="Never on coefficients.  [default: 0.0005; paths and mazes 0]")
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="[default: 0]")] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N.  [default: auto]")] = None,
     precision: Annotated[
@@ -58,6 +75,30 @@ def train(
         int | None,
         typer.Option(help="Train on so many GPUs of this machine, one process each.  [default: one process]"),
     ] = None,
+    progressive: Annotated[
+        float | None,
+        typer.Option(help="Weight of the loss after a random number of steps, for cnn and scnn.  [default: 0]"),
+    ] = None,
+    grid: Annotated[int | None, typer.Option(help="Side of the grids of `paths` in cells.  [default: 32]")] = None,
+    windows: Annotated[
+        str | None,
+        typer.Option(help="Windows (odd) of the queries of `paths`, a phase each.  [default: 5,9,13,17,21]"),
+    ] = None,
+    obstacles: Annotated[
+        float | None, typer.Option(help="Probability that a cell of `paths` is an obstacle.  [default: 0.1]")
+    ] = None,
+    target: Annotated[
+        str | None, typer.Option(help="What `paths` asks for: union of all shortest paths, or one.  [default: union]")
+    ] = None,
+    size: Annotated[
+        int | None, typer.Option(help="Side of `mazes` in cells, walls included (odd).  [default: 9]")
+    ] = None,
+    examples: Annotated[
+        int | None, typer.Option(help="Grids to train on in each phase of `paths` and `mazes`.  [default: 5000]")
+    ] = None,
+    test_examples: Annotated[
+        int | None, typer.Option(help="Grids to test on, as the last phase draws them.  [default: 1000]")
+    ] = None,
     image_size: Annotated[
         int | None, typer.Option(help="Side to which `folder` resizes its images.  [default: 32]")
     ] = None,
@@ -78,9 +119,11 @@ def train(
 ) -> Any:
     """Train a network and keep everything about it in a run folder.
 
-    Without options: SWRN 28-2-4 on the digits inside scikit-learn, half a minute on a laptop. CIFAR gets the paper's recipe.
+    Without options: SWRN 28-2-4 on the digits inside scikit-learn, half a minute on a laptop. CIFAR gets the paper's recipe,
+    and so do shortest paths (`--dataset paths`), which are drawn as they are needed, phase by phase.
     """
     from foldnet_cli.launch import in_world, launch
+    from foldnet_cli.parsing import parse_windows
 
     if gpus is not None and gpus != 1 and not in_world():
         return launch(gpus)
@@ -94,6 +137,7 @@ def train(
         tensorboard=tensorboard,
         dataset=dataset,
         arch=arch,
+        recall=recall,
         epochs=epochs,
         batch_size=batch_size,
         optimiser=optimiser,
@@ -110,6 +154,14 @@ def train(
         cutout=cutout,
         validation=validation,
         sync_bn=sync_bn,
+        progressive=progressive,
+        grid=grid,
+        windows=None if windows is None else parse_windows(windows),
+        obstacles=obstacles,
+        target=target,
+        size=size,
+        examples=examples,
+        test_examples=test_examples,
         image_size=image_size,
         data_dir=None if data_dir is None else str(data_dir),
     )

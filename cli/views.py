@@ -14,13 +14,16 @@ from rich.text import Text
 from foldnet.folding.program import letters
 from foldnet.recipes.bench_inference import InferenceReport
 from foldnet.recipes.bench_train import TrainBenchReport
+from foldnet.recipes.by_length import binned
 from foldnet.recipes.certificate import Certificate
 from foldnet.recipes.depth import DepthReport
 from foldnet.recipes.doctor import Health
 from foldnet.recipes.evaluate import EvaluateReport
 from foldnet.recipes.fold_report import Accuracies, FoldReport, SweepReport
+from foldnet.recipes.grids import GridsReport
 from foldnet.recipes.info import FileInfo, NetworkInfo
 from foldnet.recipes.lsm import GroupLsm, LsmReport
+from foldnet.recipes.reach import ReachReport
 from foldnet.recipes.train import TrainReport
 from foldnet_cli.machines import show_health
 from foldnet_cli.proofs import show_certificate, show_inference, show_training
@@ -88,6 +91,19 @@ def _(report: Written, console: Console) -> None:
 
 
 @_show.register
+def _(report: GridsReport, console: Console) -> None:
+    table = _pairs()
+    table.add_row(report.dataset, f"{report.count:,} of {report.size}x{report.size} cells, seed {report.seed}")
+    table.add_row("drawn as", f"{report.split}, phase {report.phase}")
+    table.add_row("shortest paths", f"{report.mean_length:.1f} steps on average, {report.longest} at most")
+    table.add_row(
+        "cells", f"{100 * report.share_of_obstacles:.1f} % obstacles, {100 * report.share_of_target:.1f} % target"
+    )
+    console.print(table)
+    console.print(f"wrote {report.file}")
+
+
+@_show.register
 def _(report: TrainReport, console: Console) -> None:
     table = _pairs()
     table.add_row("run", report.run)
@@ -95,9 +111,10 @@ def _(report: TrainReport, console: Console) -> None:
     table.add_row("trained", f"{report.epochs} epochs on {report.dataset}, seed {report.seed}, {report.precision}")
     table.add_row("time", f"{report.seconds:.1f} s, {report.images_per_second:,.0f} images/s on {report.device}")
     if report.best_validation_accuracy is not None:
-        best = f"{100 * report.best_validation_accuracy:.2f} % at epoch {report.best_epoch}"
-        table.add_row("best validation", best)
-    table.add_row("test", _counted(report.test_accuracy, report.test_images) + ", last epoch")
+        best = _scored(report.best_validation_accuracy, report.measure)
+        table.add_row("best validation", f"{best} at epoch {report.best_epoch}")
+    test = _counted(report.test_accuracy, report.test_images, report.measure, report.test_right)
+    table.add_row("test", f"{test}, last epoch")
     console.print(table)
     console.print("next: foldnet lsm, foldnet fold, foldnet render graph")
 
@@ -110,10 +127,19 @@ def _(report: EvaluateReport, console: Console) -> None:
         table.add_row("steps", ", ".join(f"{loop} runs {count} times" for loop, count in report.steps.items()))
     if report.recalibrated:
         table.add_row("batch norm", "estimated anew on training images")
-    table.add_row("test", f"{_counted(report.accuracy, report.images)}, loss {report.loss:.4f}")
+    test = _counted(report.accuracy, report.images, report.measure, report.right)
+    if report.by_length:
+        table.add_row("grids", report.data)
+    table.add_row("test", f"{test}, loss {report.loss:.4f}")
     table.add_row("parameters", f"{report.parameters:,}")
     table.add_row("speed", f"{report.images_per_second:,.0f} images/s, {report.precision} on {report.device}")
     console.print(table)
+    if report.by_length:
+        lengths = Table("steps of the path", "grids", "F1", "wholly right", box=None, pad_edge=False)
+        for part in binned(report.by_length):
+            span = f"{part.shortest}" if part.shortest == part.longest else f"{part.shortest} to {part.longest}"
+            lengths.add_row(span, f"{part.grids}", f"{part.f1:.4f}", f"{100 * part.whole:.1f} %")
+        console.print(lengths)
 
 
 @_show.register
@@ -146,17 +172,21 @@ def _(report: FoldReport, console: Console) -> None:
     sizes.add_row("parameters", *(f"{n:,}" for n in dataclasses.astuple(report.parameters)))
     sizes.add_row("bytes", *(f"{n:,}" for n in dataclasses.astuple(report.bytes)))
     console.print(sizes)
-    _show_accuracies(report.accuracy, console)
+    _show_accuracies(report.accuracy, report.measure, console)
     console.print(f"wrote {report.fold}" if report.fold is not None else "dry run: nothing written")
 
 
 @_show.register
 def _(report: SweepReport, console: Console) -> None:
-    soft = f"{_counted(report.soft, report.images)}, recalibrated {_counted(report.soft_recalibrated, report.images)}"
-    console.print(f"validation accuracy, tied and recalibrated; the soft network has {soft}")
+    before, after = (
+        _counted(value, report.images, report.measure) for value in (report.soft, report.soft_recalibrated)
+    )
+    console.print(
+        f"validation {report.measure}, tied and recalibrated; the soft network has {before}, recalibrated {after}"
+    )
     for unit, points in report.units.items():
         table = Table(
-            "merged", "similarity", "owners", "stored", "bytes", "loops", "accuracy", box=None, pad_edge=False
+            "merged", "similarity", "owners", "stored", "bytes", "loops", report.measure, box=None, pad_edge=False
         )
         for index, point in enumerate(points):
             knee = "  <- knee" if index == report.knees[unit][0] else ""
@@ -167,7 +197,7 @@ def _(report: SweepReport, console: Console) -> None:
                 f"{100 * point.stored_numbers / report.dense_numbers:.1f} %",
                 f"{point.outcome.bytes:,}",
                 str(point.loops),
-                _counted(point.accuracy, report.images) + knee,
+                _counted(point.accuracy, report.images, report.measure, point.outcome.right) + knee,
             )
         console.print(f"\nby {unit} (stored: share of the dense shared weights)")
         console.print(table)
@@ -181,8 +211,24 @@ def _(report: DepthReport, console: Console) -> None:
         table = Table("trips", "as found", "recalibrated", box=None, pad_edge=False)
         for (trips, accuracy), (_, anew) in zip(loop.accuracy, loop.recalibrated, strict=True):
             found = "  (found)" if trips == loop.found else ""
-            table.add_row(f"{trips}{found}", _counted(accuracy, report.images), _counted(anew, report.images))
-        console.print(f"{loop.name}, test accuracy")
+            shown = (_counted(value, report.images, report.measure) for value in (accuracy, anew))
+            table.add_row(f"{trips}{found}", *shown)
+        console.print(f"{loop.name}, test {report.measure}")
+        console.print(table)
+
+
+@_show.register
+def _(report: ReachReport, console: Console) -> None:
+    console.print(f"on {report.data}")
+    for network in report.networks:
+        table = Table("trips", "steps", "F1", "wholly right", "batch norm", box=None, pad_edge=False)
+        for point in network.points:
+            found = "  (found)" if network.found is not None and point.trips == network.found else ""
+            trips = "" if point.trips is None else f"{point.trips}{found}"
+            norms = "estimated anew" if point.recalibrated else "as trained"
+            table.add_row(trips, f"{point.steps}", f"{point.f1:.4f}", f"{100 * point.whole:.1f} %", norms)
+        turned = "" if network.loop is None else f", {network.loop} turned"
+        console.print(f"\n{network.path} ({network.arch}, {network.form}{turned})")
         console.print(table)
 
 
@@ -228,7 +274,7 @@ def _(report: tuple, console: Console) -> None:  # type: ignore[type-arg]
     for line in report:
         if line.problem is not None:
             continue
-        accuracy = "-" if line.test_accuracy is None else f"{100 * line.test_accuracy:.2f} %"
+        accuracy = "-" if line.test_accuracy is None else _scored(line.test_accuracy, line.measure)
         table.add_row(line.run, line.arch, line.dataset, str(line.seed), f"{line.epochs}/{line.of}", accuracy)
     console.print(table)
     for line in report:
@@ -295,16 +341,16 @@ def _show_ties(report: FoldReport, console: Console) -> None:
         console.print(table)
 
 
-def _show_accuracies(accuracy: Accuracies, console: Console) -> None:
+def _show_accuracies(accuracy: Accuracies, measure: str, console: Console) -> None:
     """Test accuracies along the fold, where they were measured."""
     if accuracy.images is None:
         console.print("not evaluated: batch norm is as it was before tying", style="yellow")
         return
-    table = Table("test accuracy", "", box=None, pad_edge=False)
+    table = Table(f"test {measure}", "", box=None, pad_edge=False)
     for name in ("soft", "soft_recalibrated", "tied", "recalibrated", "finetuned", "soft_finetuned"):
         value = getattr(accuracy, name)
         if value is not None:
-            table.add_row(name.replace("_", ", "), _counted(value, accuracy.images))
+            table.add_row(name.replace("_", ", "), _counted(value, accuracy.images, measure))
     console.print(table)
 
 
@@ -315,9 +361,17 @@ def _pairs() -> Table:
     return table
 
 
-def _counted(accuracy: float, images: int) -> str:
-    """An accuracy with the count behind it."""
-    return f"{100 * accuracy:.2f} % ({round(accuracy * images)} of {images})"
+def _counted(value: float, images: int, measure: str = "accuracy", right: int | None = None) -> str:
+    """A score with the count behind it: of an accuracy what is right, of another measure what is `right` as a whole."""
+    if measure == "accuracy":
+        return f"{_scored(value, measure)} ({round(value * images)} of {images})"
+    whole = f"{right} of {images} wholly right" if right is not None else f"of {images}"
+    return f"{_scored(value, measure)} ({whole})"
+
+
+def _scored(value: float, measure: str) -> str:
+    """A score: an accuracy in per cent, another measure by its name."""
+    return f"{100 * value:.2f} %" if measure == "accuracy" else f"{measure} {value:.4f}"
 
 
 def _short(layer: str, group: str) -> str:

@@ -15,12 +15,14 @@ if TYPE_CHECKING:
     from foldnet.folding.program import Program
     from foldnet.folding.program_text import program_text
     from foldnet.folding.recalibrate import recalibrate
+    from foldnet.recipes.by_length import OtherGrids
     from foldnet.recipes.certificate import Certificate
     from foldnet.recipes.evaluate import EvaluateReport, evaluate, load
     from foldnet.recipes.fold import fold, sweep
     from foldnet.recipes.fold_report import FoldReport, SweepReport
     from foldnet.recipes.info import info
     from foldnet.recipes.lsm import LsmReport, lsm
+    from foldnet.recipes.reach import ReachReport, reach
     from foldnet.recipes.render import draw
     from foldnet.recipes.train import TrainReport, train
     from foldnet.recipes.verify import verify
@@ -37,7 +39,9 @@ _HOMES = {
     "FoldnetError": "errors",
     "LoopedNetwork": "folding.looped",
     "LsmReport": "recipes.lsm",
+    "OtherGrids": "recipes.by_length",
     "Program": "folding.program",
+    "ReachReport": "recipes.reach",
     "SharedNetwork": "sharing.share",
     "SharingPlan": "sharing.plan",
     "SweepReport": "recipes.fold_report",
@@ -54,6 +58,7 @@ _HOMES = {
     "materialise": "sharing.share",
     "plan_sharing": "sharing.plan",
     "program_text": "folding.program_text",
+    "reach": "recipes.reach",
     "recalibrate": "folding.recalibrate",
     "share": "sharing.share",
     "sweep": "recipes.fold",
@@ -70,7 +75,9 @@ __all__ = [
     "FoldnetError",
     "LoopedNetwork",
     "LsmReport",
+    "OtherGrids",
     "Program",
+    "ReachReport",
     "SharedNetwork",
     "SharingPlan",
     "SweepReport",
@@ -87,6 +94,7 @@ __all__ = [
     "materialise",
     "plan_sharing",
     "program_text",
+    "reach",
     "recalibrate",
     "share",
     "sweep",

@@ -16,6 +16,31 @@ FORMS = ("mean", "sum")
 OPTIMISERS = ("sgd", "adam")
 SCHEDULES = ("steps", "constant")
 UNITS = ("layer", "block")
+# Settings that only some datasets have.
+OWN = {
+    "image_size": ("folder",),
+    "grid": ("paths",),
+    "windows": ("paths",),
+    "obstacles": ("paths",),
+    "target": ("paths",),
+    "size": ("mazes",),
+    "examples": ("paths", "mazes"),
+    "test_examples": ("paths", "mazes"),
+}
+# What the paper says of shortest paths (section 4.4); batch size, decay and held-out grids it does not say.
+_GRIDS = {
+    "batch_size": 32,
+    "optimiser": "adam",
+    "lr": 0.01,
+    "schedule": "constant",
+    "weight_decay": 0.0,
+    "examples": 5000,
+    "test_examples": 1000,
+}
+GRID_PRESETS: dict[str, dict[str, Any]] = {
+    "paths": _GRIDS | {"epochs": 250, "grid": 32, "windows": (5, 9, 13, 17, 21), "obstacles": 0.1, "target": "union"},
+    "mazes": _GRIDS | {"epochs": 50, "size": 9},
+}
 DEFAULT_THRESHOLD = 0.95  # the similarity at which layers are tied where nobody says otherwise
 
 
@@ -25,8 +50,13 @@ class TrainSettings:
 
     `validation` is a share of the training data below 1, or a number of images. `recurrence` is the weight lambda of the
     recurrence regulariser, `recurrence_form` whether it takes the mean or the sum over pairs. `schedule` says how the learning
-    rate falls: in steps, or not at all. With `sync_bn` several processes normalise by the statistics of their whole batch. `cutout` is the side of the
-    square hole in pixels, 0 for none.
+    rate falls: in steps, or not at all. With `sync_bn` several processes normalise by the statistics of their whole batch.
+    `cutout` is the side of the square hole in pixels, 0 for none.
+
+    The fields that may be None belong to some datasets only. `paths` draws grids of side `grid`, a phase for each of the
+    `windows`, `obstacles` by that probability and the `target` union or one; `mazes` draws mazes of side `size`; both draw
+    `examples` grids to train on in each phase and `test_examples` to test on, and `validation` counts grids drawn besides.
+    `progressive` is the weight of the loss after a random number of steps, for networks that answer for cells.
     """
 
     dataset: str = "digits"
@@ -50,6 +80,14 @@ class TrainSettings:
     sync_bn: bool = False
     data_dir: str | None = None
     image_size: int | None = None
+    grid: int | None = None
+    windows: tuple[int, ...] | None = None
+    obstacles: float | None = None
+    target: str | None = None
+    size: int | None = None
+    examples: int | None = None
+    test_examples: int | None = None
+    progressive: float = 0.0
 
     def __post_init__(self) -> None:
         _check("--epochs", self.epochs, 1, math.inf, whole=True)
@@ -72,11 +110,51 @@ class TrainSettings:
         _check_choice("--schedule", self.schedule, SCHEDULES)
         if not isinstance(self.sync_bn, bool):
             raise SettingError(f"--sync-bn {self.sync_bn} is not legal; write true or false")
+        self._check_own()
         if self.recurrence and not self.arch.startswith("s"):
             raise SettingError(
                 f"--recurrence {self.recurrence:g} needs coefficients and '{self.arch}' has none; "
                 f"leave it out or train a soft network such as 's{self.arch}-4'"
             )
+
+    def _check_own(self) -> None:
+        """Raise SettingError for a field of other datasets, or one that is not legal."""
+        for name, datasets in OWN.items():
+            if getattr(self, name) is not None and self.dataset not in datasets:
+                option = "--" + name.replace("_", "-")
+                raise SettingError(
+                    f"{option} {getattr(self, name)} has no meaning for {self.dataset}; "
+                    f"leave it out or use --dataset {datasets[0]}"
+                )
+        for name in ("grid", "size", "examples", "test_examples"):
+            if getattr(self, name) is not None:
+                _check("--" + name.replace("_", "-"), getattr(self, name), 1, math.inf, whole=True)
+        if self.obstacles is not None:
+            _check("--obstacles", self.obstacles, 0, 1)
+        _check("--progressive", self.progressive, 0, 1)
+        of_cells = self.arch.startswith(("cnn-", "scnn-"))
+        if self.progressive and not of_cells:
+            raise SettingError(
+                f"--progressive {self.progressive:g} needs a network of steps and '{self.arch}' is none; "
+                f"leave it out or train one such as scnn-20-32-1"
+            )
+        for name in ("dropout", "cutout"):
+            if getattr(self, name) and of_cells:
+                raise SettingError(f"--{name} {getattr(self, name):g} has no place in '{self.arch}'; leave it out")
+        if self.windows is not None:
+            object.__setattr__(self, "windows", tuple(self.windows))  # JSON and TOML know lists alone
+            for window in self.windows:
+                _check("--windows", window, 3, math.inf, whole=True)
+            if not 1 <= len(self.windows) <= self.epochs:
+                raise SettingError(
+                    f"--windows names {len(self.windows)} phases and --epochs {self.epochs} has room for 1 to {self.epochs}; "
+                    f"give each phase an epoch at least"
+                )
+
+
+def default_arch(dataset: str) -> str:
+    """The network that is trained where none is named."""
+    return "scnn-20-32-20" if dataset in GRID_PRESETS else TrainSettings().arch
 
 
 def preset(dataset: str, arch: str) -> dict[str, Any]:
@@ -84,7 +162,7 @@ def preset(dataset: str, arch: str) -> dict[str, Any]:
     if dataset == "digits":
         small: dict[str, Any] = {"epochs": 30, "batch_size": 64, "validation": 360}
         return small | ({"recurrence": 0.5} if arch.startswith("s") else {})
-    return {}
+    return GRID_PRESETS.get(dataset, {})
 
 
 def train_settings(given: Mapping[str, Any], *, file: Path | None = None) -> TrainSettings:
@@ -97,8 +175,8 @@ def train_settings(given: Mapping[str, Any], *, file: Path | None = None) -> Tra
     for key in chosen:
         if key not in known:
             raise UnknownName(f"setting '{key}' does not exist{nearest(key, known)}")
-    defaults = TrainSettings()
-    dataset, arch = chosen.get("dataset", defaults.dataset), chosen.get("arch", defaults.arch)
+    dataset = chosen.get("dataset", TrainSettings().dataset)
+    arch = chosen.setdefault("arch", default_arch(dataset))
     try:
         return TrainSettings(**(preset(dataset, arch) | chosen))
     except (TypeError, AttributeError) as error:
@@ -119,7 +197,8 @@ def read_toml(file: Path) -> dict[str, Any]:
         raise SettingError(f"--config '{file}' cannot be read ({error.strerror}); check the path") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingError(f"--config '{file}' is not valid TOML ({error}); mend that line") from None
-    return {key.replace("-", "_"): value for key, value in content.items()}
+    plain = {key: tuple(value) if isinstance(value, list) else value for key, value in content.items()}
+    return {key.replace("-", "_"): value for key, value in plain.items()}
 
 
 def _check(option: str, value: float, least: float, most: float, *, whole: bool = False) -> None:
@@ -144,7 +223,7 @@ class FoldSettings:
     validation accuracy) or `budget` ("12M" parameters or "12MB" of the whole network). None of them is a threshold of 0.95.
 
     `groups` limits folding to some groups, empty for all; layers in `keep` are never tied. `metric` None is the network's
-    usual one. `finetune` epochs of training follow, from `finetune_lr` down; with `distill` the soft network teaches, `control`
+    usual one. `finetune` epochs of training follow, from `finetune_lr` (None: a fifth of the run's) down; with `distill` the soft network teaches, `control`
     trains the soft network as long for comparison. `shares` measures what each tied layer costs.
     """
 
@@ -161,7 +240,7 @@ class FoldSettings:
     linkage: str = "complete"
     checkpoint: str = "last"
     finetune: int = 0
-    finetune_lr: float = 0.02
+    finetune_lr: float | None = None
     distill: bool = True
     control: bool = False
     shares: bool = True
@@ -177,7 +256,8 @@ class FoldSettings:
             _check("--max-drop", self.max_drop, 0, 100)
         _check_choice("--unit", self.unit, UNITS)
         _check("--finetune", self.finetune, 0, math.inf)
-        _check("--finetune-lr", self.finetune_lr, 0, math.inf)
+        if self.finetune_lr is not None:
+            _check("--finetune-lr", self.finetune_lr, 0, math.inf)
         if self.control and not self.finetune:
             raise SettingError("--control needs epochs to train; add --finetune 2")
 

@@ -18,11 +18,11 @@ from foldnet.folding.owners import Owners
 from foldnet.folding.program import Program
 from foldnet.folding.program_json import program_from_json, program_to_json
 from foldnet.runs import SCHEMA, newest_run, read_config
+from foldnet.sharing.share import SharedNetwork
 from foldnet.tensors import load_tensors, save_tensors
 from foldnet.training.checkpoint import fill
 from foldnet.training.machine import channels_last
 from foldnet.zoo.build import build
-from foldnet.zoo.wrn import WideResNet
 
 WEIGHTS = "weights.safetensors"
 SEALED = (WEIGHTS, "program.json", "report.json")  # files whose digests stand in config.json
@@ -60,8 +60,8 @@ class Fold:
 
     def plain_network(self) -> nn.Module:
         """The architecture before folding, its shared layers without weights (under torch.device("meta"): unallocated)."""
-        soft = build(self.arch, classes=self.classes, channels=self.channels, dropout=self.dropout)
-        return soft.network if not isinstance(soft, WideResNet) else soft  # type: ignore[return-value]
+        built = build(self.arch, classes=self.classes, channels=self.channels, dropout=self.dropout)
+        return built.network if isinstance(built, SharedNetwork) else built
 
     def load_structure(self) -> LoopedNetwork:
         """The looped network without its tensors (under torch.device("meta"): unallocated)."""

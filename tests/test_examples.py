@@ -52,6 +52,23 @@ def test_digits_are_folded(run, tmp_path):
     assert json.loads((tmp_path / "run" / "graph.json").read_text())
 
 
+def test_shortest_paths_are_studied_with_their_picture(run, tmp_path):
+    study = tmp_path / "study.json"
+    out = run("shortest_paths.py", "--preset", "tiny", "--seeds", 3, "--json", study, "--jobs", 1)
+    results = json.loads(study.read_text())["results"]
+    assert [(entry["network"], entry["seed"], entry["phases"]) for entry in results] == [
+        ("cnn", 3, 2),
+        ("scnn", 3, 2),
+        ("scnn-regularised", 3, 2),
+    ]
+    for entry in results:
+        assert len(entry["f1"]) == 4
+        assert f"{entry['f1'][-1]:.4f}" in out
+    folder = tmp_path / "runs" / "shortest-paths-tiny"
+    assert (folder / "figure5.png").read_bytes().startswith(b"\x89PNG")
+    assert "wrote runs/shortest-paths-tiny/figure5.png" in out
+
+
 def test_ways_of_tying_are_studied(run, stock, tmp_path):
     study = tmp_path / "study.json"
     options = ["--thresholds", 0.9, "--units", "block", "--ties", "gain", "--json", study]

@@ -18,7 +18,10 @@ from foldnet.errors import SettingError
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Images:
-    """Images in memory: `pixels` (n, c, h, w) uint8, `labels` (n,) int64, and `ids` (n,) int64: what an image's augmentation depends on."""
+    """Images in memory: `pixels` (n, c, h, w) uint8, `labels` (n,) int64, and `ids` (n,) int64: what an image's augmentation depends on.
+
+    Where a task's answer is a map, `labels` (n, h, w) bool are what it should be.
+    """
 
     pixels: Tensor
     labels: Tensor
@@ -76,12 +79,16 @@ class Dataset:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Split:
-    """Training, validation (None: there is none) and test images. `hash` tells this split of these training data from others."""
+    """Training, validation (None: there is none) and test images. `hash` tells this split of these training data from others.
+
+    Of a curriculum this is the last phase, `phases` are all of them and `hash` is over all.
+    """
 
     train: Examples
     validation: Examples | None
     test: Examples
     hash: str
+    phases: tuple["Split", ...] = ()
 
 
 def images_of(pixels: Tensor, labels: Tensor) -> Images:

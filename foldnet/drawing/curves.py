@@ -55,8 +55,9 @@ def sweep_figure(
     chosen: SweepPoint | None = None,
     *,
     dense: int | None = None,
+    measure: str = "accuracy",
 ) -> Figure:
-    """Accuracy against the shared weight numbers that each fold stores, a curve for each unit that was clustered.
+    """Accuracy (or what its data's `measure` is called) against the shared weight numbers that each fold stores, a curve for each unit that was clustered.
 
     The number in a marker, and its colour, is how many loops the program has; a small one has none. The line is
     `soft`, the accuracy (0..1) of the network before folding; `chosen`, one of the points, is ringed. With `dense`,
@@ -80,7 +81,7 @@ def sweep_figure(
         )
         for index, axes in enumerate(grid[0]):
             _draw_sweep(axes, points_by_unit, soft, chosen, scale)
-            dress_axes(axes, f"shared weights stored ({unit})", "validation accuracy (%)" if index == 0 else "")
+            dress_axes(axes, f"shared weights stored ({unit})", f"validation {measure} (%)" if index == 0 else "")
         if zoomed:
             grid[0][0].set_title("the whole sweep", fontsize=8, pad=4)
             grid[0][1].set_title("near soft", fontsize=8, pad=4)
@@ -96,8 +97,9 @@ def depth_figure(
     *,
     found: Mapping[str, int] | None = None,
     recalibrated: Mapping[str, Curve] | None = None,
+    measure: str = "accuracy",
 ) -> Figure:
-    """Accuracy against the number of trips through each loop, the other loops left as they are.
+    """Accuracy (or what its data's `measure` is called) against the number of trips through each loop, the other loops left as they are.
 
     A vertical tick marks the trips that folding found (`found`, by loop); curves of `recalibrated` are dashed,
     in the colour of their loop. Raises SettingError where there is nothing to draw and where `found` or
@@ -120,7 +122,7 @@ def depth_figure(
                 for each in (curve, *([again[name]] if name in again else [])):
                     _draw_found(axes, each, trips[name], color)
         axes.margins(x=0.05, y=0.12)
-        dress_axes(axes, "trips through the loop", "accuracy (%)", whole=True)
+        dress_axes(axes, "trips through the loop", f"{measure} (%)", whole=True)
         _draw_depth_legend(figure, curves, dashed=bool(again), ticked=bool(trips))
         draw_title(figure, title)
     return figure

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
+from foldnet.data.tasks import CLASSES, Task
 from foldnet.folding.looped import LoopedNetwork
 from foldnet.folding.program import Program
 from foldnet.folding.stepped import SteppedBlock, join
@@ -72,9 +73,9 @@ class LayerDifference:
 class Comparison:
     """What the forms gave on one kind of input ("test" or "random").
 
-    `agreement` is the share of inputs that looped and tied predict alike. An input that they do not may be undecided: its two
-    best classes are closer than the rounding that LIMIT allows; `broken` counts the others. `right` counts right answers by
-    form, None on random inputs.
+    `agreement` is the share of predictions (one an input, or one a cell) in which looped and tied are alike. One in which they are
+    not may be undecided: its margin is smaller than the rounding that LIMIT allows; `broken` counts the others. `counts` are
+    those of the task, by form, None on random inputs.
     """
 
     inputs: str
@@ -84,7 +85,12 @@ class Comparison:
     undecided: int
     broken: int
     agreement_soft: float | None
-    right: dict[str, int] | None
+    counts: dict[str, tuple[int, ...]] | None
+
+    @property
+    def right(self) -> dict[str, int] | None:
+        """Inputs answered wholly right, by form."""
+        return None if self.counts is None else {form: counts[0] for form, counts in self.counts.items()}
 
 
 class LayerGauges:
@@ -171,15 +177,16 @@ def compare_forms(
     batches: Iterable[tuple[Tensor, Tensor | None]],
     layers: LayerGauges,
     seen: Callable[[int], None] = lambda count: None,
+    task: Task = CLASSES,
 ) -> Comparison:
-    """Run the forms, "looped", "tied" and perhaps "dense" and "soft", on batches of x (n, c, h, w) and labels (n,) or None.
+    """Run the forms, "looped", "tied" and perhaps "dense" and "soft", on batches of x (n, c, h, w) and labels (n, ...) or None.
 
     Layers are compared on the first LAYER_IMAGES inputs, and added to `layers`; the logits on all of them, in what precision the
     forms have. `seen` hears of every batch. Raises ZeroDivisionError where there is no batch.
     """
     pairs = {pair: names for pair, names in PAIRS.items() if all(name in forms for name in names)}
     gauges = {pair: Gauge() for pair in pairs}
-    right: Counter[str] | None = None
+    counts: dict[str, Tensor] = {}
     alike: Counter[str] = Counter()
     count = 0
     for x, labels in batches:
@@ -190,36 +197,38 @@ def compare_forms(
         logits = {name: model(x).float() for name, model in forms.items()}
         for pair, (form, reference) in pairs.items():
             gauges[pair].add(logits[form], logits[reference])
-        alike.update(_agreements(logits))
+        alike.update(_agreements(logits, task))
         if labels is not None:
-            right = right or Counter()
-            right.update({name: int((value.argmax(1) == labels).sum()) for name, value in logits.items()})
+            for name, value in logits.items():
+                found = task.counts(value, labels)
+                counts[name] = counts[name] + found if name in counts else found
         count += len(x)
         seen(len(x))
     return Comparison(
         inputs,
         count,
         {pair: gauges[pair].difference() if pair in gauges else None for pair in PAIRS},
-        alike["looped"] / count,
+        alike["looped"] / alike["all"],
         alike["undecided"],
-        count - alike["looped"] - alike["undecided"],
-        alike["soft"] / count if "soft" in forms else None,
-        None if right is None else {name: right[name] for name in forms},
+        alike["all"] - alike["looped"] - alike["undecided"],
+        alike["soft"] / alike["all"] if "soft" in forms else None,
+        {name: tuple(found.tolist()) for name, found in counts.items()} or None,
     )
 
 
-def _agreements(logits: Mapping[str, Tensor]) -> dict[str, int]:
-    """Inputs that looped predicts as tied and as soft do; and those that only rounding can make differ from tied.
+def _agreements(logits: Mapping[str, Tensor], task: Task) -> dict[str, int]:
+    """Of all predictions, one an input or one a cell: how many looped has as tied and as soft do, and how many of the others
+    only rounding can make differ from tied.
 
-    Logits that are off by at most LIMIT of their length can change places only where they are within twice that.
+    Logits that are off by at most LIMIT of their length can change a prediction only where its margin is within twice that.
     """
-    tied, predicted = logits["tied"], logits["looped"].argmax(1)
-    differs = predicted != tied.argmax(1)
-    best = tied.topk(min(2, tied.shape[1]), dim=1).values
-    close = best[:, 0] - best[:, -1] <= 2 * LIMIT * tied.norm(dim=1)
-    found = {"looped": int((~differs).sum()), "undecided": int((differs & close).sum())}
+    tied, predicted = logits["tied"], task.predict(logits["looped"])
+    differs = predicted != task.predict(tied)
+    length = tied.flatten(1).norm(dim=1).view(-1, *(1 for _ in differs.shape[1:]))
+    close = task.margin(tied) <= 2 * LIMIT * length
+    found = {"all": differs.numel(), "looped": int((~differs).sum()), "undecided": int((differs & close).sum())}
     if "soft" in logits:
-        found["soft"] = int((predicted == logits["soft"].argmax(1)).sum())
+        found["soft"] = int((predicted == task.predict(logits["soft"])).sum())
     return found
 
 

@@ -16,17 +16,15 @@ FLAT = 0.001  # a curve that falls by less than this share has no knee: its last
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How one folded network does: validation images right, and its sizes."""
+    """How one folded network does: validation accuracy, tied and recalibrated, 0..1 (its data's score), validation images that are
+    wholly right, and its sizes.
+    """
 
+    accuracy: float
     right: int
     images: int
     parameters: int
     bytes: int
-
-    @property
-    def accuracy(self) -> float:
-        """Validation accuracy, tied and recalibrated, 0..1."""
-        return self.right / self.images
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +79,7 @@ def sweep(
     plan: Callable[[Mapping[str, Clusters]], FoldPlan],
     judge: Callable[[FoldPlan], Outcome],
 ) -> tuple[SweepPoint, ...]:
-    """Walk down all ladders, one merge at a time: always the merge that leaves the most validation images right.
+    """Walk down all ladders, one merge at a time: always the merge that leaves the best validation accuracy.
 
     Among equals the one between the most similar layers goes first. `plan` ties by clusters, `judge` recalibrates and
     counts. The first point has nothing merged.
@@ -98,7 +96,7 @@ def sweep(
                 candidates.append(_point(unit, ladder.name, height, clusters, plan(clusters), judge))
         if not candidates:
             return tuple(points)
-        best = max(candidates, key=lambda point: (point.outcome.right, point.height or 0.0))
+        best = max(candidates, key=lambda point: (point.accuracy, point.height or 0.0))
         state[best.merged] += 1
         points.append(best)
 

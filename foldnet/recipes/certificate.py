@@ -18,7 +18,7 @@ class Certificate:
 
     `comparisons` has one entry for each kind of inputs, "test" and "random"; what is said without naming one is the worst of
     both. Pairs are "dense" (to soft) and "looped" (to tied); None is what was not compared, and `notes` say why. Accuracies
-    are 0..1, `bytes` are those of a safetensors file of each form (of the folded one: of its file), `files` the SHA-256 of the
+    are 0..1, in the data's own `measure`, `bytes` are those of a safetensors file of each form (of the folded one: of its file), `files` the SHA-256 of the
     fold's files, `checkpoint_sha256` the digest of the run's soft weights as they are now.
     """
 
@@ -28,6 +28,7 @@ class Certificate:
     promises: tuple[Promise, ...]
     comparisons: tuple[Comparison, ...]
     layers: tuple[LayerDifference, ...]
+    measure: str
     accuracy: dict[str, float | None]
     images: int | None
     parameters: Numbers
@@ -44,7 +45,7 @@ class Certificate:
 
     @property
     def agreement(self) -> float | None:
-        """Share of inputs that looped and tied predict alike."""
+        """Share of predictions in which looped and tied are alike."""
         return min((comparison.agreement for comparison in self.comparisons), default=None)
 
     @property
@@ -78,6 +79,7 @@ class Certificate:
             "relative_difference": {pair: _finite(self.worst(pair, "relative")) for pair in PAIRS},
             "agreement": self.agreement,
             "agreement_soft": self.agreement_soft,
+            "measure": self.measure,
             "accuracy": self.accuracy,
             "images": self.images,
             "parameters": self.parameters,

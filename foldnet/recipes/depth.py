@@ -35,6 +35,7 @@ class DepthReport:
     arch: str
     images: int
     loops: tuple[LoopDepth, ...]
+    measure: str = "accuracy"
 
     def to_json(self) -> dict[str, Any]:
         """As plain data."""
@@ -42,6 +43,7 @@ class DepthReport:
             "fold": self.fold,
             "arch": self.arch,
             "images": self.images,
+            "measure": self.measure,
             "loops": [
                 {
                     "name": loop.name,
@@ -99,4 +101,4 @@ def depth(
         anew = tuple((trips, accuracy(name, trips, True)) for trips in tried)
         measured.append(LoopDepth(name, found, as_found, anew))
     observer.end()
-    return DepthReport(str(folder), fold.arch, test.images, tuple(measured))
+    return DepthReport(str(folder), fold.arch, test.images, tuple(measured), dataset.task.measure)

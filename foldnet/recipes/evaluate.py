@@ -12,9 +12,9 @@ from foldnet.files import read_json
 from foldnet.folding.looped import LoopedNetwork
 from foldnet.folding.recalibrate import recalibrate
 from foldnet.folds import newest_fold, open_fold
+from foldnet.recipes.by_length import LengthScore, OtherGrids, other_grids, score_by_length
 from foldnet.recipes.loading import loader_of, split_of_run, training_loader
 from foldnet.runs import Run, newest_run, open_run
-from foldnet.training.evaluate import evaluate as score_network
 from foldnet.training.machine import choose_machine
 from foldnet.training.observer import Observer
 
@@ -23,7 +23,9 @@ BATCH = 128
 
 @dataclass(frozen=True, slots=True)
 class EvaluateReport:
-    """What `foldnet evaluate` says: test accuracy 0..1 with its count, and the speed of this evaluation."""
+    """What `foldnet evaluate` says: test accuracy 0..1, in the data's `measure`, with the count of what is wholly right, and the
+    speed of this evaluation. Of grids also `whole`, the share that is wholly right, and both by the length of the path.
+    """
 
     path: str
     form: str
@@ -38,10 +40,14 @@ class EvaluateReport:
     device: str
     seconds: float
     images_per_second: float
+    measure: str = "accuracy"
+    data: str = ""
+    whole: float | None = None
+    by_length: tuple[LengthScore, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """As plain data."""
-        return asdict(self)
+        return asdict(self) | {"by_length": [part.to_json() for part in self.by_length]}
 
 
 def evaluate(
@@ -55,12 +61,14 @@ def evaluate(
     steps: Mapping[str, int] | None = None,
     recalibrated: bool = False,
     observer: Observer | None = None,
+    grids: OtherGrids | None = None,
 ) -> EvaluateReport:
-    """Classify the test set with a run's network or a fold's looped one (default: the newest run).
+    """Score a run's network or a fold's looped one (default: the newest run) on the test set, or on other `grids`.
 
     fp32 by default, so that the forms of one network can be compared to the last image. `steps` lets loops of a fold run
     another number of times, {"stage2.loop1": 5}; with `recalibrated` batch norm is estimated anew on training images, and
     further trips get statistics of their own. Nothing is written.
+    `grids` are for networks that answer for cells alone.
     Raises RunError, DataError, SettingError, and UnknownName for a loop that is not there.
     """
     folder = Path(path) if path is not None else newest_run()
@@ -68,13 +76,14 @@ def evaluate(
     machine = choose_machine(device, precision)
     if steps:
         turn_dial(model, folder, steps, own_steps=recalibrated)
-    dataset, split = split_of_run(run, data_dir)
-    loader = loader_of(dataset, split.test, batch_size, machine)
     model.to(machine.device)
+    dataset, data = other_grids(run, grids) if grids is not None else (split_of_run(run, data_dir)[0], "")
+    loader = loader_of(dataset, dataset.test, batch_size, machine)
     if recalibrated:
-        train = training_loader(dataset, split.train, run.settings, machine, batch_size)
+        own, split = split_of_run(run, data_dir)
+        train = training_loader(own, split.train, run.settings, machine, batch_size)
         recalibrate(model, train, replace(machine, precision="fp32"), observer=observer)
-    score = score_network(model, loader, machine, observer)
+    score, by_length = score_by_length(model, loader, machine, dataset.test, observer)
     return EvaluateReport(
         path=str(folder),
         form=form,
@@ -89,6 +98,10 @@ def evaluate(
         device=str(machine.device),
         seconds=score.seconds,
         images_per_second=score.images_per_second,
+        measure=dataset.task.measure,
+        data=data or dataset.name,
+        whole=score.right / score.images if by_length else None,
+        by_length=by_length,
     )
 
 
@@ -104,7 +117,7 @@ def turn_dial(model: nn.Module, folder: Path, steps: Mapping[str, int], *, own_s
 def load(path: Path | str, *, checkpoint: str = "last") -> nn.Module:
     """The network of a run folder (soft or plain) or of a fold folder (looped), in evaluation mode on the CPU.
 
-    Shapes: x (n, channels, h, w), normalised as its dataset is, -> logits (n, classes). Nothing in the folder can run code.
+    Shapes: x (n, channels, h, w), normalised as its dataset is, -> logits (n, classes), or (n, h, w) of cells. Nothing in the folder can run code.
     Raises RunError where the folder is missing, empty, damaged, foreign or tampered with.
     """
     folder = Path(path)

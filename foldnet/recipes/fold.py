@@ -24,6 +24,7 @@ from foldnet.recipes.evaluate import kind_of
 from foldnet.recipes.fold_choice import Choice, Soft, choose
 from foldnet.recipes.fold_measure import Laboratory
 from foldnet.recipes.fold_report import Accuracies, FoldReport, Sizes, SweepReport
+from foldnet.recipes.loading import task_of
 from foldnet.runs import Run, newest_run, open_run
 from foldnet.sharing.share import SharedNetwork, materialise
 from foldnet.tensors import digest_of, file_bytes
@@ -87,6 +88,7 @@ def fold(
         near_misses=_near_misses(soft, plan),
         accuracy=accuracy,
         would_merge_at=_would_merge_at(soft, plan),
+        measure=task_of(opened.settings.arch).measure,
         **_sizes(opened, soft.model, looped),
     )
     if not dry_run:
@@ -133,6 +135,7 @@ def sweep(
         units=units,
         knees={unit: (units[unit].index(point), why) for unit, (point, why) in best.items()},
         seconds=time.perf_counter() - start,
+        measure=task_of(opened.settings.arch).measure,
     )
     if written:
         write_json(opened.folder / SWEEP_FILE, report.to_json())

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from foldnet.config import FoldSettings
 from foldnet.data.batches import Loader
 from foldnet.data.dataset import Examples
+from foldnet.data.tasks import Task
 from foldnet.errors import SettingError
 from foldnet.folding.fold import FoldPlan, apply_fold
 from foldnet.folding.looped import loop_tied
@@ -28,6 +29,7 @@ from foldnet.training.optimiser import build_optimiser
 
 BATCH = 128  # images a batch when batch norm is estimated anew and accuracies are read
 SHARE_IMAGES = 1024  # images on which a layer's share of the drop is measured: it is a hint, not a result
+FINETUNE = 0.2  # of the run's learning rate, where fine-tuning is given none of its own
 TEMPERATURE, TEACHING = 2.0, 0.5  # of distillation: softening of the logits, and weight of the teacher's part
 
 
@@ -56,7 +58,7 @@ class Laboratory:
         return loader_of(self.dataset, self._validation_images(), BATCH, self.machine)
 
     def score(self, model: nn.Module, loader: Loader, observer: Observer | None = None) -> Score:
-        """Right answers in fp32."""
+        """As the data's task scores, in fp32."""
         return evaluate(model.to(self.machine.device), loader, self.machine, observer or Silent())
 
     def recalibrated(self, model: nn.Module, images: int = IMAGES) -> nn.Module:
@@ -66,7 +68,7 @@ class Laboratory:
         return model
 
     def judge(self, soft: SharedNetwork) -> Callable[[FoldPlan], Outcome]:
-        """Tie, recalibrate, and count right validation images."""
+        """Tie, recalibrate, and score on validation images."""
         validation = self.validation
 
         def judge(plan: FoldPlan) -> Outcome:
@@ -75,7 +77,8 @@ class Laboratory:
             score = self.score(self.recalibrated(tied), validation)
             parameters = sum(parameter.numel() for parameter in looped.parameters())
             self.observer.advance()
-            return Outcome(score.right, score.images, parameters, file_bytes(looped.state_dict()))
+            size = file_bytes(looped.state_dict())
+            return Outcome(score.accuracy, score.right, score.images, parameters, size)
 
         return judge
 
@@ -97,21 +100,20 @@ class Laboratory:
 
         With a teacher half of the loss is its softened answer (Hinton et al., https://arxiv.org/abs/1503.02531).
         """
-        run = self.run.settings
+        run, task = self.run.settings, self.dataset.task
         machine = choose_machine(str(self.machine.device), run.precision)
+        lr = settings.finetune_lr if settings.finetune_lr is not None else FINETUNE * run.lr
         fit(
             model.to(machine.device),
-            build_optimiser(model, lr=settings.finetune_lr, momentum=run.momentum, weight_decay=run.weight_decay),
+            build_optimiser(model, lr=lr, momentum=run.momentum, weight_decay=run.weight_decay, kind=run.optimiser),
             training_loader(self.dataset, self.split.train, run, machine),
             None,
             machine,
             Course(
                 epochs=settings.finetune,
-                lr=settings.finetune_lr,
+                lr=lr,
                 seed=run.seed,
-                objective=Objective(
-                    task=self.dataset.task, loss=None if teacher is None else _taught_by(teacher, machine)
-                ),
+                objective=Objective(task=task, loss=None if teacher is None else _taught_by(teacher, task, machine)),
             ),
             observer=self.observer,
         )
@@ -127,20 +129,14 @@ class Laboratory:
         return self.split.validation
 
 
-def _taught_by(teacher: nn.Module, machine: Machine) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
-    """Cross-entropy, half of it with the labels and half with the teacher's softened answer to the same images."""
+def _taught_by(teacher: nn.Module, task: Task, machine: Machine) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
+    """The task's loss, half of it with the labels and half with the teacher's softened answer to the same images."""
     teacher = copy.deepcopy(teacher).to(machine.device).eval()
 
-    def loss(logits: Tensor, labels: Tensor, x: Tensor) -> Tensor:
+    def loss(outputs: Tensor, targets: Tensor, x: Tensor) -> Tensor:
         with torch.no_grad(), machine.autocast():
-            target = teacher(x).float() / TEMPERATURE
-        hard = nn.functional.cross_entropy(logits, labels)
-        soft = nn.functional.kl_div(
-            nn.functional.log_softmax(logits / TEMPERATURE, 1),
-            nn.functional.log_softmax(target, 1),
-            reduction="batchmean",
-            log_target=True,
-        )
-        return (1 - TEACHING) * hard + TEACHING * TEMPERATURE**2 * soft
+            answer = teacher(x).float()
+        soft = task.imitation(outputs / TEMPERATURE, answer / TEMPERATURE)
+        return (1 - TEACHING) * task.loss(outputs, targets) + TEACHING * TEMPERATURE**2 * soft
 
     return loss

@@ -61,6 +61,7 @@ class FoldReport:
     parameters: Sizes
     bytes: Sizes
     would_merge_at: float | None
+    measure: str = "accuracy"
 
     def to_json(self) -> dict[str, Any]:
         """As plain data."""
@@ -85,6 +86,7 @@ class FoldReport:
             "near_misses": [
                 {"stage": miss.stage, "threshold": miss.threshold, "program": miss.program} for miss in self.near_misses
             ],
+            "measure": self.measure,
             "accuracy": _plain(self.accuracy),
             "parameters": _plain(self.parameters),
             "bytes": _plain(self.bytes),
@@ -134,6 +136,7 @@ class SweepReport:
     units: dict[str, tuple[SweepPoint, ...]]
     knees: dict[str, tuple[int, str]]
     seconds: float
+    measure: str = "accuracy"
 
     def to_json(self) -> dict[str, Any]:
         """As plain data; `knee` is the index of each unit's point and why it is the one."""
@@ -143,6 +146,7 @@ class SweepReport:
             "metric": self.metric,
             "tie": self.tie,
             "linkage": self.linkage,
+            "measure": self.measure,
             "accuracy": {"soft": self.soft, "soft_recalibrated": self.soft_recalibrated},
             "images": self.images,
             "dense_numbers": self.dense_numbers,

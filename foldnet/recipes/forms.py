@@ -23,8 +23,7 @@ def forms_of(fold: Fold) -> tuple[dict[str, nn.Module], tuple[str, ...]]:
     with torch.random.fork_rng([]):
         torch.manual_seed(SEED)
         soft = build(fold.arch, classes=fold.classes, channels=fold.channels)
-        shape = parse_name(fold.arch)
-        plain = build(f"wrn-{shape.depth}-{shape.width}", classes=fold.classes, channels=fold.channels)
+        plain = build(parse_name(fold.arch).plain_name, classes=fold.classes, channels=fold.channels)
     try:
         soft = run_of_fold(fold.folder, fold.run).load(fold.checkpoint)[0]
     except RunError as error:

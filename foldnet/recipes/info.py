@@ -88,6 +88,7 @@ class RunLine:
     of: int | None = None
     test_accuracy: float | None = None
     problem: str | None = None
+    measure: str = "accuracy"
 
 
 def info(name: Path | str) -> NetworkInfo | FileInfo:
@@ -189,5 +190,7 @@ def _line(folder: Path) -> RunLine:
         done = len(read_metrics(folder))
     except FoldnetError as error:
         return RunLine(str(folder), problem=str(error))
-    accuracy = report.test_accuracy if report else None
-    return RunLine(str(folder), settings.arch, settings.dataset, settings.seed, done, settings.epochs, accuracy)
+    accuracy, measure = (report.test_accuracy, report.measure) if report else (None, "accuracy")
+    return RunLine(
+        str(folder), settings.arch, settings.dataset, settings.seed, done, settings.epochs, accuracy, measure=measure
+    )

@@ -2,30 +2,72 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-from foldnet.config import TrainSettings
+from foldnet.config import GRID_PRESETS, TrainSettings
 from foldnet.data.augment import Augmentation
-from foldnet.data.batches import Loader
+from foldnet.data.batches import Batches, Loader
+from foldnet.data.curriculum import Curriculum, Rule, split_curriculum
 from foldnet.data.dataset import Dataset, Examples, Split, split_validation
+from foldnet.data.mazes import MazeRule
+from foldnet.data.paths import PathRule
+from foldnet.data.phases import Phased
 from foldnet.data.sources import load_dataset
-from foldnet.errors import RunError
+from foldnet.data.tasks import CELLS, CLASSES, Task
+from foldnet.errors import RunError, SettingError
 from foldnet.runs import Run
 from foldnet.training.machine import Machine
+from foldnet.zoo.names import parse_name
+
+TASKS: dict[str, Task] = {"classes": CLASSES, "cells": CELLS}  # by what a network answers for
 
 
-def split_of(settings: TrainSettings, download: bool = False) -> tuple[Dataset, Split]:
-    """The dataset that the settings name, and its training, validation and test images."""
-    data_dir = Path(settings.data_dir) if settings.data_dir is not None else None
-    dataset = load_dataset(settings.dataset, data_dir=data_dir, download=download, image_size=settings.image_size)
+def split_of(settings: TrainSettings, download: bool = False, data_dir: Path | None = None) -> tuple[Dataset, Split]:
+    """The dataset that the settings name, from `data_dir` where it has moved, and its training, validation and test images."""
+    if settings.dataset in GRID_PRESETS:
+        return split_curriculum(curriculum_of(settings))
+    where = data_dir if data_dir is not None else Path(settings.data_dir) if settings.data_dir else None
+    dataset = load_dataset(settings.dataset, data_dir=where, download=download, image_size=settings.image_size)
     return dataset, split_validation(dataset, settings.validation, settings.seed)
+
+
+def curriculum_of(settings: TrainSettings) -> Curriculum:
+    """What grids the settings ask for, the dataset's preset where they say nothing. Raises SettingError for what none can be."""
+    usual = GRID_PRESETS[settings.dataset]
+
+    def chosen(name: str) -> Any:
+        value = getattr(settings, name)
+        return usual[name] if value is None else value
+
+    rules: tuple[Rule, ...]
+    if settings.dataset == "mazes":
+        rules = (MazeRule(chosen("size")),)
+    else:
+        rules = tuple(
+            PathRule(chosen("grid"), window, chosen("obstacles"), chosen("target")) for window in chosen("windows")
+        )
+    return Curriculum(rules, chosen("examples"), settings.validation, chosen("test_examples"), settings.seed)
+
+
+def task_of(arch: str) -> Task:
+    """What a network by that name learns."""
+    return TASKS[parse_name(arch).answers_for]
+
+
+def check_answers(dataset: Dataset, arch: str) -> None:
+    """Raise SettingError where a network answers for what the dataset does not ask about."""
+    given = parse_name(arch).answers_for
+    wanted = next(name for name, task in TASKS.items() if task == dataset.task)
+    if given != wanted:
+        known = "scnn-20-32-20 or cnn-20-32" if wanted == "cells" else "swrn-28-2-4 or wrn-28-2"
+        raise SettingError(
+            f"--arch '{arch}' answers for {given} and {dataset.name} asks for {wanted}; choose one such as {known}"
+        )
 
 
 def split_of_run(run: Run, data_dir: Path | None = None) -> tuple[Dataset, Split]:
     """The data that a run was trained on, from `data_dir` where they have moved. Raises RunError where they have changed."""
-    settings = run.settings
-    where = data_dir if data_dir is not None else Path(settings.data_dir) if settings.data_dir else None
-    dataset = load_dataset(settings.dataset, data_dir=where, image_size=settings.image_size)
-    split = split_validation(dataset, settings.validation, settings.seed)
+    dataset, split = split_of(run.settings, data_dir=data_dir)
     if split.hash != run.split_hash:
         raise RunError(
             f"the data are not those that run '{run.folder}' was trained on (their hash differs); "
@@ -64,3 +106,18 @@ def training_loader(
     """
     augmentation = replace(dataset.augmentation, cutout=settings.cutout)
     return loader_of(dataset, images, batch_size or settings.batch_size, machine, augmentation, settings.seed)
+
+
+def training_batches(
+    dataset: Dataset, split: Split, settings: TrainSettings, machine: Machine
+) -> tuple[Batches, Batches | None]:
+    """What a whole training sees and what it is judged by between epochs; of a curriculum, phase by phase."""
+
+    def plain(images: Examples | None) -> Loader | None:
+        return None if images is None else loader_of(dataset, images, settings.batch_size, machine)
+
+    if not split.phases:
+        return training_loader(dataset, split.train, settings, machine), plain(split.validation)
+    train = [training_loader(dataset, phase.train, settings, machine) for phase in split.phases]
+    held = [loader for phase in split.phases if (loader := plain(phase.validation)) is not None]
+    return Phased(train, settings.epochs), Phased(held, settings.epochs) if held else None

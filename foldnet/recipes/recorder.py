@@ -1,6 +1,7 @@
 """What a training leaves in its run folder: metrics, coefficients, and last of all the checkpoint that makes them count."""
 
 import time
+from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 
@@ -32,12 +33,16 @@ class Recorder:
         epochs: int,
         every: float = EVERY,
         writes: bool = True,
+        restarts: Collection[int] = (),
     ) -> None:
-        """Cuts the histories back to where the checkpoint stands: a killed process may have written epochs more."""
+        """`restarts` are epochs, from 0, with which other data begin: what was best before them no longer counts.
+
+        Cuts the histories back to where the checkpoint stands: a killed process may have written epochs more."""
         if not every >= 0:
             raise SettingError(f"--checkpoint-every {every:g} is not legal; give a number of seconds from 0")
         self.folder, self.model, self.optimiser = folder, model, optimiser
         self.progress, self.epochs, self.every, self.writes = progress, epochs, every, writes
+        self.restarts = restarts
         self.saved = time.monotonic()
         self.best: tuple[dict[str, Tensor], Progress] | None = None  # not on the disk yet
         done = progress.epoch
@@ -55,7 +60,8 @@ class Recorder:
 
     def after_epoch(self, metrics: EpochMetrics) -> None:
         """Record one whole epoch."""
-        accuracy, best = metrics.validation_accuracy, self.progress.best_accuracy
+        accuracy = metrics.validation_accuracy
+        best = None if metrics.epoch - 1 in self.restarts else self.progress.best_accuracy
         better = accuracy is not None and (best is None or accuracy > best)
         self.progress = Progress(
             metrics.epoch,

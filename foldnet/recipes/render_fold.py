@@ -79,10 +79,12 @@ def draw_sweep(path: Path | str | None = None, out: Path | str | None = None, *,
     try:
         units = {unit: [_point(point) for point in points] for unit, points in content["units"].items()}
         soft, dense = float(content["accuracy"]["soft"]), int(content["dense_numbers"])
+        measure = str(content.get("measure", "accuracy"))
         knees = [units[unit][int(knee["point"])] for unit, knee in content["knee"].items()]
     except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
         raise RunError(f"'{run.folder / SWEEP_FILE}' is not a sweep ({error!r}); make it again") from None
-    figure = sweep_figure(units, soft, run.settings.arch, min(knees, key=lambda p: p.stored_numbers), dense=dense)
+    chosen = min(knees, key=lambda p: p.stored_numbers)
+    figure = sweep_figure(units, soft, run.settings.arch, chosen, dense=dense, measure=measure)
     write_figure(figure, target)
     return target
 
@@ -95,6 +97,7 @@ def draw_depth(report: DepthReport, out: Path | str | None = None, *, force: boo
         report.arch,
         found={loop.name: loop.found for loop in report.loops},
         recalibrated={loop.name: loop.recalibrated for loop in report.loops},
+        measure=report.measure,
     )
     write_figure(figure, target)
     return target

@@ -13,14 +13,15 @@ from typing import Any
 import torch
 from torch import nn
 
-from foldnet.config import TrainSettings, read_toml, to_json, train_settings
+from foldnet.config import TrainSettings, default_arch, read_toml, to_json, train_settings
 from foldnet.data.batches import Batches
-from foldnet.data.dataset import Dataset, Examples, Split
+from foldnet.data.dataset import Dataset, Split
+from foldnet.data.phases import first_epochs
 from foldnet.data.tasks import Task
 from foldnet.errors import OutputError, ProcessLost, RunError, SettingError, UnknownName, nearest
 from foldnet.files import new_folder, read_json, write_json
 from foldnet.lock import Lock, take_lock
-from foldnet.recipes.loading import loader_of, split_of, training_loader
+from foldnet.recipes.loading import check_answers, loader_of, split_of, training_batches
 from foldnet.recipes.recorder import EVERY, Recorder, coefficients
 from foldnet.runs import Run, create_run, default_name, newest_run, open_run, remove_leftovers, save_coefficients
 from foldnet.training.checkpoint import FILE, load_model, load_optimiser
@@ -32,16 +33,20 @@ from foldnet.training.observer import Interruptible, Observer, Silent, Stopped
 from foldnet.training.optimiser import build_optimiser
 from foldnet.training.parallel import synchronise_norms
 from foldnet.training.progress import BEGINNING, Progress
+from foldnet.training.progressive import progressive_loss
 from foldnet.training.recurrence import banks_of
 from foldnet.training.tensorboard import Board
 from foldnet.training.world import ALONE, World
+from foldnet.zoo.names import RECALL
 
 FREE_TO_CHANGE = ("device", "data_dir", "compile")  # a resumed run may move to another machine
 
 
 @dataclass(frozen=True, slots=True)
 class TrainReport:
-    """What `foldnet train` says. Accuracies 0..1 with counts beside; `seconds` of training, without the final test."""
+    """What `foldnet train` says. Accuracies 0..1, in the data's own `measure`; `test_right` counts what was answered wholly right,
+    `seconds` are those of training, without the final test.
+    """
 
     run: str
     dataset: str
@@ -58,6 +63,7 @@ class TrainReport:
     device: str
     seconds: float
     images_per_second: float
+    measure: str = "accuracy"
 
     def to_json(self) -> dict[str, Any]:
         """As plain data."""
@@ -75,15 +81,17 @@ def train(
     checkpoint_every: float = EVERY,
     world: World = ALONE,
     tensorboard: bool = False,
+    recall: bool = False,
     **given: Any,
 ) -> TrainReport:
-    """Train a network and write its run folder; the keywords are the fields of TrainSettings.
+    """Train a network and write its run folder; the keywords are the fields of TrainSettings, `recall` that form of the network.
 
     What is not given comes from the TOML file `config`, then from the preset of dataset and architecture. The test set is
     read once, at the end, with the weights of the last epoch, in fp32. With `resume` a stopped run goes on from its last
     checkpoint, as if it had never stopped; a finished one gives its report again. Checkpoints are made at the end of epochs, at
     most every `checkpoint_every` seconds, within very long epochs, and where the observer wants the end (Stopped is raised).
-    With `tensorboard` the epochs' numbers are written for TensorBoard too. Of several processes (`world`) the first alone writes; each takes its part of every batch.
+    With `tensorboard` the epochs' numbers are written for TensorBoard too. Of several processes (`world`) the first alone writes;
+    each takes its part of every batch.
 
     Raises SettingError and UnknownName for bad settings, DataError, RunError (also where another process writes into the run),
     OutputError, TrainingDiverged, ProcessLost, and MissingTool where `tensorboard` is not installed.
@@ -91,6 +99,8 @@ def train(
     observer = observer or Silent()
     if tensorboard and world.writes:
         observer = Board(observer)
+    if recall:
+        given["arch"] = _with_recall(given, config)
     asked = {key: value for key, value in given.items() if value is not None}
     if not world.writes:
         return _follow(asked, config, observer, checkpoint_every, world)
@@ -128,6 +138,13 @@ def _follow(
     return _train_on(run, *_data_of(run, False), observer, every, world)
 
 
+def _with_recall(given: Mapping[str, Any], config: Path | None) -> str:
+    """The name of the network in which every step sees the input again."""
+    chosen = (read_toml(config) if config is not None else {}) | {k: v for k, v in given.items() if v is not None}
+    arch = str(chosen.get("arch") or default_arch(chosen.get("dataset", "")))
+    return arch if arch.endswith(RECALL) else arch + RECALL
+
+
 def _check_place(folder: Path, *, resume: bool, force: bool) -> None:
     """Raise OutputError where a new run may not take the place of what exists there."""
     empty = folder.is_dir() and not any(folder.iterdir())
@@ -150,6 +167,7 @@ def _begin(
         _check_place(folder, resume=resume, force=force)
     machine = choose_machine(settings.device, settings.precision)
     dataset, split = split_of(settings, download)
+    check_answers(dataset, settings.arch)
     # Named late, and nothing is replaced that was not there before: two trainings may be started at one time.
     folder = folder or default_name(settings)
     run = Run(folder, settings, len(dataset.classes), dataset.channels, dataset.size, machine.precision, split.hash)
@@ -219,27 +237,32 @@ def _train_on(run: Run, dataset: Dataset, split: Split, observer: Observer, ever
     if isinstance(observer, Board):
         observer.open(run.folder, progress.epoch)
     recorder = Recorder(
-        run.folder, model, optimiser, progress, epochs=settings.epochs, every=every, writes=world.writes
+        run.folder,
+        model,
+        optimiser,
+        progress,
+        epochs=settings.epochs,
+        every=every,
+        writes=world.writes,
+        restarts=first_epochs(settings.epochs, len(split.phases)),
     )
-
-    def plain(images: Examples) -> Batches:
-        return loader_of(dataset, images, settings.batch_size, machine)
-
+    batches, validation = training_batches(dataset, split, settings, machine)
     try:
         fit(
             model,
             optimiser,
-            training_loader(dataset, split.train, settings, machine),
-            plain(split.validation) if split.validation is not None else None,
+            batches,
+            validation,
             machine,
-            course_of(settings, dataset.task),
+            course_of(settings, dataset.task, model, machine),
             observer=observer,
             journal=recorder,
             start=progress,
             compilation=choose_compilation(settings.compile, machine),
         )
         watching = Interruptible(observer) if world.alone else observer
-        report = _report(run, model, recorder, plain(split.test), machine, watching)
+        test = loader_of(dataset, split.test, settings.batch_size, machine)
+        report = _report(run, model, recorder, test, machine, watching)
     except Stopped:
         raise Stopped(_where_stopped(run.folder, recorder.progress)) from None
     if world.writes:
@@ -254,9 +277,10 @@ def _where_stopped(folder: Path, progress: Progress) -> str:
     return f"stopped {where}, all of it saved; go on with `foldnet train --resume --out {folder}`"
 
 
-def course_of(settings: TrainSettings, task: Task) -> Course:
-    """What the settings say of the loop."""
-    objective = Objective(settings.recurrence, settings.recurrence_form, task)
+def course_of(settings: TrainSettings, task: Task, model: nn.Module, machine: Machine) -> Course:
+    """What the settings say of the loop in which `model` is trained."""
+    loss = progressive_loss(model, task, machine, settings.progressive) if settings.progressive else None
+    objective = Objective(settings.recurrence, settings.recurrence_form, task, loss)
     return Course(settings.epochs, settings.lr, settings.seed, settings.schedule, objective)
 
 
@@ -323,4 +347,5 @@ def _report(
         device=str(machine.device),
         seconds=progress.seconds,
         images_per_second=sorted(speeds)[len(speeds) // 2],
+        measure=test.task.measure,
     )

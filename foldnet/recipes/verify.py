@@ -18,7 +18,7 @@ from foldnet.folds import Fold, check_files, open_fold, sha256_of
 from foldnet.recipes.certificate import Certificate, Numbers
 from foldnet.recipes.evaluate import fold_folder, run_of_fold
 from foldnet.recipes.evidence import Evidence, compare_weights, count
-from foldnet.recipes.loading import loader_of, split_of_run
+from foldnet.recipes.loading import loader_of, split_of_run, task_of
 from foldnet.sharing.share import SharedNetwork, materialise
 from foldnet.tensors import digest_of
 from foldnet.training.checkpoint import FILE
@@ -118,6 +118,7 @@ def _compare(
     observer: Observer,
 ) -> None:
     """Run the forms on test images and on random inputs, and promise what they must give."""
+    task = task_of(evidence.fold.arch)
     forms: dict[str, nn.Module] = {"looped": looped, "tied": tied}
     if evidence.soft is not None:
         forms |= {"soft": evidence.soft, "dense": materialise(evidence.soft).eval()}
@@ -134,7 +135,7 @@ def _compare(
     with _exact_fp32(machine):
         for name, (total, batches) in sources.items():
             observer.begin(f"verify on {name} inputs", total)
-            found = compare_forms(forms, evidence.fold.program, name, batches, layers, observer.advance)
+            found = compare_forms(forms, evidence.fold.program, name, batches, layers, observer.advance, task)
             observer.end()
             evidence.comparisons.append(found)
             evidence.promises += _promises_of(found)
@@ -192,9 +193,10 @@ def _certificate(
 ) -> Certificate:
     """Put together what was found."""
     fold = evidence.fold
-    test = next((found for found in evidence.comparisons if found.right is not None), None)
-    right = test.right if test is not None and test.right is not None else {}
-    accuracy = {form: right[form] / test.count if test and form in right else None for form in FORMS}
+    task = task_of(fold.arch)
+    test = next((found for found in evidence.comparisons if found.counts is not None), None)
+    counts = test.counts if test is not None and test.counts is not None else {}
+    accuracy = {form: task.score(counts[form], test.count) if test and form in counts else None for form in FORMS}
     return Certificate(
         fold=str(fold.folder),
         run=fold.run,
@@ -202,6 +204,7 @@ def _certificate(
         promises=tuple(evidence.promises),
         comparisons=tuple(evidence.comparisons),
         layers=layers.layers(kinds),
+        measure=task.measure,
         accuracy=accuracy,
         images=test.count if test is not None else None,
         parameters=sizes[0],

@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Iterator
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
 import torch
 from torch import Tensor, nn
@@ -34,8 +34,9 @@ class SharedNetwork(nn.Module):
         self.network = without_weights(network, [name for group in plan.groups for name in group.layers])
         self.sources = nn.ModuleDict(sources)
 
-    def forward(self, x: Tensor) -> Tensor:
-        logits: Tensor = functional_call(self.network, dict(self.shared_weights()), (x,), tie_weights=False)
+    def forward(self, x: Tensor, **options: Any) -> Tensor:
+        """`options` are those of the network's own forward."""
+        logits: Tensor = functional_call(self.network, dict(self.shared_weights()), (x,), options, tie_weights=False)
         return logits
 
     def shared_weights(self) -> Iterator[tuple[str, Tensor]]:

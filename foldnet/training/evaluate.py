@@ -1,6 +1,7 @@
 """Scoring a network as its data's task says."""
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -35,8 +36,17 @@ class Score:
 
 
 @torch.no_grad()
-def evaluate(model: nn.Module, batches: Batches, machine: Machine, observer: Observer | None = None) -> Score:
-    """Answer every image, in order and without augmentation; the model is left in evaluation mode."""
+def evaluate(
+    model: nn.Module,
+    batches: Batches,
+    machine: Machine,
+    observer: Observer | None = None,
+    see: Callable[[Tensor, Tensor], None] = lambda outputs, targets: None,
+) -> Score:
+    """Answer every image, in order and without augmentation; the model is left in evaluation mode.
+
+    `see` is shown the outputs (b, ...) and targets (b, ...) of every batch.
+    """
     observer = observer or Silent()
     model.eval()
     tally = Tally(batches.task, machine)
@@ -48,6 +58,7 @@ def evaluate(model: nn.Module, batches: Batches, machine: Machine, observer: Obs
                 outputs = model(x)
             outputs = outputs.float()
             tally.add(batches.task.loss(outputs, y), outputs, y)
+            see(outputs, y)
         observer.advance()
     loss, counts = tally.read()
     observer.end()

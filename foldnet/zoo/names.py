@@ -1,4 +1,4 @@
-"""What a network's name means: wrn-28-10 is plain, swrn-28-10-4 shares four templates a stage."""
+"""What a network's name means: wrn-28-10 is plain, swrn-28-10-4 shares four templates a stage, scnn-20-32-20 finds paths."""
 
 import re
 from dataclasses import dataclass
@@ -26,47 +26,81 @@ PUBLISHED = (
         "swrn-28-1-4",
     ),
     *("wrn-16-8", "wrn-28-2", "wrn-28-4", "wrn-28-10", "wrn-40-4", "wrn-40-8"),
+    *("cnn-20-32", "scnn-20-32-20", "scnn-20-32-1"),
 )
-LEGAL = "legal names are wrn-DEPTH-WIDTH and swrn-DEPTH-WIDTH[-TEMPLATES]"
+LEGAL = (
+    "legal names are wrn-DEPTH-WIDTH and swrn-DEPTH-WIDTH[-TEMPLATES] for classes of images, "
+    "cnn-DEPTH-WIDTH and scnn-DEPTH-WIDTH[-TEMPLATES] for cells of grids, the last two perhaps with -recall"
+)
+RECALL = "-recall"
 
 
 @dataclass(frozen=True, slots=True)
 class Architecture:
-    """A name taken apart. `templates` is the number of templates a group; None for a network that shares nothing."""
+    """A name taken apart. `templates` is the number of templates a group; None for a network that shares nothing.
+
+    `family` is "wrn", whose answer is one of some classes, or "cnn", which answers for every cell; with `recall` each of its
+    steps sees the input again.
+    """
 
     name: str
     depth: int
     width: int
     templates: int | None
+    family: str = "wrn"
+    recall: bool = False
+
+    @property
+    def plain_name(self) -> str:
+        """The name of the network of this shape that shares nothing."""
+        return f"{self.family}-{self.depth}-{self.width}{RECALL if self.recall else ''}"
+
+    @property
+    def answers_for(self) -> str:
+        """ "classes" or "cells"."""
+        return "cells" if self.family == "cnn" else "classes"
 
 
 def parse_name(name: str) -> Architecture:
-    """Take a name such as "swrn-28-10-4" apart.
+    """Take a name such as "swrn-28-10-4" or "scnn-20-32-1-recall" apart.
 
-    A soft name without its last number has one template a shared layer. Raises UnknownName, saying what is legal and which
-    published names are near.
+    A soft name without its number of templates has one template a shared layer. Raises UnknownName, saying what is legal and
+    which published names are near.
     """
-    match = re.fullmatch(r"(s?)wrn-(\d{1,4})-(\d{1,3})(?:-(\d{1,4}))?", name, re.ASCII)
-    if match is None:
+    match = re.fullmatch(r"(s?)(wrn|cnn)-(\d{1,4})-(\d{1,3})(?:-(\d{1,4}))?(-recall)?", name, re.ASCII)
+    if match is None or (match[2] == "wrn" and match[6]):
         raise UnknownName(f"architecture '{name}' is not known; {LEGAL}{nearest(name, PUBLISHED)}")
-    soft, depth, width = match[1] == "s", int(match[2]), int(match[3])
+    soft, family, depth, width = match[1] == "s", match[2], int(match[3]), int(match[4])
+    shared = _shared_layers(name, family, depth, soft)
+    if width < 1:
+        raise UnknownName(f"architecture '{name}' has width {width}; the least is 1{nearest(name, PUBLISHED)}")
+    recall = match[6] is not None
+    if not soft:
+        if match[5] is not None:
+            raise UnknownName(f"architecture '{name}' is plain and has no templates; did you mean 's{name}'?")
+        return Architecture(name, depth, width, None, family, recall)
+    templates = int(match[5]) if match[5] is not None else shared
+    if not 1 <= templates <= shared:
+        raise UnknownName(
+            f"architecture '{name}' asks for {templates} templates; depth {depth} has {shared} layers a group, "
+            f"so 1 to {shared} are legal{nearest(name, PUBLISHED)}"
+        )
+    return Architecture(name, depth, width, templates, family, recall)
+
+
+def _shared_layers(name: str, family: str, depth: int, soft: bool) -> int:
+    """How many layers of a group share. Raises UnknownName where no network has that depth."""
+    if family == "cnn":
+        least = 2 if soft else 1
+        if depth < least:
+            raise UnknownName(
+                f"architecture '{name}' has depth {depth}; the least is {least}{nearest(name, PUBLISHED)}"
+            )
+        return depth
     least = 16 if soft else 10
     if depth < least or (depth - 4) % 6:
         steps = f"{least}, {least + 6}, {least + 12}, ..."
         raise UnknownName(
             f"architecture '{name}' has depth {depth}; legal depths are {steps}{nearest(name, PUBLISHED)}"
         )
-    if width < 1:
-        raise UnknownName(f"architecture '{name}' has width {width}; the least is 1{nearest(name, PUBLISHED)}")
-    if not soft:
-        if match[4] is not None:
-            raise UnknownName(f"architecture '{name}' is plain and has no templates; did you mean 's{name}'?")
-        return Architecture(name, depth, width, None)
-    shared = (depth - 4) // 3 - 2  # convolutions of a stage that share: all but the first block's
-    templates = int(match[4]) if match[4] is not None else shared
-    if not 1 <= templates <= shared:
-        raise UnknownName(
-            f"architecture '{name}' asks for {templates} templates; depth {depth} has {shared} layers a group, "
-            f"so 1 to {shared} are legal{nearest(name, PUBLISHED)}"
-        )
-    return Architecture(name, depth, width, templates)
+    return (depth - 4) // 3 - 2  # convolutions of a stage that share: all but the first block's

@@ -8,14 +8,19 @@ import pytest
 
 OPTIONS = {
     "train": "--dataset --arch --epochs --batch-size --lr --seed --device --precision --recurrence --dropout --cutout "
-    "--validation --data-dir --download --out --resume --force",
+    "--validation --data-dir --download --out --resume --force --recall --progressive --grid --windows --obstacles "
+    "--target --size --examples --test-examples",
     "lsm": "--metric --history --checkpoint -o",
     "fold": "--threshold --max-drop --clusters --groups --metric --unit --tie --linkage --finetune --no-evaluate "
     "--dry-run --out",
     "render graph": "-o --residual --force",
     "render sharing": "-o --checkpoint --force",
     "render lsm": "-o --metric --checkpoint --force",
-    "evaluate": "--checkpoint --data-dir --device --precision --batch-size",
+    "evaluate": "--checkpoint --data-dir --device --precision --batch-size --steps --dataset --grid --window --size",
+    "data paths": "--count --grid --window --obstacles --seed --target -o --force",
+    "data mazes": "--count --size --seed -o --force",
+    "render paths": "--curves --examples -o",
+    "render reach": "--trips --recalibrate --grid --window -o",
     "info": "",
     "doctor": "",
     "bench train": "--arch --batch-size --steps --device --precision --compile --threads --profile -o --force",
@@ -70,11 +75,25 @@ def test_wrong_usage_is_exit_2_and_on_stderr(cli, arguments, sentence):
     assert "Traceback" not in outcome.err
 
 
-@pytest.mark.parametrize("command", ["lsm", "fold", "evaluate", "info", "render graph"])
+@pytest.mark.parametrize("command", ["lsm", "fold", "evaluate", "info", "render graph", "render reach"])
 def test_arguments_stand_in_one_pair_of_brackets(cli, command):
     usage = next(line for line in plain(cli(*command.split(), "--help").out).splitlines() if "Usage:" in line)
     assert "[OPTIONS] [" in usage
     assert "[[" not in usage
+
+
+@pytest.mark.parametrize(
+    ("command", "default"),
+    [
+        ("train", "[default: 200; digits 30; paths 250; mazes 50]"),
+        ("fold", "[default: 0.95]"),
+        ("evaluate", "[default: the run's last]"),
+        ("data mazes", "[default: a new one here]"),
+    ],
+)
+def test_defaults_in_brackets_are_no_markup(cli, monkeypatch, command, default):
+    monkeypatch.setenv("COLUMNS", "200")
+    assert default in " ".join(plain(cli(*command.split(), "--help").out).split())
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["train", "--help"], ["render", "graph", "--help"]])

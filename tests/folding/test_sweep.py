@@ -40,7 +40,8 @@ def walk(ladders, right):
 
     def judge(_):
         judged.append(last["clusters"])
-        return Outcome(right(last["clusters"]), 100, 10, 40)
+        count = right(last["clusters"])
+        return Outcome(count / 100, count, 100, 10, 40)
 
     return sweep(tuple(ladders), "layer", plan, judge), judged
 
@@ -99,7 +100,9 @@ def test_the_best_candidate_is_always_taken_and_all_is_merged_in_the_end(sizes, 
 
 def point(stored, right, *, loops=0, images=1000):
     """A point that stores `stored` numbers: as many parameters, four times as many bytes."""
-    return SweepPoint("layer", "", None, {}, 1, stored, loops, 0, Outcome(right, images, stored, 4 * stored))
+    return SweepPoint(
+        "layer", "", None, {}, 1, stored, loops, 0, Outcome(right / images, right, images, stored, 4 * stored)
+    )
 
 
 def test_within_a_drop_the_smallest_is_taken():

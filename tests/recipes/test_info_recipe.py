@@ -8,6 +8,7 @@ from safetensors.torch import save_file
 
 import foldnet
 from foldnet.recipes.info import info_runs
+from foldnet.zoo.names import LEGAL
 
 FIELDS = {"parameters", "trainable", "virtual_parameters", "groups"}
 LINES = {"run", "arch", "dataset", "seed", "epochs", "of", "test_accuracy"}
@@ -114,7 +115,7 @@ def test_a_damaged_run_does_not_hide_the_others(cli, home, put, name, content):
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("nope", "architecture 'nope' is not known; legal names are wrn-DEPTH-WIDTH and swrn-DEPTH-WIDTH[-TEMPLATES]"),
+        ("nope", f"architecture 'nope' is not known; {LEGAL}"),
         ("no/pe", "'no/pe' does not exist; give an architecture, a run or fold folder, or a safetensors file"),
         (
             "no.safetensors",

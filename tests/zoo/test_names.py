@@ -16,7 +16,10 @@ def exactly(sentence: str) -> str:
     return f"^{re.escape(sentence)}$"
 
 
-LEGAL = "legal names are wrn-DEPTH-WIDTH and swrn-DEPTH-WIDTH[-TEMPLATES]"
+LEGAL = (
+    "legal names are wrn-DEPTH-WIDTH and swrn-DEPTH-WIDTH[-TEMPLATES] for classes of images, "
+    "cnn-DEPTH-WIDTH and scnn-DEPTH-WIDTH[-TEMPLATES] for cells of grids, the last two perhaps with -recall"
+)
 
 
 @pytest.mark.parametrize(
@@ -33,6 +36,26 @@ LEGAL = "legal names are wrn-DEPTH-WIDTH and swrn-DEPTH-WIDTH[-TEMPLATES]"
 )
 def test_legal_names(name, depth, width, templates):
     assert parse_name(name) == Architecture(name, depth, width, templates)
+
+
+@pytest.mark.parametrize(
+    ("name", "depth", "width", "templates", "recall", "plain"),
+    [
+        ("cnn-20-32", 20, 32, None, False, "cnn-20-32"),
+        ("cnn-1-1", 1, 1, None, False, "cnn-1-1"),
+        ("cnn-7-8-recall", 7, 8, None, True, "cnn-7-8-recall"),
+        ("scnn-20-32-20", 20, 32, 20, False, "cnn-20-32"),
+        ("scnn-20-32", 20, 32, 20, False, "cnn-20-32"),
+        ("scnn-20-32-1", 20, 32, 1, False, "cnn-20-32"),
+        ("scnn-2-4-1-recall", 2, 4, 1, True, "cnn-2-4-recall"),
+    ],
+)
+def test_legal_names_of_networks_for_cells(name, depth, width, templates, recall, plain):
+    found = parse_name(name)
+    assert found == Architecture(name, depth, width, templates, "cnn", recall)
+    assert (found.plain_name, found.answers_for) == (plain, "cells")
+    assert parse_name("swrn-28-10-4").plain_name == "wrn-28-10"
+    assert parse_name("wrn-28-10").answers_for == "classes"
 
 
 def test_every_published_name_is_legal():
@@ -76,6 +99,17 @@ def test_every_published_name_is_legal():
             "asks for 0 templates; depth 28 has 6 layers a group, so 1 to 6 are legal; "
             "did you mean 'swrn-28-2-4' or 'swrn-28-2-1' or 'swrn-28-10'?",
         ),
+        (
+            "wrn-28-10-recall",
+            f"is not known; {LEGAL}; did you mean 'wrn-28-10' or 'swrn-28-10-6' or 'swrn-28-10-4'?",
+        ),
+        ("scnn-1-32", "has depth 1; the least is 2; did you mean 'cnn-20-32' or 'scnn-20-32-1' or 'scnn-20-32-20'?"),
+        ("cnn-20-32-20", "is plain and has no templates; did you mean 'scnn-20-32-20'?"),
+        (
+            "scnn-20-32-21",
+            "asks for 21 templates; depth 20 has 20 layers a group, so 1 to 20 are legal; "
+            "did you mean 'scnn-20-32-1' or 'scnn-20-32-20' or 'cnn-20-32'?",
+        ),
     ],
 )
 def test_illegal_names_are_refused_with_what_is_legal_and_near(name, said):
@@ -84,7 +118,7 @@ def test_illegal_names_are_refused_with_what_is_legal_and_near(name, said):
             use(name)
 
 
-DASHED = st.from_regex(r"s?wrn-\d{1,2}-\d{1,2}(-\d{1,2})?", fullmatch=True, alphabet=st.characters(codec="ascii"))
+DASHED = st.from_regex(r"s?(wrn|cnn)-\d{1,2}-\d{1,2}(-\d{1,2})?", fullmatch=True, alphabet=st.characters(codec="ascii"))
 
 
 @given(DASHED | st.text(max_size=20))
@@ -94,6 +128,6 @@ def test_a_name_means_a_network_or_is_refused(name):
     except UnknownName as error:
         assert str(error).startswith(f"architecture '{name}' ")  # noqa: PT017 (some of the names are legal)
     else:
-        assert (architecture.depth - 4) % 6 == 0
-        assert architecture.width >= 1
-        assert (architecture.templates is None) == name.startswith("w")
+        assert architecture.family == "cnn" or (architecture.depth - 4) % 6 == 0
+        assert min(architecture.depth, architecture.width) >= 1
+        assert (architecture.templates is None) == name.startswith(("w", "c"))

@@ -1,0 +1,109 @@
+"""Grids as a dataset: phases of a curriculum, each with grids to train, to choose and to test on."""
+
+import hashlib
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from foldnet.data.augment import Augmentation
+from foldnet.data.dataset import Dataset, Examples, Images, Split, images_of
+from foldnet.data.grids import Grids
+from foldnet.data.mazes import MazeRule, draw_mazes
+from foldnet.data.paths import PathRule, draw_paths
+from foldnet.data.search import distances, path_lengths
+from foldnet.data.tasks import CELLS
+from foldnet.errors import SettingError
+
+Rule = PathRule | MazeRule
+
+
+@dataclass(frozen=True, slots=True)
+class Curriculum:
+    """A rule for each phase, and how many grids each has to train on and to test on; `validation` is a number of grids, or a share
+    of `examples` below 1, drawn besides. Everything depends on `seed`.
+    """
+
+    rules: tuple[Rule, ...]
+    examples: int
+    validation: float
+    test_examples: int
+    seed: int
+
+
+def draw_rule(count: int, rule: Rule, *, seed: int, phase: int, split: str) -> Grids:
+    """`count` grids by one rule."""
+    if isinstance(rule, MazeRule):
+        return draw_mazes(count, rule, seed=seed, phase=phase, split=split)
+    return draw_paths(count, rule, seed=seed, phase=phase, split=split)
+
+
+def split_curriculum(curriculum: Curriculum) -> tuple[Dataset, Split]:
+    """The dataset and its split, which is that of the last phase and holds all. Raises SettingError."""
+    held = _validation_count(curriculum.validation, curriculum.examples)
+    phases = tuple(_phase(curriculum, number, held) for number in range(len(curriculum.rules)))
+    hashes = "".join(phase.hash for phase in phases)
+    last = replace(phases[-1], hash=hashlib.sha256(hashes.encode()).hexdigest(), phases=phases)
+    return dataset_of(curriculum.rules[-1], last.train, last.test), last
+
+
+def dataset_of(rule: Rule, train: Examples, test: Examples) -> Dataset:
+    """Maps of queries and obstacles, taken as they are; of every cell is asked whether it lies on a path."""
+    return Dataset(
+        name="mazes" if isinstance(rule, MazeRule) else "paths",
+        classes=("path",),
+        train=train,
+        test=test,
+        mean=(0.0, 0.0),
+        std=(1.0, 1.0),
+        scale=1.0,
+        augmentation=Augmentation(),
+        task=CELLS,
+    )
+
+
+def images_of_grids(grids: Grids) -> Images:
+    """Inputs (n, 2, h, w) and the cells to be found (n, h, w)."""
+    return images_of(torch.from_numpy(grids.inputs()), torch.from_numpy(grids.target))
+
+
+def lengths_of(images: Examples) -> NDArray[np.int32]:
+    """Steps of a shortest path in each of some grids, (n,)."""
+    assert isinstance(images, Images)  # grids are drawn into memory
+    maps = images.pixels.numpy()
+    queries = np.argwhere(maps[:, 0])[:, 1:].reshape(-1, 2, 2)
+    return path_lengths(distances(maps[:, 1] == 0, queries[:, 0], queries[:, 1]), queries[:, 1])
+
+
+def _phase(curriculum: Curriculum, number: int, held: int) -> Split:
+    """One phase."""
+    rule = curriculum.rules[number]
+
+    def draw(count: int, split: str) -> Images:
+        return images_of_grids(draw_rule(count, rule, seed=curriculum.seed, phase=number, split=split))
+
+    train, validation = draw(curriculum.examples, "train"), draw(held, "validation") if held else None
+    parts = [train, validation] if validation is not None else [train]
+    return Split(train, validation, draw(curriculum.test_examples, "test"), _hash(parts))
+
+
+def _hash(parts: list[Images]) -> str:
+    """SHA-256 over inputs and targets."""
+    sha = hashlib.sha256()
+    for part in parts:
+        for tensor in (part.pixels, part.labels):
+            sha.update(f"{tuple(tensor.shape)}".encode())
+            sha.update(tensor.numpy().data)
+    return sha.hexdigest()
+
+
+def _validation_count(validation: float, examples: int) -> int:
+    """How many grids are drawn to choose by."""
+    count = round(validation * examples) if validation < 1 else int(validation)
+    if (validation >= 1 and count != validation) or (validation > 0 and count < 1):
+        raise SettingError(
+            f"--validation {validation:.12g} is neither a share of the {examples} examples that comes to a grid or more, "
+            f"nor a whole number of grids; give 0.1 or 500, or 0 for none"
+        )
+    return count

@@ -1,0 +1,54 @@
+"""Batches that change as training goes on: a curriculum."""
+
+from collections.abc import Iterator, Sequence
+
+from torch import Tensor
+
+from foldnet.data.batches import Batches
+from foldnet.data.tasks import Task
+
+
+def phase_of(epoch: int, epochs: int, phases: int) -> int:
+    """Which phase, from 0, an epoch belongs to: the epochs are shared out evenly and in order."""
+    return epoch * phases // epochs
+
+
+def first_epochs(epochs: int, phases: int) -> tuple[int, ...]:
+    """The epochs, from 0, with which phases begin."""
+    return tuple(-(-number * epochs // phases) for number in range(phases))
+
+
+class Phased:
+    """Batches of a phase for each part of a training of `epochs`. Outside one they are those of the last phase."""
+
+    def __init__(self, phases: Sequence[Batches], epochs: int) -> None:
+        self.phases, self.epochs = tuple(phases), epochs
+
+    @property
+    def images(self) -> int:
+        """How many examples an epoch of the last phase has."""
+        return self.phases[-1].images
+
+    @property
+    def task(self) -> Task:
+        """How outputs are judged, in every phase."""
+        return self.phases[-1].task
+
+    def __len__(self) -> int:
+        return len(self.phases[-1])
+
+    def sizes(self) -> list[int]:
+        """How many examples each batch of the last phase has."""
+        return self.phases[-1].sizes()
+
+    def of_epoch(self, number: int) -> Batches:
+        """The batches of that epoch's phase."""
+        return self.phases[phase_of(number, self.epochs, len(self.phases))]
+
+    def epoch(self, number: int, start: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
+        """Those of the last phase, shuffled by (seed, number)."""
+        return self.phases[-1].epoch(number, start)
+
+    def in_order(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """Those of the last phase."""
+        return self.phases[-1].in_order()

@@ -1,0 +1,62 @@
+"""The paper's Figure 5: F1 against epochs, a mean and a band over seeds, with the borders of the phases.
+
+Savarese & Maire 2019, https://arxiv.org/abs/1902.09701.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from foldnet.drawing.curves import CURVE_COLORS
+from foldnet.drawing.figures import draw_legend, draw_title, dress_axes
+from foldnet.drawing.heatmaps import _style
+from foldnet.errors import SettingError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def f1_figure(
+    curves: Mapping[str, Sequence[Sequence[float]]], borders: Sequence[int], phases: Sequence[str], title: str = ""
+) -> Figure:
+    """`curves` are F1 after each epoch, a row for every seed; `borders` the epochs after which a new phase begins, `phases` their names.
+
+    The band reaches from the least to the largest of the seeds. Raises SettingError where there is nothing to draw or seeds of
+    one network have other numbers of epochs.
+    """
+    from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
+
+    if not curves:
+        raise SettingError("there is no run whose F1 could be drawn; train some with `foldnet train --dataset paths`")
+    for name, seeds in curves.items():
+        if len({len(seed) for seed in seeds}) > 1:
+            raise SettingError(f"the runs of {name} have other numbers of epochs; draw those that are as long")
+    longest = max(len(seed) for seeds in curves.values() for seed in seeds)
+    with _style():
+        figure = Figure(figsize=(6.4, 3.9))
+        axes = figure.subplots()
+        figure.subplots_adjust(left=0.09, right=0.98, bottom=0.23, top=0.84 if title else 0.9)
+        handles = []
+        for index, (name, seeds) in enumerate(curves.items()):
+            color, values = CURVE_COLORS[index % len(CURVE_COLORS)], np.asarray(seeds, np.float64)
+            epochs = np.arange(1, values.shape[1] + 1)
+            axes.fill_between(epochs, values.min(0), values.max(0), color=color, alpha=0.16, linewidth=0)
+            axes.plot(epochs, values.mean(0), color=color, linewidth=1.3, linestyle="-", marker="")
+            counted = f"{len(values)} seed{'s' if len(values) > 1 else ''}"
+            handles.append(Line2D([], [], color=color, linewidth=1.6, linestyle="-", label=f"{name} ({counted})"))
+        edges = [0, *borders, longest]
+        for border in borders:
+            axes.axvline(border + 0.5, color="#8a9099", linewidth=0.8, linestyle=(0, (3, 3)), zorder=0)
+        for number, name in enumerate(phases):
+            middle = (edges[number] + edges[number + 1] + 1) / 2
+            axes.text(middle, 1.015, name, transform=axes.get_xaxis_transform(), ha="center", va="bottom", fontsize=7)
+        dress_axes(axes, "epoch", "F1 on held-out grids", whole=True)
+        axes.set_xlim(0.5, longest + 0.5)
+        axes.margins(y=0.04)
+        draw_legend(figure, handles)
+        draw_title(figure, title)
+    return figure
