@@ -68,12 +68,12 @@ def show_inference(report: InferenceReport, console: Console) -> None:
 
 def show_training(report: TrainBenchReport, console: Console) -> None:
     """The three networks, and how much faster the soft one is than each other."""
-    columns = ("ms a step", "images/s", "soft is faster by", "middle half", "precision", "parameters")
+    columns = ("ms", "images/s", "soft faster", "middle half", "precision", "parameters")
     table = Table(f"batch {report.batch_size}", *columns, box=None, pad_edge=False)
     for name, figures in report.results.items():
         seconds = figures.timings.median
         ratio, lower, upper = report.speed_ratio("soft", name)
-        compared = ("", "") if name == "soft" else (f"{ratio:.3f}", f"{lower:.3f} to {upper:.3f}")
+        compared = ("", "") if name == "soft" else (f"{ratio:.2f} x", f"{lower:.2f} to {upper:.2f}")
         table.add_row(
             name,
             f"{1000 * seconds:.1f}",
