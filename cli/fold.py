@@ -82,7 +82,8 @@ def fold(
         if no_evaluate:
             auto = "auto" if overall == "auto" else None
             refuse_together(
-                "--no-evaluate", {"max_drop": max_drop, "budget": budget, "threshold": auto, "finetune": finetune or None}
+                "--no-evaluate",
+                {"max_drop": max_drop, "budget": budget, "threshold": auto, "finetune": finetune or None},
             )
         return recipe(
             run,
