@@ -13,7 +13,8 @@ def fold(
     threshold: Annotated[
         list[str] | None,
         typer.Option(
-            help="Similarity at which layers are tied: 0.95, or stage2=0.9 (may be repeated).  [default: 0.95]"
+            help="Similarity at which layers are tied: 0.95, stage2=0.9 (may be repeated), or auto, the knee of the "
+            "sweep.  [default: 0.95]"
         ),
     ] = None,
     clusters: Annotated[
