@@ -13,7 +13,8 @@ def fold(
     threshold: Annotated[
         list[str] | None,
         typer.Option(
-            help="Similarity at which layers are tied: 0.95, or stage2=0.9 (may be repeated).  [default: 0.95]"
+            help="Similarity at which layers are tied: 0.95, stage2=0.9 (may be repeated), or auto, the knee of the "
+            "sweep.  [default: 0.95]"
         ),
     ] = None,
     clusters: Annotated[
@@ -77,13 +78,15 @@ def fold(
     picking = {"threshold": overall, "thresholds": single, "max_drop": max_drop, "budget": budget}
     with watching() as observer:
         if sweep:
-            others = {"clusters": clusters, "finetune": finetune, "out": out, "no_evaluate": no_evaluate}
-            refuse_together("--sweep", picking | others | {"unit": unit if unit != "layer" else None})
+            others = {"clusters": clusters, "finetune": finetune or None, "control": control, "out": out}
+            others |= {"no_evaluate": no_evaluate, "unit": unit if unit != "layer" else None}
+            refuse_together("--sweep", picking | others)
             return sweep_recipe(run, data_dir=data_dir, device=device, written=not dry_run, observer=observer, **how)
         if no_evaluate:
             auto = "auto" if overall == "auto" else None
             refuse_together(
-                "--no-evaluate", {"max_drop": max_drop, "budget": budget, "threshold": auto, "finetune": finetune}
+                "--no-evaluate",
+                {"max_drop": max_drop, "budget": budget, "threshold": auto, "finetune": finetune or None},
             )
         return recipe(
             run,

@@ -40,9 +40,12 @@ def parse_steps(given: list[str]) -> dict[str, int]:
     steps = {}
     for entry in (part.strip() for text in given for part in text.split(",")):
         loop, equals, number = entry.rpartition("=")
-        if not equals or not loop or not number.lstrip("-").isdigit():
+        try:
+            steps[loop] = int(number)
+        except ValueError:
+            equals = ""
+        if not equals or not loop:
             raise SettingError(f"--steps '{entry}' is not LOOP=NUMBER; write stage2.loop1=5")
-        steps[loop] = int(number)
     return steps
 
 
@@ -52,11 +55,11 @@ def names(given: str | None) -> tuple[str, ...]:
 
 
 def refuse_together(option: str, others: Mapping[str, Any]) -> None:
-    """Raise SettingError where an option that excludes `others` comes with one of them."""
+    """Raise SettingError where an option that excludes `others` comes with one of them: not None, False or empty."""
     from foldnet.errors import SettingError
 
     for name, value in others.items():
-        if value:
+        if value is not None and value is not False and value != ():
             other = "--" + name.rstrip("s").replace("_", "-") if name == "thresholds" else "--" + name.replace("_", "-")
             raise SettingError(f"{option} and {other} contradict each other; give one of them")
 

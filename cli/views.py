@@ -157,6 +157,10 @@ def _(report: FoldReport, console: Console) -> None:
     console.print(report.program)
     for miss in report.near_misses:
         console.print(f"near miss: {miss}", style="dim")
+    if report.greedy:
+        console.print(
+            f"{', '.join(report.greedy)}: too many blocks to try every program, a shorter one may exist", style="yellow"
+        )
     console.print(f"\nchosen: {report.why}")
     if report.settings.keep:
         console.print(f"kept out of clustering: {', '.join(report.settings.keep)}")

@@ -216,6 +216,27 @@ def _check_choice(option: str, value: str, legal: tuple[str, ...]) -> None:
         raise SettingError(f"{option} '{value}' is not legal; choose {', '.join(legal)}{nearest(value, legal)}")
 
 
+def parse_budget(text: str) -> tuple[int, bool]:
+    """(number, whether it counts bytes): "12M" is 12,000,000 parameters, "12MB" as many bytes, "500k" 500,000 parameters.
+
+    Raises SettingError for anything else.
+    """
+    number, in_bytes = text.strip(), False
+    if number[-1:] in ("B", "b"):
+        number, in_bytes = number[:-1], True
+    factors = {"k": 10**3, "K": 10**3, "M": 10**6, "m": 10**6, "G": 10**9}
+    factor = factors.get(number[-1:], 1)
+    try:
+        value = float(number[:-1] if factor > 1 else number) * factor
+        if not 1 <= value < 1e18:
+            raise ValueError
+        return int(value), in_bytes
+    except ValueError:
+        raise SettingError(
+            f"--budget '{text}' is not a size; write 12M or 500k for parameters, 12MB or 500kB for bytes"
+        ) from None
+
+
 @dataclass(frozen=True, slots=True)
 class FoldSettings:
     """How a soft network is folded, and what chooses the clusters: one of `threshold` (a similarity, or "auto" for the knee of
@@ -254,8 +275,10 @@ class FoldSettings:
                 raise SettingError(f"--threshold {value:g} is not a similarity; give a number from 0 to 1, or auto")
         if self.max_drop is not None:
             _check("--max-drop", self.max_drop, 0, 100)
+        if self.budget is not None:
+            parse_budget(self.budget)
         _check_choice("--unit", self.unit, UNITS)
-        _check("--finetune", self.finetune, 0, math.inf)
+        _check("--finetune", self.finetune, 0, math.inf, whole=True)
         if self.finetune_lr is not None:
             _check("--finetune-lr", self.finetune_lr, 0, math.inf)
         if self.control and not self.finetune:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import numpy as np  # noqa: F401 (loaded before its threads are limited)
 import pytest
 import torch
@@ -17,6 +18,11 @@ from typer.testing import CliRunner
 # The networks are tiny: a second thread only waits, for as long as another process holds the processor.
 torch.set_num_threads(1)
 threadpool_limits(1)  # the same for numpy's matrices
+
+# How long a test takes says how busy the machine is, not whether the code is right.
+slow = [hypothesis.HealthCheck.too_slow]
+hypothesis.settings.register_profile("patient", deadline=None, suppress_health_check=slow)
+hypothesis.settings.load_profile("patient")
 
 SOFT = {"arch": "swrn-28-1-4", "epochs": 3, "recurrence": 2.0, "precision": "fp32", "device": "cpu"}
 PLAIN = {"arch": "wrn-16-1", "epochs": 1, "precision": "fp32", "device": "cpu"}

@@ -6,8 +6,11 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from statistics import mean, stdev
 
 import pytest
+
+import foldnet
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
@@ -71,9 +74,19 @@ def test_shortest_paths_are_studied_with_their_picture(run, tmp_path):
 
 def test_ways_of_tying_are_studied(run, stock, tmp_path):
     study = tmp_path / "study.json"
-    options = ["--thresholds", 0.9, "--units", "block", "--ties", "gain", "--json", study]
-    out = run("tie_study.py", stock / "runs" / "soft", *options)
-    (result,) = json.loads(study.read_text())["results"]
-    assert (result["run"], result["threshold"], result["unit"], result["tie"]) == ("soft", 0.9, "block", "gain")
-    assert f"{100 * result['recalibrated']:.2f}%" in out
-    assert 6 <= result["owners"] <= 18
+    options = ["--thresholds", 0.9, "--ties", "signed", "gain", "--json", study]
+    out = run("tie_study.py", stock / "runs" / "soft", stock / "runs" / "tied", *options)
+    results = json.loads(study.read_text())["results"]
+    assert [(row["run"], row["unit"], row["tie"]) for row in results] == [
+        (name, unit, tie) for name in ("soft", "tied") for unit in ("layer", "block") for tie in ("signed", "gain")
+    ]
+    assert all(1 <= row["owners"] <= row["layers"] == 18 and 0 < row["stored"] <= 1 for row in results)
+    by_layer = {
+        tie: [row["recalibrated"] for row in results if row["unit"] == "layer" and row["tie"] == tie]
+        for tie in ("gain", "signed")
+    }
+    apart = [100 * (a - b) for a, b in zip(by_layer["gain"], by_layer["signed"], strict=True)]
+    assert f"gain over signed at 0.9 layer: {mean(apart):.2f} ± {stdev(apart):.2f} points\n" in out
+    assert f"{100 * mean(by_layer['gain']):.2f} ± {100 * stdev(by_layer['gain']):.2f}\n" in out
+    whole = foldnet.fold(stock / "runs" / "tied", threshold=0.9, tie="gain", shares=False, dry_run=True)
+    assert by_layer["gain"][1] == whole.accuracy.recalibrated

@@ -52,7 +52,7 @@ def sweep_figure(
     points_by_unit: Mapping[str, Sequence[SweepPoint]],
     soft: float,
     title: str = "",
-    chosen: SweepPoint | None = None,
+    knee: SweepPoint | None = None,
     *,
     dense: int | None = None,
     measure: str = "accuracy",
@@ -60,15 +60,15 @@ def sweep_figure(
     """Accuracy (or what its data's `measure` is called) against the shared weight numbers that each fold stores, a curve for each unit that was clustered.
 
     The number in a marker, and its colour, is how many loops the program has; a small one has none. The line is
-    `soft`, the accuracy (0..1) of the network before folding; `chosen`, one of the points, is ringed. With `dense`,
+    `soft`, the accuracy (0..1) of the network before folding; `knee`, one of the points, is ringed. With `dense`,
     the numbers that all layers had when written out, x is a share of it. A sweep that falls more than 10 points
     below soft is drawn twice: whole, and near soft. Raises SettingError where there is nothing to draw, where
-    `chosen` is no point of the sweep and where `dense` is not positive.
+    `knee` is no point of the sweep and where `dense` is not positive.
     """
     from matplotlib.figure import Figure
 
     points = [point for some in points_by_unit.values() for point in some]
-    _check_sweep(points, chosen, dense)
+    _check_sweep(points, knee, dense)
     scale, unit = _scale([point.stored_numbers for point in points], dense)
     zoomed = min(point.accuracy for point in points) < soft - ZOOM_BELOW
     with _style():
@@ -80,13 +80,13 @@ def sweep_figure(
             left=0.62 / width, right=1 - 0.12 / width, bottom=1.0 / height, top=1 - top / height, wspace=0.22
         )
         for index, axes in enumerate(grid[0]):
-            _draw_sweep(axes, points_by_unit, soft, chosen, scale)
+            _draw_sweep(axes, points_by_unit, soft, knee, scale)
             dress_axes(axes, f"shared weights stored ({unit})", f"validation {measure} (%)" if index == 0 else "")
         if zoomed:
             grid[0][0].set_title("the whole sweep", fontsize=8, pad=4)
             grid[0][1].set_title("near soft", fontsize=8, pad=4)
-            _zoom(grid[0][1], points, soft, soft if chosen is None else chosen.accuracy, scale)
-        _draw_sweep_legend(figure, points_by_unit, points, chosen)
+            _zoom(grid[0][1], points, soft, soft if knee is None else knee.accuracy, scale)
+        _draw_sweep_legend(figure, points_by_unit, points, knee)
         draw_title(figure, title)
     return figure
 
@@ -128,12 +128,12 @@ def depth_figure(
     return figure
 
 
-def _check_sweep(points: Sequence[SweepPoint], chosen: SweepPoint | None, dense: int | None) -> None:
+def _check_sweep(points: Sequence[SweepPoint], knee: SweepPoint | None, dense: int | None) -> None:
     """Refuse what cannot be drawn."""
     if not points:
         raise SettingError("there is no point of a sweep to draw; sweep a run with shared layers first")
-    if chosen is not None and chosen not in points:
-        raise SettingError("the chosen point is not one of the sweep's; give one of those that are drawn")
+    if knee is not None and knee not in points:
+        raise SettingError("the knee is not one of the points of the sweep; give one of those that are drawn")
     if dense is not None and dense < 1:
         raise SettingError(f"dense is {dense}; give the numbers in the written-out weights, or leave it out")
 
@@ -158,7 +158,7 @@ def _draw_sweep(
     axes: Axes,
     points_by_unit: Mapping[str, Sequence[SweepPoint]],
     soft: float,
-    chosen: SweepPoint | None,
+    knee: SweepPoint | None,
     scale: float,
 ) -> None:
     """The line of soft, then for each unit a line, markers and how many loops they stand for."""
@@ -179,9 +179,9 @@ def _draw_sweep(
                     zorder=3, clip_on=True,
                 )  # fmt: skip
     axes.margins(0.06)
-    if chosen is not None:
+    if knee is not None:
         axes.plot(
-            [scale * chosen.stored_numbers], [100 * chosen.accuracy], marker="o", markersize=14, linestyle="",
+            [scale * knee.stored_numbers], [100 * knee.accuracy], marker="o", markersize=14, linestyle="",
             markerfacecolor="none", markeredgecolor=RING, markeredgewidth=1.6, zorder=5,
         )  # fmt: skip
 
@@ -217,7 +217,7 @@ def _draw_sweep_legend(
     figure: Figure,
     points_by_unit: Mapping[str, Sequence[SweepPoint]],
     points: Sequence[SweepPoint],
-    chosen: SweepPoint | None,
+    knee: SweepPoint | None,
 ) -> None:
     """What shapes, colours and lines mean."""
     from matplotlib.lines import Line2D
@@ -228,9 +228,9 @@ def _draw_sweep_legend(
         for index, unit in enumerate(points_by_unit)
     ]  # fmt: skip
     handles.append(Line2D([], [], color=SOFT_LINE, linewidth=0.9, linestyle=(0, (5, 3)), marker="", label="soft"))
-    if chosen is not None:
+    if knee is not None:
         handles.append(Line2D([], [], linestyle="", marker="o", markersize=9, markerfacecolor="none",
-                              markeredgecolor=RING, markeredgewidth=1.4, label="chosen"))  # fmt: skip
+                              markeredgecolor=RING, markeredgewidth=1.4, label="knee"))  # fmt: skip
     for loops in sorted({min(point.loops, len(LOOP_COLORS) - 1) for point in points}):
         more = " or more" if loops == len(LOOP_COLORS) - 1 else ""
         handles.append(Line2D([], [], linestyle="", marker="o", markersize=_marker_size(loops) - 2,

@@ -103,12 +103,14 @@ def _passes(graph: nx.MultiDiGraph) -> dict[str, int]:
 
 def _title(graph: nx.MultiDiGraph, title: str) -> str:
     """The title, and below it which colour is which pass."""
-    most = max(_passes(graph).values(), default=1)
+    drawn = {data["pass"] for _, _, data in graph.edges(data=True) if data["kind"] == "flow"}
     text = f"<b>{html.escape(title)}</b>"
-    if most > 1:
+    if max(drawn, default=1) > 1:
+        # An edge keeps its first pass, so a pass may have no edge of its own; later passes begin again with the first colour.
         keys = (
-            f'<font color="{PASS_COLORS[number]}">pass {number + 1}</font>'
-            for number in range(min(most, len(PASS_COLORS)))
+            f'<font color="{PASS_COLORS[number - 1]}">pass {number}</font>'
+            for number in sorted(drawn)
+            if number <= len(PASS_COLORS)
         )
         text += f'<br/><font point-size="12">{" &#160; ".join(keys)}</font>'
     return f"<{text}<br/>&#160;>"

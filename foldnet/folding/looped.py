@@ -164,7 +164,9 @@ def unroll(looped: LoopedNetwork, network: nn.Module) -> nn.Module:
         for block in stage.blocks:
             step = steps.get(block.label, 0)
             steps[block.label] = step + 1
-            target.update(_unrolled_block(stage, block, step, state))
+            looped_block = looped.network.get_submodule(f"{stage.name}.blocks.{block.label}")
+            stepped = isinstance(looped_block, SteppedBlock)
+            target.update(_unrolled_block(stage, block, step if stepped else None, state))
             for use in block.uses:
                 if use.group is not None and use.owner is not None:
                     gain = target.pop(f"{use.layer}.gain")
@@ -173,12 +175,11 @@ def unroll(looped: LoopedNetwork, network: nn.Module) -> nn.Module:
     return network
 
 
-def _unrolled_block(stage: Stage, block: Block, step: int, state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors that one block of the unrolled network has of its own."""
-    stepped = any(use.group is not None for use in block.uses)
-    prefix = f"{stage.name}.blocks.{block.label}." + ("body." if stepped else "")
+def _unrolled_block(stage: Stage, block: Block, step: int | None, state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors that one block of the unrolled network has of its own; `step` is None where they are not stacked."""
+    prefix = f"{stage.name}.blocks.{block.label}." + ("" if step is None else "body.")
     return {
-        f"{block.name}.{key.removeprefix(prefix)}": value[step] if stepped else value
+        f"{block.name}.{key.removeprefix(prefix)}": value if step is None else value[step]
         for key, value in state.items()
         if key.startswith(prefix)
     }

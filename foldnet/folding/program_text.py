@@ -71,5 +71,5 @@ def _by_owners(stage: Stage, block: Block) -> str:
 def _spelled(stage: Stage, block: Block) -> str:
     """{ conv1: a, conv2: b }."""
     if not block.uses:
-        return "{ no weights }"
+        return "{ nothing shared }"
     return "{ " + ", ".join(f"{use.position or 'layer'}: {owner_text(stage, use)}" for use in block.uses) + " }"

@@ -125,14 +125,23 @@ def within_budget(points: tuple[SweepPoint, ...], budget: int, *, in_bytes: bool
     def size(point: SweepPoint) -> int:
         return point.outcome.bytes if in_bytes else point.outcome.parameters
 
+    check_budget(min(size(point) for point in points), budget, in_bytes=in_bytes)
     good = [point for point in points if size(point) <= budget]
-    if not good:
+    return max(good, key=lambda point: (point.accuracy, -point.stored_numbers, point.loops))
+
+
+def check_budget(least: int, budget: int, *, in_bytes: bool) -> None:
+    """Raise NothingToFold where `budget` is below what complete tying leaves, saying what that is."""
+    if budget < least:
         unit = "bytes" if in_bytes else "parameters"
-        least = min(size(point) for point in points)
         raise NothingToFold(
             f"--budget {budget:,} {unit} cannot be reached: complete tying leaves {least:,}; give at least that"
         )
-    return max(good, key=lambda point: (point.accuracy, -point.stored_numbers, point.loops))
+
+
+def complete_tying(ladders: tuple[Ladder, ...]) -> dict[str, Clusters]:
+    """The clusters of every group at the end of all ladders."""
+    return _clusters(ladders, {ladder.name: len(ladder.rungs) - 1 for ladder in ladders})
 
 
 def knee(points: tuple[SweepPoint, ...]) -> tuple[SweepPoint, str]:

@@ -7,13 +7,14 @@ from typing import Any
 
 from torch import nn
 
-from foldnet.errors import RunError, SettingError
+from foldnet.errors import SettingError
 from foldnet.files import read_json
 from foldnet.folding.looped import LoopedNetwork
 from foldnet.folding.recalibrate import recalibrate
 from foldnet.folds import newest_fold, open_fold
 from foldnet.recipes.by_length import LengthScore, OtherGrids, other_grids, score_by_length
 from foldnet.recipes.loading import loader_of, split_of_run, training_loader
+from foldnet.recipes.origin import run_of_fold
 from foldnet.runs import Run, newest_run, open_run
 from foldnet.training.machine import choose_machine
 from foldnet.training.observer import Observer
@@ -132,7 +133,7 @@ def open_network(folder: Path, checkpoint: str = "last") -> tuple[nn.Module, Run
         if checkpoint != "last":
             raise SettingError(f"--checkpoint {checkpoint} is for runs and '{folder}' is a fold; leave it out")
         fold = open_fold(folder)
-        return fold.load(), run_of_fold(folder, fold.run), "looped"
+        return fold.load(), run_of_fold(fold), "looped"
     run = open_run(folder)
     return run.load(checkpoint)[0], run, "soft" if run.settings.arch.startswith("s") else "plain"
 
@@ -151,13 +152,3 @@ def fold_folder(path: Path | None) -> Path:
     if path.is_dir() and kind_of(path) == "run" and (path / "config.json").is_file():
         return newest_fold(path)
     return path
-
-
-def run_of_fold(fold: Path, named: str) -> Run:
-    """The run of a fold: the folder around it, else where it was made. Raises RunError where neither is there."""
-    for place in (fold.resolve().parent, Path(named)):
-        if (place / "config.json").is_file():
-            return open_run(place)
-    raise RunError(
-        f"fold '{fold}' was made from run '{named}', which is gone; its data can't be told without config.json"
-    )

@@ -13,7 +13,7 @@ from foldnet.files import free_name, new_folder, write_json
 from foldnet.folding.fold import FoldPlan, apply_fold, soft_network
 from foldnet.folding.groups import check_metric, groups_of
 from foldnet.folding.looped import LoopedNetwork, loop_tied
-from foldnet.folding.loops import count_loops
+from foldnet.folding.loops import EXACT_LABELS, count_loops
 from foldnet.folding.near_misses import near_misses
 from foldnet.folding.program import count_reuses
 from foldnet.folding.program_text import program_text
@@ -89,6 +89,7 @@ def fold(
         accuracy=accuracy,
         would_merge_at=_would_merge_at(soft, plan),
         measure=task_of(opened.settings.arch).measure,
+        greedy=tuple(stage.name for stage in plan.program.stages if len(stage.blocks) > EXACT_LABELS),
         **_sizes(opened, soft.model, looped),
     )
     if not dry_run:

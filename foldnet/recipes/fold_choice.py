@@ -7,13 +7,24 @@ from pathlib import Path
 
 from foldnet.analysis.clusters import Clusters, check_clusters, joined, partition
 from foldnet.analysis.similarity import SLACK
-from foldnet.config import UNITS, FoldSettings
+from foldnet.config import UNITS, FoldSettings, parse_budget
 from foldnet.errors import SettingError, UnknownName, nearest
-from foldnet.folding.fold import FoldPlan, choose_clusters, plan_fold
+from foldnet.folding.fold import FoldPlan, apply_fold, choose_clusters, plan_fold
 from foldnet.folding.groups import GroupAlgebra
 from foldnet.folding.ladders import Ladder, ladders_of
-from foldnet.folding.sweep import Outcome, SweepPoint, knee, sweep, within_budget, within_drop
+from foldnet.folding.looped import loop_tied
+from foldnet.folding.sweep import (
+    Outcome,
+    SweepPoint,
+    check_budget,
+    complete_tying,
+    knee,
+    sweep,
+    within_budget,
+    within_drop,
+)
 from foldnet.sharing.share import SharedNetwork
+from foldnet.tensors import file_bytes
 
 Judge = Callable[[FoldPlan], Outcome]
 
@@ -95,38 +106,27 @@ def choose(soft: Soft, judge: Judge | None, soft_accuracy: float | None) -> Choi
         return _by_threshold(soft)
     assert judge is not None
     assert soft_accuracy is not None
+    budget = parse_budget(settings.budget) if settings.budget is not None else None
+    if budget is not None:
+        _check_reachable(soft, *budget)
     points = soft.sweep(settings.unit, judge)
     if settings.max_drop is not None:
         point = within_drop(points, soft_accuracy, settings.max_drop / 100)
         why = f"stores least within {settings.max_drop:g} points of the soft network's validation accuracy"
-    elif settings.budget is not None:
-        budget, in_bytes = parse_budget(settings.budget)
-        point = within_budget(points, budget, in_bytes=in_bytes)
+    elif budget is not None:
+        point = within_budget(points, budget[0], in_bytes=budget[1])
         why = f"best validation accuracy within {settings.budget}"
     else:
         point, why = knee(points)
     return Choice(point.clusters, None, why, point)
 
 
-def parse_budget(text: str) -> tuple[int, bool]:
-    """(number, whether it counts bytes): "12M" is 12,000,000 parameters, "12MB" as many bytes, "500k" 500,000 parameters.
-
-    Raises SettingError for anything else.
-    """
-    number, in_bytes = text.strip(), False
-    if number[-1:] in ("B", "b"):
-        number, in_bytes = number[:-1], True
-    factors = {"k": 10**3, "K": 10**3, "M": 10**6, "m": 10**6, "G": 10**9}
-    factor = factors.get(number[-1:], 1)
-    try:
-        value = float(number[:-1] if factor > 1 else number) * factor
-        if not 1 <= value < 1e18:
-            raise ValueError
-        return int(value), in_bytes
-    except ValueError:
-        raise SettingError(
-            f"--budget '{text}' is not a size; write 12M or 500k for parameters, 12MB or 500kB for bytes"
-        ) from None
+def _check_reachable(soft: Soft, budget: int, in_bytes: bool) -> None:
+    """Raise NothingToFold where even complete tying is larger than the budget: known before anything is judged."""
+    plan = soft.plan(complete_tying(soft.ladders(soft.settings.unit)))
+    looped = loop_tied(apply_fold(soft.model, plan), plan.program)
+    parameters = sum(parameter.numel() for parameter in looped.parameters())
+    check_budget(file_bytes(looped.state_dict()) if in_bytes else parameters, budget, in_bytes=in_bytes)
 
 
 def _by_threshold(soft: Soft) -> Choice:

@@ -41,7 +41,8 @@ class FoldReport:
 
     `fold` is None for a dry run, `threshold` None where none was used, `validation_accuracy` that of the sweep's point where
     one was picked. `shares` are the tied layers' shares of the drop (0..1), None where not measured. `would_merge_at` is the
-    highest similarity where nothing merged. `near_misses` say what would loop below the threshold.
+    highest similarity where nothing merged. `near_misses` say what would loop below the threshold. `greedy` names the stages with
+    so many blocks that their loops were searched for greedily: a shorter program may exist.
     """
 
     fold: str | None
@@ -61,6 +62,7 @@ class FoldReport:
     parameters: Sizes
     bytes: Sizes
     would_merge_at: float | None
+    greedy: tuple[str, ...]
     measure: str = "accuracy"
 
     def to_json(self) -> dict[str, Any]:
@@ -91,6 +93,7 @@ class FoldReport:
             "parameters": _plain(self.parameters),
             "bytes": _plain(self.bytes),
             "would_merge_at": self.would_merge_at,
+            "greedy": list(self.greedy),
         }
 
     def _group(self, group: GroupFold) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from foldnet.folding.looped import LoopedNetwork, gain_slots, unroll
 from foldnet.folding.owners import Owners, TiedLayers
 from foldnet.folding.promises import uses_of
 from foldnet.folds import Fold
-from foldnet.recipes.evaluate import run_of_fold
+from foldnet.recipes.origin import soft_of_fold
 from foldnet.sharing.share import SharedNetwork, materialise
 from foldnet.zoo.build import build
 from foldnet.zoo.names import parse_name
@@ -25,7 +25,7 @@ def forms_of(fold: Fold) -> tuple[dict[str, nn.Module], tuple[str, ...]]:
         soft = build(fold.arch, classes=fold.classes, channels=fold.channels)
         plain = build(parse_name(fold.arch).plain_name, classes=fold.classes, channels=fold.channels)
     try:
-        soft = run_of_fold(fold.folder, fold.run).load(fold.checkpoint)[0]
+        soft = soft_of_fold(fold)
     except RunError as error:
         notes.append(f"soft and dense have random weights, which costs the same time ({error})")
     with torch.device("meta"):

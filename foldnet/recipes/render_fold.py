@@ -18,8 +18,9 @@ from foldnet.folding.groups import check_metric, groups_of
 from foldnet.folding.program import Stage
 from foldnet.folds import open_fold
 from foldnet.recipes.depth import DepthReport
-from foldnet.recipes.evaluate import fold_folder, run_of_fold
+from foldnet.recipes.evaluate import fold_folder
 from foldnet.recipes.fold import SWEEP_FILE
+from foldnet.recipes.origin import soft_of_fold
 from foldnet.recipes.render import target_of
 from foldnet.runs import newest_run, open_run
 
@@ -51,14 +52,13 @@ class StoredPoint:
 def draw_fold(path: Path | str | None = None, out: Path | str | None = None, *, force: bool = False) -> Path:
     """Draw the paper's Figure 4 for a fold: each stage's layers, its similarity matrix, and the folded stage.
 
-    Default: fold.svg in the newest fold of the newest run. Returns the file. Raises RunError where the fold's run is gone,
-    OutputError, SettingError.
+    Default: fold.svg in the newest fold of the newest run. Returns the file. Raises RunError where the fold's run is gone
+    or has other weights by now, OutputError, SettingError.
     """
     folder = fold_folder(Path(path) if path is not None else None)
     fold = open_fold(folder)
-    run = run_of_fold(folder, fold.run)
     target = target_of(out, folder / "fold.svg", force)
-    model, _ = run.load(fold.checkpoint)
+    model = soft_of_fold(fold)
     metric = check_metric(str(read_json(folder / "report.json").get("metric", "coefficients")), model)
     matrices = {entry.group.name: (entry.group.layers, entry.similarity(metric)) for entry in groups_of(model)}
     stages = [_folded_stage(stage, matrices) for stage in fold.program.stages]

@@ -16,9 +16,10 @@ from foldnet.folding.looped import LoopedNetwork, unroll
 from foldnet.folding.promises import Promise
 from foldnet.folds import Fold, check_files, open_fold, sha256_of
 from foldnet.recipes.certificate import Certificate, Numbers
-from foldnet.recipes.evaluate import fold_folder, run_of_fold
+from foldnet.recipes.evaluate import fold_folder
 from foldnet.recipes.evidence import Evidence, compare_weights, count
 from foldnet.recipes.loading import loader_of, split_of_run, task_of
+from foldnet.recipes.origin import run_of_fold
 from foldnet.sharing.share import SharedNetwork, materialise
 from foldnet.tensors import digest_of
 from foldnet.training.checkpoint import FILE
@@ -85,7 +86,7 @@ def _find_run(evidence: Evidence) -> None:
     """The run of a fold and its soft network, as far as they are still there."""
     fold, missing = evidence.fold, "soft and dense are left out"
     try:
-        evidence.run = run_of_fold(fold.folder, fold.run)
+        evidence.run = run_of_fold(fold)
     except RunError:
         evidence.notes.append(f"run '{fold.run}' is gone: {missing}, and only random inputs are compared")
         return

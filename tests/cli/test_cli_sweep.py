@@ -32,12 +32,32 @@ def test_a_sweep_is_one_object(cli, shelf):
         ),
         (["evaluate", "runs/tied/fold-0.95", "--steps", "x"], "--steps 'x' is not LOOP=NUMBER; write stage2.loop1=5"),
         (
+            ["evaluate", "runs/tied/fold-0.95", "--steps", "stage2.loop1=--5"],
+            "--steps 'stage2.loop1=--5' is not LOOP=NUMBER; write stage2.loop1=5",
+        ),
+        (
+            ["evaluate", "runs/tied/fold-0.95", "--steps", "stage2.loop1=²"],
+            "--steps 'stage2.loop1=²' is not LOOP=NUMBER; write stage2.loop1=5",
+        ),
+        (
             ["evaluate", "runs/tied/fold-0.95", "--steps", "stage2.loop1=0"],
             "--steps stage2.loop1=0 is not legal; a loop runs at least once",
         ),
         (
             ["fold", "runs/tied", "--sweep", "--max-drop", "1"],
             "--sweep and --max-drop contradict each other; give one of them",
+        ),
+        (
+            ["fold", "runs/tied", "--sweep", "--threshold", "0"],
+            "--sweep and --threshold contradict each other; give one of them",
+        ),
+        (
+            ["fold", "runs/tied", "--sweep", "--control"],
+            "--sweep and --control contradict each other; give one of them",
+        ),
+        (
+            ["fold", "runs/tied", "--no-evaluate", "--max-drop", "0"],
+            "--no-evaluate and --max-drop contradict each other; give one of them",
         ),
     ],
 )

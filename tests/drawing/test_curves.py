@@ -88,11 +88,11 @@ def test_stored_weights_are_absolute_or_a_share_of_dense(stored, dense, x, said)
     assert markers(axes)[0][0] == x
 
 
-def test_the_chosen_point_is_ringed():
-    figure = sweep_figure({"layer": LAYER, "block": BLOCK}, 0.98, chosen=LAYER[1])
+def test_the_knee_is_ringed():
+    figure = sweep_figure({"layer": LAYER, "block": BLOCK}, 0.98, knee=LAYER[1])
     rings = [line for line in figure.axes[0].lines if line.get_markeredgecolor() == RING]
     assert [(line.get_xdata()[0], line.get_ydata()[0]) for line in rings] == [(800, 96)]
-    assert "chosen" in legend(figure)
+    assert "knee" in legend(figure)
 
 
 def test_a_sweep_that_falls_far_is_drawn_near_soft_too():
@@ -102,9 +102,9 @@ def test_a_sweep_that_falls_far_is_drawn_near_soft_too():
     assert markers(whole) == markers(near)
     assert near.get_ylim()[0] == pytest.approx(93.6)
     assert near.get_xlim()[0] > 100
-    chosen = sweep_figure({"layer": [*LAYER, low]}, 0.98, chosen=low).axes[1]
-    assert chosen.get_ylim()[0] < 30
-    assert chosen.get_xlim()[0] < 100
+    near = sweep_figure({"layer": [*LAYER, low]}, 0.98, knee=low).axes[1]
+    assert near.get_ylim()[0] < 30
+    assert near.get_xlim()[0] < 100
 
 
 def test_points_of_another_unit_have_a_marker_of_their_own():
@@ -170,8 +170,8 @@ def refused(text: str):
 def test_wrong_inputs_are_named(tmp_path: Path) -> None:
     with refused("there is no point of a sweep to draw; sweep a run with shared layers first"):
         sweep_figure({"layer": []}, 0.9)
-    with refused("the chosen point is not one of the sweep's; give one of those that are drawn"):
-        sweep_figure({"layer": LAYER}, 0.9, chosen=BLOCK[1])
+    with refused("the knee is not one of the points of the sweep; give one of those that are drawn"):
+        sweep_figure({"layer": LAYER}, 0.9, knee=BLOCK[1])
     with refused("dense is 0; give the numbers in the written-out weights, or leave it out"):
         sweep_figure({"layer": LAYER}, 0.9, dense=0)
     with refused("there is no curve to draw; a program without loops has no trips to vary"):

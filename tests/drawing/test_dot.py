@@ -78,6 +78,13 @@ def test_an_edge_taken_often_says_how_often() -> None:
     assert "gains 1.00 to 1.50" in digraph.source
 
 
+def test_the_title_names_the_passes_that_have_an_edge() -> None:
+    """Six uses of one weight are one edge to itself, of the first pass, and the way out, of the sixth."""
+    uses = [(f"s.{index}", "", [Use(f"s.{index}.conv", "conv", "s", 0)]) for index in range(6)]
+    source = graph_dot(program_graph(build_program(["stem"], [("s", uses)], ["head"])), "").source
+    assert [number for number in range(1, 8) if f"pass {number}" in source] == [1, 6]
+
+
 @needs_dot
 @pytest.mark.parametrize(
     ("ending", "start"), [(".svg", b"<?xml"), (".png", b"\x89PNG"), (".pdf", b"%PDF"), (".SVG", b"<?xml")]

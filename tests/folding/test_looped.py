@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from foldnet.folding.fold import FoldPlan, apply_fold, plan_fold
+from foldnet.folding.fold import FoldPlan, apply_fold, fold_network, plan_fold
 from foldnet.folding.groups import groups_of
 from foldnet.folding.looped import (
     LoopedNetwork,
@@ -297,3 +297,22 @@ def test_a_block_may_be_a_layer_itself():
     for step, layer in enumerate(layers):
         out = torch.func.functional_call(block, {"body.weight": weight}, (x, step))
         torch.testing.assert_close(out, x @ (block.body.gain[step] * weight).T + layer.bias)
+
+
+def test_blocks_that_share_nothing_but_repeat_are_unrolled_with_tensors_of_their_own():
+    """In a plain stack the norms between the layers are blocks of one label, and none is like another."""
+    torch.manual_seed(0)
+    stack = [m for _ in range(4) for m in (nn.Conv2d(4, 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU())]
+    soft = share(nn.Sequential(nn.Conv2d(3, 4, 1), nn.Sequential(*stack)), 2)
+    with torch.no_grad():
+        for bank in soft.sources.values():
+            bank.coefficients.copy_(torch.randn(2))
+        randomise_norms(soft)
+    looped, tied, plan = fold_network(soft, 1.0)
+    assert [str(stage.items) for stage in plan.program.stages] == [
+        str((Loop(4, (Step("A"), Step("B"), Step("C")), "1.loop1"),))
+    ]
+    written, x = unroll(looped, materialise(tied)).eval(), torch.randn(2, 3, 8, 8)
+    assert relative(written(x), tied.eval()(x)) <= 1e-6
+    for name, tensor in materialise(tied).state_dict().items():
+        assert torch.equal(written.state_dict()[name], tensor), name

@@ -100,11 +100,12 @@ def test_nothing_of_the_old_statistics_is_left_and_nothing_else_is_touched():
     one, two = network(), network()
     for norm in norms_of(two).values():
         nn.init.constant_(norm.running_mean, 1e6)
-        nn.init.constant_(norm.running_var, 1e-6)
+        nn.init.constant_(norm.running_var, torch.nan)
     for model in (one, two):
         recalibrate(model.train(), some_loader(24, 8), CPU)
         assert not any(module.training for module in model.modules())
-        assert all(not norm._forward_pre_hooks for norm in norms_of(model).values())
+        assert all(not norm._forward_pre_hooks and not norm._forward_hooks for norm in norms_of(model).values())
+        assert all(norm.momentum == 0.1 for norm in norms_of(model).values())
     found = statistics(two)
     assert all(torch.equal(tensor, found[name]) for name, tensor in statistics(one).items())
     fresh = network().state_dict()

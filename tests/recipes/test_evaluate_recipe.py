@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -14,6 +15,7 @@ import foldnet
 from foldnet.data.digits import load_digits
 from foldnet.errors import RunError
 from foldnet.folding.looped import LoopedNetwork
+from foldnet.training.checkpoint import FILE
 
 FIELDS = {"accuracy", "parameters", "images_per_second", "right", "images", "loss", "form"}
 
@@ -95,6 +97,21 @@ def test_a_fold_finds_its_run_around_it_or_where_it_was_made(cli, home):
     assert cli.done("evaluate", "elsewhere")["right"] == wanted
     (home / "runs").rename(home / "moved")
     assert cli.done("evaluate", "moved/tied/fold-0.95")["right"] == wanted
+
+
+def test_a_fold_that_lies_in_another_run_still_belongs_to_its_own(cli, home):
+    shutil.copytree("runs/tied/fold-0.95", "runs/soft/foreign")
+    assert cli.done("verify", "runs/soft/foreign", "--images", "8")["notes"] == []
+    assert cli("render", "fold", "runs/soft/foreign", "--output", "fold.svg").out == "wrote fold.svg\n"
+
+
+def test_a_run_that_was_trained_on_is_not_drawn_as_what_was_folded(cli, home, put):
+    assert cli("fold", "runs/tied", "--no-evaluate", "--out", "runs/tied/mine").code == 0
+    file = Path("last") / FILE
+    put(home / "runs/tied" / file, (home / "runs/soft" / file).read_bytes())
+    where = (home / "runs/tied").resolve()
+    said = f"checkpoint 'last' of run '{where}' is not the one that was folded (its digest differs); fold the run again"
+    assert cli.refused("render", "fold", "runs/tied/mine") == said
 
 
 def test_a_fold_whose_run_is_gone_still_loads_but_cannot_tell_its_data(cli, home):

@@ -79,6 +79,12 @@ def test_what_contradicts_is_refused(settings, said):
     assert said_by(FoldnetError, **settings) == said
 
 
+@pytest.mark.parametrize("budget", ["big", "1k"])
+def test_a_budget_that_cannot_be_met_is_refused_before_anything_is_judged(budget, monkeypatch):
+    monkeypatch.setattr("foldnet.recipes.fold_measure.Laboratory.recalibrated", None)
+    assert said_by(FoldnetError, budget=budget).startswith(f"--budget {'1,000' if budget == '1k' else repr(budget)} ")
+
+
 @pytest.mark.parametrize("chooser", [{"max_drop": 1.0}, {"budget": "1M"}, {"threshold": "auto"}])
 def test_without_validation_images_nothing_can_be_chosen(chooser, run, monkeypatch):
     from foldnet.recipes import loading

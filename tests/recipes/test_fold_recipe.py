@@ -434,3 +434,11 @@ def test_from_python_the_keywords_are_the_settings(shelf):
     assert [group.owners for group in report.groups] == [1, 6, 6]
     with pytest.raises(SettingError, match=exactly(f"--threshold 1.5 {NO_SIMILARITY}")):
         fold("runs/tied", dry_run=True, evaluated=False, threshold=1.5)
+
+
+def test_a_program_that_was_searched_for_greedily_is_called_so(cli, shelf, monkeypatch):
+    said = "stage1, stage2, stage3: too many blocks to try every program, a shorter one may exist"
+    assert said not in cli("fold", "runs/tied", *QUICK).out
+    monkeypatch.setattr("foldnet.recipes.fold.EXACT_LABELS", 3)
+    assert said in cli("fold", "runs/tied", *QUICK).out.replace("\n", " ").replace("  ", " ")
+    assert cli.done("fold", "runs/tied", *QUICK)["greedy"] == ["stage1", "stage2", "stage3"]

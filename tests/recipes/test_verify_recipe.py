@@ -40,12 +40,12 @@ def few(monkeypatch):
 @pytest.fixture(scope="module")
 def original(tmp_path_factory) -> Path:
     """A run with a fold, made once."""
-    run = tmp_path_factory.mktemp("verify") / "run"
+    made = tmp_path_factory.mktemp("verify") / "made"
     with pytest.MonkeyPatch.context() as patch:
         planted.use_few_digits(patch)
-        planted.plant_run(run)
-        fold(run, out=run / "fold", evaluated=False)
-    return run
+        planted.plant_run(made)
+        fold(made, out=made / "fold", evaluated=False)
+    return made.rename(made.with_name("run"))  # so that copies know no other run than the one around them
 
 
 @pytest.fixture
@@ -365,3 +365,14 @@ def test_without_data_random_inputs_are_compared(run):
     assert certificate.notes == ("no test images were asked for: only random inputs are compared",)
     assert certificate.images is None
     assert certificate.worst("dense", "relative") <= 1e-5
+
+
+def test_a_tie_that_is_far_off_is_compared_by_its_size(tmp_path):
+    """A mean of weights of very different lengths is thousands of times as far from the short one as that is long."""
+    rows = [[1e4, -2e4], [1.0, 2.0], [0.1, 1.0], [3.0, 0.4], [1.0, 0.2], [0.3, -0.8]]
+    planted.plant_run(tmp_path / "run", rows=rows)
+    report = fold(tmp_path / "run", out=tmp_path / "run/fold", evaluated=False, threshold=0.0, tie="mean")
+    assert max(group.tie.errors.max() for group in report.groups) > 1000
+    name = "distance of tied to soft weights against report.json, difference"
+    promises = {promise.name: promise for promise in verify(tmp_path / "run/fold", data=False).promises}
+    assert promises[name].held, promises[name]
