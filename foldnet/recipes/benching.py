@@ -9,7 +9,7 @@ from torch import Tensor
 
 from foldnet.errors import SettingError
 from foldnet.hardware import cpu_features, processor_name
-from foldnet.recipes.train import about_machine
+from foldnet.recipes.begin import about_machine
 from foldnet.training.machine import Machine
 
 SEED = 0  # of the inputs

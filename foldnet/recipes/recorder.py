@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from foldnet.errors import RunError, SettingError
 from foldnet.runs import append_metrics, load_coefficients, read_metrics, save_coefficients
 from foldnet.training.checkpoint import save_checkpoint, save_weights
-from foldnet.training.loop import EpochMetrics
+from foldnet.training.journal import EpochMetrics
 from foldnet.training.progress import Progress, UnderWay
 from foldnet.training.recurrence import banks_of
 

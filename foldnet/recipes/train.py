@@ -2,44 +2,38 @@
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Mapping
-from contextlib import ExitStack, closing
+from contextlib import closing
 from dataclasses import asdict, dataclass, replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
 
-from foldnet.config import TrainSettings, default_arch, read_toml, to_json, train_settings
+from foldnet.config import TrainSettings, train_settings
 from foldnet.data.batches import Batches
 from foldnet.data.dataset import Dataset, Split
 from foldnet.data.phases import first_epochs
 from foldnet.data.tasks import Task
-from foldnet.errors import OutputError, ProcessLost, RunError, SettingError, UnknownName, nearest
-from foldnet.files import new_folder, read_json, write_json
-from foldnet.lock import Lock, take_lock
-from foldnet.recipes.loading import check_answers, loader_of, split_of, training_batches
-from foldnet.recipes.recorder import EVERY, Recorder, coefficients
-from foldnet.runs import Run, create_run, default_name, newest_run, open_run, remove_leftovers, save_coefficients
+from foldnet.errors import ProcessLost, RunError
+from foldnet.files import read_json, write_json
+from foldnet.lock import take_lock
+from foldnet.recipes.begin import begin_run, data_of, folder_to_resume, initial_network, take_up, with_recall
+from foldnet.recipes.loading import loader_of, training_batches
+from foldnet.recipes.recorder import EVERY, Recorder
+from foldnet.runs import Run, open_run, remove_leftovers
 from foldnet.training.checkpoint import FILE, load_model, load_optimiser
 from foldnet.training.compile import choose_compilation
 from foldnet.training.evaluate import evaluate
 from foldnet.training.loop import Course, Objective, fit
-from foldnet.training.machine import Machine, choose_machine, seeded
+from foldnet.training.machine import Machine, choose_machine
 from foldnet.training.observer import Interruptible, Observer, Silent, Stopped
 from foldnet.training.optimiser import build_optimiser
 from foldnet.training.parallel import synchronise_norms
 from foldnet.training.progress import BEGINNING, Progress
 from foldnet.training.progressive import progressive_loss
-from foldnet.training.recurrence import banks_of
 from foldnet.training.tensorboard import Board
 from foldnet.training.world import ALONE, World
-from foldnet.zoo.names import RECALL
-
-FREE_TO_CHANGE = ("device", "data_dir", "compile")  # a resumed run may move to another machine
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,22 +94,22 @@ def train(
     if tensorboard and world.writes:
         observer = Board(observer)
     if recall:
-        given["arch"] = _with_recall(given, config)
+        given["arch"] = with_recall(given, config)
     asked = {key: value for key, value in given.items() if value is not None}
     if not world.writes:
         return _follow(asked, config, observer, checkpoint_every, world)
     folder = Path(out) if out is not None else None
     try:
         if resume:
-            folder = _folder_to_resume(folder)
+            folder = folder_to_resume(folder)
         if resume and folder is not None and (folder / "config.json").is_file():
-            run = _resumed(open_run(folder), asked, config)
+            run = take_up(open_run(folder), asked, config)
             if _finished(folder):
                 world.tell("run", {"folder": str(folder)})
                 return read_report(folder)
-            data, lock = _data_of(run, download), take_lock(folder)
+            data, lock = data_of(run, download), take_lock(folder)
         else:
-            run, data, lock = _begin(train_settings(given, file=config), folder, resume, force, download)
+            run, data, lock = begin_run(train_settings(given, file=config), folder, resume, force, download)
     except BaseException:
         world.tell("run", {"folder": None})
         raise
@@ -134,81 +128,8 @@ def _follow(
         raise ProcessLost("process 0 could not begin; it says why", told=True)
     if _finished(Path(folder)):
         return read_report(Path(folder))
-    run = _resumed(open_run(Path(folder)), asked, config)
-    return _train_on(run, *_data_of(run, False), observer, every, world)
-
-
-def _with_recall(given: Mapping[str, Any], config: Path | None) -> str:
-    """The name of the network in which every step sees the input again."""
-    chosen = (read_toml(config) if config is not None else {}) | {k: v for k, v in given.items() if v is not None}
-    arch = str(chosen.get("arch") or default_arch(chosen.get("dataset", "")))
-    return arch if arch.endswith(RECALL) else arch + RECALL
-
-
-def _check_place(folder: Path, *, resume: bool, force: bool) -> None:
-    """Raise OutputError where a new run may not take the place of what exists there."""
-    empty = folder.is_dir() and not any(folder.iterdir())
-    if empty and (resume or force):
-        return
-    if not empty and not (folder / "config.json").is_file():
-        raise OutputError(f"'{folder}' exists already and is not a run folder; give --out another name")
-    if not force:
-        raise OutputError(
-            f"'{folder}' exists already; continue it with --resume, replace it with --force, or change --out"
-        )
-
-
-def _begin(
-    settings: TrainSettings, folder: Path | None, resume: bool, force: bool, download: bool
-) -> tuple[Run, tuple[Dataset, Split], Lock]:
-    """Make the folder of a new run, whose only writer this process is then."""
-    replaces = folder is not None and folder.exists()
-    if folder is not None and replaces:
-        _check_place(folder, resume=resume, force=force)
-    machine = choose_machine(settings.device, settings.precision)
-    dataset, split = split_of(settings, download)
-    check_answers(dataset, settings.arch)
-    # Named late, and nothing is replaced that was not there before: two trainings may be started at one time.
-    folder = folder or default_name(settings)
-    run = Run(folder, settings, len(dataset.classes), dataset.channels, dataset.size, machine.precision, split.hash)
-    model = _initial_network(run)
-    with ExitStack() as old, new_folder(folder, force=replaces) as temporary:
-        if (folder / "config.json").is_file():
-            old.enter_context(closing(take_lock(folder)))
-        create_run(temporary, run, about_machine(machine))
-        if banks_of(model):
-            save_coefficients(temporary, coefficients(model, {}))
-        lock = take_lock(temporary)
-    lock.folder = folder
-    return run, (dataset, split), lock
-
-
-def _resumed(run: Run, asked: Mapping[str, Any], config: Path | None) -> Run:
-    """The run as it goes on: what may change does. Raises SettingError and UnknownName for anything else that is asked."""
-    wanted = (read_toml(config) if config is not None else {}) | dict(asked)
-    stored = to_json(run.settings)
-    changes = {key: value for key, value in wanted.items() if value != stored.get(key)}
-    for key, value in changes.items():
-        if key not in stored:
-            raise UnknownName(f"setting '{key}' does not exist{nearest(key, stored)}")
-        if key not in FREE_TO_CHANGE:
-            option = "--" + key.replace("_", "-")
-            raise SettingError(
-                f"{option} {value} contradicts run '{run.folder}', which was started with {stored.get(key)}; "
-                f"leave it out, or start another run with --out"
-            )
-    return replace(run, settings=replace(run.settings, **changes))
-
-
-def _data_of(run: Run, download: bool) -> tuple[Dataset, Split]:
-    """The data that a run goes on with. Raises RunError where they have changed."""
-    dataset, split = split_of(run.settings, download)
-    if split.hash != run.split_hash:
-        raise RunError(
-            f"the training data are not those that run '{run.folder}' was started with (their hash differs); "
-            f"restore them or start another run"
-        )
-    return dataset, split
+    run = take_up(open_run(Path(folder)), asked, config)
+    return _train_on(run, *data_of(run, False), observer, every, world)
 
 
 def _finished(folder: Path) -> bool:
@@ -220,7 +141,7 @@ def _train_on(run: Run, dataset: Dataset, split: Split, observer: Observer, ever
     """Train from where the run's checkpoint stands, or from the beginning, to the end, and read the test set."""
     settings = run.settings
     machine = choose_machine(settings.device, run.precision, world)
-    model = _initial_network(run)
+    model = initial_network(run)
     progress = load_model(run.folder / "last", model) if (run.folder / "last" / FILE).is_file() else BEGINNING
     model.to(machine.device)
     if settings.sync_bn:
@@ -290,38 +211,6 @@ def read_report(folder: Path) -> TrainReport:
         return TrainReport(**(read_json(folder / "report.json") | {"run": str(folder)}))
     except TypeError as error:
         raise RunError(f"'{folder / 'report.json'}' is not a training report ({error}); restore it") from None
-
-
-def about_machine(machine: Machine) -> dict[str, Any]:
-    """Versions and hardware, for whoever wants to run it again."""
-    processor = torch.cuda.get_device_name(machine.device) if machine.device.type == "cuda" else platform.processor()
-    return {
-        "foldnet": version("foldnet"),
-        "torch": str(torch.__version__),
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "device": str(machine.device),
-        "processor": processor or platform.machine(),
-        "threads": torch.get_num_threads(),
-    }
-
-
-def _folder_to_resume(folder: Path | None) -> Path | None:
-    """The folder named, else the newest run; None where there is nothing to resume yet."""
-    if folder is not None:
-        if folder.is_dir() and any(folder.iterdir()) and not (folder / "config.json").is_file():
-            raise RunError(f"'{folder}' is not a run folder and not empty; give --out another name")
-        return folder
-    try:
-        return newest_run()
-    except RunError:
-        return None
-
-
-def _initial_network(run: Run) -> nn.Module:
-    """The network as the seed makes it; the process's own random state stays untouched."""
-    with seeded(run.settings.seed, torch.device("cpu")):
-        return run.network()
 
 
 def _report(

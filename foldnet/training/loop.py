@@ -3,8 +3,7 @@
 import math
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from typing import Any, Protocol
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +15,7 @@ from foldnet.data.tasks import CLASSES, Task
 from foldnet.errors import TrainingDiverged
 from foldnet.training.compile import UNCOMPILED, Compilation
 from foldnet.training.evaluate import Score, Tally, evaluate
+from foldnet.training.journal import EpochMetrics, Journal, Unwritten
 from foldnet.training.machine import Machine, reseed, seeded
 from foldnet.training.observer import Interruptible, Observer, Silent, Stopped
 from foldnet.training.optimiser import learning_rate
@@ -23,31 +23,6 @@ from foldnet.training.parallel import Forward
 from foldnet.training.progress import BEGINNING, Progress, UnderWay
 from foldnet.training.recurrence import banks_of, recurrence
 from foldnet.training.world import NOTHING, SAVE, STOP, Agreement
-
-
-@dataclass(frozen=True, slots=True)
-class EpochMetrics:
-    """One line of metrics.jsonl. Losses in nats; accuracies are the task's score, 0..1.
-
-    Seconds and speed are those of the training steps, `waited` the share of the seconds in which a step had no data yet;
-    `similarity` is the largest |cos| of two layers' coefficients in each group.
-    """
-
-    epoch: int
-    lr: float
-    train_loss: float
-    train_accuracy: float
-    recurrence: float | None
-    similarity: dict[str, float] | None
-    validation_loss: float | None
-    validation_accuracy: float | None
-    seconds: float
-    images_per_second: float
-    waited: float
-
-    def to_json(self) -> dict[str, Any]:
-        """As plain data."""
-        return asdict(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,33 +44,6 @@ class Course:
     seed: int
     schedule: str = "steps"
     objective: Objective = Objective()
-
-
-class Journal(Protocol):
-    """Keeps what a training leaves behind."""
-
-    def after_epoch(self, metrics: EpochMetrics) -> None:
-        """An epoch is whole."""
-
-    def due(self) -> bool:
-        """Whether so much has happened since the last checkpoint that one should be made within the epoch."""
-
-    def within_epoch(self, under_way: UnderWay) -> None:
-        """Keep the state between two steps."""
-
-
-class Unwritten:
-    """The journal that keeps nothing."""
-
-    def after_epoch(self, metrics: EpochMetrics) -> None:
-        """Nothing."""
-
-    def due(self) -> bool:
-        """Never."""
-        return False
-
-    def within_epoch(self, under_way: UnderWay) -> None:
-        """Nothing."""
 
 
 def fit(

@@ -16,13 +16,13 @@ import torch
 from foldnet.data.dataset import Dataset
 from foldnet.data.digits import load_digits
 from foldnet.errors import OutputError, RunError, SettingError, TrainingDiverged, UnknownName
-from foldnet.recipes import loading
+from foldnet.recipes import begin, loading
 from foldnet.recipes import recorder as recording
 from foldnet.recipes import train as recipe
 from foldnet.recipes.train import TrainReport
 from foldnet.runs import all_runs, load_coefficients, newest_run, open_run, read_metrics
 from foldnet.tensors import load_tensors
-from foldnet.training.loop import EpochMetrics
+from foldnet.training.journal import EpochMetrics
 from foldnet.training.observer import Silent, Stopped
 from foldnet.training.progress import BEGINNING
 
@@ -518,13 +518,13 @@ def test_resume_in_a_place_that_is_no_run_is_refused(place):
 
 def meanwhile(monkeypatch, action) -> None:
     """While the data are read, somebody else acts."""
-    read = recipe.split_of
+    read = begin.split_of
 
     def slow(*args):
         action()
         return read(*args)
 
-    monkeypatch.setattr(recipe, "split_of", slow)
+    monkeypatch.setattr(begin, "split_of", slow)
 
 
 def test_two_trainings_started_at_one_time_take_two_folders(place, monkeypatch):
@@ -651,7 +651,7 @@ def test_a_history_shorter_than_the_checkpoint_is_refused(place, file, left, who
         (place / "run" / file).unlink()
     else:
         rows = load_coefficients(place / "run")
-        recipe.save_coefficients(place / "run", {name: tensor[:1] for name, tensor in rows.items()})
+        recording.save_coefficients(place / "run", {name: tensor[:1] for name, tensor in rows.items()})
     sentence = f"'run/{file}' holds {left} of the {whole} entries that the checkpoint counts; restore it"
     with pytest.raises(RunError, match=exactly(sentence)):
         train(out="run", resume=True)

@@ -12,7 +12,8 @@ from foldnet.data.augment import Augmentation
 from foldnet.data.batches import Loader
 from foldnet.data.dataset import Dataset, Images, images_of
 from foldnet.errors import TrainingDiverged
-from foldnet.training.loop import Course, EpochMetrics, Objective, Unwritten, fit, step
+from foldnet.training.journal import EpochMetrics, Unwritten
+from foldnet.training.loop import Course, Objective, fit, step
 from foldnet.training.machine import Machine, seeded
 from foldnet.training.optimiser import build_optimiser
 from foldnet.training.progress import BEGINNING, Progress

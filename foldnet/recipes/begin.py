@@ -1,0 +1,133 @@
+"""Beginning a run in a folder of its own, or taking one up again."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping
+from contextlib import ExitStack, closing
+from dataclasses import replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from foldnet.config import TrainSettings, default_arch, read_toml, to_json
+from foldnet.data.dataset import Dataset, Split
+from foldnet.errors import OutputError, RunError, SettingError, UnknownName, nearest
+from foldnet.files import new_folder
+from foldnet.lock import Lock, take_lock
+from foldnet.recipes.loading import check_answers, split_of
+from foldnet.recipes.recorder import coefficients
+from foldnet.runs import Run, create_run, default_name, newest_run, save_coefficients
+from foldnet.training.machine import Machine, choose_machine, seeded
+from foldnet.training.recurrence import banks_of
+from foldnet.zoo.names import RECALL
+
+FREE_TO_CHANGE = ("device", "data_dir", "compile")  # a resumed run may move to another machine
+
+
+def begin_run(
+    settings: TrainSettings, folder: Path | None, resume: bool, force: bool, download: bool
+) -> tuple[Run, tuple[Dataset, Split], Lock]:
+    """Make the folder of a new run, whose only writer this process is then."""
+    replaces = folder is not None and folder.exists()
+    if folder is not None and replaces:
+        _check_place(folder, resume=resume, force=force)
+    machine = choose_machine(settings.device, settings.precision)
+    dataset, split = split_of(settings, download)
+    check_answers(dataset, settings.arch)
+    # Named late, and nothing is replaced that was not there before: two trainings may be started at one time.
+    folder = folder or default_name(settings)
+    run = Run(folder, settings, len(dataset.classes), dataset.channels, dataset.size, machine.precision, split.hash)
+    model = initial_network(run)
+    with ExitStack() as old, new_folder(folder, force=replaces) as temporary:
+        if (folder / "config.json").is_file():
+            old.enter_context(closing(take_lock(folder)))
+        create_run(temporary, run, about_machine(machine))
+        if banks_of(model):
+            save_coefficients(temporary, coefficients(model, {}))
+        lock = take_lock(temporary)
+    lock.folder = folder
+    return run, (dataset, split), lock
+
+
+def take_up(run: Run, asked: Mapping[str, Any], config: Path | None) -> Run:
+    """The run as it goes on: what may change does. Raises SettingError and UnknownName for anything else that is asked."""
+    wanted = (read_toml(config) if config is not None else {}) | dict(asked)
+    stored = to_json(run.settings)
+    changes = {key: value for key, value in wanted.items() if value != stored.get(key)}
+    for key, value in changes.items():
+        if key not in stored:
+            raise UnknownName(f"setting '{key}' does not exist{nearest(key, stored)}")
+        if key not in FREE_TO_CHANGE:
+            option = "--" + key.replace("_", "-")
+            raise SettingError(
+                f"{option} {value} contradicts run '{run.folder}', which was started with {stored.get(key)}; "
+                f"leave it out, or start another run with --out"
+            )
+    return replace(run, settings=replace(run.settings, **changes))
+
+
+def folder_to_resume(folder: Path | None) -> Path | None:
+    """The folder named, else the newest run; None where there is nothing to resume yet."""
+    if folder is not None:
+        if folder.is_dir() and any(folder.iterdir()) and not (folder / "config.json").is_file():
+            raise RunError(f"'{folder}' is not a run folder and not empty; give --out another name")
+        return folder
+    try:
+        return newest_run()
+    except RunError:
+        return None
+
+
+def data_of(run: Run, download: bool) -> tuple[Dataset, Split]:
+    """The data that a run goes on with. Raises RunError where they have changed."""
+    dataset, split = split_of(run.settings, download)
+    if split.hash != run.split_hash:
+        raise RunError(
+            f"the training data are not those that run '{run.folder}' was started with (their hash differs); "
+            f"restore them or start another run"
+        )
+    return dataset, split
+
+
+def _check_place(folder: Path, *, resume: bool, force: bool) -> None:
+    """Raise OutputError where a new run may not take the place of what exists there."""
+    empty = folder.is_dir() and not any(folder.iterdir())
+    if empty and (resume or force):
+        return
+    if not empty and not (folder / "config.json").is_file():
+        raise OutputError(f"'{folder}' exists already and is not a run folder; give --out another name")
+    if not force:
+        raise OutputError(
+            f"'{folder}' exists already; continue it with --resume, replace it with --force, or change --out"
+        )
+
+
+def with_recall(given: Mapping[str, Any], config: Path | None) -> str:
+    """The name of the network in which every step sees the input again."""
+    chosen = (read_toml(config) if config is not None else {}) | {k: v for k, v in given.items() if v is not None}
+    arch = str(chosen.get("arch") or default_arch(chosen.get("dataset", "")))
+    return arch if arch.endswith(RECALL) else arch + RECALL
+
+
+def about_machine(machine: Machine) -> dict[str, Any]:
+    """Versions and hardware, for whoever wants to run it again."""
+    processor = torch.cuda.get_device_name(machine.device) if machine.device.type == "cuda" else platform.processor()
+    return {
+        "foldnet": version("foldnet"),
+        "torch": str(torch.__version__),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "device": str(machine.device),
+        "processor": processor or platform.machine(),
+        "threads": torch.get_num_threads(),
+    }
+
+
+def initial_network(run: Run) -> nn.Module:
+    """The network as the seed makes it; the process's own random state stays untouched."""
+    with seeded(run.settings.seed, torch.device("cpu")):
+        return run.network()

@@ -1,0 +1,58 @@
+"""What a training tells whoever keeps what it leaves behind."""
+
+from dataclasses import asdict, dataclass
+from typing import Any, Protocol
+
+from foldnet.training.progress import UnderWay
+
+
+@dataclass(frozen=True, slots=True)
+class EpochMetrics:
+    """One line of metrics.jsonl. Losses in nats; accuracies are the task's score, 0..1.
+
+    Seconds and speed are those of the training steps, `waited` the share of the seconds in which a step had no data yet;
+    `similarity` is the largest |cos| of two layers' coefficients in each group.
+    """
+
+    epoch: int
+    lr: float
+    train_loss: float
+    train_accuracy: float
+    recurrence: float | None
+    similarity: dict[str, float] | None
+    validation_loss: float | None
+    validation_accuracy: float | None
+    seconds: float
+    images_per_second: float
+    waited: float
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain data."""
+        return asdict(self)
+
+
+class Journal(Protocol):
+    """Keeps what a training leaves behind."""
+
+    def after_epoch(self, metrics: EpochMetrics) -> None:
+        """An epoch is whole."""
+
+    def due(self) -> bool:
+        """Whether so much has happened since the last checkpoint that one should be made within the epoch."""
+
+    def within_epoch(self, under_way: UnderWay) -> None:
+        """Keep the state between two steps."""
+
+
+class Unwritten:
+    """The journal that keeps nothing."""
+
+    def after_epoch(self, metrics: EpochMetrics) -> None:
+        """Nothing."""
+
+    def due(self) -> bool:
+        """Never."""
+        return False
+
+    def within_epoch(self, under_way: UnderWay) -> None:
+        """Nothing."""
