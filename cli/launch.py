@@ -5,11 +5,13 @@ import os
 import signal
 import sys
 import uuid
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import typer
 
+SAID = 3.0  # seconds in which the first process has said what is wrong with all
 ENVIRONMENT = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")  # what torchrun sets for its processes
 
 
@@ -23,43 +25,74 @@ def rank() -> int:
     return int(os.environ["RANK"])
 
 
-def world() -> AbstractContextManager[Any]:
-    """Join the processes that torchrun started."""
+@contextmanager
+def one_of_several() -> Iterator[Any]:
+    """The world of the processes that torchrun started. What the first of them says of an error the others need not say again."""
+    from foldnet.errors import FoldnetError, ProcessLost
     from foldnet.training.processes import joined
     from foldnet_cli.views import complain
 
-    return joined(int(os.environ["LOCAL_RANK"]), complain)
+    local, beside = int(os.environ["LOCAL_RANK"]), int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    world = None
+    try:
+        with joined(local, beside, complain) as world:
+            yield world
+    except KeyboardInterrupt:
+        if world is not None and not world.writes:
+            raise typer.Exit(130) from None
+        raise
+    except FoldnetError as error:
+        told = isinstance(error, ProcessLost) and error.told
+        if world is not None and world.writes:
+            world.tell("error", str(error))
+        elif told or (world is not None and world.heard("error", SAID) == str(error)):
+            raise typer.Exit(1) from None
+        raise
 
 
-def launch(gpus: int) -> None:
-    """Run this very command once a GPU, and end as it ends. Raises SettingError where there are not so many."""
+def check_gpus(gpus: int, device: str | None) -> None:
+    """Raise SettingError where `--gpus` asks for what is not there, or contradicts something else."""
     import torch
 
     from foldnet.errors import SettingError
 
-    count = torch.cuda.device_count()
-    if not 1 <= gpus <= count:
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if in_world():
+        raise SettingError(f"--gpus {gpus} has no meaning in a process that torchrun started; leave it out")
+    if gpus < 1:
+        raise SettingError(f"--gpus {gpus} is not legal; give a whole number of at least 1")
+    if device not in (None, "auto", "cuda"):
+        raise SettingError(f"--gpus {gpus} and --device {device} contradict each other; leave one of them out")
+    if not count:
         raise SettingError(
-            f"--gpus {gpus} is not what this machine has, which is {count}; give a number up to that, or train on "
-            f"processors with `torchrun --nproc-per-node {max(gpus, 1)} -m foldnet_cli train --device cpu`"
+            f"--gpus {gpus} needs GPUs and this machine has none; leave it out, or train in several processes with "
+            f"`torchrun --nproc-per-node {gpus} -m foldnet_cli train --device cpu`"
         )
+    if gpus > count:
+        raise SettingError(f"--gpus {gpus} is more than the {count} of this machine; give at most {count}")
+
+
+def launch(gpus: int) -> None:
+    """Run this very command once a GPU, and end as it ends."""
     start_processes(gpus, _without_gpus(sys.argv[1:]))
 
 
 def start_processes(count: int, arguments: list[str]) -> None:
     """Run `foldnet` with these arguments in `count` processes of this machine, as torchrun would, until all have ended.
 
-    Where one fails the others are ended. Raises typer.Exit with the code of one that said itself what is wrong, ProcessLost where
-    one was killed, and KeyboardInterrupt where this process was told to end.
+    Where one fails the others are ended, and a signal to end is passed on to them. Raises typer.Exit with the code of one that
+    said itself what is wrong or how far it came, and ProcessLost where one was killed.
     """
     from torch.distributed.elastic.multiprocessing.api import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
     from foldnet.errors import ProcessLost
+    from foldnet.hardware import cores
 
-    logging.getLogger("torch.distributed").setLevel(logging.CRITICAL)  # what it has to say is said below
-    os.environ.setdefault("OMP_NUM_THREADS", str(max((os.cpu_count() or 1) // count, 1)))
+    for name in [name for name in logging.root.manager.loggerDict if name.startswith("torch.distributed")]:
+        logging.getLogger(name).setLevel(logging.CRITICAL)  # what they have to say is said below
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(cores() // count, 1)))
     config = LaunchConfig(
         min_nodes=1,
         max_nodes=1,
@@ -73,7 +106,7 @@ def start_processes(count: int, arguments: list[str]) -> None:
     try:
         elastic_launch(config, sys.executable)("-m", "foldnet_cli", *arguments)
     except SignalException:
-        raise KeyboardInterrupt from None
+        raise typer.Exit(130) from None  # the first process has said how far it came
     except ChildFailedError as error:
         number, failure = error.get_first_failure()
         if failure.exitcode > 0:

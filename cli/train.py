@@ -108,7 +108,11 @@ def train(
     ] = False,
     config: Annotated[Path | None, typer.Option(help="TOML file with any of these settings; options win.")] = None,
     checkpoint_every: Annotated[
-        float, typer.Option(metavar="SECONDS", help="Checkpoints are made at epoch ends, at most this often.")
+        float,
+        typer.Option(
+            metavar="SECONDS",
+            help="Epoch ends make checkpoints at most this often; so do epochs of over five minutes within.",
+        ),
     ] = 30.0,
     tensorboard: Annotated[
         bool, typer.Option("--tensorboard", help="Write the epochs' numbers into the run folder for TensorBoard too.")
@@ -122,11 +126,14 @@ def train(
     Without options: SWRN 28-2-4 on the digits inside scikit-learn, half a minute on a laptop. CIFAR gets the paper's recipe,
     and so do shortest paths (`--dataset paths`), which are drawn as they are needed, phase by phase.
     """
-    from foldnet_cli.launch import in_world, launch
+    from foldnet_cli.launch import check_gpus, launch
     from foldnet_cli.parsing import parse_windows
 
-    if gpus is not None and gpus != 1 and not in_world():
-        return launch(gpus)
+    if gpus is not None:
+        check_gpus(gpus, device)
+        device = "cuda"
+        if gpus > 1:
+            return launch(gpus)
     return _train(
         out=out,
         resume=resume,
@@ -169,24 +176,13 @@ def train(
 
 def _train(**options: Any) -> Any:
     """Train in this process, be it alone or one of several. Only the first of them has something to show."""
-    from foldnet.errors import ProcessLost
     from foldnet.recipes.train import train as recipe
-    from foldnet_cli.launch import in_world, rank, world
+    from foldnet_cli.launch import in_world, one_of_several, rank
     from foldnet_cli.progress import watching
 
     if not in_world():
         with watching(saves=True) as observer:
             return recipe(observer=observer, **options)
-    with watching(saves=True, quiet=rank() > 0) as observer:
-        try:
-            with world() as joined:
-                report = recipe(observer=observer, world=joined, **options)
-        except ProcessLost as error:
-            if error.told:
-                raise typer.Exit(1) from None
-            raise
-        except KeyboardInterrupt:
-            if rank() > 0:  # the first process says it
-                raise typer.Exit(130) from None
-            raise
-    return report if joined.writes else None
+    with watching(saves=True, quiet=rank() > 0) as observer, one_of_several() as world:
+        report = recipe(observer=observer, world=world, **options)
+    return report if world.writes else None

@@ -1,11 +1,12 @@
 """Files are written whole or not at all, and read with one sentence when they are not what they should be."""
 
+import errno
 import json
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ def write_whole(path: Path, content: bytes | str) -> None:
                 os.fsync(file.fileno())
             os.chmod(temporary, 0o666 & ~_umask())
             os.replace(temporary, path)
+            _flush_folder(path.parent)
         except BaseException:
             Path(temporary).unlink(missing_ok=True)
             raise
@@ -82,18 +84,40 @@ def new_folder(path: Path, *, force: bool) -> Iterator[Path]:
         raise OutputError(
             f"'{path}' is not a folder that foldnet wrote, and --force replaces no other; remove it yourself"
         )
+    existed = path.exists()
     with _said_plainly(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
         try:
             os.chmod(temporary, 0o777 & ~_umask())
             yield temporary
-            if path.exists():
+            if existed:
                 _replace_folder(temporary, path)
             else:
-                temporary.rename(path)
+                _rename_new(temporary, path)
+            _flush_folder(path.parent)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _rename_new(new: Path, path: Path) -> None:
+    """Call a folder `path`. Raises OutputError where something is called so meanwhile."""
+    try:
+        new.rename(path)
+    except OSError as error:
+        if error.errno in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
+            raise OutputError(f"'{path}' exists already; give --out another name or add --force") from None
+        raise
+
+
+def _flush_folder(folder: Path) -> None:
+    """Make names last through a power cut, where the system can."""
+    with suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 def _replaceable(path: Path) -> bool:

@@ -11,6 +11,7 @@ from pathlib import Path
 from foldnet.errors import OutputError, RunError
 
 FILE = "lock.json"
+_HELD: set[int] = set()
 
 
 class Lock:
@@ -18,6 +19,7 @@ class Lock:
 
     def __init__(self, folder: Path, handle: int) -> None:
         self.folder, self.handle = folder, handle
+        _HELD.add(handle)
 
     def close(self) -> None:
         """Give the right back and take the file away, unless the folder has been replaced meanwhile."""
@@ -25,7 +27,19 @@ class Lock:
         if _is_same(self.handle, path):
             with suppress(OSError):
                 path.unlink()
+        _HELD.discard(self.handle)
         os.close(self.handle)
+
+
+def _let_go() -> None:
+    """In a child that was forked: a lock is its parent's, and must not outlive it there."""
+    for handle in _HELD:
+        with suppress(OSError):
+            os.close(handle)
+    _HELD.clear()
+
+
+os.register_at_fork(after_in_child=_let_go)
 
 
 def take_lock(folder: Path) -> Lock:

@@ -287,3 +287,17 @@ def test_a_folder_that_cannot_even_be_put_back_is_kept_aside(tmp_path, monkeypat
             pass
     (aside,) = tmp_path.iterdir()
     assert names(aside / "run") == ["config.json"]
+
+
+def test_a_folder_that_came_to_be_while_another_was_filled_is_left_alone(tmp_path):
+    def fill() -> None:
+        with new_folder(tmp_path / "run", force=False) as temporary:
+            (temporary / "mine").write_text("1")
+            (tmp_path / "run").mkdir()
+            (tmp_path / "run/precious").write_text("2")
+
+    sentence = f"'{tmp_path / 'run'}' exists already; give --out another name or add --force"
+    with pytest.raises(OutputError, match=exactly(sentence)):
+        fill()
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+    assert (tmp_path / "run/precious").read_text() == "2"

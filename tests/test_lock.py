@@ -5,6 +5,7 @@ import fcntl
 import json
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -96,3 +97,20 @@ def test_where_the_file_system_knows_no_locks_work_goes_on(tmp_path, monkeypatch
     monkeypatch.setattr(fcntl, "flock", refuse)
     with closing(take_lock(tmp_path)):
         assert Path(tmp_path / FILE).exists()
+
+
+def test_a_forked_child_does_not_hold_its_dead_parents_lock(tmp_path):
+    code = "import os, sys, time; from pathlib import Path; from foldnet.lock import take_lock; take_lock(Path(sys.argv[1]))\n"
+    code += "if os.fork() == 0: time.sleep(600)\n"
+    code += "else: print('held', flush=True); time.sleep(600)"
+    parent = subprocess.Popen(
+        [sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, text=True, start_new_session=True
+    )
+    try:
+        assert parent.stdout.readline() == "held\n"
+        parent.kill()
+        parent.wait()
+        take_lock(tmp_path).close()
+    finally:
+        os.killpg(parent.pid, signal.SIGKILL)
+        parent.stdout.close()

@@ -64,11 +64,13 @@ class Loader:
         augmentation: Augmentation | None = None,
         seed: int = 0,
         part: tuple[int, int] = (0, 1),
+        beside: int = 1,
         workers: int | None = None,
         memory_format: torch.memory_format = torch.channels_last,
     ) -> None:
         """`images` are some of the dataset's; without `augmentation` they come as they are. `workers` is the number of worker
-        processes, if they are needed; None takes what the machine can spare, 0 reads in this process.
+        processes, if they are needed; None takes what the machine can spare for each of the `beside` processes that train on it,
+        0 reads in this process.
         """
         if batch_size < 1:
             raise SettingError(f"--batch-size {batch_size} is not legal; give a whole number of at least 1")
@@ -76,7 +78,7 @@ class Loader:
         self.pixels: Tensor | None = None
         if isinstance(images, Images) and _has_room(device, images.pixels.numel()):
             self.pixels = images.pixels.to(device, memory_format=torch.channels_last)
-        self.workers = workers_beside(device, part[1]) if workers is None else workers
+        self.workers = workers_beside(device, beside) if workers is None else workers
         self.labels, self.ids = images.labels.to(device), images.ids.to(device)
         self.batch_size, self.augmentation, self.seed = batch_size, augmentation, seed
         self.part, self.memory_format = part, memory_format

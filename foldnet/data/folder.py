@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.distributed as dist
 from torch import Tensor
 
 from foldnet.data.augment import Augmentation
@@ -27,11 +26,12 @@ BLOCK, BLOCK_BYTES = 64, 16 << 20  # pictures, and bytes, that are decoded at a 
 FEW = 512  # so many pictures are decoded sooner than worker processes start
 
 
-def load_folder(data_dir: Path | None, image_size: int | None) -> Dataset:
+def load_folder(data_dir: Path | None, image_size: int | None, beside: int = 1) -> Dataset:
     """Pictures resized to squares, three channels; mean and standard deviation are those of the training pictures.
 
     Every picture is decoded once, so that what can't be is said before the training. They stay in memory where they fit;
-    else they are Pictures, decoded again whenever they are needed. The dataset is the same, to the bit.
+    else they are Pictures, decoded again whenever they are needed. The dataset is the same, to the bit. Of memory and cores they
+    take what is due to one of the `beside` processes that do the same on this machine.
 
     Raises DataError where folders are missing or empty, classes differ, or a file can't be decoded, and SettingError where
     `image_size` is too small for a network or too large for memory.
@@ -50,15 +50,16 @@ def load_folder(data_dir: Path | None, image_size: int | None) -> Dataset:
         )
     classes = tuple(listed[0].classes)
     train, test = (pictures_of(part.samples, size) for part in listed)
-    keep = (len(train) + len(test)) * 3 * size * size <= _room()
+    keep = (len(train) + len(test)) * 3 * size * size <= _room(beside)
     summary = Summary(classes)
-    images = _decoded(train, keep, summary.see)
+    workers = max(1, min(MOST_WORKERS, cores() // beside))
+    images = _decoded(train, keep, workers, summary.see)
     mean, std = summary.statistics()
     return Dataset(
         name="folder",
         classes=classes,
         train=images,
-        test=_decoded(test, keep),
+        test=_decoded(test, keep, workers),
         mean=mean,
         std=std,
         scale=255.0,
@@ -103,12 +104,14 @@ def _listed(folder: Path) -> Any:
         ) from None
 
 
-def _decoded(pictures: Pictures, keep: bool, see: Callable[[Tensor], None] = lambda pixels: None) -> Examples:
-    """Decode every picture, by all cores where there are many, and keep the pixels or not; `see` is shown each block."""
+def _decoded(
+    pictures: Pictures, keep: bool, workers: int, see: Callable[[Tensor], None] = lambda pixels: None
+) -> Examples:
+    """Decode every picture, by worker processes where there are many, and keep the pixels or not; `see` is shown each block."""
     kept = torch.empty(pictures.shape if keep else 0, dtype=torch.uint8)
     block = max(1, min(BLOCK, BLOCK_BYTES // (3 * pictures.size**2)))
     blocks = torch.split(torch.arange(len(pictures)), block)
-    workers = min(MOST_WORKERS, cores()) if len(pictures) > FEW else 0
+    workers = workers if len(pictures) > FEW else 0
     for rows, pixels in zip(blocks, in_workers(pictures.read, blocks, workers=workers), strict=True):
         see(pixels)
         if keep:
@@ -116,9 +119,8 @@ def _decoded(pictures: Pictures, keep: bool, see: Callable[[Tensor], None] = lam
     return Images(kept, pictures.labels, pictures.ids) if keep else pictures
 
 
-def _room() -> int:
-    """How many bytes decoded pictures may have; processes that train together are taken to share one machine's memory."""
-    processes = dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+def _room(processes: int) -> int:
+    """How many bytes decoded pictures may have in one of the processes that share this machine's memory."""
     total, free = memory_bytes()
     known = free if free is not None else total // 2 if total is not None else UNKNOWN_MEMORY
     return int(known * SHARE / COPIES / processes)

@@ -9,8 +9,8 @@ from foldnet.data.tasks import Task
 
 
 def phase_of(epoch: int, epochs: int, phases: int) -> int:
-    """Which phase, from 0, an epoch belongs to: the epochs are shared out evenly and in order."""
-    return epoch * phases // epochs
+    """Which phase, from 0, an epoch belongs to: the epochs are shared out evenly and in order; later ones are of the last."""
+    return min(epoch * phases // epochs, phases - 1)
 
 
 def first_epochs(epochs: int, phases: int) -> tuple[int, ...]:

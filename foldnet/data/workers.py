@@ -1,5 +1,6 @@
 """Batches made ahead by worker processes."""
 
+import os
 import signal
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -15,6 +16,7 @@ from foldnet.hardware import cores
 Read = Callable[[Sequence[int]], Tensor]
 AHEAD = 2  # batches that each worker makes before they are asked for: so many are in memory at once
 MOST_WORKERS = 8
+STOPPING = (signal.SIGINT, signal.SIGTERM)
 
 
 def workers_beside(device: torch.device, processes: int = 1) -> int:
@@ -46,7 +48,12 @@ def in_workers(read: Read, batches: Sequence[Tensor], *, workers: int, pin: bool
     with warnings.catch_warnings():
         # Python warns of forking where there are threads; these children read files and touch no lock of the parent's.
         warnings.simplefilter("ignore", DeprecationWarning)
-        found = iter(loader)
+        # Nor may a signal that was meant for the training reach a child before it stands apart.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
+        try:
+            found = iter(loader)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
     for _ in batches:
         try:
             result = next(found)
@@ -93,5 +100,9 @@ def _as_it_is(batch: Any) -> Any:
 
 
 def _start(number: int) -> None:
-    """Leave Ctrl-C to the process that trains: it may want another batch before it ends."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """Leave Ctrl-C, and the SIGTERM that a cluster sends to all, to the process that trains: it may want another batch yet."""
+    os.setpgid(0, 0)
+    for number in STOPPING:
+        signal.signal(number, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)  # what came meanwhile is ignored
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)

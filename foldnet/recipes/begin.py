@@ -15,33 +15,40 @@ from torch import nn
 
 from foldnet.config import TrainSettings, default_arch, read_toml, to_json
 from foldnet.data.dataset import Dataset, Split
+from foldnet.data.tasks import Task
 from foldnet.errors import OutputError, RunError, SettingError, UnknownName, nearest
 from foldnet.files import new_folder
 from foldnet.lock import Lock, take_lock
 from foldnet.recipes.loading import check_answers, split_of
 from foldnet.recipes.recorder import coefficients
 from foldnet.runs import Run, create_run, default_name, newest_run, save_coefficients
+from foldnet.training.compile import choose_compilation
+from foldnet.training.loop import Course, Objective
 from foldnet.training.machine import Machine, choose_machine, seeded
+from foldnet.training.progressive import progressive_loss
 from foldnet.training.recurrence import banks_of
+from foldnet.training.world import World
 from foldnet.zoo.names import RECALL
 
-FREE_TO_CHANGE = ("device", "data_dir", "compile")  # a resumed run may move to another machine
+FREE_TO_CHANGE = ("device", "data_dir")  # a resumed run may move to another machine
 
 
 def begin_run(
-    settings: TrainSettings, folder: Path | None, resume: bool, force: bool, download: bool
+    settings: TrainSettings, folder: Path | None, resume: bool, force: bool, download: bool, world: World
 ) -> tuple[Run, tuple[Dataset, Split], Lock]:
-    """Make the folder of a new run, whose only writer this process is then."""
+    """Make the folder of a new run, whose only writer this process is then. What can be wrong is found before."""
     replaces = folder is not None and folder.exists()
     if folder is not None and replaces:
         _check_place(folder, resume=resume, force=force)
-    machine = choose_machine(settings.device, settings.precision)
-    dataset, split = split_of(settings, download)
+    machine = choose_machine(settings.device, settings.precision, world)
+    choose_compilation(settings.compile, machine)
+    dataset, split = split_of(settings, download, beside=world.beside)
     check_answers(dataset, settings.arch)
     # Named late, and nothing is replaced that was not there before: two trainings may be started at one time.
     folder = folder or default_name(settings)
     run = Run(folder, settings, len(dataset.classes), dataset.channels, dataset.size, machine.precision, split.hash)
     model = initial_network(run)
+    course_of(settings, dataset.task, model, machine)
     with ExitStack() as old, new_folder(folder, force=replaces) as temporary:
         if (folder / "config.json").is_file():
             old.enter_context(closing(take_lock(folder)))
@@ -53,16 +60,21 @@ def begin_run(
     return run, (dataset, split), lock
 
 
-def take_up(run: Run, asked: Mapping[str, Any], config: Path | None) -> Run:
+def take_up(run: Run, asked: Mapping[str, Any], config: Path | None, recall: bool) -> Run:
     """The run as it goes on: what may change does. Raises SettingError and UnknownName for anything else that is asked."""
-    wanted = (read_toml(config) if config is not None else {}) | dict(asked)
+    if recall and not run.settings.arch.endswith(RECALL):
+        raise SettingError(
+            f"--recall contradicts run '{run.folder}', which trains '{run.settings.arch}'; leave it out, or start another run"
+        )
+    in_file = read_toml(config) if config is not None else {}
+    wanted = in_file | dict(asked)
     stored = to_json(run.settings)
     changes = {key: value for key, value in wanted.items() if value != stored.get(key)}
     for key, value in changes.items():
         if key not in stored:
             raise UnknownName(f"setting '{key}' does not exist{nearest(key, stored)}")
         if key not in FREE_TO_CHANGE:
-            option = "--" + key.replace("_", "-")
+            option = "--" + key.replace("_", "-") if key in asked else f"'{config}' with {key} ="
             raise SettingError(
                 f"{option} {value} contradicts run '{run.folder}', which was started with {stored.get(key)}; "
                 f"leave it out, or start another run with --out"
@@ -82,9 +94,9 @@ def folder_to_resume(folder: Path | None) -> Path | None:
         return None
 
 
-def data_of(run: Run, download: bool) -> tuple[Dataset, Split]:
+def data_of(run: Run, download: bool, world: World) -> tuple[Dataset, Split]:
     """The data that a run goes on with. Raises RunError where they have changed."""
-    dataset, split = split_of(run.settings, download)
+    dataset, split = split_of(run.settings, download, beside=world.beside)
     if split.hash != run.split_hash:
         raise RunError(
             f"the training data are not those that run '{run.folder}' was started with (their hash differs); "
@@ -111,6 +123,13 @@ def with_recall(given: Mapping[str, Any], config: Path | None) -> str:
     chosen = (read_toml(config) if config is not None else {}) | {k: v for k, v in given.items() if v is not None}
     arch = str(chosen.get("arch") or default_arch(chosen.get("dataset", "")))
     return arch if arch.endswith(RECALL) else arch + RECALL
+
+
+def course_of(settings: TrainSettings, task: Task, model: nn.Module, machine: Machine) -> Course:
+    """What the settings say of the loop in which `model` is trained."""
+    loss = progressive_loss(model, task, machine, settings.progressive) if settings.progressive else None
+    objective = Objective(settings.recurrence, settings.recurrence_form, task, loss)
+    return Course(settings.epochs, settings.lr, settings.seed, settings.schedule, objective)
 
 
 def about_machine(machine: Machine) -> dict[str, Any]:

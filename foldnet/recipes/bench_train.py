@@ -16,7 +16,7 @@ from foldnet.sharing.reference import reference_of
 from foldnet.sharing.share import SharedNetwork
 from foldnet.training.compile import Compilation, CompiledForward, choose_compilation
 from foldnet.training.loop import Objective, step
-from foldnet.training.machine import Machine, channels_last, choose_machine
+from foldnet.training.machine import Machine, choose_machine, place
 from foldnet.training.observer import Observer, Silent
 from foldnet.training.optimiser import build_optimiser
 from foldnet.zoo.build import build
@@ -173,8 +173,8 @@ def _forms(
     x = random_images(batch_size, IMAGE, machine)
     return {
         "reference": _Form(reference_of(soft), x.contiguous(), y, slow, never),
-        "plain": _Form(channels_last(plain), x, y, machine, compilation),
-        "soft": _Form(channels_last(soft), x, y, machine, compilation),
+        "plain": _Form(plain, x, y, machine, compilation),
+        "soft": _Form(soft, x, y, machine, compilation),
     }
 
 
@@ -207,7 +207,7 @@ class _Form:
     """One network in training, and its step on a batch that stays the same."""
 
     def __init__(self, network: nn.Module, x: Tensor, y: Tensor, machine: Machine, compilation: Compilation) -> None:
-        self.network, self.machine = network.to(machine.device).train(), machine
+        self.network, self.machine = place(network, machine).train(), machine
         self.optimiser = build_optimiser(self.network, lr=LR, momentum=0.9, weight_decay=5e-4)
         self.x, self.y = x, y
         self.forward = CompiledForward(self.network, compilation, len(x))

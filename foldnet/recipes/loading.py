@@ -22,12 +22,19 @@ from foldnet.zoo.names import parse_name
 TASKS: dict[str, Task] = {"classes": CLASSES, "cells": CELLS}  # by what a network answers for
 
 
-def split_of(settings: TrainSettings, download: bool = False, data_dir: Path | None = None) -> tuple[Dataset, Split]:
-    """The dataset that the settings name, from `data_dir` where it has moved, and its training, validation and test images."""
+def split_of(
+    settings: TrainSettings, download: bool = False, data_dir: Path | None = None, beside: int = 1
+) -> tuple[Dataset, Split]:
+    """The dataset that the settings name, from `data_dir` where it has moved, and its training, validation and test images.
+
+    `beside` processes of this machine ask for them at one time.
+    """
     if settings.dataset in GRID_PRESETS:
         return split_curriculum(curriculum_of(settings))
     where = data_dir if data_dir is not None else Path(settings.data_dir) if settings.data_dir else None
-    dataset = load_dataset(settings.dataset, data_dir=where, download=download, image_size=settings.image_size)
+    dataset = load_dataset(
+        settings.dataset, data_dir=where, download=download, image_size=settings.image_size, beside=beside
+    )
     return dataset, split_validation(dataset, settings.validation, settings.seed)
 
 
@@ -93,6 +100,7 @@ def loader_of(
         augmentation=augmentation,
         seed=seed,
         part=(machine.world.rank, machine.world.size),
+        beside=machine.world.beside,
     )
 
 

@@ -19,6 +19,12 @@ EVERY = 30.0  # seconds: epochs that end sooner after a checkpoint make none, an
 WITHIN = 300.0  # seconds after which a checkpoint is made within an epoch
 
 
+def check_every(every: float) -> None:
+    """Raise SettingError for what is no time between checkpoints."""
+    if not every >= 0:
+        raise SettingError(f"--checkpoint-every {every:g} is not legal; give a number of seconds from 0")
+
+
 class Recorder:
     """The journal of a run folder. Epochs leave a line of metrics and a row of coefficients, and, at most every `every`
     seconds and at the end, a checkpoint. Where `writes` is off it counts without writing (another process writes)."""
@@ -38,8 +44,6 @@ class Recorder:
         """`restarts` are epochs, from 0, with which other data begin: what was best before them no longer counts.
 
         Cuts the histories back to where the checkpoint stands: a killed process may have written epochs more."""
-        if not every >= 0:
-            raise SettingError(f"--checkpoint-every {every:g} is not legal; give a number of seconds from 0")
         self.folder, self.model, self.optimiser = folder, model, optimiser
         self.progress, self.epochs, self.every, self.writes = progress, epochs, every, writes
         self.restarts = restarts

@@ -8,32 +8,32 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 
-from foldnet.config import TrainSettings, train_settings
+from foldnet.config import train_settings
 from foldnet.data.batches import Batches
 from foldnet.data.dataset import Dataset, Split
 from foldnet.data.phases import first_epochs
-from foldnet.data.tasks import Task
-from foldnet.errors import ProcessLost, RunError
+from foldnet.errors import ProcessLost, RunError, SettingError
 from foldnet.files import read_json, write_json
 from foldnet.lock import take_lock
-from foldnet.recipes.begin import begin_run, data_of, folder_to_resume, initial_network, take_up, with_recall
+from foldnet.recipes.begin import begin_run, course_of, data_of, folder_to_resume, initial_network, take_up, with_recall
 from foldnet.recipes.loading import loader_of, training_batches
-from foldnet.recipes.recorder import EVERY, Recorder
+from foldnet.recipes.recorder import EVERY, Recorder, check_every
 from foldnet.runs import Run, open_run, remove_leftovers
 from foldnet.training.checkpoint import FILE, load_model, load_optimiser
 from foldnet.training.compile import choose_compilation
 from foldnet.training.evaluate import evaluate
-from foldnet.training.loop import Course, Objective, fit
-from foldnet.training.machine import Machine, choose_machine
-from foldnet.training.observer import Interruptible, Observer, Silent, Stopped
+from foldnet.training.interrupt import Interruptible
+from foldnet.training.loop import fit
+from foldnet.training.machine import Machine, choose_machine, exact_fp32, place
+from foldnet.training.observer import Observer, Silent, Stopped
 from foldnet.training.optimiser import build_optimiser
 from foldnet.training.parallel import synchronise_norms
 from foldnet.training.progress import BEGINNING, Progress
-from foldnet.training.progressive import progressive_loss
 from foldnet.training.tensorboard import Board
-from foldnet.training.world import ALONE, World
+from foldnet.training.world import ALONE, Agreement, World
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,25 +91,28 @@ def train(
     OutputError, TrainingDiverged, ProcessLost, and MissingTool where `tensorboard` is not installed.
     """
     observer = observer or Silent()
-    if tensorboard and world.writes:
-        observer = Board(observer)
-    if recall:
-        given["arch"] = with_recall(given, config)
     asked = {key: value for key, value in given.items() if value is not None}
     if not world.writes:
-        return _follow(asked, config, observer, checkpoint_every, world)
-    folder = Path(out) if out is not None else None
+        return _follow(asked, config, recall, observer, checkpoint_every, world)
     try:
+        check_every(checkpoint_every)
+        if tensorboard:
+            observer = Board(observer)
+        folder = Path(out) if out is not None else None
+        if resume and force:
+            raise SettingError("--resume and --force contradict each other; give one of them")
         if resume:
             folder = folder_to_resume(folder)
         if resume and folder is not None and (folder / "config.json").is_file():
-            run = take_up(open_run(folder), asked, config)
+            run = take_up(open_run(folder), asked, config, recall)
             if _finished(folder):
                 world.tell("run", {"folder": str(folder)})
                 return read_report(folder)
-            data, lock = data_of(run, download), take_lock(folder)
+            data, lock = data_of(run, download, world), take_lock(folder)
         else:
-            run, data, lock = begin_run(train_settings(given, file=config), folder, resume, force, download)
+            if recall:
+                asked["arch"] = with_recall(asked, config)
+            run, data, lock = begin_run(train_settings(asked, file=config), folder, resume, force, download, world)
     except BaseException:
         world.tell("run", {"folder": None})
         raise
@@ -120,7 +123,7 @@ def train(
 
 
 def _follow(
-    asked: Mapping[str, Any], config: Path | None, observer: Observer, every: float, world: World
+    asked: Mapping[str, Any], config: Path | None, recall: bool, observer: Observer, every: float, world: World
 ) -> TrainReport:
     """Take part in what process 0 began or goes on with."""
     folder = world.hear("run")["folder"]
@@ -128,8 +131,8 @@ def _follow(
         raise ProcessLost("process 0 could not begin; it says why", told=True)
     if _finished(Path(folder)):
         return read_report(Path(folder))
-    run = take_up(open_run(Path(folder)), asked, config)
-    return _train_on(run, *data_of(run, False), observer, every, world)
+    run = take_up(open_run(Path(folder)), asked, config, recall)
+    return _train_on(run, *data_of(run, False, world), observer, every, world)
 
 
 def _finished(folder: Path) -> bool:
@@ -143,7 +146,11 @@ def _train_on(run: Run, dataset: Dataset, split: Split, observer: Observer, ever
     machine = choose_machine(settings.device, run.precision, world)
     model = initial_network(run)
     progress = load_model(run.folder / "last", model) if (run.folder / "last" / FILE).is_file() else BEGINNING
-    model.to(machine.device)
+    if machine.device.type == "cuda":
+        torch.cuda.set_device(
+            machine.device
+        )  # what asks for the current one, such as pinning threads, then means this one
+    place(model, machine)
     if settings.sync_bn:
         model = synchronise_norms(model, machine)
     optimiser = build_optimiser(
@@ -181,9 +188,15 @@ def _train_on(run: Run, dataset: Dataset, split: Split, observer: Observer, ever
             start=progress,
             compilation=choose_compilation(settings.compile, machine),
         )
-        watching = Interruptible(observer) if world.alone else observer
+        agreement = Agreement(world)
         test = loader_of(dataset, split.test, settings.batch_size, machine)
-        report = _report(run, model, recorder, test, machine, watching)
+        with exact_fp32(machine):
+            report = _report(run, model, recorder, test, machine, Interruptible(observer, agreement))
+        agreement.close()
+    except torch.OutOfMemoryError:
+        raise SettingError(
+            f"--batch-size {settings.batch_size} needs more memory than '{machine.device}' has free; give less"
+        ) from None
     except Stopped:
         raise Stopped(_where_stopped(run.folder, recorder.progress)) from None
     if world.writes:
@@ -196,13 +209,6 @@ def _where_stopped(folder: Path, progress: Progress) -> str:
     steps = progress.under_way.step
     where = f"after step {steps} of epoch {progress.epoch + 1}" if steps else f"after epoch {progress.epoch}"
     return f"stopped {where}, all of it saved; go on with `foldnet train --resume --out {folder}`"
-
-
-def course_of(settings: TrainSettings, task: Task, model: nn.Module, machine: Machine) -> Course:
-    """What the settings say of the loop in which `model` is trained."""
-    loss = progressive_loss(model, task, machine, settings.progressive) if settings.progressive else None
-    objective = Objective(settings.recurrence, settings.recurrence_form, task, loss)
-    return Course(settings.epochs, settings.lr, settings.seed, settings.schedule, objective)
 
 
 def read_report(folder: Path) -> TrainReport:

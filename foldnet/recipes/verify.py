@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -23,7 +22,7 @@ from foldnet.recipes.origin import run_of_fold
 from foldnet.sharing.share import SharedNetwork, materialise
 from foldnet.tensors import digest_of
 from foldnet.training.checkpoint import FILE
-from foldnet.training.machine import Machine, choose_machine
+from foldnet.training.machine import Machine, choose_machine, exact_fp32
 from foldnet.training.observer import Observer, Silent
 from foldnet.zoo.build import build
 
@@ -133,7 +132,7 @@ def _compare(
     elif not data:
         evidence.notes.append("no test images were asked for: only random inputs are compared")
     sources["random"] = RANDOM_INPUTS, _random_inputs(evidence.fold, machine)
-    with _exact_fp32(machine):
+    with exact_fp32(machine):
         for name, (total, batches) in sources.items():
             observer.begin(f"verify on {name} inputs", total)
             found = compare_forms(forms, evidence.fold.program, name, batches, layers, observer.advance, task)
@@ -167,21 +166,6 @@ def _random_inputs(fold: Fold, machine: Machine) -> Iterator[tuple[Tensor, None]
         count = min(BATCH, RANDOM_INPUTS - start)
         x = torch.randn(count, fold.channels, fold.size, fold.size, generator=generator)
         yield x.to(machine.device, memory_format=torch.channels_last), None
-
-
-@contextmanager
-def _exact_fp32(machine: Machine) -> Iterator[None]:
-    """Keep CUDA from computing in TF32, whose ten bits are too few for what is promised."""
-    if machine.device.type != "cuda":
-        yield
-        return
-    before = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("highest")
-    try:
-        with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
-            yield
-    finally:
-        torch.set_float32_matmul_precision(before)
 
 
 def _certificate(

@@ -32,7 +32,8 @@ class Compilation:
         return asdict(self)
 
 
-UNCOMPILED = Compilation(False, None, "asked for")
+ASKED_FOR = "asked for"
+UNCOMPILED = Compilation(False, None, ASKED_FOR)
 
 
 def choose_compilation(choice: str, machine: Machine) -> Compilation:
@@ -46,14 +47,14 @@ def choose_compilation(choice: str, machine: Machine) -> Compilation:
     if choice not in COMPILE:
         raise SettingError(f"--compile '{choice}' is not legal; choose {', '.join(COMPILE)}")
     if choice == "off":
-        return Compilation(False, None, "asked for")
+        return UNCOMPILED
     on_cuda = machine.device.type == "cuda"
     mode = "reduce-overhead" if on_cuda and machine.world.alone else "default"
     lacking = _lacking(machine)
     if choice == "on":
         if lacking is not None:
             raise MissingTool(f"--compile on needs {lacking}; install it or use --compile off")
-        return Compilation(True, mode, "asked for")
+        return Compilation(True, mode, ASKED_FOR)
     if not on_cuda:
         return Compilation(False, None, "on a CPU the convolutions are nearly all of a step, and they are not compiled")
     if lacking is not None:

@@ -15,9 +15,10 @@ from foldnet.data.tasks import CLASSES, Task
 from foldnet.errors import TrainingDiverged
 from foldnet.training.compile import UNCOMPILED, Compilation
 from foldnet.training.evaluate import Score, Tally, evaluate
+from foldnet.training.interrupt import Interruptible
 from foldnet.training.journal import EpochMetrics, Journal, Unwritten
 from foldnet.training.machine import Machine, reseed, seeded
-from foldnet.training.observer import Interruptible, Observer, Silent, Stopped
+from foldnet.training.observer import Observer, Silent, Stopped
 from foldnet.training.optimiser import learning_rate
 from foldnet.training.parallel import Forward
 from foldnet.training.progress import BEGINNING, Progress, UnderWay
@@ -71,7 +72,7 @@ def fit(
     training = _Training(model, optimiser, train, validation, machine, course, observer, journal or Unwritten(), run)
     if compilation.on and start.epoch < course.epochs:
         x, _ = next(train.of_epoch(start.epoch).epoch(start.epoch))
-        observer.note(f"compiled in {run.warm_up(x):.0f} s")
+        observer.note(run.warm_up(x))
     with seeded(course.seed, machine.device):  # puts the process's own random state back at the end
         for epoch in range(start.epoch, course.epochs):
             training.epoch(epoch, start.under_way if epoch == start.epoch else UnderWay())
@@ -107,6 +108,7 @@ class _Training:
             group["lr"] = rate
         done = self._steps(epoch, data, under_way)
         self._check_finite(epoch, done.loss / data.images)
+        self.machine.world.copy_buffers(self.model)
         score = self._validate(epoch, done)
         task, objective = data.task, course.objective
         metrics = EpochMetrics(
@@ -166,9 +168,7 @@ class _Training:
         if self.validation is None:
             return None
         data = self.validation.of_epoch(epoch)
-        self.machine.world.copy_buffers(self.model)
-        # Several processes would have to agree on it, for which an evaluation is too short.
-        observer = Interruptible(self.observer) if self.machine.world.alone else self.observer
+        observer = Interruptible(self.observer, self.agreement)
         try:
             score = evaluate(self.model, data, self.machine, observer)
         except Stopped:

@@ -63,7 +63,7 @@ def choose_machine(device: str = "auto", precision: str = "auto", world: World =
         raise SettingError(f"--precision '{precision}' is not legal; choose {', '.join(PRECISIONS)}")
     if precision == "auto":
         precision = "bf16" if _fast_bf16(chosen) else "fp32"
-    if precision == "bf16" and chosen.type == "cuda" and not torch.cuda.is_bf16_supported():
+    if precision == "bf16" and not _any_bf16(chosen):
         raise SettingError(f"--precision bf16 is not what '{device}' can do; write fp32")
     return Machine(chosen, precision, world)
 
@@ -91,8 +91,38 @@ def channels_last(model: nn.Module) -> nn.Module:
     return model
 
 
+def place(model: nn.Module, machine: Machine) -> nn.Module:
+    """`model` itself on the machine's device, laid out as that is fastest there (on a CPU the layout of weights is no matter)."""
+    model.to(machine.device)
+    return channels_last(model) if machine.device.type == "cuda" else model
+
+
+def _any_bf16(device: torch.device) -> bool:
+    """Whether the device can do bf16 arithmetic at all."""
+    if device.type != "cuda":
+        return True
+    with torch.cuda.device(device):
+        return bool(torch.cuda.is_bf16_supported())
+
+
 def _fast_bf16(device: torch.device) -> bool:
     """Whether bf16 arithmetic is in the hardware; emulated bf16 is slower than fp32."""
     if device.type == "cuda":
-        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+        with torch.cuda.device(device):
+            return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     return any(feature in cpu_features() for feature in BF16)
+
+
+@contextmanager
+def exact_fp32(machine: Machine) -> Iterator[None]:
+    """Keep CUDA from computing fp32 in TF32, whose ten bits are too few for what is promised."""
+    if machine.device.type != "cuda":
+        yield
+        return
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("highest")
+    try:
+        with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+            yield
+    finally:
+        torch.set_float32_matmul_precision(before)

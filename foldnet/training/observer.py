@@ -82,13 +82,3 @@ class Passing:
     def wants_stop(self) -> bool:
         """Passed on."""
         return self.observer.wants_stop()
-
-
-class Interruptible(Passing):
-    """Ends an evaluation where the observer wants the end, which training itself does between two steps."""
-
-    def advance(self, steps: int = 1) -> None:
-        """Passed on. Raises Stopped."""
-        super().advance(steps)
-        if self.wants_stop():
-            raise Stopped

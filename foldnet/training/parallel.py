@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.parallel import DistributedDataParallel
 
-from foldnet.training.compile import Compilation, CompiledForward
+from foldnet.training.compile import ASKED_FOR, UNCOMPILED, Compilation, CompiledForward
 from foldnet.training.machine import Machine
 
 
@@ -22,7 +22,7 @@ class Forward:
 
     def __init__(self, model: nn.Module, machine: Machine, compilation: Compilation, batch: int) -> None:
         """`batch` is how many examples this process has in a regular batch."""
-        self.machine = machine
+        self.machine, self.compilation = machine, compilation
         network = model if machine.world.alone else _averaging(model, machine)
         self.compiled = CompiledForward(network, compilation, batch)
         synchronised = any(isinstance(module, SyncedBatchNorm | nn.SyncBatchNorm) for module in model.modules())
@@ -33,9 +33,18 @@ class Forward:
             return self.compiled(x)
         return self.compiled(x.new_zeros(1, *x.shape[1:]))[:0]  # batch norm can't take nothing
 
-    def warm_up(self, x: Tensor) -> float:
-        """Compile for batches like x, leaving no trace. Returns the seconds that it took."""
-        return self.compiled.warm_up(x, self.machine)
+    def warm_up(self, x: Tensor) -> str:
+        """Compile for batches like x, leaving no trace; what came of it, in words. Raises what torch.compile raises if it was asked for."""
+        if not len(x):
+            return "nothing to compile for: this process has no examples in a batch"
+        try:
+            return f"compiled in {self.compiled.warm_up(x, self.machine):.0f} s"
+        except Exception as error:  # compilers fail in many ways, and nobody asked for this one
+            if self.compilation.why == ASKED_FOR:
+                raise
+            self.compiled = CompiledForward(self.compiled.network, UNCOMPILED, len(x))
+            reason = str(error).strip().split("\n")[0]
+            return f"not compiled, since that failed ({type(error).__name__}: {reason})"
 
 
 def _averaging(model: nn.Module, machine: Machine) -> nn.Module:

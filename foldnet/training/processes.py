@@ -18,6 +18,8 @@ from foldnet.errors import ProcessLost
 from foldnet.training.observer import Stopped
 from foldnet.training.world import ALONE, World
 
+TO_MEET = timedelta(minutes=10)  # until all processes have started
+TO_PREPARE = timedelta(days=1)  # until the first has read its data; that it lives is known from its pulse
 BEAT = 1.0  # seconds between two signs of life
 SILENCE = 12.0  # seconds without one after which a process is taken for dead
 GRACE = 3.0  # seconds that the main thread then has to fail by itself before it is ended
@@ -25,19 +27,21 @@ LEFT = "left"
 
 
 @contextmanager
-def joined(local: int, last_words: Callable[[str], None]) -> Iterator[World]:
-    """The world of this process while the block runs, as torchrun's environment says; `local` numbers it on its machine.
+def joined(local: int, beside: int, last_words: Callable[[str], None]) -> Iterator[World]:
+    """The world of this process while the block runs, as torchrun's environment says; it is number `local` of `beside` on its machine.
 
     Raises ProcessLost where another process dies while this one works with it. Where this one waits in a collective that
     does not come back, `last_words` gets the sentence and the process ends with exit code 1.
     """
-    store, rank, size = next(rendezvous("env://", timeout=timedelta(minutes=10)))
+    store, rank, size = next(rendezvous("env://", timeout=TO_MEET))
     if size == 1:
         yield ALONE
         return
     backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
     dist.init_process_group(backend, store=PrefixStore("torch", store), rank=rank, world_size=size)
-    world = World(rank, size, local, PrefixStore("words", store))
+    words = store.clone()
+    words.set_timeout(TO_PREPARE)
+    world = World(rank, size, local, beside, PrefixStore("words", words))
     pulse = _Pulse(store.clone(), rank, size, last_words)
     pulse.start()
     try:
@@ -102,7 +106,7 @@ class _Pulse(threading.Thread):
             os._exit(1)
 
     def lost(self, patience: float) -> str | None:
-        """What is known of a death, waiting so many seconds for it to show. The process is no longer ended from here."""
+        """What is known of a death, waiting so many seconds for it to show."""
         deadline = time.monotonic() + patience
         while self.death is None and time.monotonic() < deadline:
             time.sleep(0.1)
@@ -111,6 +115,7 @@ class _Pulse(threading.Thread):
     def leave(self) -> None:
         """Be missed by nobody."""
         self.stop()
+        self.join()
         self.store.set(f"beat/{self.rank}", LEFT)
 
     def stop(self) -> None:

@@ -1,6 +1,8 @@
 """The processes that train one network together; one process alone is a world of size 1 and skips the collectives."""
 
 import json
+import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -8,13 +10,12 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-AGREE_EVERY = 8  # steps between two rounds in which the processes tell each other what they want
 NOTHING, SAVE, STOP = 0, 1, 2
 
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """This process is number `rank` of `size`, and `local` on its machine; `store` is where they leave each other words.
+    """This process is number `rank` of `size`, and `local` of the `beside` on its machine; `store` is where they leave words.
 
     Whatever changes data does so alike in every process.
     """
@@ -22,6 +23,7 @@ class World:
     rank: int = 0
     size: int = 1
     local: int = 0
+    beside: int = 1
     store: Any = field(default=None, compare=False)
 
     @property
@@ -55,6 +57,16 @@ class World:
         """What another process left or will leave under a name."""
         return json.loads(self.store.get(f"foldnet/{topic}"))
 
+    def heard(self, topic: str, seconds: float) -> Any:
+        """What another process leaves under a name within so many seconds, else None."""
+        deadline = time.monotonic() + seconds
+        with suppress(RuntimeError, dist.DistError):  # the store may have gone with its process
+            while not self.alone and time.monotonic() < deadline:
+                if self.store.check([f"foldnet/{topic}"]):
+                    return self.hear(topic)
+                time.sleep(0.1)
+        return None
+
 
 ALONE = World()
 
@@ -62,27 +74,20 @@ ALONE = World()
 class Agreement:
     """Lets the processes do an unforeseen thing (save, stop) after the same step, without a wait in any step.
 
-    Every AGREE_EVERY steps each process sends what it wants, and acts on what all sent AGREE_EVERY steps before. The words are
-    CPU tensors, so that reading them never waits for a GPU.
+    After every step each process sends what it wants, and acts on what all sent after the step before, which has long arrived. The
+    words are CPU tensors, so that reading them never waits for a GPU.
     """
 
     def __init__(self, world: World) -> None:
         self.world = world
-        self.wanted = NOTHING
-        self.steps = 0
         self.sent: tuple[Any, Tensor] | None = None
 
     def after_step(self, wanted: int) -> int:
         """What every process does now: NOTHING, or the most that one of them wanted."""
         if self.world.alone:
             return wanted
-        self.wanted = max(self.wanted, wanted)
-        self.steps += 1
-        if self.steps % AGREE_EVERY:
-            return NOTHING
         agreed = self.close()
-        flag = torch.tensor([self.wanted])
-        self.wanted = NOTHING
+        flag = torch.tensor([wanted])
         self.sent = (dist.all_reduce(flag, dist.ReduceOp.MAX, async_op=True), flag)
         return agreed
 

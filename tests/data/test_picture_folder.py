@@ -143,10 +143,8 @@ def test_what_does_not_fit_in_memory_stays_in_its_files_and_is_the_same(root, mo
 )
 def test_pictures_may_take_half_of_the_free_memory_with_their_copies(monkeypatch, found, room):
     monkeypatch.setattr(folder, "memory_bytes", lambda: found)
-    assert folder._room() == room
-    monkeypatch.setattr(folder.dist, "is_initialized", lambda: True)
-    monkeypatch.setattr(folder.dist, "get_world_size", lambda: 5)
-    assert folder._room() == room // 5
+    assert folder._room(1) == room
+    assert folder._room(5) == room // 5
 
 
 def test_many_pictures_are_decoded_by_worker_processes_to_the_same_bytes(root, monkeypatch):

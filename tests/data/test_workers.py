@@ -3,6 +3,8 @@
 import os
 import re
 import signal
+import subprocess
+import sys
 import threading
 import time
 
@@ -93,3 +95,21 @@ def test_nothing_is_left_of_a_walk_that_is_given_up():
 def test_workers_leave_training_its_due(monkeypatch, cores, device, processes, expected):
     monkeypatch.setattr(module, "cores", lambda: cores)
     assert workers_beside(device, processes) == expected
+
+
+def test_a_signal_to_the_whole_group_reaches_no_worker():
+    """A cluster's SIGTERM: the process that trains saves and ends, for which it may want another batch."""
+    code = (
+        "import os, signal, torch\n"
+        "from foldnet.data.workers import in_workers\n"
+        "def read(rows):\n"
+        "    if 2 in rows: os.killpg(os.getsid(0), signal.SIGTERM)\n"
+        "    return torch.tensor(rows)\n"
+        "signal.signal(signal.SIGTERM, lambda *_: print('told', flush=True))\n"
+        "parts = in_workers(read, [torch.tensor([row]) for row in range(6)], workers=2)\n"
+        "print(torch.cat(list(parts)).tolist())\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, start_new_session=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, "told\n[0, 1, 2, 3, 4, 5]\n"), done.stderr

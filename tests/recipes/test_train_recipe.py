@@ -15,13 +15,14 @@ import torch
 
 from foldnet.data.dataset import Dataset
 from foldnet.data.digits import load_digits
-from foldnet.errors import OutputError, RunError, SettingError, TrainingDiverged, UnknownName
+from foldnet.errors import MissingTool, OutputError, RunError, SettingError, TrainingDiverged, UnknownName
 from foldnet.recipes import begin, loading
 from foldnet.recipes import recorder as recording
 from foldnet.recipes import train as recipe
 from foldnet.recipes.train import TrainReport
 from foldnet.runs import all_runs, load_coefficients, newest_run, open_run, read_metrics
 from foldnet.tensors import load_tensors
+from foldnet.training import compile as compiling
 from foldnet.training.journal import EpochMetrics
 from foldnet.training.observer import Silent, Stopped
 from foldnet.training.progress import BEGINNING
@@ -520,9 +521,9 @@ def meanwhile(monkeypatch, action) -> None:
     """While the data are read, somebody else acts."""
     read = begin.split_of
 
-    def slow(*args):
+    def slow(*args, **options):
         action()
-        return read(*args)
+        return read(*args, **options)
 
     monkeypatch.setattr(begin, "split_of", slow)
 
@@ -723,3 +724,23 @@ def test_the_digits_themselves_with_their_preset(place, monkeypatch):
     assert (settings.batch_size, settings.validation, settings.recurrence) == (64, 360, 0.5)
     assert report.test_images == 360
     assert report.test_accuracy > 0.5
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"checkpoint_every": -1}, "--checkpoint-every -1 is not legal; give a number of seconds from 0"),
+        ({"device": "cuda:7"}, None),
+        ({"progressive": 0.5}, None),
+        ({"compile": "on"}, "--compile on needs a C++ compiler (g++ or clang++); install it or use --compile off"),
+        ({"resume": True}, "--resume and --force contradict each other; give one of them"),
+    ],
+)
+def test_a_run_is_not_replaced_by_one_that_cannot_begin(whole, place, monkeypatch, options, sentence):
+    monkeypatch.setattr(compiling.shutil, "which", lambda name: None)
+    shutil.copytree(whole, place / "run")
+    before = content_of(place)
+    with pytest.raises((SettingError, MissingTool)) as refused:
+        train(out="run", force=True, **TINY | options)
+    assert sentence is None or str(refused.value) == sentence
+    assert content_of(place) == before

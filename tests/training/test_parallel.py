@@ -14,6 +14,7 @@ import torch.distributed as dist
 from torch import nn
 
 from foldnet.errors import SettingError
+from foldnet.recipes.evaluate import evaluate
 from foldnet.runs import open_run, read_metrics
 from foldnet.tensors import load_tensors
 from foldnet.training.compile import UNCOMPILED
@@ -51,7 +52,7 @@ class Stopping(Silent):
         return self.steps >= stop_at > 0 and int(os.environ["RANK"]) == 1  # only one process is asked
 
 try:
-    with joined(int(os.environ["LOCAL_RANK"]), lambda words: print(words, file=sys.stderr)) as world:
+    with joined(int(os.environ["LOCAL_RANK"]), 1, lambda words: print(words, file=sys.stderr)) as world:
         train(world=world, observer=Stopping(), **settings)
 except Stopped as stopped:
     print(stopped, file=sys.stderr)
@@ -144,7 +145,7 @@ def test_a_run_that_one_process_was_asked_to_stop_goes_on_in_another_number_of_t
     settings = {"batch_size": 60, "recurrence": 0.0, "lr": 0.001}
     stopped = run_together(2, tmp_path, out="run", stop_at=3, **settings)
     assert stopped.returncode != 0
-    sentence = "after step 16 of epoch 1, all of it saved; go on with `foldnet train --resume --out run`"
+    sentence = "after step 4 of epoch 1, all of it saved; go on with `foldnet train --resume --out run`"
     assert stopped.stderr.count(sentence) == 2
     assert not (tmp_path / "run/report.json").exists()
     done = run_together(3, tmp_path, out="run", resume=True, **settings)
@@ -153,7 +154,7 @@ def test_a_run_that_one_process_was_asked_to_stop_goes_on_in_another_number_of_t
 
 
 def test_without_synchronised_norms_only_their_statistics_differ(tmp_path, monkeypatch):
-    settings = {"sync_bn": False, "recurrence": 0.0}
+    settings = {"sync_bn": False, "recurrence": 0.0, "validation": 0}
     done = run_together(3, tmp_path, out="run", **settings)
     assert done.returncode == 0, done.stderr
     whole = alone(tmp_path, monkeypatch, **settings)
@@ -162,6 +163,9 @@ def test_without_synchronised_norms_only_their_statistics_differ(tmp_path, monke
     assert read_metrics(tmp_path / "run")[0]["train_loss"] == pytest.approx(
         read_metrics(whole)[0]["train_loss"], rel=0.1
     )
+    # What is reported is what is saved: the statistics of process 0, in every process.
+    found = json.loads((tmp_path / "run/report.json").read_text())
+    assert evaluate(tmp_path / "run").right == found["test_right"]
 
 
 def test_what_the_first_process_refuses_is_said_once(tmp_path):
@@ -172,35 +176,52 @@ def test_what_the_first_process_refuses_is_said_once(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["worker.py"]
 
 
-@pytest.mark.parametrize("victim", [0, 1])
-def test_a_dead_process_ends_the_others_with_its_name(tmp_path, victim):
-    (tmp_path / "launcher.py").write_text(LAUNCHER)
+def launched(place: Path) -> subprocess.Popen:
+    """A long training that two processes share, whose first epoch is over."""
+    (place / "launcher.py").write_text(LAUNCHER)
     process = subprocess.Popen(
         [sys.executable, "launcher.py"],
-        cwd=tmp_path,
+        cwd=place,
         env=os.environ | {"OMP_NUM_THREADS": "1"},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
-    with process:
-        deadline = time.monotonic() + PATIENCE
-        while not (tmp_path / "run/metrics.jsonl").exists():
-            assert process.poll() is None, process.stderr.read()
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+    deadline = time.monotonic() + PATIENCE
+    while not (place / "run/metrics.jsonl").exists():
+        assert process.poll() is None, process.stderr.read()
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    return process
+
+
+def test_a_dead_process_ends_the_others_with_its_name(tmp_path):
+    with launched(tmp_path) as process:
         pids = workers(process.pid)
         assert sorted(pids) == [0, 1]
-        os.kill(pids[victim], signal.SIGKILL)
+        os.kill(pids[1], signal.SIGKILL)
         _, said = process.communicate(timeout=PATIENCE)
     assert process.returncode == 1
-    name = f"process {victim} (pid {pids[victim]}"
+    name = f"process 1 (pid {pids[1]}"
     assert said.splitlines()[-1] == (
         f"Error: {name}) was ended by SIGKILL, and the others with it; go on from the last checkpoint with --resume"
     )
     assert f"Error: {name} on '" in said
     assert "Traceback" not in said
     assert all(not Path(f"/proc/{pid}").exists() for pid in pids.values())
+
+
+def test_a_ctrl_c_to_the_launcher_saves_what_the_processes_did(tmp_path):
+    with launched(tmp_path) as process:
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 130
+    lines = [line for line in said.splitlines() if not line.startswith("epoch ")]
+    assert lines[0] == "saving after this step, then stopping; Ctrl-C again stops at once"
+    assert lines[1].startswith("Error: stopped after ")
+    assert len(lines) == 2
+    assert (tmp_path / "run/last/checkpoint.safetensors").is_file()
+    assert not (tmp_path / "run/lock.json").exists()
 
 
 def workers(parent: int) -> dict[int, int]:
@@ -275,10 +296,10 @@ def test_alone_what_is_wanted_is_done_at_once():
     assert agreement.close() == NOTHING
 
 
-def test_together_what_is_wanted_is_done_after_two_rounds(gloo):
+def test_together_what_is_wanted_is_done_a_step_later(gloo):
     agreement = Agreement(World(0, 2))
-    done = [agreement.after_step(STOP if step == 3 else NOTHING) for step in range(1, 20)]
-    assert done == [STOP if step == 16 else NOTHING for step in range(1, 20)]
+    done = [agreement.after_step(STOP if step == 3 else NOTHING) for step in range(1, 10)]
+    assert done == [STOP if step == 4 else NOTHING for step in range(1, 10)]
     agreement.close()
 
 
