@@ -138,6 +138,11 @@ class TrainSettings:
                 f"--progressive {self.progressive:g} needs a network of steps and '{self.arch}' is none; "
                 f"leave it out or train one such as scnn-20-32-1"
             )
+        if self.progressive and self.sync_bn:
+            raise SettingError(
+                f"--progressive {self.progressive:g} and --sync-bn contradict each other, since processes that run other numbers "
+                f"of steps have no norms in common; leave one of them out"
+            )
         for name in ("dropout", "cutout"):
             if getattr(self, name) and of_cells:
                 raise SettingError(f"--{name} {getattr(self, name):g} has no place in '{self.arch}'; leave it out")

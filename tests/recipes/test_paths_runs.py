@@ -271,6 +271,11 @@ def test_grids_and_curves_are_drawn(cli, shelf, tmp_path):
             "--progressive 0.5 needs a network of steps and 'swrn-28-2-4' is none; "
             "leave it out or train one such as scnn-20-32-1",
         ),
+        (
+            "train --dataset paths --progressive 0.5 --sync-bn",
+            "--progressive 0.5 and --sync-bn contradict each other, since processes that run other numbers of steps have no "
+            "norms in common; leave one of them out",
+        ),
         ("train --dataset paths --cutout 4", "--cutout 4 has no place in 'scnn-20-32-20'; leave it out"),
         (
             "evaluate runs/one/fold --steps body.loop1=0",
