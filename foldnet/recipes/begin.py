@@ -68,6 +68,8 @@ def take_up(run: Run, asked: Mapping[str, Any], config: Path | None, recall: boo
         )
     in_file = read_toml(config) if config is not None else {}
     wanted = in_file | dict(asked)
+    if recall and "arch" in wanted:
+        wanted["arch"] = with_recall(asked, config)
     stored = to_json(run.settings)
     changes = {key: value for key, value in wanted.items() if value != stored.get(key)}
     for key, value in changes.items():

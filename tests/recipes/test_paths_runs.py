@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 
 import networkx as nx
 import numpy as np
@@ -334,3 +335,18 @@ def test_a_config_may_name_windows_and_recall_reads_it(tmp_path):
     assert again == report
     with pytest.raises(SettingError, match=r"^--windows \(3, 7\) contradicts run"):
         foldnet.train(windows=(3, 7), out=tmp_path / "run", resume=True)
+
+
+def test_a_curriculum_stopped_in_its_last_test_goes_on(trained, tmp_path):
+    shutil.copytree(trained / "runs" / "plain", tmp_path / "run")
+    expected = json.loads((tmp_path / "run" / "report.json").read_text())
+    (tmp_path / "run" / "report.json").unlink()
+    report = foldnet.train(out=tmp_path / "run", resume=True).to_json()
+    assert report | {"run": ""} == expected | {"run": ""}
+
+
+def test_recall_is_no_contradiction_of_a_run_that_has_it(shelf, tmp_path):
+    assert foldnet.train(out="runs/one", resume=True, recall=True).arch == "scnn-4-8-1-recall"
+    said = "--recall contradicts run 'runs/plain', which trains 'cnn-4-8'; leave it out, or start another run"
+    with pytest.raises(SettingError, match=f"^{re.escape(said)}$"):
+        foldnet.train(out="runs/plain", resume=True, recall=True)
