@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from foldnet.drawing.curves import CURVE_COLORS
-from foldnet.drawing.figures import draw_legend, draw_title, dress_axes
+from foldnet.drawing.figures import draw_legend, draw_title, dress_axes, legend_inches
 from foldnet.drawing.heatmaps import _style
 from foldnet.errors import SettingError
 
 if TYPE_CHECKING:
+    from matplotlib.artist import Artist
     from matplotlib.figure import Figure
 
 
@@ -39,8 +40,7 @@ def f1_figure(
     with _style():
         figure = Figure(figsize=(6.4, 3.9))
         axes = figure.subplots()
-        figure.subplots_adjust(left=0.09, right=0.98, bottom=0.23, top=0.84 if title else 0.9)
-        handles = []
+        handles: list[Artist] = []
         for index, (name, seeds) in enumerate(curves.items()):
             color, values = CURVE_COLORS[index % len(CURVE_COLORS)], np.asarray(seeds, np.float64)
             epochs = np.arange(1, values.shape[1] + 1)
@@ -57,6 +57,8 @@ def f1_figure(
         dress_axes(axes, "epoch", "F1 on held-out grids", whole=True)
         axes.set_xlim(0.5, longest + 0.5)
         axes.margins(y=0.04)
+        bottom = (0.5 + legend_inches(handles, figure.get_figwidth())) / figure.get_figheight()
+        figure.subplots_adjust(left=0.09, right=0.98, bottom=bottom, top=0.84 if title else 0.9)
         draw_legend(figure, handles)
         draw_title(figure, title)
     return figure

@@ -52,15 +52,25 @@ def dress_axes(axes: Axes, x_label: str, y_label: str, *, whole: bool = False) -
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
 
 
+def legend_inches(handles: Sequence[Artist], width: float) -> float:
+    """Room for a legend below a figure of that width."""
+    return 0.06 + 0.17 * -(-len(handles) // _legend_columns(handles, width))
+
+
+def _legend_columns(handles: Sequence[Artist], width: float) -> int:
+    """How many entries of a legend fit into a row."""
+    longest = max(len(str(handle.get_label())) for handle in handles)
+    return min(max(1, int(width / (0.55 + 0.062 * longest))), len(handles))
+
+
 def draw_legend(figure: Figure, handles: Sequence[Artist]) -> None:
     """One legend at the bottom of the whole figure, as many entries a row as there is room for."""
-    longest = max(len(str(handle.get_label())) for handle in handles)
-    columns = max(1, int(figure.get_figwidth() / (0.55 + 0.062 * longest)))
+    columns = _legend_columns(handles, figure.get_figwidth())
     figure.legend(
         handles=handles,
         loc="lower center",
         bbox_to_anchor=(0.5, 0.0),
-        ncols=min(columns, len(handles)),
+        ncols=columns,
         frameon=False,
         fontsize=7,
         handlelength=1.8,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from foldnet.drawing.curves import CURVE_COLORS
-from foldnet.drawing.figures import draw_legend, draw_title, dress_axes
+from foldnet.drawing.figures import draw_legend, draw_title, dress_axes, legend_inches
 from foldnet.drawing.heatmaps import _style
 from foldnet.errors import SettingError
 
@@ -40,9 +40,14 @@ def reach_figure(curves: Sequence[ReachCurve], title: str = "") -> Figure:
     if not curves:
         raise SettingError("there is no network whose reach could be drawn; name runs or folds")
     with _style():
-        figure = Figure(figsize=(7.4, 5.6))
+        handles = _handles(curves)
+        width, bottom = 7.4, 0.5 + legend_inches(handles, 7.4)
+        height = 4.5 + bottom
+        figure = Figure(figsize=(width, height))
         panels = figure.subplots(2, 2, sharex="col")
-        figure.subplots_adjust(left=0.085, right=0.98, bottom=0.19, top=0.92, wspace=0.16, hspace=0.12)
+        figure.subplots_adjust(
+            left=0.085, right=0.98, bottom=bottom / height, top=1 - 0.45 / height, wspace=0.16, hspace=0.12
+        )
         for row, label in enumerate(("F1", "grids wholly right")):
             for index, curve in enumerate(curves):
                 color = CURVE_COLORS[index % len(CURVE_COLORS)]
@@ -56,7 +61,7 @@ def reach_figure(curves: Sequence[ReachCurve], title: str = "") -> Figure:
             dress_axes(panels[row][1], "steps of the shortest path" if row else "", "", whole=True)
             for axes in panels[row]:
                 axes.set_ylim(-0.03, 1.03)
-        draw_legend(figure, _handles(curves))
+        draw_legend(figure, handles)
         draw_title(figure, title)
     return figure
 

@@ -59,7 +59,10 @@ def draw_paths(
             x.cpu(),
             y.cpu(),
             CELLS.predict(outputs).cpu(),
-            [f"{length} steps, F1 {f1:.2f}" for length, f1 in zip(lengths_of(dataset.test), scores, strict=True)],
+            [
+                f"{length} step{'s' if length > 1 else ''}, F1 {f1:.2f}"
+                for length, f1 in zip(lengths_of(dataset.test), scores, strict=True)
+            ],
             strict=True,
         )
     ]
@@ -124,8 +127,10 @@ def _curve(network: Reach) -> ReachCurve:
         return tuple((point.steps, point.f1, point.whole) for point in chosen)
 
     as_found = next((point.steps for point in network.points if point.trips == network.found), None)
+    path = Path(network.path)
+    name = path.name if network.form != "looped" else f"{path.parent.name}/{path.name}"
     return ReachCurve(
-        f"{Path(network.path).name} ({network.arch}, {network.form})",
+        f"{name} ({network.arch}, {network.form})",
         points(False),
         points(True),
         as_found if network.found is not None else None,
