@@ -1,6 +1,7 @@
 """What is chosen on which machine, with the machine played."""
 
 import re
+from contextlib import nullcontext
 
 import pytest
 import torch
@@ -22,6 +23,7 @@ def machine(monkeypatch):
         def bf16(including_emulation=True):
             return True if including_emulation else gpu_bf16
 
+        monkeypatch.setattr(torch.cuda, "device", nullcontext)  # selecting a GPU would look for a driver
         monkeypatch.setattr(torch.cuda, "is_available", lambda: gpus > 0)
         monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
         monkeypatch.setattr(torch.cuda, "is_bf16_supported", bf16)
