@@ -101,8 +101,8 @@ def test_where_the_file_system_knows_no_locks_work_goes_on(tmp_path, monkeypatch
 
 def test_a_forked_child_does_not_hold_its_dead_parents_lock(tmp_path):
     code = "import os, sys, time; from pathlib import Path; from foldnet.lock import take_lock; take_lock(Path(sys.argv[1]))\n"
-    code += "if os.fork() == 0: time.sleep(600)\n"
-    code += "else: print('held', flush=True); time.sleep(600)"
+    code += "if os.fork() == 0: print('held', flush=True)\n"
+    code += "time.sleep(600)"
     parent = subprocess.Popen(
         [sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, text=True, start_new_session=True
     )
