@@ -74,7 +74,7 @@ def _fail(text: str, code: int, debug: bool) -> int:
         import traceback
 
         traceback.print_exc()
-    from foldnet_cli.views import complain
+    from foldnet_cli.page import complain
 
     complain(text)
     return code

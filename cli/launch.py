@@ -30,7 +30,7 @@ def one_of_several() -> Iterator[Any]:
     """The world of the processes that torchrun started. What the first of them says of an error the others need not say again."""
     from foldnet.errors import FoldnetError, ProcessLost
     from foldnet.training.processes import joined
-    from foldnet_cli.views import complain
+    from foldnet_cli.page import complain
 
     local, beside = int(os.environ["LOCAL_RANK"]), int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
     world = None

@@ -24,7 +24,8 @@ def lsm(
     from foldnet.errors import SettingError
     from foldnet.recipes.lsm import lsm as recipe
     from foldnet.recipes.render import draw_history, draw_lsm
-    from foldnet_cli.views import Written, tell
+    from foldnet_cli.page import tell
+    from foldnet_cli.views import Written
 
     if history:
         if metric == "weights" or checkpoint != "last":

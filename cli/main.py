@@ -1,5 +1,9 @@
 """The program `foldnet`: this file only assembles."""
 
+import sys
+from importlib import metadata
+from typing import Annotated
+
 import typer
 
 from foldnet_cli.bench import app as bench
@@ -30,6 +34,23 @@ for command in (evaluate, verify, info):
 app.add_typer(bench, name="bench")
 add_command(app, doctor)
 app.add_typer(data, name="data")
+
+
+def _say_version(asked: bool) -> None:
+    """Print the version and end."""
+    if asked:
+        sys.stdout.write(f"foldnet {metadata.version('foldnet')}\n")
+        raise typer.Exit
+
+
+@app.callback()
+def common(
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="Say which version this is, and end.", is_eager=True, callback=_say_version),
+    ] = False,
+) -> None:
+    """What comes before any command."""
 
 
 def main() -> None:

@@ -100,8 +100,8 @@ def depth(
     """Measure and draw test accuracy against the trips through each loop."""
     from foldnet.recipes.depth import depth as recipe
     from foldnet.recipes.render_fold import draw_depth
+    from foldnet_cli.page import tell
     from foldnet_cli.progress import watching
-    from foldnet_cli.views import tell
 
     with watching() as observer:
         report = recipe(fold, most=most, data_dir=data_dir, device=device, observer=observer)
@@ -169,9 +169,9 @@ def reach(
     """
     from foldnet.recipes.reach import reach as recipe
     from foldnet.recipes.render_paths import draw_reach
+    from foldnet_cli.page import tell
     from foldnet_cli.parsing import parse_grids, parse_trips
     from foldnet_cli.progress import watching
-    from foldnet_cli.views import tell
 
     with watching() as observer:
         report = recipe(

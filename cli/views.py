@@ -26,19 +26,12 @@ from foldnet.recipes.lsm import GroupLsm, LsmReport
 from foldnet.recipes.reach import ReachReport
 from foldnet.recipes.train import TrainReport
 from foldnet_cli.machines import show_health
+from foldnet_cli.page import Page
 from foldnet_cli.proofs import show_certificate, show_inference, show_training
 
-WIDEST_WITH_NUMBERS = 12  # layers up to which a shaded cell also carries its number
+WIDEST_WITH_NUMBERS = 12  # layers up to which a shaded cell also carries its number; without shades all do
 WIDTH_OF_A_FILE = 10_000  # columns where there is no terminal: no name is cut short
 SHOWN_LAYERS = 40  # a wider matrix does not fit a terminal; its file does
-
-
-class Page(Console):
-    """A console whose reader may go away, as head does; the guard then ends the program as a success."""
-
-    def on_broken_pipe(self) -> None:
-        """Pass on what rich would turn into exit code 1."""
-        raise BrokenPipeError
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,18 +50,6 @@ def to_json(report: Any) -> str:
     if isinstance(report, tuple):
         return json.dumps({"runs": [dataclasses.asdict(entry) for entry in report]}, allow_nan=False)
     return json.dumps(report.to_json(), allow_nan=False)
-
-
-def tell(text: str) -> None:
-    """A line on stderr, beside what stdout holds."""
-    Page(stderr=True, soft_wrap=True, highlight=False).print(Text(text))
-
-
-def complain(text: str) -> None:
-    """One sentence on stderr, in one line: what a file's contents or its name could do to the terminal is taken out."""
-    console = Page(stderr=True, soft_wrap=True, highlight=False)
-    plain = "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
-    console.print(Text("Error: ", style="bold red") + Text(plain))
 
 
 def show(report: Any) -> None:
@@ -299,11 +280,13 @@ def _show_matrix(group: GroupLsm, console: Console) -> None:
     width = max(map(len, names))
     title = f"{group.name}: {count} layers" + (f", {group.templates} templates" if group.templates else "")
     console.print(Text(title, style="bold"))
+    shaded = console.is_terminal and console.color_system is not None
     if count <= SHOWN_LAYERS:
         for i, (name, row) in enumerate(zip(names, group.matrix, strict=True)):
             line = Text(f"{name:>{width}} ")
             for j, value in enumerate(row):
-                line.append(_cell(float(value), chance.q95 if i != j else None, count), style=_shade(float(value)))
+                cell = _cell(float(value), chance.q95 if i != j else None, shaded and count > WIDEST_WITH_NUMBERS)
+                line.append(cell, style=_shade(float(value)) if shaded else "")
             console.print(line)
     else:
         console.print("too wide for a terminal; write it with -o FILE.png or FILE.csv")
@@ -318,10 +301,10 @@ def _show_matrix(group: GroupLsm, console: Console) -> None:
         console.print(f"the two metrics disagree at 0.95 on {pairs}", style="yellow")
 
 
-def _cell(value: float, q95: float | None, count: int) -> str:
-    """The text of a cell: its number where there is room, a star where it exceeds chance (None on the diagonal)."""
+def _cell(value: float, q95: float | None, bare: bool) -> str:
+    """The text of a cell: its number unless a shade alone must do, a star where it exceeds chance (q95 None on the diagonal)."""
     star = "*" if q95 is not None and q95 < value else " "
-    return f" {value:.2f}{star}" if count <= WIDEST_WITH_NUMBERS else f" {star}"
+    return f" {star}" if bare else f" {value:.2f}{star}"
 
 
 def _shade(value: float) -> str:

@@ -108,7 +108,8 @@ def doctor() -> Health:
         notes.append("Graphviz's dot is missing and graph pictures need it; install Graphviz (apt install graphviz)")
     if not writable:
         notes.append(f"'{HOME}' cannot be written here; give --out another place")
-    if machine.device.type == "cpu" and cpu.load is not None and cpu.load > cpu.cores:
+    busy = cpu.load is not None and cpu.load > cpu.cores
+    if machine.device.type == "cpu" and busy and threads > 1:
         notes.append(
             f"other programs keep the processor busy (load {cpu.load:.1f} on {cpu.cores} cores), and threads then wait for "
             f"each other; OMP_NUM_THREADS=1 may be faster"

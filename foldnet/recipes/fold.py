@@ -56,7 +56,7 @@ def fold(
     """
     opened = open_run(Path(run) if run is not None else newest_run())
     chosen = FoldSettings(**settings)
-    folder = _folder(opened, chosen, out)
+    folder = _folder(opened, chosen, out, force)
     if not dry_run:
         _check_free(folder, force)
     soft = _soft(opened, chosen)
@@ -226,8 +226,8 @@ def _sizes(run: Run, soft: SharedNetwork, looped: LoopedNetwork) -> dict[str, Si
     }
 
 
-def _folder(run: Run, settings: FoldSettings, out: Path | str | None) -> Path:
-    """Where the fold goes: what the user names, else a new name inside the run that says what was asked."""
+def _folder(run: Run, settings: FoldSettings, out: Path | str | None, force: bool) -> Path:
+    """Where the fold goes: what the user names, else a name inside the run that says what was asked, a new one unless `force`."""
     if out is not None:
         return Path(out)
     names = {
@@ -239,7 +239,8 @@ def _folder(run: Run, settings: FoldSettings, out: Path | str | None) -> Path:
     }
     extra = [value for value, usual in ((settings.unit, "layer"), (settings.tie, "gain")) if value != usual]
     tuned = [f"finetune{settings.finetune}"] if settings.finetune else []
-    return free_name(run.folder / "-".join(["fold", names[settings.chooser], *extra, *tuned]))
+    folder = run.folder / "-".join(["fold", names[settings.chooser], *extra, *tuned])
+    return folder if force else free_name(folder)
 
 
 def _check_free(folder: Path, force: bool) -> None:

@@ -32,7 +32,7 @@ from foldnet.training.observer import Observer, Silent, Stopped
 from foldnet.training.optimiser import build_optimiser
 from foldnet.training.parallel import synchronise_norms
 from foldnet.training.progress import BEGINNING, Progress
-from foldnet.training.tensorboard import Board
+from foldnet.training.tensorboard import FOLDER, Board
 from foldnet.training.world import ALONE, Agreement, World
 
 
@@ -119,7 +119,14 @@ def train(
     with closing(lock):
         world.tell("run", {"folder": str(run.folder)})
         remove_leftovers(run.folder)
-        return _train_on(run, *data, observer, checkpoint_every, world)
+        try:
+            return _train_on(run, *data, observer, checkpoint_every, world)
+        except KeyboardInterrupt as interrupt:
+            if str(interrupt):
+                raise
+            raise KeyboardInterrupt(
+                f"interrupted; go on from the last checkpoint, if any, with `foldnet train --resume --out {run.folder}`"
+            ) from None
 
 
 def _follow(
@@ -162,6 +169,8 @@ def _train_on(run: Run, dataset: Dataset, split: Split, observer: Observer, ever
     )
     if progress != BEGINNING:
         load_optimiser(run.folder / "last", model, optimiser)
+    if world.writes and (run.folder / FOLDER).is_dir() and not isinstance(observer, Board):
+        observer = Board(observer)  # as the run began
     if isinstance(observer, Board):
         observer.open(run.folder, progress.epoch)
     recorder = Recorder(

@@ -165,3 +165,31 @@ def test_a_run_that_is_being_written_is_left_alone(tmp_path):
             assert other.stderr.startswith(f"Error: run 'run' is being written by process {program.pid} on ")
         assert program.poll() is None
         program.kill()
+
+
+def test_the_version_is_said(cli):
+    from importlib.metadata import version
+
+    outcome = cli("--version")
+    assert (outcome.code, outcome.out) == (0, f"foldnet {version('foldnet')}\n")
+
+
+def test_what_goes_wrong_before_torch_is_there_is_said_without_it():
+    code = "import sys; import foldnet_cli.main, foldnet_cli.guard as guard\n"
+    code += "code = guard._fail('interrupted', 130, False); assert 'torch' not in sys.modules; sys.exit(code)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (130, "Error: interrupted\n")
+
+
+def test_a_training_interrupted_before_its_first_step_says_how_to_go_on(tmp_path, monkeypatch):
+    from foldnet.recipes import train as recipe
+
+    def interrupt(*arguments, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(recipe, "fit", interrupt)
+    with pytest.raises(KeyboardInterrupt) as stopped:
+        recipe.train(out=tmp_path / "run", arch="wrn-16-1", device="cpu")
+    assert str(stopped.value) == (
+        f"interrupted; go on from the last checkpoint, if any, with `foldnet train --resume --out {tmp_path / 'run'}`"
+    )

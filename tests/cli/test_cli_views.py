@@ -57,6 +57,15 @@ def test_a_matrix_of_more_layers_has_shades_without_numbers(capsys, terminal):
     assert {text for *_, text in SHADES.findall(out)} <= {"  ", " *"}
 
 
+def test_without_shades_a_matrix_of_more_layers_has_numbers(capsys):
+    report = foldnet.lsm(foldnet.build("swrn-52-1-2"))
+    show(report)
+    lines = capsys.readouterr().out.splitlines()
+    row = next(line for line in lines if line.startswith("1.conv1"))
+    numbers = [float(cell.rstrip("*")) for cell in row.split()[1:]]
+    assert numbers == [pytest.approx(value, abs=0.0051) for value in report.groups[0].matrix[0]]
+
+
 def test_a_matrix_that_is_too_wide_is_said_to_be(capsys):
     show(foldnet.lsm(foldnet.build("swrn-136-1-1")))
     out = capsys.readouterr().out

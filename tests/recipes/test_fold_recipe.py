@@ -357,6 +357,14 @@ def test_the_accuracies_are_those_of_evaluate_to_the_last_image(cli, shelf):
     assert accuracy["recalibrated"] == accuracy["soft_recalibrated"]
 
 
+def test_force_replaces_the_fold_of_the_same_name(cli, home):
+    before = (home / "runs/tied/fold-0.95/report.json").stat().st_ino
+    again = cli.done("fold", "runs/tied", "--no-shares", "--no-evaluate", "--force")
+    assert again["fold"] == "runs/tied/fold-0.95"
+    assert (home / "runs/tied/fold-0.95/report.json").stat().st_ino != before
+    assert not (home / "runs/tied/fold-0.95-2").exists()
+
+
 def test_folding_twice_gives_the_same(cli, home):
     first = json.loads((home / "runs/tied/fold-0.95/report.json").read_text())
     again = cli.done("fold", "runs/tied", "--no-shares")

@@ -36,7 +36,7 @@ class Killing(Silent):
 def test_every_number_of_every_epoch_is_there_once_also_after_a_kill(tmp_path):
     with pytest.raises(KeyboardInterrupt):  # before any checkpoint: both epochs are trained again
         train(out=tmp_path / "run", tensorboard=True, observer=Killing(), checkpoint_every=1000, **SETTINGS)
-    train(out=tmp_path / "run", tensorboard=True, resume=True)
+    train(out=tmp_path / "run", resume=True)  # goes on as it began
     events = EventAccumulator(str(tmp_path / "run/tensorboard")).Reload()
     lines = read_metrics(tmp_path / "run")
     assert sorted(events.Tags()["scalars"]) == sorted(numbers(lines[0]))
