@@ -55,7 +55,11 @@ def train(
         typer.Option(help="Weight of the recurrence regulariser.  [default: 0; digits with swrn-* 0.5]"),
     ] = None,
     recurrence_form: Annotated[
-        str | None, typer.Option(help="mean or sum (the paper's) over pairs of layers.  [default: mean]")
+        str | None,
+        typer.Option(
+            help="loops (layers at one place of successive blocks), or mean or sum (the paper's) over all pairs of layers.  "
+            "[default: mean; digits with swrn-* loops]"
+        ),
     ] = None,
     dropout: Annotated[
         float | None, typer.Option(help="Between the two convolutions of a block.  [default: 0]")

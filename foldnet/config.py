@@ -12,7 +12,7 @@ from foldnet.errors import SettingError, UnknownName, nearest
 DEVICES = ("auto", "cpu", "cuda")
 PRECISIONS = ("auto", "fp32", "bf16")
 COMPILE = ("auto", "on", "off")
-FORMS = ("mean", "sum")
+FORMS = ("mean", "sum", "loops")
 OPTIMISERS = ("sgd", "adam")
 SCHEDULES = ("steps", "constant")
 UNITS = ("layer", "block")
@@ -49,8 +49,9 @@ class TrainSettings:
     """How a network is trained. The defaults are the paper's recipe for CIFAR (Savarese & Maire 2019, section 4).
 
     `validation` is a share of the training data below 1, or a number of images. `recurrence` is the weight lambda of the
-    recurrence regulariser, `recurrence_form` whether it takes the mean or the sum over pairs. `schedule` says how the learning
-    rate falls: in steps, or not at all. With `sync_bn` several processes normalise by the statistics of their whole batch.
+    recurrence regulariser, `recurrence_form` what it rewards: the mean or the sum over pairs of layers, or `loops`. `schedule`
+    says how the learning rate falls: in steps, or not at all. With `sync_bn` several processes normalise by the statistics of
+    their whole batch.
     `cutout` is the side of the square hole in pixels, 0 for none.
 
     The fields that may be None belong to some datasets only. `paths` draws grids of side `grid`, a phase for each of the
@@ -166,7 +167,7 @@ def preset(dataset: str, arch: str) -> dict[str, Any]:
     """What a dataset and a family of networks change in the defaults."""
     if dataset == "digits":
         small: dict[str, Any] = {"epochs": 30, "batch_size": 64, "validation": 360}
-        return small | ({"recurrence": 0.5} if arch.startswith("s") else {})
+        return small | ({"recurrence": 0.5, "recurrence_form": "loops"} if arch.startswith("s") else {})
     return GRID_PRESETS.get(dataset, {})
 
 

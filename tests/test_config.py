@@ -59,7 +59,11 @@ def test_settings_are_plain_data_and_come_back_from_json():
             "fp16",
             "--precision 'fp16' is not legal; choose auto, fp32, bf16; did you mean 'bf16' or 'fp32'?",
         ),
-        ("recurrence_form", "max", "--recurrence-form 'max' is not legal; choose mean, sum; did you mean 'mean'?"),
+        (
+            "recurrence_form",
+            "max",
+            "--recurrence-form 'max' is not legal; choose mean, sum, loops; did you mean 'mean'?",
+        ),
     ],
 )
 def test_illegal_values_are_refused_with_the_span_or_the_choices(field, value, said):
@@ -85,7 +89,7 @@ def test_a_plain_network_has_no_coefficients_to_regularise():
 def test_presets_belong_to_a_dataset_and_a_family():
     small = {"epochs": 30, "batch_size": 64, "validation": 360}
     assert preset("digits", "wrn-16-1") == small
-    assert preset("digits", "swrn-28-2-4") == small | {"recurrence": 0.5}
+    assert preset("digits", "swrn-28-2-4") == small | {"recurrence": 0.5, "recurrence_form": "loops"}
     assert preset("cifar10", "swrn-28-10-4") == {}
 
 

@@ -4,42 +4,12 @@ from collections.abc import Iterator, Mapping
 
 from torch import nn
 
-from foldnet.errors import NothingToFold
 from foldnet.folding.program import Program, Use
 from foldnet.folding.program_build import build_program
 from foldnet.sharing.plan import SHAREABLE, SharingPlan
+from foldnet.sharing.sequences import block_names, sequences_of
 
 Owner = tuple[str, int]  # group, index of the owner
-
-
-def sequences_of(network: nn.Module, layers: list[str]) -> tuple[str, ...]:
-    """The sequences of blocks in which `layers` stand: those that the network declares, else its outermost nn.Sequential.
-
-    Raises NothingToFold for a shared layer outside them: a loop needs blocks that follow each other, each once.
-    """
-    modules = dict(network.named_modules())
-    declared = tuple(getattr(network, "sequences", ()))
-    for name in declared:
-        if name not in modules or not _is_sequence(modules[name]):
-            raise NothingToFold(
-                f"'{name}', which the network's attribute 'sequences' names, is no nn.Sequential of blocks that each run "
-                f"once, in order, so it cannot come to loop; make it one"
-            )
-    if not declared:
-        found = [name for name, module in modules.items() if name and _is_sequence(module)]
-        declared = tuple(name for name in found if not any(name.startswith(f"{outer}.") for outer in found))
-    for layer in layers:
-        if not layer.startswith(tuple(f"{name}." for name in declared)):
-            raise NothingToFold(
-                f"layer '{layer}' shares weights but stands in no nn.Sequential of blocks, so it cannot come to loop; "
-                f"put its blocks into one, or name the sequences in the network's attribute 'sequences'"
-            )
-    return tuple(name for name in declared if any(layer.startswith(f"{name}.") for layer in layers))
-
-
-def block_names(network: nn.Module, sequence: str) -> tuple[str, ...]:
-    """Qualified names of the blocks of one sequence, in order."""
-    return tuple(f"{sequence}.{name}" for name, _ in network.get_submodule(sequence).named_children())
 
 
 def describe(network: nn.Module, plan: SharingPlan, owners: Mapping[str, Owner]) -> Program:
@@ -77,12 +47,6 @@ def _attributes_of(module: nn.Module) -> list[tuple[str, object]]:
     ]
     plain = [(name, value) for name, value in vars(module).items() if not name.startswith("_") and name != "training"]
     return sorted(tensors + plain, key=lambda entry: entry[0])
-
-
-def _is_sequence(module: nn.Module) -> bool:
-    """Whether a module does nothing but run its children in order, each once."""
-    plain = isinstance(module, nn.Sequential) and type(module).forward is nn.Sequential.forward
-    return plain and len(list(module.named_children())) == len(module._modules)
 
 
 def _blocks(

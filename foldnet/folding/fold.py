@@ -9,13 +9,14 @@ from torch import nn
 from foldnet.analysis.clusters import BlockLayers, Clusters, cluster_blocks, cluster_layers
 from foldnet.config import UNITS
 from foldnet.errors import NothingToFold, SettingError, UnknownName, nearest
-from foldnet.folding.describe import block_names, describe, sequences_of, structure_of
+from foldnet.folding.describe import describe, structure_of
 from foldnet.folding.groups import GroupAlgebra, check_metric, groups_of
 from foldnet.folding.looped import LoopedNetwork, loop_tied
 from foldnet.folding.owners import tie_bank
 from foldnet.folding.program import Program
 from foldnet.folding.tie import Tie, stored_weights, tie_rows
 from foldnet.sharing.bank import Bank
+from foldnet.sharing.sequences import block_names, sequences_of
 from foldnet.sharing.share import SharedNetwork
 
 

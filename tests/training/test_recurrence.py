@@ -6,9 +6,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from foldnet.errors import NothingToFold, SettingError
 from foldnet.folding.fold import fold_network
 from foldnet.sharing.bank import Bank
-from foldnet.training.recurrence import banks_of, recurrence
+from foldnet.sharing.share import share
+from foldnet.training.recurrence import banks_of, loop_shares, recurrence
 from foldnet.zoo.build import build
 
 
@@ -96,3 +98,73 @@ def test_only_soft_networks_have_banks():
     assert banks_of(soft)["stage2"] is soft.sources["stage2"]
     looped, tied, _ = fold_network(soft, 0.9)
     assert banks_of(tied) == banks_of(looped) == banks_of(build("wrn-16-1")) == {}
+
+
+def slow_loops(model):
+    """D15 written out in numpy: by group and place in a block, the share of the largest eigenvalue."""
+    shares = []
+    for group in model.plan.groups:
+        rows = model.sources[group.name].coefficients.detach().double().numpy()
+        rows = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+        for place in {layer.split(".", 2)[2] for layer in group.layers}:
+            chosen = rows[[index for index, layer in enumerate(group.layers) if layer.split(".", 2)[2] == place]]
+            shares.append(np.linalg.eigvalsh(chosen @ chosen.T).max() / len(chosen))
+    return float(np.mean(shares))
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(0, 2**31), st.sampled_from([16, 22, 28, 40]), st.integers(1, 5))
+def test_the_form_loops_is_the_share_of_the_largest_eigenvalue_at_each_place(seed, depth, templates):
+    torch.manual_seed(seed)
+    model = build(f"swrn-{depth}-1-{min(templates, (depth - 4) // 3 - 2)}")
+    with torch.no_grad():
+        for bank in banks_of(model).values():
+            bank.coefficients.normal_().mul_(7.0)
+    assert recurrence(model, "loops").item() == pytest.approx(slow_loops(model), rel=1e-5)
+
+
+def test_the_form_loops_is_one_where_alternate_layers_are_parallel_whatever_their_signs_and_lengths():
+    model = build("swrn-28-1-4")
+    with torch.no_grad():
+        for bank in banks_of(model).values():
+            bank.coefficients[0::2] = torch.tensor([[1.0], [-2.0], [0.1]]) * torch.randn(4)
+            bank.coefficients[1::2] = torch.tensor([[-1.0], [3.0], [5.0]]) * torch.randn(4)
+    assert recurrence(model, "loops").item() == pytest.approx(1.0, rel=1e-5)
+    assert recurrence(model, "mean").item() < 0.99
+
+
+def test_the_form_loops_pulls_orthogonal_rows_together_unless_they_are_exactly_the_identity():
+    torch.manual_seed(0)
+    model = build("swrn-28-1-4")
+    before = recurrence(model, "loops")
+    before.backward()
+    with torch.no_grad():
+        for bank in banks_of(model).values():
+            bank.coefficients += 0.1 * bank.coefficients.grad
+    assert recurrence(model, "loops") > before
+    exact = torch.eye(3, requires_grad=True)
+    loop_shares([exact]).sum().backward()
+    assert exact.grad @ exact.grad.T == pytest.approx(torch.diag(torch.tensor([0.0, 0.0, 4 / 9])), abs=1e-6)
+
+
+def test_a_place_with_one_layer_asks_for_nothing():
+    assert loop_shares([torch.ones(1, 1), torch.eye(2)]).tolist() == pytest.approx([1.0, 0.5])
+
+
+def test_what_has_no_coefficients_no_blocks_or_no_such_form_is_refused():
+    with pytest.raises(
+        SettingError,
+        match=r"^the network has no coefficients that could come to be alike; share it first with `foldnet.share`$",
+    ):
+        recurrence(build("wrn-16-1"), "mean")
+    with pytest.raises(
+        SettingError, match=r"^the form 'max' of the regulariser is not legal; choose mean, sum or loops$"
+    ):
+        recurrence(build("swrn-16-1"), "max")
+    loose = torch.nn.Module()
+    loose.a, loose.b = (torch.nn.Sequential(torch.nn.Linear(3, 3)) for _ in range(2))
+    loose.inner = torch.nn.ModuleDict({"first": torch.nn.Linear(3, 3), "second": torch.nn.Linear(3, 3)})
+    with pytest.raises(
+        NothingToFold, match=r"^layer 'inner\.first' shares weights but stands in no nn\.Sequential of blocks"
+    ):
+        recurrence(share(loose), "loops")
