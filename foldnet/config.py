@@ -1,13 +1,13 @@
 """Settings: frozen, checked when made, read from TOML and written as JSON."""
 
 import math
-import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from foldnet.errors import SettingError, UnknownName, nearest
+from foldnet.reading import LARGEST_TOML, NotPlain, parse_toml, read_text
 
 DEVICES = ("auto", "cpu", "cuda")
 PRECISIONS = ("auto", "fp32", "bf16")
@@ -198,10 +198,12 @@ def to_json(settings: TrainSettings) -> dict[str, Any]:
 def read_toml(file: Path) -> dict[str, Any]:
     """The settings in a TOML file; dashes in keys may stand for underscores. Raises SettingError where it cannot be read."""
     try:
-        content = tomllib.loads(file.read_text(encoding="utf-8"))
+        content = parse_toml(read_text(file, most=LARGEST_TOML, links=True))
     except OSError as error:
         raise SettingError(f"--config '{file}' cannot be read ({error.strerror}); check the path") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except NotPlain as error:
+        raise SettingError(f"--config '{file}' {error}") from None
+    except ValueError as error:
         raise SettingError(f"--config '{file}' is not valid TOML ({error}); mend that line") from None
     plain = {key: tuple(value) if isinstance(value, list) else value for key, value in content.items()}
     return {key.replace("-", "_"): value for key, value in plain.items()}

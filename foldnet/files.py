@@ -1,4 +1,4 @@
-"""Files are written whole or not at all, and read with one sentence when they are not what they should be."""
+"""Files are written whole or not at all."""
 
 import errno
 import json
@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from foldnet.errors import OutputError, RunError
+from foldnet.reading import read_json
 
 FREE_NAMES = 10_000  # how many numbered siblings are tried before a name is given up
 
@@ -39,18 +40,6 @@ def write_whole(path: Path, content: bytes | str) -> None:
 def write_json(path: Path, value: Any) -> None:
     """Write `value` as readable JSON, whole or not at all."""
     write_whole(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
-
-
-def read_json(path: Path) -> Any:
-    """The JSON value in `path`. Raises RunError where the file is missing, unreadable or not JSON."""
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise RunError(f"'{path}' is missing; was the folder copied whole?") from None
-    except OSError as error:
-        raise RunError(f"'{path}' cannot be read ({error.strerror}); check its permissions") from None
-    except ValueError as error:
-        raise RunError(f"'{path}' is not valid JSON ({error}); it was cut short or edited") from None
 
 
 def refuse_existing(path: Path, *, force: bool, option: str) -> None:

@@ -12,11 +12,12 @@ import torch
 from torch import nn
 
 from foldnet.errors import FoldnetError, RunError
-from foldnet.files import read_json, write_json
+from foldnet.files import write_json
 from foldnet.folding.looped import LoopedNetwork
 from foldnet.folding.owners import Owners
 from foldnet.folding.program import Program
 from foldnet.folding.program_json import program_from_json, program_to_json
+from foldnet.reading import NotPlain, open_plain, read_json
 from foldnet.runs import SCHEMA, newest_run, read_config
 from foldnet.sharing.share import SharedNetwork
 from foldnet.tensors import load_tensors, save_tensors
@@ -135,12 +136,14 @@ def sealed(config: dict[str, Any]) -> dict[str, Any]:
 def sha256_of(file: Path) -> str:
     """SHA-256 of a file's bytes. Raises RunError where it is missing or cannot be read."""
     try:
-        with file.open("rb") as opened:
+        with open_plain(file) as opened:
             return hashlib.file_digest(opened, "sha256").hexdigest()
     except FileNotFoundError:
         raise RunError(f"'{file}' is missing; was the folder copied whole?") from None
     except OSError as error:
         raise RunError(f"'{file}' cannot be read ({error.strerror}); check its permissions") from None
+    except NotPlain as error:
+        raise RunError(f"'{file}' {error}") from None
 
 
 def check_files(folder: Path, files: Iterable[tuple[str, str]], names: Iterable[str] = SEALED) -> None:

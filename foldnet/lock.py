@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from foldnet.errors import OutputError, RunError
+from foldnet.reading import parse_json
 
 FILE = "lock.json"
 _HELD: set[int] = set()
@@ -80,7 +81,7 @@ def take_lock(folder: Path) -> Lock:
 def _owner(handle: int) -> str:
     """Who holds a lock, as the file says."""
     try:
-        about = json.loads(os.pread(handle, 4096, 0))
+        about = parse_json(os.pread(handle, 4096, 0).decode())
         return f"process {about['process']} on '{about['host']}' since {about['since']}"
     except (OSError, ValueError, KeyError, TypeError):
         return "another process"

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from foldnet.config import TrainSettings, to_json
 from foldnet.errors import FoldnetError, RunError, SettingError
-from foldnet.files import free_name, read_json, write_json, write_whole
+from foldnet.files import free_name, write_json, write_whole
+from foldnet.reading import NotPlain, parse_json, read_json, read_text
 from foldnet.tensors import load_tensors, save_tensors
 from foldnet.training.checkpoint import FILE, load_model
 from foldnet.training.progress import Progress
@@ -41,6 +42,11 @@ class Run:
 
     def load(self, checkpoint: str = "last") -> tuple[nn.Module, Progress]:
         """The trained network in evaluation mode, on the CPU, and where its training stood. Raises RunError."""
+        if (self.folder / checkpoint).is_symlink():
+            raise RunError(
+                f"'{self.folder / checkpoint}' is a symbolic link, and none is followed inside a run or fold; "
+                f"copy the folder with `cp -RL`"
+            )
         if not (self.folder / checkpoint / FILE).is_file():
             mend = "train it on with `foldnet train --resume`" if checkpoint == "last" else "use --checkpoint last"
             raise RunError(f"run '{self.folder}' has no '{checkpoint}' checkpoint; {mend}")
@@ -145,9 +151,14 @@ def read_metrics(folder: Path) -> list[dict[str, Any]]:
     if not file.is_file():
         return []
     try:
-        return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+        lines = [parse_json(line) for line in read_text(file).splitlines()]
+    except NotPlain as error:
+        raise RunError(f"'{file}' {error}") from None
     except (OSError, ValueError) as error:
         raise RunError(f"'{file}' is not one JSON object a line ({error}); restore it or remove it") from None
+    if not all(isinstance(line, dict) for line in lines):
+        raise RunError(f"'{file}' is not one JSON object a line; restore it or remove it")
+    return lines
 
 
 def save_coefficients(folder: Path, history: dict[str, Tensor]) -> None:

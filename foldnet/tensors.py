@@ -16,6 +16,7 @@ from torch import Tensor
 
 from foldnet.errors import RunError
 from foldnet.files import write_whole
+from foldnet.reading import NotPlain, open_plain, parse_json
 
 # The format's names for types, in the order in which it puts their tensors.
 _TYPES = {
@@ -111,8 +112,15 @@ def file_bytes(tensors: Mapping[str, Tensor]) -> int:
 @contextmanager
 def _opened(path: Path) -> Iterator[Any]:
     """A safetensors file; whatever is wrong with it becomes one sentence."""
-    if not path.is_file():
-        raise RunError(f"'{path}' is missing; was the folder copied whole?")
+    try:
+        with open_plain(path):  # before safetensors, which follows links
+            pass
+    except FileNotFoundError:
+        raise RunError(f"'{path}' is missing; was the folder copied whole?") from None
+    except OSError as error:
+        raise RunError(f"'{path}' cannot be read ({error.strerror}); check its permissions") from None
+    except NotPlain as error:
+        raise RunError(f"'{path}' {error}") from None
     try:
         with safe_open(path, framework="pt") as file:
             yield file
@@ -123,7 +131,7 @@ def _opened(path: Path) -> Iterator[Any]:
 def _about(file: Any, path: Path) -> tuple[dict[str, Any], dict[str, str]]:
     """The metadata and the digests that stand in the file's header."""
     try:
-        about = json.loads((file.metadata() or {})["foldnet"])
+        about = parse_json((file.metadata() or {})["foldnet"])
         metadata, stated, digests = dict(about["metadata"]), about["metadata_sha256"], dict(about["sha256"])
     except (KeyError, TypeError, ValueError):
         raise RunError(f"'{path}' was not written by foldnet; point at a run or fold folder that was") from None

@@ -1,7 +1,6 @@
 """Files are written whole or not at all."""
 
 import errno
-import json
 import os
 import re
 import stat
@@ -9,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from foldnet.errors import OutputError, RunError
-from foldnet.files import free_name, new_folder, read_json, refuse_existing, write_json, write_whole
+from foldnet.errors import OutputError
+from foldnet.files import free_name, new_folder, refuse_existing, write_json, write_whole
+from foldnet.reading import read_json
 
 
 def exactly(sentence: str) -> str:
@@ -134,24 +134,6 @@ def test_json_goes_round_and_no_file_is_left_of_a_value_that_json_has_not(tmp_pa
     with pytest.raises(ValueError, match="Out of range float values are not JSON compliant"):
         write_json(tmp_path / "b.json", {"loss": float("nan")})
     assert names(tmp_path) == ["a.json"]
-
-
-def test_unreadable_json_is_one_sentence(tmp_path, monkeypatch):
-    path = tmp_path / "config.json"
-    with pytest.raises(RunError, match=exactly(f"'{path}' is missing; was the folder copied whole?")):
-        read_json(path)
-    whole = json.dumps({"a": [1, 2]})
-    path.write_text(whole[:-3])
-    said = f"'{path}' is not valid JSON (Expecting value: line 1 column 11 (char 10)); it was cut short or edited"
-    with pytest.raises(RunError, match=exactly(said)):
-        read_json(path)
-    path.write_bytes(b"\xff{}")
-    with pytest.raises(RunError, match=re.escape(f"'{path}' is not valid JSON ('utf-8' codec can't decode byte 0xff")):
-        read_json(path)
-    monkeypatch.setattr(Path, "read_text", failing(errno.EACCES))
-    said = f"'{path}' cannot be read (Permission denied); check its permissions"
-    with pytest.raises(RunError, match=exactly(said)):
-        read_json(path)
 
 
 def test_what_exists_is_refused_with_the_option_that_mends_it(tmp_path):

@@ -1,5 +1,6 @@
 """Run folders: written whole, found by age, and refused in one sentence when they are not what they should be."""
 
+import errno
 import json
 import os
 import re
@@ -193,16 +194,25 @@ def test_a_folder_without_config(cli, home):
     assert cli.refused("lsm", "runs/soft") == "'runs/soft' holds no config.json; it is not the folder of a run"
 
 
-def test_a_config_that_cannot_be_read(cli, home, put):
-    file, reason = home / "runs/soft/config.json", "Permission denied"
-    put(file, file.read_text())
-    if os.geteuid() == 0:  # root may read what is forbidden, but not what the kernel will not give
-        file.unlink()
-        file.symlink_to("/proc/self/mem")
-        reason = "Input/output error"
-    else:
-        file.chmod(0)
-    said = f"'runs/soft/config.json' cannot be read ({reason}); check its permissions"
+def test_a_config_that_cannot_be_read(cli, shelf, monkeypatch):
+    real = os.open
+
+    def refuse(path, *arguments, **keywords):  # root may read what is forbidden
+        if str(path) == "runs/soft/config.json":
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        return real(path, *arguments, **keywords)
+
+    monkeypatch.setattr(os, "open", refuse)
+    said = "'runs/soft/config.json' cannot be read (Permission denied); check its permissions"
+    assert cli.refused("lsm", "runs/soft") == said
+
+
+@pytest.mark.parametrize("name", ["config.json", "last", "last/checkpoint.safetensors"])
+def test_no_link_inside_a_run_is_followed(cli, home, name):
+    place = home / "runs/soft" / name
+    place.rename(home / "elsewhere")
+    place.symlink_to(home / "elsewhere")
+    said = f"'runs/soft/{name}' is a symbolic link, and none is followed inside a run or fold; copy the folder with `cp -RL`"
     assert cli.refused("lsm", "runs/soft") == said
 
 

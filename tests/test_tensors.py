@@ -209,10 +209,11 @@ def test_what_is_no_tensor_file_is_refused(tmp_path, content):
             read(path)
 
 
-def test_a_missing_file_and_a_folder_are_said_to_be_missing(tmp_path):
-    for path in (tmp_path / "a", tmp_path):
-        with pytest.raises(RunError, match=exactly(f"'{path}' is missing; was the folder copied whole?")):
-            load_tensors(path)
+def test_a_missing_file_and_a_folder_are_said_to_be_no_files(tmp_path):
+    with pytest.raises(RunError, match=exactly(f"'{tmp_path / 'a'}' is missing; was the folder copied whole?")):
+        load_tensors(tmp_path / "a")
+    with pytest.raises(RunError, match=exactly(f"'{tmp_path}' is a folder and not a plain file; put one there")):
+        load_tensors(tmp_path)
 
 
 def test_tensors_are_listed_with_the_state_of_their_digest(path, tmp_path):

@@ -8,10 +8,10 @@ from typing import Any
 from torch import nn
 
 from foldnet.errors import SettingError
-from foldnet.files import read_json
 from foldnet.folding.looped import LoopedNetwork
 from foldnet.folding.recalibrate import recalibrate
 from foldnet.folds import newest_fold, open_fold
+from foldnet.reading import read_json
 from foldnet.recipes.by_length import LengthScore, OtherGrids, other_grids, score_by_length
 from foldnet.recipes.loading import loader_of, split_of_run, training_loader
 from foldnet.recipes.origin import run_of_fold

@@ -1,6 +1,5 @@
 """Which clusters a fold ties: by thresholds, by the user's file, or from the sweep's curve."""
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +22,7 @@ from foldnet.folding.sweep import (
     within_budget,
     within_drop,
 )
+from foldnet.reading import NotPlain, parse_json, read_text
 from foldnet.sharing.share import SharedNetwork
 from foldnet.tensors import file_bytes
 
@@ -170,9 +170,11 @@ def _cut_ladders(ladders: tuple[Ladder, ...], thresholds: Mapping[str, float]) -
 def _of_file(soft: Soft, file: Path) -> dict[str, Clusters]:
     """A user's own clusters: {"stage2": [["layer", "layer"], ...], ...}, kept layers taken out."""
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
+        content = parse_json(read_text(file, links=True))
     except OSError as error:
         raise SettingError(f"--clusters '{file}' cannot be read ({error.strerror}); check the path") from None
+    except NotPlain as error:
+        raise SettingError(f"--clusters '{file}' {error}") from None
     except ValueError as error:
         raise SettingError(f"--clusters '{file}' is not valid JSON ({error}); mend that line") from None
     if not isinstance(content, dict):

@@ -96,7 +96,7 @@ def info(name: Path | str) -> NetworkInfo | FileInfo:
     path = Path(name)
     if path.is_dir():
         return _of_fold(open_fold(path)) if kind_of(path) == "fold" else _of_run(open_run(path))
-    if path.is_file():
+    if path.exists():
         return _of_file(path)
     if path.suffix == ".safetensors" or len(path.parts) > 1:
         raise RunError(f"'{name}' does not exist; give an architecture, a run or fold folder, or a safetensors file")
@@ -154,7 +154,7 @@ def _of_fold(fold: Fold) -> NetworkInfo:
 
 def _of_file(path: Path) -> FileInfo:
     """Any safetensors file."""
-    tensors, sound = list_tensors(path)
+    tensors, sound = list_tensors(path.resolve() if path.is_symlink() else path)  # one that the user names is followed
     listed = tuple(TensorInfo(name, dtype, shape) for name, dtype, shape in tensors)
     numbers = sum(int(torch.Size(entry.shape).numel()) for entry in listed)
     return FileInfo(str(path), "file", path.stat().st_size, numbers, listed, sound)

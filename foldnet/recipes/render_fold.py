@@ -13,10 +13,10 @@ from foldnet.drawing.curves import depth_figure, sweep_figure
 from foldnet.drawing.figures import write_figure
 from foldnet.drawing.fold_figure import fold_figure
 from foldnet.errors import RunError
-from foldnet.files import read_json
 from foldnet.folding.groups import check_metric, groups_of
 from foldnet.folding.program import Stage
 from foldnet.folds import open_fold
+from foldnet.reading import read_json
 from foldnet.recipes.depth import DepthReport
 from foldnet.recipes.evaluate import fold_folder
 from foldnet.recipes.fold import SWEEP_FILE

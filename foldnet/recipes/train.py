@@ -16,8 +16,9 @@ from foldnet.data.batches import Batches
 from foldnet.data.dataset import Dataset, Split
 from foldnet.data.phases import first_epochs
 from foldnet.errors import ProcessLost, RunError, SettingError
-from foldnet.files import read_json, write_json
+from foldnet.files import write_json
 from foldnet.lock import take_lock
+from foldnet.reading import read_json
 from foldnet.recipes.begin import begin_run, course_of, data_of, folder_to_resume, initial_network, take_up, with_recall
 from foldnet.recipes.loading import loader_of, training_batches
 from foldnet.recipes.recorder import EVERY, Recorder, check_every

@@ -8,12 +8,13 @@ import torch
 from torch import Tensor, nn
 
 from foldnet.errors import RunError, SettingError
-from foldnet.files import read_json, write_json
+from foldnet.files import write_json
 from foldnet.folding import promises as promised
 from foldnet.folding.compare import LIMIT, Comparison, LayerGauges, compare_forms, kinds_of
 from foldnet.folding.looped import LoopedNetwork, unroll
 from foldnet.folding.promises import Promise
 from foldnet.folds import Fold, check_files, open_fold, sha256_of
+from foldnet.reading import read_json
 from foldnet.recipes.certificate import Certificate, Numbers
 from foldnet.recipes.evaluate import fold_folder
 from foldnet.recipes.evidence import Evidence, compare_weights, count

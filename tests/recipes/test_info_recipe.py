@@ -1,6 +1,7 @@
 """foldnet info: what a network is made of."""
 
 import json
+import os
 
 import pytest
 import torch
@@ -136,3 +137,15 @@ def test_a_depth_that_is_not_legal(cli, shelf):
 def test_a_file_that_holds_no_tensors(cli, home):
     (home / "text.txt").write_text("text")
     assert cli.refused("info", "text.txt").startswith("'text.txt' cannot be read as tensors (")
+
+
+def test_a_pipe_is_not_waited_for(cli, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    os.mkfifo("weights.safetensors")
+    said = "'weights.safetensors' is a named pipe and not a plain file; put one there"
+    assert cli.refused("info", "weights.safetensors") == said
+
+
+def test_a_link_that_the_user_names_is_followed(cli, home):
+    (home / "a.safetensors").symlink_to("runs/soft/last/checkpoint.safetensors")
+    assert cli.done("info", "a.safetensors")["sound"] is True
