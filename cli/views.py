@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from foldnet.analysis.chance import beyond_chance, shown_level
 from foldnet.folding.program import letters
 from foldnet.recipes.bench_inference import InferenceReport
 from foldnet.recipes.bench_train import TrainBenchReport
@@ -276,7 +277,7 @@ _show.register(Health, show_health)
 def _show_matrix(group: GroupLsm, console: Console) -> None:
     """One group as a shaded matrix, white where layers are alike; a star marks what chance rarely shows."""
     count, names = len(group.layers), [_short(layer, group.name) for layer in group.layers]
-    chance = group.chance
+    chance, starred = group.chance, beyond_chance(group.matrix, group.chance)
     width = max(map(len, names))
     title = f"{group.name}: {count} layers" + (f", {group.templates} templates" if group.templates else "")
     console.print(Text(title, style="bold"))
@@ -285,25 +286,25 @@ def _show_matrix(group: GroupLsm, console: Console) -> None:
         for i, (name, row) in enumerate(zip(names, group.matrix, strict=True)):
             line = Text(f"{name:>{width}} ")
             for j, value in enumerate(row):
-                cell = _cell(float(value), chance.q95 if i != j else None, shaded and count > WIDEST_WITH_NUMBERS)
+                cell = _cell(float(value), bool(starred[i, j]), shaded and count > WIDEST_WITH_NUMBERS)
                 line.append(cell, style=_shade(float(value)) if shaded else "")
             console.print(line)
     else:
         console.print("too wide for a terminal; write it with -o FILE.png or FILE.csv")
-    if chance.q95 is not None and chance.mean is not None and chance.max is not None:
+    if chance.network_q95 is not None and chance.mean is not None and chance.max is not None:
         top = group.max_off_diagonal
         console.print(
-            f"largest off-diagonal {top:.3f}; chance level: mean {chance.mean:.2f}, expected maximum {chance.max:.2f}, "
-            f"95 % of untrained groups stay below {chance.q95:.3f} (* above)"
+            f"largest off-diagonal {top:.3f}; by chance: mean {chance.mean:.2f}, expected maximum {chance.max:.2f}"
         )
+        console.print(f"* above {shown_level(chance.network_q95)}: not in any group of 95 % of untrained networks")
     if group.disagreements:
         pairs = ", ".join("=".join(_short(layer, group.name) for layer in pair) for pair in group.disagreements)
         console.print(f"the two metrics disagree at 0.95 on {pairs}", style="yellow")
 
 
-def _cell(value: float, q95: float | None, bare: bool) -> str:
-    """The text of a cell: its number unless a shade alone must do, a star where it exceeds chance (q95 None on the diagonal)."""
-    star = "*" if q95 is not None and q95 < value else " "
+def _cell(value: float, starred: bool, bare: bool) -> str:
+    """The text of a cell: its number unless a shade alone must do, a star where it exceeds chance."""
+    star = "*" if starred else " "
     return f" {star}" if bare else f" {value:.2f}{star}"
 
 

@@ -25,7 +25,9 @@ def main() -> None:
     print(f"soft: {trained.test_right} of {trained.test_images} right, {trained.parameters:,} parameters")
 
     for group in foldnet.lsm(arguments.out).groups:
-        print(f"{group.name}: most alike {group.max_off_diagonal:.3f}, chance stays below {group.chance.q95:.3f}")
+        print(
+            f"{group.name}: most alike {group.max_off_diagonal:.3f}, chance stays below {group.chance.network_q95:.3f}"
+        )
 
     folded = foldnet.fold(arguments.out, out=arguments.out / "fold", force=True, threshold=0.95)
     print(folded.program)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from foldnet.analysis.chance import beyond_chance, shown_level
 from foldnet.errors import SettingError
 
 if TYPE_CHECKING:
@@ -37,7 +38,9 @@ class ChanceLevel(Protocol):
     @property
     def max(self) -> float | None: ...
     @property
-    def q95(self) -> float | None: ...
+    def q95(self) -> float | None: ...  # of this group alone
+    @property
+    def network_q95(self) -> float | None: ...
 
 
 class GroupSimilarity(Protocol):
@@ -262,7 +265,9 @@ def _draw_legend(figure: Figure, height: float, *, framed: bool) -> None:
 
     black = Patch(facecolor="black", edgecolor="black", linewidth=0.6, label="similarity 0")
     white = Patch(facecolor="white", edgecolor="black", linewidth=0.6, label="1")
-    frame = Patch(facecolor="none", edgecolor=MARK, linewidth=0.9, label="above q95 of chance")
+    frame = Patch(
+        facecolor="none", edgecolor=MARK, linewidth=0.9, label="above q95: in no group of 95 % of untrained networks"
+    )
     figure.legend(
         handles=[black, white, frame] if framed else [black, white],
         loc="lower center",
@@ -279,24 +284,18 @@ def _draw_legend(figure: Figure, height: float, *, framed: bool) -> None:
 
 
 def _marks(group: GroupSimilarity) -> NDArray[np.bool_]:
-    """Which pairs of different layers are framed, being above the chance level: (L, L)."""
+    """Which pairs of different layers are framed, being beyond chance as the tables' stars are: (L, L)."""
     matrix = np.asarray(group.matrix, dtype=np.float64)
-    level = group.chance.q95 if len(matrix) <= MARKS_UP_TO else None
-    above: NDArray[np.bool_] = matrix > (np.inf if level is None else level)
-    np.fill_diagonal(above, False)
-    return above
+    if len(matrix) > MARKS_UP_TO:
+        return np.zeros(matrix.shape, dtype=bool)
+    return beyond_chance(matrix, group.chance)
 
 
 def _caption(chance: ChanceLevel) -> str:
     """The chance level in one line."""
-    if chance.mean is None or chance.max is None or chance.q95 is None:
+    if chance.mean is None or chance.max is None or chance.network_q95 is None:
         return "one layer: no pairs"
-    return f"chance: mean {chance.mean:.2f}, max {chance.max:.2f}, q95 {_level(chance.q95)}"
-
-
-def _level(value: float) -> str:
-    """Three digits near 1, where two would say that nothing can exceed it."""
-    return f"{value:.2f}" if value < 0.985 or value == 1.0 else ("> .999" if value > 0.9995 else f"{value:.3f}")
+    return f"chance: mean {chance.mean:.2f}, max {chance.max:.2f}, q95 {shown_level(chance.network_q95)}"
 
 
 def _refuse_nothing(groups: Sequence[object]) -> None:

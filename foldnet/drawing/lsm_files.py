@@ -100,7 +100,7 @@ def _document(groups: Sequence[GroupSimilarity]) -> dict[str, object]:
                 "name": group.name,
                 "layers": list(group.layers),
                 "matrix": np.asarray(group.matrix, dtype=np.float64).tolist(),
-                "chance": {"mean": group.chance.mean, "max": group.chance.max, "q95": group.chance.q95},
+                "chance": {name: getattr(group.chance, name) for name in ("mean", "max", "q95", "network_q95")},
             }
             for group in groups
         ]

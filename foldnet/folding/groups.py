@@ -1,5 +1,6 @@
 """What folding needs to know of a network's groups: small matrices in float64, never the weights themselves."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,12 +41,23 @@ class GroupAlgebra:
             return weight_similarity(self.coefficients, self.gram)
         return coefficient_similarity(self.coefficients)
 
-    def chance(self, metric: str) -> Chance:
-        """What untrained layers would show."""
+    @property
+    def may_differ(self) -> bool:
+        """Whether there are pairs of layers and they are not all alike by construction, as those of one template are."""
+        return len(self.group.layers) > 1 and (self.plain or self.group.templates > 1)
+
+    def chance(self, metric: str, groups: int = 1) -> Chance:
+        """What untrained layers would show, as one of so many groups that are judged together."""
         layers = len(self.group.layers)
         if self.plain:
-            return plain_chance(layers, self.weight_numbers)
-        return chance(layers, self.group.templates, gram=self.gram if metric == "weights" else None)
+            return plain_chance(layers, self.weight_numbers, groups=groups)
+        gram = self.gram if metric == "weights" else None
+        return chance(layers, self.group.templates, gram=gram, groups=groups)
+
+
+def judged_together(algebra: Iterable[GroupAlgebra]) -> int:
+    """How many groups have something that chance could do to them; at least 1."""
+    return max(1, sum(entry.may_differ for entry in algebra))
 
 
 def groups_of(model: nn.Module) -> tuple[GroupAlgebra, ...]:

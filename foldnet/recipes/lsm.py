@@ -13,7 +13,7 @@ from foldnet.analysis.chance import Chance
 from foldnet.analysis.similarity import coefficient_similarity, disagreements, max_off_diagonal
 from foldnet.config import DEFAULT_THRESHOLD
 from foldnet.errors import RunError
-from foldnet.folding.groups import METRICS, GroupAlgebra, check_metric, groups_of
+from foldnet.folding.groups import METRICS, GroupAlgebra, check_metric, groups_of, judged_together
 from foldnet.runs import load_coefficients, newest_run, open_run
 from foldnet.sharing.share import SharedNetwork
 
@@ -64,7 +64,7 @@ class LsmReport:
                     "layers": list(group.layers),
                     "templates": group.templates,
                     "matrix": group.matrix.tolist(),
-                    "chance": {"mean": group.chance.mean, "max": group.chance.max, "q95": group.chance.q95},
+                    "chance": {name: getattr(group.chance, name) for name in ("mean", "max", "q95", "network_q95")},
                     "max_off_diagonal": group.max_off_diagonal,
                     "disagreements": [list(pair) for pair in group.disagreements],
                 }
@@ -129,12 +129,13 @@ def _report(
 ) -> LsmReport:
     """Measure every group."""
     chosen = check_metric(metric, model)
-    groups = tuple(_measure(entry, chosen) for entry in groups_of(model))
+    algebra = groups_of(model)
+    groups = tuple(_measure(entry, chosen, judged_together(algebra)) for entry in algebra)
     return LsmReport(run, arch, chosen, checkpoint, epoch, groups)
 
 
-def _measure(algebra: GroupAlgebra, metric: str) -> GroupLsm:
-    """One group by one metric, compared with the other."""
+def _measure(algebra: GroupAlgebra, metric: str, together: int) -> GroupLsm:
+    """One of so many groups by one metric, compared with the other."""
     matrix, layers = algebra.similarity(metric), algebra.group.layers
     other = next(name for name in METRICS if name != metric)
     differing = [] if algebra.plain else disagreements(matrix, algebra.similarity(other), DEFAULT_THRESHOLD)
@@ -143,6 +144,6 @@ def _measure(algebra: GroupAlgebra, metric: str) -> GroupLsm:
         layers,
         0 if algebra.plain else algebra.group.templates,
         matrix,
-        algebra.chance(metric),
+        algebra.chance(metric, together),
         tuple((layers[i], layers[j]) for i, j in differing),
     )

@@ -5,7 +5,7 @@ from time import perf_counter
 import numpy as np
 import pytest
 
-from foldnet.analysis.chance import chance, plain_chance
+from foldnet.analysis.chance import beyond_chance, chance, network_share, plain_chance, shown_level
 from foldnet.analysis.similarity import coefficient_similarity, max_off_diagonal, mean_off_diagonal
 from foldnet.errors import SettingError, ShapeMismatch
 
@@ -76,6 +76,41 @@ def test_plain_pairs_have_the_mean_of_their_beta_distribution():
 def test_a_single_layer_has_no_pairs():
     for level in (chance(1, 4), chance(1, 1), plain_chance(1, 100)):
         assert (level.mean, level.max, level.q95, level.draws) == (None, None, None, 0)
+
+
+def test_of_untrained_networks_of_three_groups_one_in_twenty_shows_a_star():
+    torch = pytest.importorskip("torch")
+    level, generator = chance(6, 4, groups=3), torch.Generator().manual_seed(5)
+    assert level.q95 < level.network_q95 < 1
+    starred = alone = 0
+    for _ in range(1000):
+        starts = [torch.nn.init.orthogonal_(torch.empty(6, 4), generator=generator) for _ in range(3)]
+        matrices = [coefficient_similarity(start.double().numpy()) for start in starts]
+        starred += any(beyond_chance(matrix, level).any() for matrix in matrices)
+        alone += any(max_off_diagonal(matrix) > level.q95 for matrix in matrices)
+    assert starred / 1000 == pytest.approx(0.05, abs=0.02)
+    assert alone / 1000 == pytest.approx(0.14, abs=0.03)
+
+
+def test_the_levels_of_a_network_of_one_group_are_those_of_the_group():
+    assert network_share(1) == network_share(0) == 0.95
+    assert chance(6, 4).network_q95 == chance(6, 4).q95
+    assert plain_chance(6, 100, groups=3).network_q95 > plain_chance(6, 100).network_q95 == plain_chance(6, 100).q95
+
+
+def test_a_layer_is_never_beyond_chance_with_itself_and_nothing_is_where_chance_is_not_known():
+    matrix = np.array([[1.0, 0.99, 0.2], [0.99, 1.0, 0.2], [0.2, 0.2, 1.0]])
+    assert beyond_chance(matrix, chance(3, 3, groups=100)).sum() == 0
+    assert np.argwhere(beyond_chance(matrix, plain_chance(3, 1000))).tolist()[:2] == [[0, 1], [0, 2]]
+    assert not beyond_chance([[1.0]], chance(1, 4)).any()
+    assert not beyond_chance(np.ones((6, 6)), chance(6, 1)).any()
+
+
+@pytest.mark.parametrize(
+    ("level", "said"), [(0.5, "0.500"), (0.97312, "0.973"), (0.99996, "0.99996"), (1 - 1e-12, "1"), (1.0, "1")]
+)
+def test_a_level_near_1_is_shown_with_the_digits_that_keep_it_below(level, said):
+    assert shown_level(level) == said
 
 
 def test_a_seed_gives_one_answer():

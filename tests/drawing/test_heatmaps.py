@@ -34,7 +34,7 @@ def group(name="stage1", layers=4, *, q95=0.9, alike=0.95):
     np.fill_diagonal(matrix, 1.0)
     if layers > 2:
         matrix[0, 2] = matrix[2, 0] = alike
-    level = Chance(0.3, 0.8, q95, 1000) if layers > 1 else Chance(None, None, None, 0)
+    level = Chance(0.3, 0.8, q95 - 0.1, 1000, q95) if layers > 1 else Chance(None, None, None, 0)
     return Group(name, names, matrix.tolist(), level)
 
 
@@ -58,20 +58,20 @@ def test_a_panel_names_its_layers_its_numbers_and_its_chance_level():
         "2.conv2",
     ]
     assert texts(axes)[:4] == ["1.00", ".25", ".95", ".25"]
-    assert texts(axes)[-1] == "chance: mean 0.30, max 0.80, q95 0.90"
+    assert texts(axes)[-1] == "chance: mean 0.30, max 0.80, q95 0.900"
 
 
-@pytest.mark.parametrize(("q95", "said"), [(0.9, "0.90"), (0.9931, "0.993"), (0.99998, "> .999"), (1.0, "1.00")])
+@pytest.mark.parametrize(("q95", "said"), [(0.9, "0.900"), (0.9931, "0.993"), (0.99998, "0.99998"), (1.0, "1")])
 def test_a_chance_level_near_1_keeps_its_digits(q95, said):
     assert texts(lsm_figure([group(q95=q95)]).axes[0])[-1].endswith(f"q95 {said}")
 
 
-def test_only_pairs_above_q95_are_framed_and_the_legend_says_so():
+def test_only_pairs_above_the_q95_of_the_whole_network_are_framed_and_the_legend_says_so():
     figure = lsm_figure([group(), group("stage2", alike=0.9)])
     frames = [[(patch.get_x(), patch.get_y()) for patch in axes.patches] for axes in figure.axes]
     assert frames == [[(1.57, -0.43), (-0.43, 1.57)], []]
     said = [text.get_text() for text in figure.legends[0].get_texts()]
-    assert said == ["similarity 0", "1", "above q95 of chance"]
+    assert said == ["similarity 0", "1", "above q95: in no group of 95 % of untrained networks"]
     for unframed in (group(alike=0.5), group(layers=61)):
         said = [text.get_text() for text in lsm_figure([unframed]).legends[0].get_texts()]
         assert said == ["similarity 0", "1"]
@@ -148,7 +148,7 @@ def test_nothing_touches_pyplot():
     )
     stub = (
         "import sys, types, numpy as np; m = types.ModuleType('tests_group'); n = types.SimpleNamespace; "
-        "m.g = n(name='a', layers=('b', 'c'), matrix=np.eye(2), chance=n(mean=.1, max=.2, q95=.3)); "
+        "m.g = n(name='a', layers=('b', 'c'), matrix=np.eye(2), chance=n(mean=.1, max=.2, q95=.3, network_q95=.4)); "
         "sys.modules['tests_group'] = m; "
     )
     done = subprocess.run([sys.executable, "-c", stub + code], capture_output=True, text=True, check=False)

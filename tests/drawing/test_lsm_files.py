@@ -26,7 +26,7 @@ def group(name, layers=3):
     matrix = np.eye(layers)
     matrix[0, 1] = matrix[1, 0] = 1 / 3
     names = tuple(f"{name}.{i}" for i in range(layers))
-    return Group(name, names, matrix, np.stack([matrix, matrix / 2]), Chance(0.1, 0.2, 0.3, 1000))
+    return Group(name, names, matrix, np.stack([matrix, matrix / 2]), Chance(0.1, 0.2, 0.3, 1000, 0.4))
 
 
 @pytest.mark.parametrize(("name", "start"), [("a.png", b"\x89PNG"), ("a.SVG", b"<?xml"), ("a.pdf", b"%PDF")])
@@ -61,7 +61,7 @@ def test_json_is_the_report_or_the_groups_alone(tmp_path):
                 "name": "stage1",
                 "layers": ["stage1.0", "stage1.1"],
                 "matrix": [[1.0, 1 / 3], [1 / 3, 1.0]],
-                "chance": {"mean": 0.1, "max": 0.2, "q95": 0.3},
+                "chance": {"mean": 0.1, "max": 0.2, "q95": 0.3, "network_q95": 0.4},
             }
         ]
     }
