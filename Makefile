@@ -1,5 +1,6 @@
 # make demo   train, measure, fold and draw a network on real images, in a few minutes
 # make test   the whole test suite
+# make docs   write the measured numbers into README.md and docs/
 # Both make their own environment in .venv; nothing else on the machine changes, save that Graphviz is installed if missing.
 
 PYTHON ?= python3
@@ -8,7 +9,7 @@ BIN := $(VENV)/bin
 DEMO := runs/demo
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint dot clean
+.PHONY: help demo test docs lint dot clean
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -50,6 +51,9 @@ demo: $(VENV)/.installed dot
 # Two processes of one thread each take half the time of one with two; a file's tests share what its fixtures trained.
 test: $(VENV)/.installed dot lint
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+
+docs: $(VENV)/.installed
+	$(BIN)/python docs/write.py
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .

@@ -1,0 +1,57 @@
+"""README and docs/: written from what was measured, short, and without links that lead nowhere."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+TOP = Path(__file__).parents[1]
+TEMPLATES = sorted((TOP / "docs" / "templates").glob("*.md"))
+PAGES = [TOP / "README.md", *sorted((TOP / "docs").glob("*.md"))]
+
+
+def prose(text):
+    """What is left of a page without code, tables' rulers, links' targets and comments."""
+    text = re.sub(r"```.*?```|<!--.*?-->", "", text, flags=re.S)
+    return re.sub(r"`[^`\n]*`|\]\([^)]*\)", "", text)
+
+
+def anchors(page):
+    """The places of a page that a link may lead to."""
+    titles = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), flags=re.M)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+def test_what_stands_there_is_what_was_measured():
+    done = subprocess.run([sys.executable, TOP / "docs" / "write.py", "--check"], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, ""), "run `make docs`"
+
+
+def test_every_page_has_a_template():
+    assert [page.name for page in TEMPLATES] == sorted(page.name for page in PAGES)
+
+
+def test_the_readme_is_short():
+    assert len(prose((TOP / "README.md").read_text(encoding="utf-8")).split()) <= 1500
+
+
+@pytest.mark.parametrize("template", TEMPLATES, ids=lambda page: page.name)
+def test_no_measured_number_is_typed(template):
+    text = re.sub(r"{%.*?%}|{{.*?}}", "", template.read_text(encoding="utf-8"), flags=re.S)
+    # Thresholds and shares that are settings or definitions, not measurements.
+    allowed = {"0.5 points", "95 %", "5 %", "0.95", "0.5", "3.11"}
+    typed = re.findall(r"\d+(?:\.\d+)? (?:%|points)|\b0\.\d+|\d+\.\d\d+", prose(text))
+    assert [number for number in typed if number not in allowed] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page):
+    for target in re.findall(r"\]\(([^)]+)\)", page.read_text(encoding="utf-8")):
+        if target.startswith("https://"):
+            continue
+        path, _, place = target.partition("#")
+        file = page.parent / path if path else page
+        assert file.exists(), target
+        assert not place or place in anchors(file), target
