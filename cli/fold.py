@@ -47,7 +47,9 @@ def fold(
     control: Annotated[
         bool, typer.Option("--control", help="Also train the soft network for as many epochs, to compare.")
     ] = False,
-    no_shares: Annotated[bool, typer.Option("--no-shares", help="Do not measure what each tied layer costs.")] = False,
+    no_shares: Annotated[
+        bool, typer.Option("--no-shares", help="Do not measure each tied layer's share of the added validation loss.")
+    ] = False,
     no_evaluate: Annotated[
         bool, typer.Option("--no-evaluate", help="Touch no data: no accuracies, batch norm as it was.")
     ] = False,

@@ -317,13 +317,14 @@ def _shade(value: float) -> str:
 
 def _show_ties(report: FoldReport, console: Console) -> None:
     """Which layers are tied, how well, and which of them hurts."""
-    table = Table("tied layer", "owner", "gain", "weight error", "share of drop", box=None, pad_edge=False)
+    last = () if report.shares is None else ("share of added validation loss",)
+    table = Table("tied layer", "owner", "gain", "weight error", *last, box=None, pad_edge=False)
     for group in report.groups:
         for owner, cluster in enumerate(group.clusters):
             for row in cluster if len(cluster) > 1 else ():
                 layer, tie = group.layers[row], group.tie
-                share = "" if report.shares is None else f"{100 * report.shares.get(layer, 0.0):.0f} %"
-                table.add_row(layer, letters(owner), f"{tie.gains[row]:+.2f}", f"{100 * tie.errors[row]:.1f} %", share)
+                share = () if report.shares is None else (f"{100 * report.shares.get(layer, 0.0):.0f} %",)
+                table.add_row(layer, letters(owner), f"{tie.gains[row]:+.2f}", f"{100 * tie.errors[row]:.1f} %", *share)
     if table.row_count:
         console.print()
         console.print(table)

@@ -253,7 +253,7 @@ class FoldSettings:
 
     `groups` limits folding to some groups, empty for all; layers in `keep` are never tied. `metric` None is the network's
     usual one. `finetune` epochs of training follow, from `finetune_lr` (None: a fifth of the run's) down; with `distill` the soft network teaches, `control`
-    trains the soft network as long for comparison. `shares` measures what each tied layer costs.
+    trains the soft network as long for comparison. `shares` measures each tied layer's share of the added validation loss.
     """
 
     threshold: float | str | None = None

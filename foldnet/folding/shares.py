@@ -1,4 +1,4 @@
-"""Which tied layer hurts: what the network wins when one layer alone gets its own weight back."""
+"""Which tied layer hurts: the validation loss that goes when one layer alone gets its own weight back."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -9,24 +9,24 @@ from foldnet.folding.fold import FoldPlan, GroupFold
 from foldnet.folding.groups import GroupAlgebra
 
 
-def drop_shares(
+def added_loss_shares(
     plan: FoldPlan, algebra: tuple[GroupAlgebra, ...], loss: Callable[[FoldPlan], float]
 ) -> Mapping[str, float]:
-    """Each tied layer's share of the fold's cost, by layer, 0..1 and 1 in sum (all 0 where no layer wins anything).
+    """Each tied layer's share of the validation loss that tying added, 0..1 and 1 in sum (all 0 where none takes any away).
 
-    `loss` recalibrates a fold and gives its validation loss in nats: the win of layer l is the loss of the whole fold less
+    `loss` recalibrates a fold and gives its validation loss in nats: the part of layer l is the loss of the whole fold less
     that of the fold with l restored, never below 0. Layers that are alone are left out.
     """
     whole = loss(plan)
-    wins = {}
+    parts = {}
     by_name = {entry.group.name: entry for entry in algebra}
     for index, group in enumerate(plan.groups):
         for cluster in group.clusters:
             for row in cluster if len(cluster) > 1 else ():
                 groups = (*plan.groups[:index], restored(group, row, by_name[group.name]), *plan.groups[index + 1 :])
-                wins[group.layers[row]] = max(0.0, whole - loss(replace(plan, groups=groups)))
-    total = sum(wins.values())
-    return {layer: win / total if total > 0 else 0.0 for layer, win in wins.items()}
+                parts[group.layers[row]] = max(0.0, whole - loss(replace(plan, groups=groups)))
+    total = sum(parts.values())
+    return {layer: part / total if total > 0 else 0.0 for layer, part in parts.items()}
 
 
 def restored(group: GroupFold, row: int, algebra: GroupAlgebra) -> GroupFold:

@@ -104,7 +104,7 @@ def sweep(
 def within_drop(points: tuple[SweepPoint, ...], soft: float, drop: float) -> SweepPoint:
     """The point that stores least among those at most `drop` (0..1) below the accuracy `soft`.
 
-    Among equals the one with more loops, then the more accurate. Raises NothingToFold where no point is as good.
+    Among equals the more accurate, then the one with more loops. Raises NothingToFold where no point is as good.
     """
     good = [point for point in points if soft - point.accuracy <= drop + 1e-12]
     if not good:
@@ -113,7 +113,7 @@ def within_drop(points: tuple[SweepPoint, ...], soft: float, drop: float) -> Swe
             f"--max-drop {100 * drop:g} cannot be met: the best point of the sweep is {100 * (soft - best.accuracy):.2f} "
             f"points under the soft network; allow at least that"
         )
-    return min(good, key=lambda point: (point.stored_numbers, -point.loops, -point.accuracy))
+    return min(good, key=lambda point: (point.stored_numbers, -point.accuracy, -point.loops))
 
 
 def within_budget(points: tuple[SweepPoint, ...], budget: int, *, in_bytes: bool) -> SweepPoint:

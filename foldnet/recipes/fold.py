@@ -17,7 +17,7 @@ from foldnet.folding.loops import EXACT_LABELS, count_loops
 from foldnet.folding.near_misses import near_misses
 from foldnet.folding.program import count_reuses
 from foldnet.folding.program_text import program_text
-from foldnet.folding.shares import drop_shares
+from foldnet.folding.shares import added_loss_shares
 from foldnet.folding.sweep import knee
 from foldnet.folds import Fold, save_fold, stored_groups
 from foldnet.recipes.evaluate import kind_of
@@ -167,10 +167,10 @@ def _judgements(soft: Soft, unit: str) -> int:
 
 
 def _measure_shares(soft: Soft, plan: FoldPlan, laboratory: Laboratory) -> dict[str, float]:
-    """Each tied layer's share of the drop."""
+    """Each tied layer's share of the added validation loss."""
     tied = sum(len(cluster) for group in plan.groups for cluster in group.clusters if len(cluster) > 1)
-    laboratory.observer.begin("shares of the drop", tied + 1)
-    shares = dict(drop_shares(plan, soft.algebra, laboratory.share_loss(soft.model)))
+    laboratory.observer.begin("shares of the added validation loss", tied + 1)
+    shares = dict(added_loss_shares(plan, soft.algebra, laboratory.share_loss(soft.model)))
     laboratory.observer.end()
     return shares
 

@@ -28,7 +28,7 @@ from foldnet.training.observer import Observer, Silent
 from foldnet.training.optimiser import build_optimiser
 
 BATCH = 128  # images a batch when batch norm is estimated anew and accuracies are read
-SHARE_IMAGES = 1024  # images on which a layer's share of the drop is measured: it is a hint, not a result
+SHARE_IMAGES = 1024  # images on which a layer's share of the added loss is measured: it is a hint, not a result
 FINETUNE = 0.2  # of the run's learning rate, where fine-tuning is given none of its own
 TEMPERATURE, TEACHING = 2.0, 0.5  # of distillation: softening of the logits, and weight of the teacher's part
 

@@ -40,7 +40,7 @@ class FoldReport:
     """One fold.
 
     `fold` is None for a dry run, `threshold` None where none was used, `validation_accuracy` that of the sweep's point where
-    one was picked. `shares` are the tied layers' shares of the drop (0..1), None where not measured. `would_merge_at` is the
+    one was picked. `shares` are the tied layers' shares of the added validation loss (0..1), None where not measured. `would_merge_at` is the
     highest similarity where nothing merged. `near_misses` say what would loop below the threshold. `greedy` names the stages with
     so many blocks that their loops were searched for greedily: a shorter program may exist.
     """
@@ -112,7 +112,7 @@ class FoldReport:
                     "owner": int(tie.assignment[row]),
                     "gain": float(tie.gains[row]),
                     "error": float(tie.errors[row]),
-                    "drop_share": None if shares is None else shares.get(layer, 0.0),
+                    "added_loss_share": None if shares is None else shares.get(layer, 0.0),
                 }
                 for row, layer in enumerate(group.layers)
             ],

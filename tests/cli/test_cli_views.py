@@ -1,5 +1,6 @@
 """How reports look on a terminal and elsewhere."""
 
+import dataclasses
 import json
 import re
 from pathlib import Path
@@ -110,6 +111,19 @@ def test_a_fold_shows_program_sizes_and_counts(cli, shelf):
         right = round(report["accuracy"][name] * images)
         assert f"{100 * right / images:.2f} % ({right} of {images})" in out
     assert out.endswith("dry run: nothing written\n")
+
+
+def test_a_tied_layers_share_of_the_added_loss_is_called_that_where_it_was_measured(shelf, capsys):
+    report = foldnet.fold("runs/tied", dry_run=True, evaluated=False)
+    layers = [layer for group in report.to_json()["groups"] for layer in group["layers"]]
+    assert {layer["added_loss_share"] for layer in layers} == {None}
+    show(report)
+    assert "weight error\n" in capsys.readouterr().out.replace(" \n", "\n")
+    show(dataclasses.replace(report, shares={"stage2.1.conv1": 0.75, "stage2.2.conv1": 0.25}))
+    lines = capsys.readouterr().out.splitlines()
+    title = next(line for line in lines if line.startswith("tied layer"))
+    assert title.split("weight error")[1].strip() == "share of added validation loss"
+    assert next(line for line in lines if line.startswith("stage2.1.conv1")).split()[-2:] == ["75", "%"]
 
 
 def test_a_fold_without_data_says_so(cli, shelf):

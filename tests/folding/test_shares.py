@@ -6,7 +6,7 @@ import torch
 
 from foldnet.folding.fold import apply_fold, plan_fold
 from foldnet.folding.groups import groups_of
-from foldnet.folding.shares import drop_shares, restored
+from foldnet.folding.shares import added_loss_shares, restored
 from foldnet.sharing.share import materialise
 from foldnet.zoo.build import build
 
@@ -74,7 +74,7 @@ def test_shares_are_wins_over_their_sum(folded):
         "stage2.1.conv1": 1.5,
         "stage2.1.conv2": 2.0,
     }
-    shares = drop_shares(plan, algebra, losses(by_layer, 2.0))
+    shares = added_loss_shares(plan, algebra, losses(by_layer, 2.0))
     assert shares == {
         "stage1.1.conv1": 0.5,
         "stage1.2.conv1": 0.25,
@@ -86,10 +86,10 @@ def test_shares_are_wins_over_their_sum(folded):
 
 def test_where_nothing_wins_all_shares_are_0(folded):
     _, algebra, plan = folded
-    shares = drop_shares(plan, algebra, lambda _: 1.0)
+    shares = added_loss_shares(plan, algebra, lambda _: 1.0)
     assert list(shares.values()) == [0.0] * 5
 
 
 def test_without_ties_there_are_no_shares(folded):
     soft, algebra, _ = folded
-    assert drop_shares(plan_fold(soft, algebra, {}), algebra, lambda _: 1.0) == {}
+    assert added_loss_shares(plan_fold(soft, algebra, {}), algebra, lambda _: 1.0) == {}

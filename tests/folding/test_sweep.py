@@ -113,9 +113,10 @@ def test_within_a_drop_the_smallest_is_taken():
     assert within_drop(points, 0.9, 1.0) is points[4]
 
 
-def test_within_a_drop_more_loops_and_then_accuracy_decide_among_equals():
-    points = (point(50, 900), point(50, 896, loops=2), point(50, 897, loops=2))
+def test_within_a_drop_accuracy_and_then_more_loops_decide_among_those_that_store_the_same():
+    points = (point(50, 896, loops=2), point(50, 898), point(50, 898, loops=1), point(60, 900, loops=3))
     assert within_drop(points, 0.9, 0.01) is points[2]
+    assert within_drop(points[:2], 0.9, 0.01) is points[1]
 
 
 def test_a_drop_is_met_exactly_in_spite_of_rounding():
