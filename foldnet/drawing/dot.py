@@ -21,7 +21,6 @@ GRAPH_STYLE = {
     "fontsize": "16",
     "nodesep": "0.25",
     "ranksep": "0.4",
-    "dpi": "150",
 }
 NODE_STYLE = {"fontname": FONT, "fontsize": "12", "shape": "box", "height": "0.4", "margin": "0.12,0.07"}
 EDGE_STYLE = {"fontname": FONT, "fontsize": "10", "arrowsize": "0.7", "penwidth": "1.4"}
@@ -112,19 +111,19 @@ def _title(graph: nx.MultiDiGraph, title: str) -> str:
             for number in sorted(drawn)
             if number <= len(PASS_COLORS)
         )
-        text += f'<br/><font point-size="12">{" &#160; ".join(keys)}</font>'
+        text += f'<br/><font point-size="12">{"&#160;&#160;&#160;".join(keys)}</font>'
     return f"<{text}<br/>&#160;>"
 
 
 def _cluster_label(stage: str, text: str) -> str:
     """The stage's name and its line of the program."""
-    return f"<<b>{html.escape(stage)}</b> &#160; {html.escape(text)}>"
+    return f"<<b>{html.escape(stage)}</b>&#160;&#160;&#160;{html.escape(text)}>"
 
 
 def _node_style(data: dict[str, Any]) -> dict[str, str]:
     """Label and shape of a node."""
     if data["kind"] == "owner":
-        uses = f" &#160;&#215;{data['uses']}" if data["uses"] > 1 else ""
+        uses = f"&#160;&#160;&#215;{data['uses']}" if data["uses"] > 1 else ""
         lines = [f"<b>{html.escape(data['name'])}</b>{uses}"]
         lines += [_small(re.sub(r"(?<=\d)-(?=\d)", "–", line)) for line in data["label"].split("\n")]
         if "gains" in data:

@@ -14,6 +14,7 @@ from foldnet.files import write_whole
 DRAWN = (".svg", ".png", ".pdf")  # these need Graphviz's program dot
 SOURCE = (".dot", ".gv")
 DATA = (".graphml", ".json")
+PNG_DPI = "150"  # of .png alone: dot would scale the content of an .svg by it, but not the part that viewers show
 
 
 def write_graph(graph: nx.MultiDiGraph, path: Path, title: str) -> None:
@@ -71,6 +72,9 @@ def _ending(path: Path, legal: tuple[str, ...]) -> str:
 
 def _drawn(digraph: graphviz.Digraph, picture: str, path: Path) -> bytes:
     """The picture, drawn in memory."""
+    if picture == "png":
+        digraph = digraph.copy()
+        digraph.graph_attr["dpi"] = PNG_DPI
     try:
         drawn: bytes = digraph.pipe(format=picture, quiet=True)
     except graphviz.ExecutableNotFound:

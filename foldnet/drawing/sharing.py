@@ -59,7 +59,6 @@ def sharing_dot(groups: Sequence[SharedGroup], title: str) -> graphviz.Digraph:
             "fontname": FONT,
             "fontsize": "16",
             "splines": "line",
-            "dpi": "150",
         },
         node_attr={"fontname": FONT, "fontsize": "12", "style": "filled", "color": "#6b7684", "fixedsize": "true"},
         edge_attr={"fontname": FONT, "dir": "none"},
@@ -151,6 +150,6 @@ def _tint(strength: float, value: float) -> str:
 def _title(title: str) -> str:
     """The title and what the colours say."""
     signs = ((_tint(1.0, 1.0), "positive"), (_tint(1.0, -1.0), "negative"))
-    keys = " &#160; ".join(f'<font color="{color}">{word}</font>' for color, word in signs)
-    text = f'<b>{html.escape(title)}</b><br/><font point-size="12">coefficients: {keys}, width by size</font>'
+    keys = "&#160;&#160;&#160;".join(f'<font color="{color}">{word}</font>' for color, word in signs)
+    text = f'<b>{html.escape(title)}</b><br/><font point-size="12">coefficients:&#160;{keys}, width by size</font>'
     return f"<{text}<br/>&#160;>"
