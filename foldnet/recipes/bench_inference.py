@@ -15,6 +15,7 @@ from foldnet.measuring import Timings, count_flops, peak_bytes, time_in_turns
 from foldnet.recipes.benching import check_count, cpu_threads, measured_on, random_images
 from foldnet.recipes.evaluate import fold_folder
 from foldnet.recipes.forms import forms_of
+from foldnet.show.report import Report
 from foldnet.tensors import file_bytes
 from foldnet.training.machine import Machine, channels_last, choose_machine
 from foldnet.training.observer import Observer, Silent
@@ -51,7 +52,7 @@ class FormFigures:
 
 
 @dataclass(frozen=True, slots=True)
-class InferenceReport:
+class InferenceReport(Report):
     """What `foldnet bench inference` says: every form's figures, and their ratios to the dense form."""
 
     fold: str

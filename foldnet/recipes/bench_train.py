@@ -14,6 +14,7 @@ from foldnet.measuring import Timings, profile, time_in_turns
 from foldnet.recipes.benching import SEED, check_count, cpu_threads, measured_on, random_images
 from foldnet.sharing.reference import reference_of
 from foldnet.sharing.share import SharedNetwork
+from foldnet.show.report import Report
 from foldnet.training.compile import Compilation, CompiledForward, choose_compilation
 from foldnet.training.loop import Objective, step
 from foldnet.training.machine import Machine, choose_machine, place
@@ -61,7 +62,7 @@ class TrainFigures:
 
 
 @dataclass(frozen=True, slots=True)
-class TrainBenchReport:
+class TrainBenchReport(Report):
     """What `foldnet bench train` says: the speeds of reference, plain and soft, and ratios of images per second."""
 
     arch: str

@@ -8,12 +8,13 @@ from typing import Any
 from foldnet.errors import BrokenPromise
 from foldnet.folding.compare import PAIRS, Comparison, Difference, LayerDifference
 from foldnet.folding.promises import Promise
+from foldnet.show.report import Report, Table
 
 Numbers = dict[str, int | None]
 
 
 @dataclass(frozen=True, slots=True)
-class Certificate:
+class Certificate(Report):
     """Whether the forms of one fold compute the same, recomputed.
 
     `comparisons` has one entry for each kind of inputs, "test" and "random"; what is said without naming one is the worst of
@@ -65,6 +66,15 @@ class Certificate:
             said = "; ".join(f"{promise.name}: {promise.value!r} instead of {_wanted(promise)}" for promise in broken)
             count = "a promise" if len(broken) == 1 else f"{len(broken)} promises"
             raise BrokenPromise(f"fold '{self.fold}' breaks {count} ({said}); fold the run again")
+
+    def tables(self) -> tuple[Table, ...]:
+        """A row for each promise."""
+        rows = tuple((promise.name, promise.held, str(promise.value), str(promise.limit)) for promise in self.promises)
+        return (Table(self.fold, ("promise", "held", "found", "wanted"), rows),)
+
+    def texts(self) -> tuple[str, ...]:
+        """What was not checked, and why."""
+        return self.notes
 
     def to_json(self) -> dict[str, Any]:
         """As plain data; what is no finite number is null."""

@@ -10,6 +10,7 @@ from foldnet.folding.trips import loops_of
 from foldnet.folds import open_fold
 from foldnet.recipes.evaluate import BATCH, fold_folder, open_network
 from foldnet.recipes.loading import loader_of, split_of_run, training_loader
+from foldnet.show.report import Report
 from foldnet.training.evaluate import evaluate
 from foldnet.training.machine import choose_machine
 from foldnet.training.observer import Observer, Silent
@@ -28,7 +29,7 @@ class LoopDepth:
 
 
 @dataclass(frozen=True, slots=True)
-class DepthReport:
+class DepthReport(Report):
     """Accuracy against trips for every loop, the other loops as found."""
 
     fold: str

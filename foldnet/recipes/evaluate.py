@@ -16,6 +16,7 @@ from foldnet.recipes.by_length import LengthScore, OtherGrids, other_grids, scor
 from foldnet.recipes.loading import loader_of, split_of_run, training_loader
 from foldnet.recipes.origin import run_of_fold
 from foldnet.runs import Run, newest_run, open_run
+from foldnet.show.report import Report
 from foldnet.training.machine import choose_machine
 from foldnet.training.observer import Observer
 
@@ -23,7 +24,7 @@ BATCH = 128
 
 
 @dataclass(frozen=True, slots=True)
-class EvaluateReport:
+class EvaluateReport(Report):
     """What `foldnet evaluate` says: test accuracy 0..1, in the data's `measure`, with the count of what is wholly right, and the
     speed of this evaluation. Of grids also `whole`, the share that is wholly right, and both by the length of the path.
     """

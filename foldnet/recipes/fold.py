@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-import torch
+from torch import nn
 
 from foldnet.config import UNITS, FoldSettings
 from foldnet.errors import OutputError
@@ -23,11 +23,12 @@ from foldnet.folds import Fold, save_fold, stored_groups
 from foldnet.recipes.evaluate import kind_of
 from foldnet.recipes.fold_choice import Choice, Soft, choose
 from foldnet.recipes.fold_measure import Laboratory
-from foldnet.recipes.fold_report import Accuracies, FoldReport, Sizes, SweepReport
+from foldnet.recipes.fold_memory import fold_in_memory, sizes_of
+from foldnet.recipes.fold_report import Accuracies, FoldReport, SweepReport
 from foldnet.recipes.loading import task_of
 from foldnet.runs import Run, newest_run, open_run
-from foldnet.sharing.share import SharedNetwork, materialise
-from foldnet.tensors import digest_of, file_bytes
+from foldnet.sharing.share import SharedNetwork
+from foldnet.tensors import digest_of
 from foldnet.training.checkpoint import FILE
 from foldnet.training.observer import Observer, Silent
 
@@ -36,7 +37,7 @@ PICKING = ("auto", "max_drop", "budget")  # choosers that need the sweep
 
 
 def fold(
-    run: Path | str | None = None,
+    run: Path | str | nn.Module | None = None,
     *,
     out: Path | str | None = None,
     force: bool = False,
@@ -52,8 +53,11 @@ def fold(
     Batch norm is estimated anew on training images; accuracies are read on the test set, in fp32, and no choice depends on
     them: what is chosen is chosen on the run's validation images. With `evaluated` off no data are touched, so that batch norm
     stays as it was. With `dry_run` nothing is written.
+    A soft network in memory instead of a run is folded in memory: nothing is measured or written, and the report's `network` loops.
     Raises NothingToFold, SettingError, UnknownName, RunError, OutputError, DataError.
     """
+    if isinstance(run, nn.Module):
+        return fold_in_memory(run, FoldSettings(**settings))
     opened = open_run(Path(run) if run is not None else newest_run())
     chosen = FoldSettings(**settings)
     folder = _folder(opened, chosen, out, force)
@@ -72,6 +76,7 @@ def fold(
             shares = _measure_shares(soft, plan, laboratory)
         accuracy = _train_and_measure(laboratory, soft, tied, evaluated)
     looped = loop_tied(tied, plan.program)
+    parameters, in_bytes = sizes_of(soft.model, looped)
     report = FoldReport(
         fold=None if dry_run else str(folder),
         run=str(opened.folder),
@@ -90,7 +95,9 @@ def fold(
         would_merge_at=_would_merge_at(soft, plan),
         measure=task_of(opened.settings.arch).measure,
         greedy=tuple(stage.name for stage in plan.program.stages if len(stage.blocks) > EXACT_LABELS),
-        **_sizes(opened, soft.model, looped),
+        parameters=parameters,
+        bytes=in_bytes,
+        network=looped,
     )
     if not dry_run:
         _write(opened, folder, chosen, plan, looped, report, force)
@@ -213,17 +220,6 @@ def _would_merge_at(soft: Soft, plan: FoldPlan) -> float | None:
     if any(group.owners < len(group.layers) for group in plan.groups):
         return None
     return max((ladder.rungs[0].height for ladder in soft.ladders(soft.settings.unit)), default=None)
-
-
-def _sizes(run: Run, soft: SharedNetwork, looped: LoopedNetwork) -> dict[str, Sizes]:
-    """Parameters and bytes of the three forms; the dense one is never written out."""
-    with torch.device("meta"):
-        dense = materialise(run.network())
-    forms = (soft, dense, looped)
-    return {
-        "parameters": Sizes(*(sum(parameter.numel() for parameter in form.parameters()) for form in forms)),
-        "bytes": Sizes(*(file_bytes(form.state_dict()) for form in forms)),
-    }
 
 
 def _folder(run: Run, settings: FoldSettings, out: Path | str | None, force: bool) -> Path:

@@ -1,13 +1,15 @@
 """What `foldnet fold` says: of one fold, or of the curve from which a fold is picked."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from foldnet.config import FoldSettings
 from foldnet.folding.fold import GroupFold
+from foldnet.folding.looped import LoopedNetwork
 from foldnet.folding.near_misses import NearMiss
 from foldnet.folding.sweep import SweepPoint
+from foldnet.show.report import Report, Table, percent
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,17 +38,18 @@ class Sizes:
 
 
 @dataclass(frozen=True, slots=True)
-class FoldReport:
+class FoldReport(Report):
     """One fold.
 
-    `fold` is None for a dry run, `threshold` None where none was used, `validation_accuracy` that of the sweep's point where
-    one was picked. `shares` are the tied layers' shares of the added validation loss (0..1), None where not measured. `would_merge_at` is the
+    `fold` is None for a dry run and for a network in memory, which has no `run` either; `network` is what was folded, looped.
+    `threshold` is None where none was used, `validation_accuracy` that of the sweep's point where one was picked. `shares` are the
+    tied layers' shares of the added validation loss (0..1), None where not measured. `would_merge_at` is the
     highest similarity where nothing merged. `near_misses` say what would loop below the threshold. `greedy` names the stages with
     so many blocks that their loops were searched for greedily: a shorter program may exist.
     """
 
     fold: str | None
-    run: str
+    run: str | None
     threshold: float | dict[str, float] | None
     why: str
     validation_accuracy: float | None
@@ -64,6 +67,7 @@ class FoldReport:
     would_merge_at: float | None
     greedy: tuple[str, ...]
     measure: str = "accuracy"
+    network: LoopedNetwork | None = field(default=None, repr=False, compare=False)
 
     def to_json(self) -> dict[str, Any]:
         """As plain data."""
@@ -96,6 +100,27 @@ class FoldReport:
             "greedy": list(self.greedy),
         }
 
+    def tables(self) -> tuple[Table, ...]:
+        """The forms with what they store, the accuracies along the fold, and the groups."""
+        forms = tuple((form, getattr(self.parameters, form), getattr(self.bytes, form)) for form in Sizes.__slots__)
+        scores = tuple(
+            (name.replace("_", ", "), percent(value))
+            for name, value in _plain(self.accuracy).items()
+            if name != "images" and value is not None
+        )
+        groups = tuple(
+            (group.name, len(group.layers), group.owners, group.stored, group.templates) for group in self.groups
+        )
+        return (
+            Table(f"{self.run or 'network in memory'}: {self.loops} loops", ("form", "parameters", "bytes"), forms),
+            *([Table("", ("", f"{self.measure} on {self.accuracy.images}"), scores)] if scores else []),
+            Table("", ("group", "layers", "owners", "stored weights", "templates"), groups),
+        )
+
+    def texts(self) -> tuple[str, ...]:
+        """The program."""
+        return (self.program,)
+
     def _group(self, group: GroupFold) -> dict[str, Any]:
         """One group; gains and errors are those of tying, before any fine-tuning."""
         tie, shares = group.tie, self.shares
@@ -120,7 +145,7 @@ class FoldReport:
 
 
 @dataclass(frozen=True, slots=True)
-class SweepReport:
+class SweepReport(Report):
     """The curve: validation accuracy, tied and recalibrated, against what is stored, for each unit.
 
     `soft` is the soft network's validation accuracy, `dense_numbers` the shared weights' numbers when written out. `file` is
@@ -157,6 +182,23 @@ class SweepReport:
             "knee": {unit: {"point": index, "why": why} for unit, (index, why) in self.knees.items()},
             "seconds": self.seconds,
         }
+
+    def tables(self) -> tuple[Table, ...]:
+        """A row for each fold of the curve."""
+        columns = ("clustered by", "owners", "stored numbers", "of dense", "loops", f"validation {self.measure}")
+        rows = tuple(
+            (
+                unit,
+                point.owners,
+                point.stored_numbers,
+                percent(point.stored_numbers / self.dense_numbers, 1),
+                point.loops,
+                percent(point.accuracy),
+            )
+            for unit, points in self.units.items()
+            for point in points
+        )
+        return (Table(f"{self.run}: soft {percent(self.soft)}", columns, rows),)
 
 
 def _plain(counts: Accuracies | Sizes) -> dict[str, Any]:

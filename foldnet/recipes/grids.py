@@ -13,12 +13,13 @@ from foldnet.data.mazes import MazeRule, draw_mazes
 from foldnet.data.paths import PathRule, draw_paths
 from foldnet.errors import SettingError, nearest
 from foldnet.files import free_name, refuse_existing, write_whole
+from foldnet.show.report import Report
 
 ENDING = ".npz"
 
 
 @dataclass(frozen=True, slots=True)
-class GridsReport:
+class GridsReport(Report):
     """What was written: how many grids of which side, and what is in them. Lengths are steps of a shortest path."""
 
     file: str

@@ -16,6 +16,7 @@ from foldnet.recipes.evaluate import kind_of
 from foldnet.recipes.train import read_report
 from foldnet.runs import Run, all_runs, open_run, read_metrics
 from foldnet.sharing.share import SharedNetwork, materialise
+from foldnet.show.report import Report, Table
 from foldnet.tensors import list_tensors
 from foldnet.zoo.build import build
 
@@ -33,7 +34,7 @@ class GroupInfo:
 
 
 @dataclass(frozen=True, slots=True)
-class NetworkInfo:
+class NetworkInfo(Report):
     """What `foldnet info` says of a network. `virtual_parameters` counts as if every layer had a weight of its own."""
 
     name: str
@@ -46,9 +47,21 @@ class NetworkInfo:
     program: str | None
     settings: dict[str, Any] | None
 
-    def to_json(self) -> dict[str, Any]:
-        """As plain data."""
-        return asdict(self)
+    def tables(self) -> tuple[Table, ...]:
+        """The network in a row, and its groups."""
+        network = (self.name, self.kind, self.parameters, self.trainable, self.virtual_parameters)
+        groups = tuple(
+            (group.name, len(group.layers), group.templates, group.owners, "x".join(map(str, group.shape)))
+            for group in self.groups
+        )
+        return (
+            Table("", ("network", "kind", "parameters", "trainable", "as if each layer had its own"), (network,)),
+            *([Table("", ("group", "layers", "templates", "owners", "weight"), groups)] if groups else []),
+        )
+
+    def texts(self) -> tuple[str, ...]:
+        """The program of a fold."""
+        return () if self.program is None else (self.program,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +74,7 @@ class TensorInfo:
 
 
 @dataclass(frozen=True, slots=True)
-class FileInfo:
+class FileInfo(Report):
     """What `foldnet info` says of a safetensors file. `sound` is None where the file states no digest."""
 
     name: str
@@ -71,9 +84,14 @@ class FileInfo:
     tensors: tuple[TensorInfo, ...]
     sound: bool | None
 
-    def to_json(self) -> dict[str, Any]:
-        """As plain data."""
-        return asdict(self)
+    def tables(self) -> tuple[Table, ...]:
+        """The file in a row, and its tensors."""
+        file = (self.name, self.kind, self.bytes, self.parameters, self.sound)
+        tensors = tuple((tensor.name, tensor.dtype, "x".join(map(str, tensor.shape))) for tensor in self.tensors)
+        return (
+            Table("", ("file", "kind", "bytes", "parameters", "sound"), (file,)),
+            Table("", ("tensor", "dtype", "shape"), tensors),
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from foldnet.errors import RunError
 from foldnet.folding.groups import METRICS, GroupAlgebra, check_metric, groups_of, judged_together
 from foldnet.runs import load_coefficients, newest_run, open_run
 from foldnet.sharing.share import SharedNetwork
+from foldnet.show.report import Report, Table
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,7 @@ class GroupLsm:
 
 
 @dataclass(frozen=True, slots=True)
-class LsmReport:
+class LsmReport(Report):
     """What `foldnet lsm` says."""
 
     run: str | None
@@ -71,6 +72,29 @@ class LsmReport:
                 for group in self.groups
             ],
         }
+
+    def tables(self) -> tuple[Table, ...]:
+        """A row for each group: the largest similarity beside what chance shows."""
+        columns = ("group", "layers", "templates", "most alike", "chance: mean", "expected largest", "95 % below")
+        rows = tuple(
+            (
+                group.name,
+                len(group.layers),
+                group.templates,
+                group.max_off_diagonal,
+                group.chance.mean,
+                group.chance.max,
+                group.chance.q95,
+            )
+            for group in self.groups
+        )
+        return (Table(f"{self.arch or 'network'}, similarity of {self.metric}", columns, rows),)
+
+    def pictures(self) -> tuple[bytes, ...]:
+        """The matrices, as `foldnet lsm -o FILE.svg` draws them."""
+        from foldnet.drawing.heatmaps import figure_bytes, lsm_figure
+
+        return (figure_bytes(lsm_figure(self.groups), ".svg"),)
 
 
 @dataclass(frozen=True, slots=True)

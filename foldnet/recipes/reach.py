@@ -16,6 +16,7 @@ from foldnet.recipes.by_length import LengthScore, OtherGrids, other_grids, scor
 from foldnet.recipes.evaluate import BATCH, open_network
 from foldnet.recipes.loading import loader_of, split_of_run, training_loader
 from foldnet.runs import Run
+from foldnet.show.report import Report, Table, percent
 from foldnet.training.machine import Machine, choose_machine
 from foldnet.training.observer import Observer, Silent
 
@@ -51,7 +52,7 @@ class Reach:
 
 
 @dataclass(frozen=True, slots=True)
-class ReachReport:
+class ReachReport(Report):
     """Networks side by side on the same grids."""
 
     data: str
@@ -61,6 +62,16 @@ class ReachReport:
     def to_json(self) -> dict[str, Any]:
         """As plain data."""
         return {"data": self.data, "images": self.images, "networks": [entry.to_json() for entry in self.networks]}
+
+    def tables(self) -> tuple[Table, ...]:
+        """A row for each network and number of steps."""
+        columns = ("network", "form", "trips", "steps", "recalibrated", "F1", "wholly right")
+        rows = tuple(
+            (entry.path, entry.form, point.trips, point.steps, point.recalibrated, point.f1, percent(point.whole))
+            for entry in self.networks
+            for point in entry.points
+        )
+        return (Table(f"{self.images} {self.data}", columns, rows),)
 
 
 def reach(

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import nn
 
 from foldnet.drawing.graph import program_graph
 from foldnet.drawing.graph_files import write_dot, write_graph
@@ -14,7 +15,7 @@ from foldnet.drawing.lsm_files import write_history, write_lsm
 from foldnet.drawing.sharing import sharing_dot
 from foldnet.errors import NothingToFold
 from foldnet.files import free_name, refuse_existing
-from foldnet.folding.looped import gain_slots
+from foldnet.folding.looped import LoopedNetwork, gain_slots
 from foldnet.folds import open_fold
 from foldnet.recipes.evaluate import fold_folder
 from foldnet.recipes.lsm import LsmReport, lsm_history
@@ -33,7 +34,7 @@ class GroupSharing:
 
 
 def draw(
-    path: Path | str | None = None,
+    path: Path | str | nn.Module | None = None,
     out: Path | str | None = None,
     *,
     residual: bool = False,
@@ -41,16 +42,25 @@ def draw(
 ) -> Path:
     """Draw the graph of a fold (default: the newest fold of the newest run), by the ending of `out` (default: graph.svg there).
 
+    A looped network in memory is drawn too, by default into the working directory.
+
     .svg, .png and .pdf need Graphviz's dot; .dot, .graphml and .json (networkx node-link) do not. `residual` adds the
     residual connections. Returns the file. Raises RunError, OutputError, SettingError, MissingTool.
     """
-    folder = fold_folder(Path(path) if path is not None else None)
-    fold = open_fold(folder)
-    target = target_of(out, folder / "graph.svg", force)
-    looped = fold.load()
+    if isinstance(path, nn.Module):
+        if not isinstance(path, LoopedNetwork):
+            raise NothingToFold(
+                "the network does not loop, so there are no loops to draw; fold it first with `foldnet.fold`"
+            )
+        target = target_of(out, Path("graph.svg"), force)
+        looped, title = path, "network"
+    else:
+        folder = fold_folder(Path(path) if path is not None else None)
+        fold = open_fold(folder)
+        target = target_of(out, folder / "graph.svg", force)
+        looped, title = fold.load(), fold.arch
     gains = {layer: gain[step].item() for gain, step, layer in gain_slots(looped)}
-    graph = program_graph(fold.program, gains=gains, residual=residual)
-    write_graph(graph, target, fold.arch)
+    write_graph(program_graph(looped.program, gains=gains, residual=residual), target, title)
     return target
 
 

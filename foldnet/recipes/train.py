@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import closing
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from foldnet.recipes.begin import begin_run, course_of, data_of, folder_to_resum
 from foldnet.recipes.loading import loader_of, training_batches
 from foldnet.recipes.recorder import EVERY, Recorder, check_every
 from foldnet.runs import Run, open_run, remove_leftovers
+from foldnet.show.report import Report
 from foldnet.training.checkpoint import FILE, load_model, load_optimiser
 from foldnet.training.compile import choose_compilation
 from foldnet.training.evaluate import evaluate
@@ -38,7 +39,7 @@ from foldnet.training.world import ALONE, Agreement, World
 
 
 @dataclass(frozen=True, slots=True)
-class TrainReport:
+class TrainReport(Report):
     """What `foldnet train` says. Accuracies 0..1, in the data's own `measure`; `test_right` counts what was answered wholly right,
     `seconds` are those of training, without the final test.
     """
@@ -59,10 +60,6 @@ class TrainReport:
     seconds: float
     images_per_second: float
     measure: str = "accuracy"
-
-    def to_json(self) -> dict[str, Any]:
-        """As plain data."""
-        return asdict(self)
 
 
 def train(

@@ -227,9 +227,14 @@ def test_a_clusters_file_with_unknown_names_or_no_json(cli, home, put, content, 
     assert cli.refused("fold", "runs/tied", "--clusters", "my.json").startswith(start)
 
 
-@pytest.mark.parametrize(("name", "why"), [("no.json", "No such file or directory"), ("runs", "Is a directory")])
-def test_a_clusters_file_that_cannot_be_read(cli, shelf, name, why):
-    said = f"--clusters '{name}' cannot be read ({why}); check the path"
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("no.json", "--clusters 'no.json' cannot be read (No such file or directory); check the path"),
+        ("runs", "--clusters 'runs' is a folder and not a plain file; put one there"),
+    ],
+)
+def test_a_clusters_file_that_cannot_be_read(cli, shelf, name, said):
     assert cli.refused("fold", "runs/tied", "--clusters", name) == said
 
 

@@ -1,0 +1,85 @@
+"""Folding a soft network that is in memory and belongs to no run folder."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import torch
+from torch import nn
+
+from foldnet.config import FoldSettings
+from foldnet.errors import SettingError
+from foldnet.folding.fold import apply_fold, soft_network
+from foldnet.folding.groups import check_metric, groups_of
+from foldnet.folding.looped import LoopedNetwork, loop_tied
+from foldnet.folding.loops import EXACT_LABELS, count_loops
+from foldnet.folding.program import count_reuses
+from foldnet.folding.program_text import program_text
+from foldnet.recipes.fold_choice import Soft, choose
+from foldnet.recipes.fold_report import Accuracies, FoldReport, Sizes
+from foldnet.sharing.share import SharedNetwork, materialise
+from foldnet.tensors import file_bytes
+
+# What these need is a run: validation images to choose by, training images to tune on, or a folder.
+OF_A_RUN = ("max_drop", "budget", "finetune", "finetune_lr", "control")
+
+
+def fold_in_memory(model: nn.Module, settings: FoldSettings) -> FoldReport:
+    """Fold a soft network; the report's `network` is the looped one. `model` stays as it was, and batch norm as it is there.
+
+    Raises NothingToFold for a network without shared groups, SettingError for settings that need a run, UnknownName.
+    """
+    _check(settings)
+    original = soft_network(model)
+    soft = Soft(original, groups_of(original), settings, check_metric(settings.metric, original))
+    choice = choose(soft, None, None)
+    plan = soft.plan(choice.clusters)
+    looped = loop_tied(apply_fold(original, plan), plan.program)
+    parameters, in_bytes = sizes_of(original, looped)
+    return FoldReport(
+        fold=None,
+        run=None,
+        threshold=choice.threshold,
+        why=choice.why,
+        validation_accuracy=None,
+        settings=settings,
+        metric=soft.metric,
+        groups=plan.groups,
+        shares=None,
+        program=program_text(plan.program),
+        loops=sum(count_loops(stage.items) for stage in plan.program.stages),
+        reuses=count_reuses(plan.program),
+        near_misses=(),
+        accuracy=Accuracies(),
+        would_merge_at=None,
+        greedy=tuple(stage.name for stage in plan.program.stages if len(stage.blocks) > EXACT_LABELS),
+        parameters=parameters,
+        bytes=in_bytes,
+        network=looped,
+    )
+
+
+def sizes_of(soft: SharedNetwork, looped: LoopedNetwork) -> tuple[Sizes, Sizes]:
+    """Parameters and bytes of the soft, the dense and the looped form; the dense one is never written out."""
+    with torch.device("meta"):
+        dense = materialise(copy.deepcopy(soft).to("meta"))
+    forms = (soft, dense, looped)
+    return (
+        Sizes(*(sum(parameter.numel() for parameter in form.parameters()) for form in forms)),
+        Sizes(*(file_bytes(form.state_dict()) for form in forms)),
+    )
+
+
+def _check(settings: FoldSettings) -> None:
+    """Raise SettingError for settings that need a run."""
+    usual = FoldSettings()
+    asked: dict[str, Any] = {name: getattr(settings, name) for name in OF_A_RUN}
+    if settings.threshold == "auto":
+        asked["threshold"] = "auto"
+    for name, value in asked.items():
+        if value != getattr(usual, name):
+            raise SettingError(
+                f"`{name}={value!r}` needs the data of a run and a network in memory has none; "
+                f"fold a run folder, or give a threshold or clusters"
+            )

@@ -1,0 +1,1 @@
+"""Reports as people see them: tables and pictures, whatever shows them."""
