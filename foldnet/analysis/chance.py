@@ -84,7 +84,7 @@ def chance(layers: int, templates: int, *, gram: ArrayLike | None = None, seed: 
     generator = np.random.default_rng(seed)
     means, maxima = [], []
     for size in _chunks(draws, layers * (layers + templates)):
-        rows = _untrained(size, layers, templates, generator)
+        rows = untrained_rows(size, layers, templates, generator)
         mean, maximum = _statistics(rows if coordinates is None else rows @ coordinates)
         means.append(mean)
         maxima.append(maximum)
@@ -113,7 +113,7 @@ def plain_chance(layers: int, weight_numbers: int, *, seed: int = 0, groups: int
     return _summary(means, maxima, groups)
 
 
-def _untrained(size: int, layers: int, templates: int, generator: np.random.Generator) -> Matrix:
+def untrained_rows(size: int, layers: int, templates: int, generator: np.random.Generator) -> Matrix:
     """(size, L, K) coefficients: orthonormal columns where K < L, as torch.nn.init.orthogonal_ makes them."""
     normal = generator.standard_normal((size, layers, templates))
     if templates >= layers:

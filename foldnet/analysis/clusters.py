@@ -50,7 +50,7 @@ def cluster_layers(similarity: Matrix, threshold: float, linkage: str = "complet
     threshold outside 0..1 or an unknown linkage, ShapeMismatch where the matrix is not square.
     """
     check_threshold(threshold)
-    return _cut(1.0 - _checked(similarity), 1.0 - threshold, linkage)
+    return cut_distances(1.0 - _checked(similarity), 1.0 - threshold, linkage)
 
 
 def merge_heights(similarity: Matrix, linkage: str = "complete") -> tuple[float, ...]:
@@ -87,7 +87,7 @@ def block_merge_paths(
     _check_blocks(blocks, matrices)
     level = dict.fromkeys(matrices, 0.0)
     paths = []
-    for family in _families(blocks).values():
+    for family in block_families(blocks).values():
         # Blocks lie 1 + (0 - S) apart at the threshold 0, which is the distance of their worst position.
         distances = _block_distances([blocks[index] for index in family], matrices, level)
         np.fill_diagonal(distances, 0.0)
@@ -112,11 +112,11 @@ def cluster_blocks(
     thresholds = _group_thresholds(threshold, matrices)
     _check_linkage(linkage)
     _check_blocks(blocks, matrices)
-    families = _families(blocks)
+    families = block_families(blocks)
     tied: list[tuple[int, ...]] = []
     for family in families.values():
         distances = _block_distances([blocks[index] for index in family], matrices, thresholds)
-        tied += [tuple(family[i] for i in cluster) for cluster in _cut(distances, 1.0, linkage)]
+        tied += [tuple(family[i] for i in cluster) for cluster in cut_distances(distances, 1.0, linkage)]
 
     rows = {
         name: [
@@ -178,7 +178,7 @@ def check_threshold(threshold: float) -> None:
         raise SettingError(f"threshold {threshold} is not a similarity; give --threshold a number from 0 to 1")
 
 
-def _families(blocks: Sequence[BlockLayers]) -> dict[Hashable, list[int]]:
+def block_families(blocks: Sequence[BlockLayers]) -> dict[Hashable, list[int]]:
     """The blocks that can be tied to each other at all, by index."""
     families: dict[Hashable, list[int]] = defaultdict(list)
     for index, block in enumerate(blocks):
@@ -200,7 +200,7 @@ def _path(distances: Matrix, linkage: str) -> tuple[tuple[float, Clusters], ...]
     return tuple(walk)
 
 
-def _cut(distances: Matrix, height: float, linkage: str) -> Clusters:
+def cut_distances(distances: Matrix, height: float, linkage: str) -> Clusters:
     """The clusters of an (n, n) matrix of distances, cut at `height`."""
     _check_linkage(linkage)
     if len(distances) < 2:
