@@ -32,7 +32,9 @@ DataDir = Annotated[Path | None, typer.Option(help="Where the dataset lies, for 
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
 Precision = Annotated[str, typer.Option(help="auto, fp32 or bf16 (auto: bf16 where the hardware has it).")]
 Compile = Annotated[str, typer.Option(help="auto, on or off: torch.compile (auto: on a GPU).")]
-Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads (default: torch's).", show_default=False)]
+Threads = Annotated[
+    int | None, typer.Option(min=1, max=1024, help="CPU threads (default: torch's).", show_default=False)
+]
 Metric = Annotated[
     str | None,
     typer.Option(help="coefficients or weights (default: coefficients; of a plain network weights)."),

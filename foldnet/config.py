@@ -1,11 +1,11 @@
 """Settings: frozen, checked when made, read from TOML and written as JSON."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from foldnet.bounds import BOUNDS, check_number, option_of, shown
 from foldnet.errors import SettingError, UnknownName, nearest
 from foldnet.reading import LARGEST_TOML, NotPlain, parse_toml, read_text
 
@@ -37,6 +37,20 @@ _GRIDS = {
     "examples": 5000,
     "test_examples": 1000,
 }
+_ALWAYS = (
+    "epochs",
+    "batch_size",
+    "lr",
+    "momentum",
+    "weight_decay",
+    "seed",
+    "validation",
+    "recurrence",
+    "dropout",
+    "cutout",
+    "progressive",
+)
+_WHERE_GIVEN = ("image_size", "grid", "size", "obstacles", "examples", "test_examples")
 GRID_PRESETS: dict[str, dict[str, Any]] = {
     "paths": _GRIDS | {"epochs": 250, "grid": 32, "windows": (5, 9, 13, 17, 21), "obstacles": 0.1, "target": "union"},
     "mazes": _GRIDS | {"epochs": 50, "size": 9},
@@ -91,18 +105,15 @@ class TrainSettings:
     progressive: float = 0.0
 
     def __post_init__(self) -> None:
-        _check("--epochs", self.epochs, 1, math.inf, whole=True)
-        _check("--batch-size", self.batch_size, 2, math.inf, whole=True)
-        _check("--lr", self.lr, 0, math.inf)
-        _check("--momentum", self.momentum, 0, 1)
-        _check("--weight-decay", self.weight_decay, 0, math.inf)
-        _check("--seed", self.seed, 0, 2**32 - 1, whole=True)
-        _check("--validation", self.validation, 0, math.inf)
-        if self.image_size is not None:
-            _check("--image-size", self.image_size, 1, math.inf, whole=True)
-        _check("--recurrence", self.recurrence, 0, math.inf)
-        _check("--dropout", self.dropout, 0, 0.99)
-        _check("--cutout", self.cutout, 0, 10_000, whole=True)
+        for name in _ALWAYS:
+            check_number(name, getattr(self, name))
+        for name in _WHERE_GIVEN:
+            if getattr(self, name) is not None:
+                check_number(name, getattr(self, name))
+        for name in ("dataset", "arch", "device"):
+            _check_text(name, getattr(self, name))
+        if self.data_dir is not None:
+            _check_text("data_dir", self.data_dir)
         _check_choice("--device", self.device.split(":")[0], DEVICES)
         _check_choice("--precision", self.precision, PRECISIONS)
         _check_choice("--compile", self.compile, COMPILE)
@@ -110,7 +121,7 @@ class TrainSettings:
         _check_choice("--optimiser", self.optimiser, OPTIMISERS)
         _check_choice("--schedule", self.schedule, SCHEDULES)
         if not isinstance(self.sync_bn, bool):
-            raise SettingError(f"--sync-bn {self.sync_bn} is not legal; write true or false")
+            raise SettingError(f"--sync-bn {shown(self.sync_bn)} is not legal; write true or false")
         self._check_own()
         if self.recurrence and not self.arch.startswith("s"):
             raise SettingError(
@@ -124,15 +135,9 @@ class TrainSettings:
             if getattr(self, name) is not None and self.dataset not in datasets:
                 option = "--" + name.replace("_", "-")
                 raise SettingError(
-                    f"{option} {getattr(self, name)} has no meaning for {self.dataset}; "
+                    f"{option} {shown(getattr(self, name))} has no meaning for {self.dataset}; "
                     f"leave it out or use --dataset {datasets[0]}"
                 )
-        for name in ("grid", "size", "examples", "test_examples"):
-            if getattr(self, name) is not None:
-                _check("--" + name.replace("_", "-"), getattr(self, name), 1, math.inf, whole=True)
-        if self.obstacles is not None:
-            _check("--obstacles", self.obstacles, 0, 1)
-        _check("--progressive", self.progressive, 0, 1)
         of_cells = self.arch.startswith(("cnn-", "scnn-"))
         if self.progressive and not of_cells:
             raise SettingError(
@@ -148,9 +153,11 @@ class TrainSettings:
             if getattr(self, name) and of_cells:
                 raise SettingError(f"--{name} {getattr(self, name):g} has no place in '{self.arch}'; leave it out")
         if self.windows is not None:
+            if not isinstance(self.windows, list | tuple):
+                raise SettingError(f"--windows {shown(self.windows)} is not legal; give a list of whole numbers")
             object.__setattr__(self, "windows", tuple(self.windows))  # JSON and TOML know lists alone
             for window in self.windows:
-                _check("--windows", window, 3, math.inf, whole=True)
+                check_number("windows", window)
             if not 1 <= len(self.windows) <= self.epochs:
                 raise SettingError(
                     f"--windows names {len(self.windows)} phases and --epochs {self.epochs} has room for 1 to {self.epochs}; "
@@ -182,12 +189,10 @@ def train_settings(given: Mapping[str, Any], *, file: Path | None = None) -> Tra
         if key not in known:
             raise UnknownName(f"setting '{key}' does not exist{nearest(key, known)}")
     dataset = chosen.get("dataset", TrainSettings().dataset)
+    _check_text("dataset", dataset)
     arch = chosen.setdefault("arch", default_arch(dataset))
-    try:
-        return TrainSettings(**(preset(dataset, arch) | chosen))
-    except (TypeError, AttributeError) as error:
-        place = f" in '{file}'" if file is not None else ""
-        raise SettingError(f"a setting{place} has the wrong type ({error}); see `foldnet train --help`") from None
+    _check_text("arch", arch)
+    return TrainSettings(**(preset(dataset, arch) | chosen))
 
 
 def to_json(settings: TrainSettings) -> dict[str, Any]:
@@ -209,19 +214,17 @@ def read_toml(file: Path) -> dict[str, Any]:
     return {key.replace("-", "_"): value for key, value in plain.items()}
 
 
-def _check(option: str, value: float, least: float, most: float, *, whole: bool = False) -> None:
-    """Raise SettingError unless `value` is a number, or a whole one, from `least` to `most`."""
-    kind, types = ("whole number", int) if whole else ("number", int | float)
-    fits = isinstance(value, types) and not isinstance(value, bool)
-    if not fits or not (least <= value <= most) or math.isinf(value):
-        span = f"at least {least:g}" if math.isinf(most) else f"from {least:g} to {most:.10g}"
-        raise SettingError(f"{option} {value} is not legal; give a {kind} {span}")
+def _check_text(name: str, value: Any) -> None:
+    """Raise SettingError unless `value` is a text."""
+    if not isinstance(value, str):
+        raise SettingError(f"{option_of(name)} {shown(value)} is not legal; give a text")
 
 
 def _check_choice(option: str, value: str, legal: tuple[str, ...]) -> None:
     """Raise SettingError unless `value` is one of the legal words."""
     if value not in legal:
-        raise SettingError(f"{option} '{value}' is not legal; choose {', '.join(legal)}{nearest(value, legal)}")
+        near = nearest(value, legal) if isinstance(value, str) else ""
+        raise SettingError(f"{option} '{shown(value)}' is not legal; choose {', '.join(legal)}{near}")
 
 
 def parse_budget(text: str) -> tuple[int, bool]:
@@ -279,16 +282,18 @@ class FoldSettings:
         for value in (self.threshold, *(value for _, value in self.thresholds)):
             if isinstance(value, str):
                 _check_choice("--threshold", value, ("auto",))
-            elif value is not None and not 0 <= value <= 1:
-                raise SettingError(f"--threshold {value:g} is not a similarity; give a number from 0 to 1, or auto")
+            elif value is not None and not BOUNDS["threshold"].holds(value):
+                raise SettingError(
+                    f"--threshold {shown(value)} is not a similarity; give a number from 0 to 1, or auto"
+                )
         if self.max_drop is not None:
-            _check("--max-drop", self.max_drop, 0, 100)
+            check_number("max_drop", self.max_drop)
         if self.budget is not None:
             parse_budget(self.budget)
         _check_choice("--unit", self.unit, UNITS)
-        _check("--finetune", self.finetune, 0, math.inf, whole=True)
+        check_number("finetune", self.finetune)
         if self.finetune_lr is not None:
-            _check("--finetune-lr", self.finetune_lr, 0, math.inf)
+            check_number("finetune_lr", self.finetune_lr)
         if self.control and not self.finetune:
             raise SettingError("--control needs epochs to train; add --finetune 2")
 

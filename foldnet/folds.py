@@ -11,14 +11,15 @@ from typing import Any
 import torch
 from torch import nn
 
-from foldnet.errors import FoldnetError, RunError
+from foldnet.bounds import check_number, shown
+from foldnet.errors import FoldnetError, RunError, SettingError
 from foldnet.files import write_json
 from foldnet.folding.looped import LoopedNetwork
 from foldnet.folding.owners import Owners
 from foldnet.folding.program import Program
 from foldnet.folding.program_json import program_from_json, program_to_json
 from foldnet.reading import NotPlain, open_plain, read_json
-from foldnet.runs import SCHEMA, newest_run, read_config
+from foldnet.runs import CHECKPOINTS, SCHEMA, newest_run, read_config
 from foldnet.sharing.share import SharedNetwork
 from foldnet.tensors import load_tensors, save_tensors
 from foldnet.training.checkpoint import fill
@@ -171,31 +172,41 @@ def open_fold(folder: Path) -> Fold:
         files = tuple((str(name), str(digest)) for name, digest in config["files"].items())
         check_files(folder, files, ["program.json"])
         network = config["network"]
-        groups = tuple(
-            StoredGroup(
-                str(group["name"]),
-                int(group["owners"]),
-                group["templates"],
-                tuple(int(n) for n in group["shape"]),
-            )
-            for group in config["groups"]
-        )
+        if config["checkpoint"] not in CHECKPOINTS:  # it names a folder
+            raise ValueError(f"checkpoint {shown(config['checkpoint'])!r}")
+        for name, bound in (("classes", "classes"), ("channels", "channels"), ("size", "side"), ("dropout", "dropout")):
+            check_number(bound, network[name], as_option=f"'{name}'")
+        groups = tuple(map(_stored_group, config["groups"]))
         return Fold(
             folder,
             str(config["run"]),
             str(config["run_sha256"]),
             str(config["checkpoint"]),
             str(network["arch"]),
-            int(network["classes"]),
-            int(network["channels"]),
+            network["classes"],
+            network["channels"],
             float(network["dropout"]),
             groups,
             program_from_json(read_json(folder / "program.json")),
-            int(network["size"]),
+            network["size"],
             files,
         )
+    except SettingError as error:
+        raise RunError(
+            f"'{folder / 'config.json'}' has a number that is not legal ({error}); fold the run again"
+        ) from None
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise RunError(f"'{folder / 'config.json'}' is not a fold's ({error!r}); it was edited or is foreign") from None
+
+
+def _stored_group(group: dict[str, Any]) -> StoredGroup:
+    """A group as config.json has it. Raises SettingError for numbers beyond any network, KeyError and TypeError for what is none."""
+    check_number("owners", group["owners"], as_option="'owners'")
+    if group["templates"] is not None:
+        check_number("templates", group["templates"], as_option="'templates'")
+    for side in group["shape"]:
+        check_number("weight_side", side, as_option="'shape'")
+    return StoredGroup(str(group["name"]), group["owners"], group["templates"], tuple(group["shape"]))
 
 
 def newest_fold(run: Path | None = None) -> Path:

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from foldnet.bounds import check_number
 from foldnet.config import TrainSettings, to_json
 from foldnet.errors import FoldnetError, RunError, SettingError
 from foldnet.files import free_name, write_json, write_whole
@@ -82,9 +83,9 @@ def open_run(folder: Path) -> Run:
         unknown = sorted(settings.keys() - {field.name for field in fields(TrainSettings)})
         if unknown:
             raise SettingError(f"'{unknown[0]}' does not exist")
-        classes, channels, size = (int(network[name]) for name in ("classes", "channels", "size"))
-        if min(classes, channels, size) < 1:
-            raise ValueError("a size below 1")
+        for name, bound in (("classes", "classes"), ("channels", "channels"), ("size", "side")):
+            check_number(bound, network[name], as_option=f"'{name}'")
+        classes, channels, size = network["classes"], network["channels"], network["size"]
         precision, split_hash = str(config["precision"]), str(config["split_hash"])
         return Run(folder, TrainSettings(**settings), classes, channels, size, precision, split_hash)
     except SettingError as error:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from foldnet.analysis.similarity import Matrix, coordinate_map, unit_rows
-from foldnet.errors import SettingError
+from foldnet.bounds import check_number
 
 MOST_DRAWS = 10_000  # two digits of every number, in less than 0.1 s for 20 layers
 FEWEST_DRAWS = 8  # the maximum over half a million pairs hardly varies from draw to draw
@@ -169,7 +169,6 @@ def _chunks(draws: int, numbers: int) -> list[int]:
 
 
 def _check_sizes(**sizes: int) -> None:
-    """Raise SettingError for a size below 1."""
+    """Raise SettingError for a size below 1, or beyond any network."""
     for name, size in sizes.items():
-        if size < 1:
-            raise SettingError(f"{name}={size} is not a size; give {name} at least 1")
+        check_number(name, size, as_option=name)

@@ -6,12 +6,12 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from foldnet.bounds import check_number
 from foldnet.data.augment import Augmentation, crop_and_flip, cut_out, draws
 from foldnet.data.dataset import Dataset, Examples, Images
 from foldnet.data.seeds import seed_of
 from foldnet.data.tasks import Task
 from foldnet.data.workers import in_workers, workers_beside
-from foldnet.errors import SettingError
 
 ON_DEVICE = 0.25  # share of a GPU's free memory up to which images live there
 
@@ -72,8 +72,7 @@ class Loader:
         processes, if they are needed; None takes what the machine can spare for each of the `beside` processes that train on it,
         0 reads in this process.
         """
-        if batch_size < 1:
-            raise SettingError(f"--batch-size {batch_size} is not legal; give a whole number of at least 1")
+        check_number("batch_sizes", batch_size, as_option="--batch-size")
         self.source, self.device = images, device
         self.pixels: Tensor | None = None
         if isinstance(images, Images) and _has_room(device, images.pixels.numel()):

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from foldnet.bounds import check_number
 from foldnet.data.drawn import Stream
 from foldnet.data.grids import BLOCK, Grids, gather
 from foldnet.data.paths import check_count
@@ -26,6 +27,7 @@ class MazeRule:
             raise SettingError(
                 f"--size {self.size} is no maze's side; give an odd number of at least 3, since rooms and walls alternate"
             )
+        check_number("size", self.size)
 
 
 def draw_mazes(count: int, rule: MazeRule, *, seed: int = 0, phase: int = 0, split: str = "train") -> Grids:
@@ -34,7 +36,7 @@ def draw_mazes(count: int, rule: MazeRule, *, seed: int = 0, phase: int = 0, spl
     The passages are a spanning tree of the rooms, found by a random depth-first walk, which makes long winding corridors; the
     queries are any two different free cells. Raises SettingError for fewer than one maze.
     """
-    check_count(count)
+    check_count(count, rule.size)
     stream = Stream(seed, phase, split)
     return gather(count, lambda: _draw_block(stream, rule))
 

@@ -4,10 +4,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from foldnet.bounds import check_number
 from foldnet.data.drawn import Stream
 from foldnet.data.grids import BLOCK, Grids, gather
 from foldnet.data.search import FAR, WAYS, cells_of_paths
 from foldnet.errors import SettingError, nearest
+from foldnet.hardware import memory_bytes
+
+CELL_BYTES = 16  # of a cell while grids are drawn: inputs, target, and the distances of the search
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +47,8 @@ class PathRule:
             raise SettingError(
                 "--obstacles 1 makes every cell an obstacle, so that no grid has a pair of free cells; give less"
             )
+        for name in ("grid", "window"):
+            check_number(name, getattr(self, name))
         if self.target not in WAYS:
             raise SettingError(
                 f"--target '{self.target}' is not legal; choose {' or '.join(WAYS)}{nearest(self.target, WAYS)}"
@@ -55,15 +61,20 @@ def draw_paths(count: int, rule: PathRule, *, seed: int = 0, phase: int = 0, spl
     All pairs of different free cells within the window are equally likely, given that they can reach each other; a grid whose
     queries cannot is drawn again whole. Raises SettingError for fewer than one grid.
     """
-    check_count(count)
+    check_count(count, rule.grid)
     stream = Stream(seed, phase, split)
     return gather(count, lambda: _draw_block(stream, rule))
 
 
-def check_count(count: int) -> None:
-    """Raise SettingError for fewer than one grid."""
-    if count < 1:
-        raise SettingError(f"--count {count} is not legal; give a whole number of at least 1")
+def check_count(count: int, side: int) -> None:
+    """Raise SettingError for fewer than one grid, or for more than the memory holds."""
+    check_number("count", count)
+    needed, (_, free) = max(count, BLOCK) * side**2 * CELL_BYTES, memory_bytes()
+    if free is not None and needed > free:
+        raise SettingError(
+            f"{count:,} grids of {side}x{side} cells take {needed / 2**30:,.1f} GiB and this machine has {free / 2**30:,.1f} GiB free; "
+            f"ask for fewer, or for smaller ones"
+        )
 
 
 def _draw_block(stream: Stream, rule: PathRule) -> Grids:

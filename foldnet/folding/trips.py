@@ -3,9 +3,11 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping
 
+from foldnet.bounds import BOUNDS, shown
 from foldnet.errors import SettingError, UnknownName, nearest
 from foldnet.folding.program import Item, Program, Step
 
+MOST_STEPS = 100_000  # of a whole program: one row of the schedule each
 Use = tuple[str, int]  # label, and which of its steps' own tensors
 
 
@@ -44,11 +46,23 @@ def loops_of(program: Program) -> dict[str, int]:
 
 
 def check_trips(program: Program, trips: Mapping[str, int]) -> None:
-    """Raise UnknownName for a loop that is not there, SettingError for fewer than one trip."""
+    """Raise UnknownName for a loop that is not there, SettingError for fewer than one trip or for steps without end."""
     loops = loops_of(program)
     for name, count in trips.items():
         if name not in loops:
             there = f"the loops are {', '.join(loops)}" if loops else "this network has no loop"
             raise UnknownName(f"--steps '{name}' is not a loop{nearest(name, loops)}; {there}")
-        if count < 1:
-            raise SettingError(f"--steps {name}={count} is not legal; a loop runs at least once")
+        if not BOUNDS["steps"].holds(count):
+            raise SettingError(f"--steps {name}={shown(count)} is not legal; give {BOUNDS['steps']}")
+    total = sum(_length(item, trips) for stage in program.stages for item in stage.items)
+    if total > MOST_STEPS:
+        raise SettingError(
+            f"--steps asks for {total:,} steps in all; turn loops inside loops less, to {MOST_STEPS:,} at most"
+        )
+
+
+def _length(item: Item, trips: Mapping[str, int]) -> int:
+    """How many steps an item runs, without running them."""
+    if isinstance(item, Step):
+        return 1
+    return trips.get(item.name, item.times) * sum(_length(inner, trips) for inner in item.body)

@@ -18,6 +18,7 @@ from foldnet.data.dataset import Dataset, Split
 from foldnet.data.tasks import Task
 from foldnet.errors import OutputError, RunError, SettingError, UnknownName, nearest
 from foldnet.files import new_folder
+from foldnet.hardware import memory_bytes
 from foldnet.lock import Lock, take_lock
 from foldnet.recipes.loading import check_answers, split_of
 from foldnet.recipes.recorder import coefficients
@@ -30,6 +31,7 @@ from foldnet.training.recurrence import banks_of
 from foldnet.training.world import World
 from foldnet.zoo.names import RECALL
 
+FLOAT_BYTES = 4
 FREE_TO_CHANGE = ("device", "data_dir")  # a resumed run may move to another machine
 
 
@@ -47,6 +49,7 @@ def begin_run(
     # Named late, and nothing is replaced that was not there before: two trainings may be started at one time.
     folder = folder or default_name(settings)
     run = Run(folder, settings, len(dataset.classes), dataset.channels, dataset.size, machine.precision, split.hash)
+    _check_memory(run, machine)
     model = initial_network(run)
     course_of(settings, dataset.task, model, machine)
     with ExitStack() as old, new_folder(folder, force=replaces) as temporary:
@@ -146,6 +149,21 @@ def about_machine(machine: Machine) -> dict[str, Any]:
         "processor": processor or platform.machine(),
         "threads": torch.get_num_threads(),
     }
+
+
+def _check_memory(run: Run, machine: Machine) -> None:
+    """Raise SettingError for a network that the memory does not hold, before any of it is allocated."""
+    with torch.device("meta"):
+        numbers = sum(parameter.numel() for parameter in run.network().parameters())
+    copies = (
+        3 if machine.device.type == "cpu" else 1
+    )  # weights, gradients and momenta; a GPU's own memory says so itself
+    needed, (total, _) = numbers * FLOAT_BYTES * copies, memory_bytes()
+    if total is not None and needed > total:
+        raise SettingError(
+            f"--arch '{run.settings.arch}' has {numbers:,} parameters, which take {needed / 2**30:,.0f} GiB in training, "
+            f"and this machine has {total / 2**30:,.1f}; choose a smaller network"
+        )
 
 
 def initial_network(run: Run) -> nn.Module:

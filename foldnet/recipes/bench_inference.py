@@ -8,11 +8,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from foldnet.bounds import BOUNDS, check_number, shown
 from foldnet.errors import SettingError
 from foldnet.files import refuse_existing, write_json
 from foldnet.folds import WEIGHTS, Fold, open_fold
 from foldnet.measuring import Timings, count_flops, peak_bytes, time_in_turns
-from foldnet.recipes.benching import check_count, cpu_threads, measured_on, random_images
+from foldnet.recipes.benching import cpu_threads, measured_on, random_images
 from foldnet.recipes.evaluate import fold_folder
 from foldnet.recipes.forms import forms_of
 from foldnet.show.report import Report
@@ -153,11 +154,13 @@ def bench_inference(
 
 def _check(batch_sizes: Sequence[int], repeats: int, threads: int | None) -> None:
     """Raise SettingError for numbers that nothing can be measured with."""
-    if not batch_sizes or min(batch_sizes) < 1 or len(set(batch_sizes)) < len(batch_sizes):
-        shown = ",".join(map(str, batch_sizes))
-        raise SettingError(f"--batch-sizes {shown} is not legal; give different whole numbers of at least 1")
-    check_count("--repeats", repeats)
-    check_count("--threads", threads)
+    bound = BOUNDS["batch_sizes"]
+    if not batch_sizes or not all(map(bound.holds, batch_sizes)) or len(set(batch_sizes)) < len(batch_sizes):
+        given = shown(",".join(map(str, batch_sizes)))
+        raise SettingError(f"--batch-sizes {given} is not legal; give different numbers, each {bound}")
+    check_number("repeats", repeats)
+    if threads is not None:
+        check_number("threads", threads)
 
 
 def _measure(

@@ -8,10 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from foldnet.bounds import check_number
 from foldnet.errors import SettingError
 from foldnet.files import refuse_existing, write_json
 from foldnet.measuring import Timings, profile, time_in_turns
-from foldnet.recipes.benching import SEED, check_count, cpu_threads, measured_on, random_images
+from foldnet.recipes.benching import SEED, cpu_threads, measured_on, random_images
 from foldnet.sharing.reference import reference_of
 from foldnet.sharing.share import SharedNetwork
 from foldnet.show.report import Report
@@ -123,9 +124,10 @@ def bench_train(
     device. With `profiled` it is also measured, afterwards, where a step's time goes. `out` is a JSON file to write as well.
     Raises UnknownName, SettingError, MissingTool, OutputError.
     """
-    check_count("--batch-size", batch_size, least=2)
-    check_count("--steps", steps)
-    check_count("--threads", threads)
+    check_number("batch_size", batch_size)
+    check_number("rounds", steps, as_option="--steps")
+    if threads is not None:
+        check_number("threads", threads)
     if out is not None:
         refuse_existing(Path(out), force=force, option="-o")
     shape = parse_name(arch)

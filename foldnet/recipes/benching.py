@@ -1,4 +1,4 @@
-"""What every benchmark does: check its numbers, limit the threads, make inputs."""
+"""What every benchmark does: limit the threads, make inputs."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,18 +7,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from foldnet.errors import SettingError
 from foldnet.hardware import cpu_features, processor_name
 from foldnet.recipes.begin import about_machine
 from foldnet.training.machine import Machine
 
 SEED = 0  # of the inputs
-
-
-def check_count(option: str, value: int | None, *, least: int = 1) -> None:
-    """Raise SettingError for a number that nothing can be measured with; None was not given."""
-    if value is not None and value < least:
-        raise SettingError(f"{option} {value} is not legal; give a whole number of at least {least}")
 
 
 @contextmanager

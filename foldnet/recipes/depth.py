@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from foldnet.errors import NothingToFold, SettingError
+from foldnet.bounds import check_number
+from foldnet.errors import NothingToFold
 from foldnet.folding.recalibrate import recalibrate
 from foldnet.folding.trips import loops_of
 from foldnet.folds import open_fold
@@ -70,8 +71,8 @@ def depth(
     `most` is twice what was found where it is not given. Nothing is chosen by these numbers.
     Raises NothingToFold for a fold without loops, SettingError for fewer than one trip, RunError, DataError.
     """
-    if most is not None and most < 1:
-        raise SettingError(f"--most {most} is not legal; a loop runs at least once")
+    if most is not None:
+        check_number("most", most)
     observer = observer or Silent()
     folder = fold_folder(Path(path) if path is not None else None)
     fold = open_fold(folder)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from foldnet.bounds import check_number
 from foldnet.data.drawn import SPLITS
 from foldnet.data.grids import Grids
 from foldnet.data.mazes import MazeRule, draw_mazes
@@ -96,10 +97,8 @@ def _file(out: Path | str | None, dataset: str, force: bool) -> Path:
 
 def _check(seed: int, phase: int, split: str) -> None:
     """Raise SettingError for what no stream of random numbers has."""
-    if not 0 <= seed < 2**32:
-        raise SettingError(f"--seed {seed} is not legal; give a whole number from 0 to {2**32 - 1}")
-    if phase < 1:
-        raise SettingError(f"--phase {phase} is not legal; phases count from 1")
+    check_number("seed", seed)
+    check_number("phase", phase)
     if split not in SPLITS:
         raise SettingError(f"--split '{split}' is not legal; choose {', '.join(SPLITS)}{nearest(split, SPLITS)}")
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import nn
 
+from foldnet.bounds import check_number
 from foldnet.data.dataset import Dataset
 from foldnet.errors import SettingError
 from foldnet.folding.looped import LoopedNetwork
@@ -92,8 +93,7 @@ def reach(
     if not paths:
         raise SettingError("there is no network to compare; name runs or folds that were trained on grids")
     for count in trips or ():
-        if count < 1:
-            raise SettingError(f"--trips {count} is not legal; a loop runs at least once")
+        check_number("trips", count)
     machine, observer = choose_machine(device, "fp32"), observer or Silent()
     found, data, images = [], "", 0
     for number, path in enumerate(paths):

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 
+from foldnet.bounds import check_number
 from foldnet.config import GRID_PRESETS
 from foldnet.data.curriculum import lengths_of
 from foldnet.data.phases import first_epochs
@@ -42,8 +43,7 @@ def draw_paths(
 
     Returns the file. Raises SettingError for fewer than one example or a run of another kind, RunError, OutputError.
     """
-    if examples < 1:
-        raise SettingError(f"--examples {examples} is not legal; give a whole number of at least 1")
+    check_number("pictures", examples, as_option="--examples")
     folder = Path(path) if path is not None else newest_run()
     model, run, form = open_network(folder)
     dataset, said = other_grids(run, replace(grids or OtherGrids(), count=examples))

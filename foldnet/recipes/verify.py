@@ -7,7 +7,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from foldnet.errors import RunError, SettingError
+from foldnet.bounds import check_number
+from foldnet.errors import RunError
 from foldnet.files import write_json
 from foldnet.folding import promises as promised
 from foldnet.folding.compare import LIMIT, Comparison, LayerGauges, compare_forms, kinds_of
@@ -53,8 +54,8 @@ def verify(
     Raises RunError where a file of the fold was changed after folding, DataError, SettingError.
     """
     start = time.perf_counter()
-    if images is not None and images < 1:
-        raise SettingError(f"--images {images} is not legal; give a whole number of at least 1")
+    if images is not None:
+        check_number("images", images)
     folder = fold_folder(Path(path) if path is not None else None)
     fold = open_fold(folder)
     check_files(fold.folder, fold.files)

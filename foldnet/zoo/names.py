@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass
 
+from foldnet.bounds import shown
 from foldnet.errors import UnknownName, nearest
 
 # Names from the paper's tables and figures, offered where a name is not legal.
@@ -33,6 +34,7 @@ LEGAL = (
     "cnn-DEPTH-WIDTH and scnn-DEPTH-WIDTH[-TEMPLATES] for cells of grids, the last two perhaps with -recall"
 )
 RECALL = "-recall"
+DEEPEST = 1000  # layers: making more modules than that takes longer than a user waits
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +71,11 @@ def parse_name(name: str) -> Architecture:
     """
     match = re.fullmatch(r"(s?)(wrn|cnn)-(\d{1,4})-(\d{1,3})(?:-(\d{1,4}))?(-recall)?", name, re.ASCII)
     if match is None or (match[2] == "wrn" and match[6]):
-        raise UnknownName(f"architecture '{name}' is not known; {LEGAL}{nearest(name, PUBLISHED)}")
+        raise UnknownName(f"architecture '{shown(name)}' is not known; {LEGAL}{nearest(shown(name), PUBLISHED)}")
+    if int(match[3]) > DEEPEST:
+        raise UnknownName(
+            f"architecture '{name}' has depth {match[3]}; the most is {DEEPEST}{nearest(name, PUBLISHED)}"
+        )
     soft, family, depth, width = match[1] == "s", match[2], int(match[3]), int(match[4])
     shared = _shared_layers(name, family, depth, soft)
     if width < 1:

@@ -1,6 +1,6 @@
 """The chance level: published numbers, a slow reference, and its time."""
 
-from time import perf_counter
+from time import process_time
 
 import numpy as np
 import pytest
@@ -120,15 +120,15 @@ def test_a_seed_gives_one_answer():
 
 @pytest.mark.parametrize(("layers", "templates", "seconds"), [(6, 4, 0.5), (20, 20, 0.5), (1000, 64, 3.0)])
 def test_the_time_hardly_grows_with_the_size(layers, templates, seconds):
-    start = perf_counter()
+    start = process_time()
     chance(layers, templates)
-    assert perf_counter() - start < seconds  # several times what an idle machine needs
+    assert process_time() - start < seconds  # several times what an idle machine needs
 
 
 def test_wrong_inputs_are_named():
-    with pytest.raises(SettingError, match=r"^layers=0 is not a size; give layers at least 1$"):
+    with pytest.raises(SettingError, match=r"^layers 0 is not legal; give a whole number from 1 to 1000$"):
         chance(0, 4)
-    with pytest.raises(SettingError, match=r"^weight_numbers=0 is not a size; give weight_numbers at least 1$"):
+    with pytest.raises(SettingError, match=r"^weight_numbers 0 is not legal; give a whole number from 1 to 1e\+12$"):
         plain_chance(3, 0)
     with pytest.raises(ShapeMismatch, match=r"^a Gram matrix of shape \(2, 2\) does not fit 4 templates; "):
         chance(6, 4, gram=np.eye(2))

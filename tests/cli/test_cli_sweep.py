@@ -41,7 +41,7 @@ def test_a_sweep_is_one_object(cli, shelf):
         ),
         (
             ["evaluate", "runs/tied/fold-0.95", "--steps", "stage2.loop1=0"],
-            "--steps stage2.loop1=0 is not legal; a loop runs at least once",
+            "--steps stage2.loop1=0 is not legal; give a whole number from 1 to 10000",
         ),
         (
             ["fold", "runs/tied", "--sweep", "--max-drop", "1"],

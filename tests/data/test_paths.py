@@ -138,7 +138,7 @@ def test_what_cannot_be_drawn_is_said_in_one_sentence(rule, said):
 
 
 def test_no_grids_are_not_drawn():
-    with pytest.raises(SettingError, match=r"^--count 0 is not legal; give a whole number of at least 1$"):
+    with pytest.raises(SettingError, match=r"^--count 0 is not legal; give a whole number from 1 to 100000000$"):
         draw_paths(0, PathRule())
 
 

@@ -112,8 +112,8 @@ def test_loops_come_with_the_trips_that_they_were_found_with():
             "the loops are s.loop1, s.loop2, t.loop1",
         ),
         ({"zzz": 2}, UnknownName, "--steps 'zzz' is not a loop; the loops are s.loop1, s.loop2, t.loop1"),
-        ({"s.loop1": 0}, SettingError, "--steps s.loop1=0 is not legal; a loop runs at least once"),
-        ({"t.loop1": -3}, SettingError, "--steps t.loop1=-3 is not legal; a loop runs at least once"),
+        ({"s.loop1": 0}, SettingError, "--steps s.loop1=0 is not legal; give a whole number from 1 to 10000"),
+        ({"t.loop1": -3}, SettingError, "--steps t.loop1=-3 is not legal; give a whole number from 1 to 10000"),
     ],
 )
 def test_wrong_trips_are_named(trips, error, said):

@@ -125,11 +125,20 @@ def test_without_the_run_other_weights_take_the_same_time(run, tmp_path):
 @pytest.mark.parametrize(
     ("given", "sentence"),
     [
-        ({"batch_sizes": ()}, "--batch-sizes  is not legal; give different whole numbers of at least 1"),
-        ({"batch_sizes": (0, 1)}, "--batch-sizes 0,1 is not legal; give different whole numbers of at least 1"),
-        ({"batch_sizes": (2, 2)}, "--batch-sizes 2,2 is not legal; give different whole numbers of at least 1"),
-        ({"repeats": 0}, "--repeats 0 is not legal; give a whole number of at least 1"),
-        ({"threads": 0}, "--threads 0 is not legal; give a whole number of at least 1"),
+        (
+            {"batch_sizes": ()},
+            "--batch-sizes  is not legal; give different numbers, each a whole number from 1 to 65536",
+        ),
+        (
+            {"batch_sizes": (0, 1)},
+            "--batch-sizes 0,1 is not legal; give different numbers, each a whole number from 1 to 65536",
+        ),
+        (
+            {"batch_sizes": (2, 2)},
+            "--batch-sizes 2,2 is not legal; give different numbers, each a whole number from 1 to 65536",
+        ),
+        ({"repeats": 0}, "--repeats 0 is not legal; give a whole number from 1 to 1000000"),
+        ({"threads": 0}, "--threads 0 is not legal; give a whole number from 1 to 1024"),
     ],
 )
 def test_illegal_values_are_refused(run, given, sentence):

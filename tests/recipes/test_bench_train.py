@@ -118,9 +118,9 @@ def test_a_file_is_written_and_not_replaced(tmp_path):
 @pytest.mark.parametrize(
     ("given", "kind", "sentence"),
     [
-        ({"batch_size": 1}, SettingError, "--batch-size 1 is not legal; give a whole number of at least 2"),
-        ({"steps": 0}, SettingError, "--steps 0 is not legal; give a whole number of at least 1"),
-        ({"threads": 0}, SettingError, "--threads 0 is not legal; give a whole number of at least 1"),
+        ({"batch_size": 1}, SettingError, "--batch-size 1 is not legal; give a whole number from 2 to 65536"),
+        ({"steps": 0}, SettingError, "--steps 0 is not legal; give a whole number from 1 to 1000000"),
+        ({"threads": 0}, SettingError, "--threads 0 is not legal; give a whole number from 1 to 1024"),
         (
             {"arch": "wrn-28-4"},
             SettingError,

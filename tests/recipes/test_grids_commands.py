@@ -77,8 +77,8 @@ def test_the_same_command_writes_the_same_bytes_and_names_are_free(cli, here):
             "a window of 33 is larger than the grid of 32; give at most 31, or a larger --grid",
         ),
         ("paths --grid 1 --window 1", "--grid 1 has no pair of free cells for the queries; give at least 3"),
-        ("paths --count 0", "--count 0 is not legal; give a whole number of at least 1"),
-        ("paths --phase 0", "--phase 0 is not legal; phases count from 1"),
+        ("paths --count 0", "--count 0 is not legal; give a whole number from 1 to 100000000"),
+        ("paths --phase 0", "--phase 0 is not legal; give a whole number from 1 to 10000"),
         ("mazes --seed -1", "--seed -1 is not legal; give a whole number from 0 to 4294967295"),
         (
             "mazes --split tests",

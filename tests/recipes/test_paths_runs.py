@@ -281,19 +281,19 @@ def test_grids_and_curves_are_drawn(cli, shelf, tmp_path):
         ("train --dataset paths --cutout 4", "--cutout 4 has no place in 'scnn-20-32-20'; leave it out"),
         (
             "evaluate runs/one/fold --steps body.loop1=0",
-            "--steps body.loop1=0 is not legal; a loop runs at least once",
+            "--steps body.loop1=0 is not legal; give a whole number from 1 to 10000",
         ),
         ("evaluate runs/one --size 9", "--size 9 has no meaning for paths; it is for mazes"),
         ("evaluate runs/one --dataset mazes --grid 9", "--grid 9 has no meaning for mazes; it is for paths"),
         ("evaluate runs/one --dataset digits", "--dataset 'digits' has no grids; choose paths or mazes"),
-        ("evaluate runs/one --count 0", "--count 0 is not legal; give a whole number of at least 1"),
+        ("evaluate runs/one --count 0", "--count 0 is not legal; give a whole number from 1 to 100000000"),
         (
             "render reach",
             "there is no network to compare; name runs or folds that were trained on grids",
         ),
-        ("render reach runs/one/fold --trips 0", "--trips 0 is not legal; a loop runs at least once"),
+        ("render reach runs/one/fold --trips 0", "--trips 0 is not legal; give a whole number from 1 to 10000"),
         ("render paths runs/one runs/soft", "grids are drawn of one network; name one run or fold, or add --curves"),
-        ("render paths runs/one --examples 0", "--examples 0 is not legal; give a whole number of at least 1"),
+        ("render paths runs/one --examples 0", "--examples 0 is not legal; give a whole number from 1 to 1000"),
         (
             "render paths --curves runs/one runs/maze",
             "run 'runs/maze' has other phases than 'runs/one'; draw runs of the same --windows together",

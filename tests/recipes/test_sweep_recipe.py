@@ -70,7 +70,7 @@ def test_depth_is_measured_for_every_loop_and_drawn():
 def test_depth_without_loops_or_trips_is_refused():
     with pytest.raises(SettingError) as caught:
         depth("run", most=0)
-    assert str(caught.value) == "--most 0 is not legal; a loop runs at least once"
+    assert str(caught.value) == "--most 0 is not legal; give a whole number from 1 to 10000"
     made = fold("run", shares=False, evaluated=False, clusters=None, groups=("stage1",), keep=("stage1.1.conv1",)).fold
     with pytest.raises(NothingToFold) as caught:
         depth(made)

@@ -1,0 +1,111 @@
+"""What is legal for each number that a user or a file may set: a lower and an upper bound, written once."""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from foldnet.errors import SettingError
+
+SHOWN = 60  # characters of an illegal value that are shown
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """From `least` to `most`, or with `above` from just above `least`; `whole` numbers alone, or any but nan."""
+
+    least: float
+    most: float
+    whole: bool = True
+    above: bool = False
+
+    def holds(self, value: Any) -> bool:
+        """Whether a value is such a number; true and false are none."""
+        if isinstance(value, bool) or not isinstance(value, int if self.whole else int | float):
+            return False
+        return bool(self.least <= value <= self.most) and not (self.above and value == self.least)
+
+    def __str__(self) -> str:
+        """What is legal, in words."""
+        kind = "whole number" if self.whole else "number"
+        if self.above:
+            return f"a {kind} above {self.least:.10g}, at most {self.most:.10g}"
+        return f"a {kind} from {self.least:.10g} to {self.most:.10g}"
+
+
+def _number(least: float, most: float, *, above: bool = False) -> Bound:
+    """A bound of any number."""
+    return Bound(least, most, whole=False, above=above)
+
+
+# The upper bounds are beyond all sense and below what exhausts a machine before anything can be said.
+BOUNDS: dict[str, Bound] = {
+    # training
+    "epochs": Bound(1, 10_000),
+    "batch_size": Bound(2, 65_536),
+    "lr": _number(0, 1000, above=True),
+    "momentum": _number(0, 1),
+    "weight_decay": _number(0, 1000),
+    "seed": Bound(0, 2**32 - 1),
+    "validation": _number(0, 10**9),
+    "image_size": Bound(4, 4096),
+    "recurrence": _number(0, 1000),
+    "dropout": _number(0, 0.99),
+    "cutout": Bound(0, 10_000),
+    "progressive": _number(0, 1),
+    "checkpoint_every": _number(0, math.inf),
+    # grids
+    "grid": Bound(2, 1024),
+    "size": Bound(3, 1023),
+    "window": Bound(3, 1023),
+    "windows": Bound(3, 1023),
+    "obstacles": _number(0, 1),
+    "examples": Bound(1, 10**8),
+    "test_examples": Bound(1, 10**8),
+    "count": Bound(1, 10**8),
+    "pictures": Bound(1, 1000),
+    "phase": Bound(1, 10_000),
+    # folding
+    "threshold": _number(0, 1),
+    "max_drop": _number(0, 100),
+    "finetune": Bound(0, 10_000),
+    "finetune_lr": _number(0, 1000, above=True),
+    # turning loops and measuring
+    "steps": Bound(1, 10_000),
+    "trips": Bound(1, 10_000),
+    "most": Bound(1, 10_000),
+    "images": Bound(1, 10**9),
+    "repeats": Bound(1, 10**6),
+    "rounds": Bound(1, 10**6),  # of bench train, --steps
+    "batch_sizes": Bound(1, 65_536),
+    "threads": Bound(1, 1024),
+    # networks
+    "classes": Bound(1, 10**6),
+    "channels": Bound(1, 4096),
+    "side": Bound(1, 4096),
+    "weight_side": Bound(1, 10**6),
+    "owners": Bound(1, 10_000),
+    "templates": Bound(1, 1000),
+    "layers": Bound(1, 1000),
+    "weight_numbers": Bound(1, 10**12),
+}
+
+
+def check_number(name: str, value: Any, *, as_option: str | None = None) -> None:
+    """Raise SettingError unless `value` is legal for the setting `name`, which the sentence calls by its option."""
+    bound = BOUNDS[name]
+    if not bound.holds(value):
+        raise SettingError(f"{as_option or option_of(name)} {shown(value)} is not legal; give {bound}")
+
+
+def option_of(name: str) -> str:
+    """How the command line calls a setting."""
+    return "--" + name.replace("_", "-")
+
+
+def shown(value: Any) -> str:
+    """A value short enough for a sentence."""
+    try:
+        text = str(value)
+    except ValueError:  # Python writes no whole number of more than 4,300 digits
+        return "a number of thousands of digits"
+    return text if len(text) <= SHOWN else f"{text[: SHOWN - 3]}..."
