@@ -1,7 +1,7 @@
 """Folding as plan and application: which layers are tied to which owner, and the network that follows from it."""
 
 import copy
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from torch import nn
@@ -9,11 +9,12 @@ from torch import nn
 from foldnet.analysis.clusters import BlockLayers, Clusters, cluster_blocks, cluster_layers
 from foldnet.config import UNITS
 from foldnet.errors import NothingToFold, SettingError, UnknownName, nearest
-from foldnet.folding.describe import describe, structure_of
+from foldnet.folding.describe import describe
 from foldnet.folding.groups import GroupAlgebra, check_metric, groups_of
 from foldnet.folding.looped import LoopedNetwork, loop_tied
 from foldnet.folding.owners import tie_bank
 from foldnet.folding.program import Program
+from foldnet.folding.structures import KeptApart, Structures, structures_of
 from foldnet.folding.tie import Tie, stored_weights, tie_rows
 from foldnet.sharing.bank import Bank
 from foldnet.sharing.sequences import block_names, sequences_of
@@ -44,10 +45,11 @@ class GroupFold:
 
 @dataclass(frozen=True, slots=True)
 class FoldPlan:
-    """A fold before it is applied to any tensor: groups, and the program that they make."""
+    """A fold before it is applied to any tensor: groups, the program that they make, and what kept blocks apart."""
 
     groups: tuple[GroupFold, ...]
     program: Program
+    kept_apart: tuple[KeptApart, ...] = ()
 
 
 def soft_network(model: nn.Module) -> SharedNetwork:
@@ -67,8 +69,11 @@ def choose_clusters(
     metric: str = "coefficients",
     unit: str = "layer",
     linkage: str = "complete",
+    structures: Structures | None = None,
 ) -> dict[str, Clusters]:
     """Clusters a group at its threshold; groups without a threshold stay as they are.
+
+    `structures` are those of the model's blocks, compared here where they are needed and not given.
 
     Raises SettingError for an illegal threshold, metric, unit or linkage, UnknownName for a group that does not exist.
     """
@@ -79,20 +84,20 @@ def choose_clusters(
     chosen = {entry.group.name: entry.similarity(metric) for entry in algebra if entry.group.name in thresholds}
     if unit == "layer":
         return {name: cluster_layers(matrix, thresholds[name], linkage) for name, matrix in chosen.items()}
-    blocks = blocks_of(model, set(chosen))
+    blocks = blocks_of(model, set(chosen), structures)
     return cluster_blocks(chosen, blocks, dict(thresholds), linkage).groups
 
 
-def blocks_of(model: SharedNetwork, groups: set[str]) -> list[BlockLayers]:
+def blocks_of(model: SharedNetwork, groups: set[str], structures: Structures | None = None) -> list[BlockLayers]:
     """The blocks whose shared layers all belong to `groups`, as clustering sees them."""
+    structures = structures or structures_of(model.network, model.plan)
     rows = {layer: (group.name, row) for group in model.plan.groups for row, layer in enumerate(group.layers)}
     found = []
     for sequence in sequences_of(model.network, list(rows)):
         for name in block_names(model.network, sequence):
             inside = [row for layer, row in rows.items() if layer == name or layer.startswith(f"{name}.")]
             if inside and all(group in groups for group, _ in inside):
-                structure = structure_of(model.network.get_submodule(name))
-                found.append(BlockLayers(structure, tuple(inside), sequence))
+                found.append(BlockLayers(structures.numbers[name], tuple(inside), sequence))
     return found
 
 
@@ -101,19 +106,23 @@ def plan_fold(
     algebra: tuple[GroupAlgebra, ...],
     clusters: Mapping[str, Clusters],
     how: str = "gain",
+    structures: Structures | None = None,
 ) -> FoldPlan:
     """Tie each group by its clusters and find the program; groups without clusters keep every layer apart.
 
-    Raises SettingError for an unknown way of tying, UnknownName for a group that does not exist.
+    `structures` are those of the model's blocks, compared here where they are not given. Raises SettingError for an unknown way of
+    tying, UnknownName for a group that does not exist.
     """
     _check_groups(clusters, algebra)
+    structures = structures or structures_of(model.network, model.plan)
     groups = tuple(_fold_group(entry, clusters.get(entry.group.name), how) for entry in algebra)
     owners = {
         layer: (group.name, int(owner))
         for group in groups
         for layer, owner in zip(group.layers, group.tie.assignment, strict=True)
     }
-    return FoldPlan(groups, describe(model.network, model.plan, owners))
+    program = describe(model.network, model.plan, owners, structures)
+    return FoldPlan(groups, program, structures.kept_apart)
 
 
 def apply_fold(model: SharedNetwork, plan: FoldPlan) -> SharedNetwork:
@@ -134,10 +143,12 @@ def fold_network(
     unit: str = "layer",
     linkage: str = "complete",
     how: str = "gain",
+    ignore: Collection[str] = (),
 ) -> tuple[LoopedNetwork, SharedNetwork, FoldPlan]:
     """Fold a soft network in memory: the looped form, the tied form that it equals, and the plan behind both.
 
-    `threshold` is one number or one a group. Batch norm is left as it was; see recalibrate.
+    `threshold` is one number or one a group. Blocks are merged only where they are proven to compute the same; attributes named in
+    `ignore` are not looked at, and the plan's `kept_apart` says what kept others apart. Batch norm is left as it was; see recalibrate.
     Raises NothingToFold for a network without shared groups, SettingError and UnknownName for bad options.
     """
     soft = soft_network(model)
@@ -145,8 +156,10 @@ def fold_network(
     thresholds = (
         dict(threshold) if isinstance(threshold, Mapping) else {entry.group.name: threshold for entry in algebra}
     )
-    clusters = choose_clusters(soft, algebra, thresholds, metric=metric, unit=unit, linkage=linkage)
-    plan = plan_fold(soft, algebra, clusters, how)
+    structures = structures_of(soft.network, soft.plan, ignore)
+    options = {"metric": metric, "unit": unit, "linkage": linkage}
+    clusters = choose_clusters(soft, algebra, thresholds, **options, structures=structures)
+    plan = plan_fold(soft, algebra, clusters, how, structures)
     tied = apply_fold(soft, plan)
     return loop_tied(tied, plan.program), tied, plan
 

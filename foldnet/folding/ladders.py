@@ -8,6 +8,7 @@ import numpy as np
 from foldnet.analysis.clusters import BlockLayers, Clusters, block_merge_paths, merge_path, partition
 from foldnet.folding.fold import blocks_of
 from foldnet.folding.groups import GroupAlgebra
+from foldnet.folding.structures import Structures
 from foldnet.sharing.share import SharedNetwork
 
 
@@ -36,6 +37,7 @@ def ladders_of(
     linkage: str,
     groups: Set[str],
     keep: Set[str],
+    structures: Structures | None = None,
 ) -> tuple[Ladder, ...]:
     """The ladders of some groups, of layers or of whole blocks; layers in `keep` are never merged."""
     chosen = [entry for entry in algebra if entry.group.name in groups]
@@ -46,7 +48,7 @@ def ladders_of(
         layers = {entry.group.name: entry.group.layers for entry in chosen}
         free = [
             block
-            for block in blocks_of(model, set(groups))
+            for block in blocks_of(model, set(groups), structures)
             if not any(layers[group][row] in keep for group, row in block.layers)
         ]
         found = _block_ladders(similarities, layers, free, linkage)

@@ -11,6 +11,7 @@ from foldnet.folding.fold import FoldPlan
 from foldnet.folding.ladders import Ladder
 from foldnet.folding.program import Item, Program, Step
 from foldnet.folding.program_text import stage_text
+from foldnet.folding.structures import Structures, structures_of
 from foldnet.sharing.share import SharedNetwork
 
 RUNGS = 64  # how many further merges of a group are looked at
@@ -28,8 +29,11 @@ class NearMiss:
         return f"at {int(self.threshold * 1000) / 1000:.3f} {self.stage} would become {self.program}"
 
 
-def near_misses(model: SharedNetwork, plan: FoldPlan, ladders: tuple[Ladder, ...]) -> tuple[NearMiss, ...]:
+def near_misses(
+    model: SharedNetwork, plan: FoldPlan, ladders: tuple[Ladder, ...], structures: Structures | None = None
+) -> tuple[NearMiss, ...]:
     """For each stage the first merge below those of `plan` that makes its program shorter, if there is one."""
+    structures = structures or structures_of(model.network, model.plan)
     clusters = {group.name: group.clusters for group in plan.groups}
     now = {stage.name: written(stage.items) for stage in plan.program.stages}
     found: dict[str, NearMiss] = {}
@@ -39,7 +43,7 @@ def near_misses(model: SharedNetwork, plan: FoldPlan, ladders: tuple[Ladder, ...
         )
         deeper = [(tied, height) for tied, height in ties if any(len(tied[g]) < len(clusters[g]) for g in tied)]
         for tied, height in deeper[:RUNGS]:
-            stages = _program(model, plan, clusters | tied).stages
+            stages = _program(model, plan, clusters | tied, structures).stages
             shorter = [stage for stage in stages if written(stage.items) < now[stage.name]]
             for stage in shorter:
                 found.setdefault(stage.name, NearMiss(stage.name, height, stage_text(stage)))
@@ -62,7 +66,7 @@ def _both(rung: Clusters, present: Clusters) -> Clusters:
     return partition([list(found) for found in sets.subsets()], sum(map(len, present)))
 
 
-def _program(model: SharedNetwork, plan: FoldPlan, clusters: Mapping[str, Clusters]) -> Program:
+def _program(model: SharedNetwork, plan: FoldPlan, clusters: Mapping[str, Clusters], structures: Structures) -> Program:
     """The program that some clusters would give."""
     owners = {
         group.layers[row]: (group.name, owner)
@@ -70,4 +74,4 @@ def _program(model: SharedNetwork, plan: FoldPlan, clusters: Mapping[str, Cluste
         for owner, cluster in enumerate(clusters[group.name])
         for row in cluster
     }
-    return describe(model.network, model.plan, owners)
+    return describe(model.network, model.plan, owners, structures)

@@ -1,11 +1,11 @@
 """From blocks and the owners that their layers use to a program: labels, then loops."""
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 
 from foldnet.folding.loops import find_loops, name_loops
 from foldnet.folding.program import Block, Program, Stage, Use, is_private, letters
 
-UnlabelledBlock = tuple[str, str, Sequence[Use]]  # (qualified name, structure, uses)
+UnlabelledBlock = tuple[str, Hashable, Sequence[Use]]  # (qualified name, structure, uses)
 
 
 def build_program(
@@ -13,8 +13,7 @@ def build_program(
 ) -> Program:
     """The program of a network whose sequences of blocks are `stages`: (name, blocks in their order).
 
-    Two blocks of a stage carry one label when they have one structure (any text that says it: stride, widths,
-    shortcut) and use the same owners at every position. Labels are A, B, ... in order of first appearance; a
+    Two blocks of a stage carry one label when they have one structure (whatever says it: a number, a text) and use the same owners at every position. Labels are A, B, ... in order of first appearance; a
     block with a weight of its own is private1, private2, ... and never repeats.
     """
     return Program(tuple(before), tuple(_build_stage(name, blocks) for name, blocks in stages), tuple(after))

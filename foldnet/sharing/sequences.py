@@ -7,6 +7,9 @@ from torch import nn
 from foldnet.errors import NothingToFold
 from foldnet.sharing.plan import SharingPlan
 
+# What a class may not change, if running it is to mean running its children in order.
+_RUNNING = ("forward", "__call__", "_call_impl", "_wrapped_call_impl", "__iter__", "__getattr__", "__getattribute__")
+
 
 def sequences_of(network: nn.Module, layers: list[str]) -> tuple[str, ...]:
     """The sequences of blocks in which `layers` stand: those that the network declares, else its outermost nn.Sequential.
@@ -62,9 +65,14 @@ def _positions(plan: SharingPlan, sequences: tuple[str, ...]) -> dict[str, tuple
 
 
 def _is_sequence(module: nn.Module) -> bool:
-    """Whether a module does nothing but run its children in order, each once."""
-    plain = isinstance(module, nn.Sequential) and type(module).forward is nn.Sequential.forward
-    return plain and len(list(module.named_children())) == len(module._modules)
+    """Whether a module does nothing but run its children in order, each once; a hook of its own would be lost in a loop."""
+    plain = isinstance(module, nn.Sequential) and all(
+        getattr(type(module), name, None) is getattr(nn.Sequential, name, None) for name in _RUNNING
+    )
+    touched = any(name in vars(module) for name in _RUNNING) or any(
+        held for name, held in vars(module).items() if name.endswith("_hooks")
+    )
+    return plain and not touched and len(list(module.named_children())) == len(module._modules)
 
 
 def _outside(layer: str) -> NothingToFold:

@@ -1,0 +1,153 @@
+"""Whether two blocks are proven to compute the same but for the tensors that each has of its own (a loop may merge no others).
+
+A loop keeps of its blocks one module and stacks their registered tensors by step. So everything else must be equal: classes,
+attributes, modes, hooks; and every registered tensor must be the block's alone, since stacking would part it from its twin.
+"""
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from foldnet.folding.values import MISSING, Comparison, attributes, is_open, paired, show
+
+_EVERY = frozenset(vars(nn.Module()))  # attributes that every module has
+_HOOKS = tuple(sorted(name for name in _EVERY if name.endswith("_hooks")))
+_TENSOR_HOOKS = ("_backward_hooks", "_post_accumulate_grad_hooks")
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """What keeps two blocks apart: an attribute by its place in the block, such as "norm.eps", and how it differs."""
+
+    attribute: str
+    reason: str
+
+
+def differences(
+    one: nn.Module,
+    other: nn.Module,
+    ignore: Collection[str] = (),
+) -> Iterator[Difference]:
+    """Everything in which two blocks are not proven equal, nothing where they may be merged.
+
+    Plain attributes in `ignore`, by their name or place, are not looked at.
+    """
+    first, second = (dict(block.named_modules(remove_duplicate=False)) for block in (one, other))
+    apart = list(_structural(first, second))
+    yield from apart
+    if apart:
+        return
+    pairs = [(first[name], second[name]) for name in first]
+    yield from (*_named_twice(one), *_named_twice(other))
+    comparison = Comparison(pairs, (tensor for block in (one, other) for _, tensor in registered(block)))
+    seen: set[int] = set()
+    for name, module in first.items():
+        if id(module) not in seen:
+            seen.add(id(module))
+            yield from _of_module(name, module, second[name], comparison, ignore)
+
+
+def attribute_names(block: nn.Module) -> dict[str, str]:
+    """The plain attributes of a block and its submodules: place -> name, such as "norm.eps" -> "eps"."""
+    return {
+        _join(path, name): name for path, module in block.named_modules() for name in attributes(module).keys() - _EVERY
+    }
+
+
+def _structural(first: Mapping[str, nn.Module], second: Mapping[str, nn.Module]) -> Iterator[Difference]:
+    """Submodules and their classes; which submodules are one object."""
+    for name, one, other in paired(first, second):
+        if one is MISSING or other is MISSING:
+            yield Difference(name, "a submodule of one block alone")
+        elif type(one) is not type(other):
+            yield Difference(name or "class", f"{show(type(one))} and {show(type(other))}")
+        elif isinstance(one, torch.jit.ScriptModule) or not is_open(type(one)):
+            yield Difference(name or "class", f"a {type(one).__name__} cannot be compared")
+        elif [(key, part is None) for key, part in one._modules.items()] != [
+            (key, part is None) for key, part in other._modules.items()
+        ]:
+            yield Difference(name or "submodules", "submodules of other names or in another order")
+    patterns = [
+        [list(map(id, found.values())).index(id(module)) for module in found.values()] for found in (first, second)
+    ]
+    if patterns[0] != patterns[1]:
+        yield Difference("submodules", "one submodule in two places of one block, and two in the other")
+
+
+def _of_module(
+    path: str, one: nn.Module, other: nn.Module, comparison: Comparison, ignore: Collection[str]
+) -> Iterator[Difference]:
+    """One submodule, its own submodules aside."""
+    if one.training != other.training:
+        yield Difference(_join(path, "training"), f"{one.training} and {other.training}")
+    for name in _HOOKS:
+        if getattr(one, name) or getattr(other, name):
+            yield Difference(_join(path, name), "a hook may do anything")
+    if one._non_persistent_buffers_set != other._non_persistent_buffers_set:
+        yield Difference(_join(path, "_non_persistent_buffers_set"), "buffers that are saved, and that are not")
+    for kind in ("_parameters", "_buffers"):
+        yield from _tensors(path, vars(one)[kind], vars(other)[kind])
+    for name, value, counterpart in paired(attributes(one), attributes(other)):
+        place = _join(path, name)
+        if (name in _EVERY and name != "_is_full_backward_hook") or name in ignore or place in ignore:
+            continue
+        if value is MISSING or counterpart is MISSING:
+            yield Difference(place, "an attribute of one block alone")
+        elif (reason := comparison.why_different(value, counterpart)) is not None:
+            yield Difference(place, reason)
+
+
+def _tensors(path: str, one: Mapping[str, Any], other: Mapping[str, Any]) -> Iterator[Difference]:
+    """Registered tensors, which steps have of their own: all but their values must be alike."""
+    if list(one) != list(other):
+        yield Difference(path or "tensors", "tensors of other names or in another order")
+        return
+    for name, tensor in one.items():
+        reason = _unlike(tensor, other[name])
+        if reason is not None:
+            yield Difference(_join(path, name), reason)
+
+
+def _unlike(one: Tensor | None, other: Tensor | None) -> str | None:
+    """Why two registered tensors cannot be stacked."""
+    if one is None or other is None:
+        return None if one is other else "a tensor of one block alone"
+    for tensor in (one, other):
+        stackable = (
+            type(tensor) in (Tensor, nn.Parameter) and tensor.layout == torch.strided and not tensor.is_quantized
+        )
+        if not stackable:
+            return f"a {type(tensor).__name__} of layout {tensor.layout} cannot be stacked"
+        if any(getattr(tensor, name) for name in _TENSOR_HOOKS):
+            return "a hook may do anything"
+    if one.requires_grad != other.requires_grad:
+        return f"requires_grad {one.requires_grad} and {other.requires_grad}"
+    if (type(one), one.shape, one.dtype, one.device) != (type(other), other.shape, other.dtype, other.device):
+        return f"{show(one)} and {show(other)}"
+    return Comparison().why_different(vars(one), vars(other))
+
+
+def _named_twice(block: nn.Module) -> Iterator[Difference]:
+    """Registered tensors that stand in two places of a block: stacked, they would be two."""
+    places: dict[int, str] = {}
+    for place, tensor in registered(block):
+        twin = places.setdefault(id(tensor), place)
+        if twin != place:
+            yield Difference(place, f"the same tensor as {twin}")
+
+
+def registered(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    """(place, parameter or buffer) wherever a module or one of its submodules, each looked at once, has registered it."""
+    for path, part in module.named_modules():
+        for kind in (part._parameters, part._buffers):
+            for name, tensor in kind.items():
+                if tensor is not None:
+                    yield _join(path, name), tensor
+
+
+def _join(path: str, name: str) -> str:
+    """The place of an attribute in a block."""
+    return f"{path}.{name}" if path else name

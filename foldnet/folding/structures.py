@@ -1,0 +1,112 @@
+"""Which blocks of a network may be merged, and what keeps the others apart."""
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+
+from torch import nn
+
+from foldnet.errors import UnknownName, nearest
+from foldnet.folding.equality import Difference, attribute_names, differences, registered
+from foldnet.sharing.plan import SHAREABLE, SharingPlan
+from foldnet.sharing.sequences import block_names, sequences_of
+
+
+@dataclass(frozen=True, slots=True)
+class KeptApart:
+    """Why two blocks of a sequence cannot be one body, whatever their weights: an attribute, and how it differs."""
+
+    sequence: str
+    attribute: str
+    blocks: tuple[str, str]
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Structures:
+    """The structure of every block, by its name: blocks of one number may be merged. `kept_apart` says why others may not."""
+
+    numbers: Mapping[str, int]
+    kept_apart: tuple[KeptApart, ...]
+
+
+def structures_of(network: nn.Module, plan: SharingPlan, ignore: Collection[str] = ()) -> Structures:
+    """Compare the blocks of the sequences in which the plan's layers stand.
+
+    Raises UnknownName where no block has an attribute that is to be ignored, NothingToFold as sequences_of does.
+    """
+    shared = {layer: group.name for group in plan.groups for layer in group.layers}
+    sequences = {name: block_names(network, name) for name in sequences_of(network, list(shared))}
+    blocks = {name: network.get_submodule(name) for names in sequences.values() for name in names}
+    _check_ignored(ignore, blocks.values())
+    entangled = _entangled(network, blocks)
+    numbers: dict[str, int] = {}
+    kept_apart: list[KeptApart] = []
+    for sequence, names in sequences.items():
+        firsts: list[str] = []  # the first block of every structure
+        for name in names:
+            alike = next(
+                (
+                    first
+                    for first in firsts
+                    if not {first, name} & entangled.keys()
+                    and next(differences(blocks[first], blocks[name], ignore), None) is None
+                ),
+                None,
+            )
+            if alike is not None:
+                numbers[name] = numbers[alike]
+                continue
+            numbers[name] = len(set(numbers.values()))
+            near = _near(name, firsts, blocks, shared)
+            if near is not None:
+                found = [entangled[block] for block in (near, name) if block in entangled]
+                found += differences(blocks[near], blocks[name], ignore)
+                kept_apart += (KeptApart(sequence, entry.attribute, (near, name), entry.reason) for entry in found)
+            firsts.append(name)
+    return Structures(numbers, tuple(kept_apart))
+
+
+def _check_ignored(ignore: Collection[str], blocks: Iterable[nn.Module]) -> None:
+    """Raise UnknownName for an attribute that no block has."""
+    if not ignore:
+        return
+    known = {name for block in blocks for entry in attribute_names(block).items() for name in entry}
+    for name in ignore:
+        if name not in known:
+            raise UnknownName(f"--ignore '{name}' is no attribute of any block{nearest(name, sorted(known))}")
+
+
+def _entangled(network: nn.Module, blocks: Mapping[str, nn.Module]) -> dict[str, Difference]:
+    """The blocks one of whose tensors stands elsewhere in the network too, such as a norm that all blocks use."""
+    home_of = {id(part): name for name, block in blocks.items() for part in block.modules()}
+    places: dict[int, dict[str, str]] = {}  # a tensor's homes: block, "" outside of blocks -> full name
+    for name, block in blocks.items():
+        for place, tensor in registered(block):
+            places.setdefault(id(tensor), {}).setdefault(name, f"{name}.{place}")
+    for path, module in network.named_modules():
+        if id(module) not in home_of:
+            for kind in (module._parameters, module._buffers):
+                for key, tensor in kind.items():
+                    if tensor is not None:
+                        places.setdefault(id(tensor), {}).setdefault("", f"{path}.{key}" if path else key)
+    found: dict[str, Difference] = {}
+    for homes in places.values():
+        for name in homes if len(homes) > 1 else ():
+            if name and name not in found:
+                twin = next(place for other, place in homes.items() if other != name)
+                found[name] = Difference(homes[name].removeprefix(f"{name}."), f"the same tensor as {twin}")
+    return found
+
+
+def _near(name: str, firsts: list[str], blocks: Mapping[str, nn.Module], shared: Mapping[str, str]) -> str | None:
+    """The last of `firsts` that a block might be merged with if they were equal: all their layers share, at the same places."""
+
+    def kind(block: str) -> object:
+        weighted = [path for path, module in blocks[block].named_modules() if isinstance(module, SHAREABLE)]
+        uses = [(path, shared.get(f"{block}.{path}" if path else block)) for path in weighted]
+        return uses or type(blocks[block])  # blocks without weights are all possible
+
+    wanted = kind(name)
+    if isinstance(wanted, list) and any(group is None for _, group in wanted):
+        return None
+    return next((first for first in reversed(firsts) if kind(first) == wanted), None)
