@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from foldnet_cli.options import Checkpoint, DataDir, Device, Force, Metric, RunArgument
+from foldnet_cli.options import Checkpoint, DataDir, Device, ForceTwice, Metric, RunArgument
 
 
 def fold(
@@ -57,7 +57,7 @@ def fold(
     data_dir: DataDir = None,
     device: Device = "auto",
     out: Annotated[Path | None, typer.Option(help="Fold folder to make.  [default: a new one inside the run]")] = None,
-    force: Force = False,
+    force: ForceTwice = 0,
 ) -> Any:
     """Tie similar layers of a soft run and fold the network into loops that really run.
 

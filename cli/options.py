@@ -27,6 +27,12 @@ NetworksArgument = Annotated[
 ]
 Output = Annotated[Path | None, typer.Option("-o", "--output", help="File to write; its ending chooses the format.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace what exists.")]
+ForceTwice = Annotated[
+    int,
+    typer.Option(
+        "--force", count=True, help="Replace the run or fold that is there; twice: with folds and notes inside it."
+    ),
+]
 Checkpoint = Annotated[str, typer.Option(help="Which weights of the run: last or best (by validation).")]
 DataDir = Annotated[Path | None, typer.Option(help="Where the dataset lies, for cifar10, cifar100 and folder.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from foldnet_cli.options import DataDir, Force
+from foldnet_cli.options import DataDir, ForceTwice
 
 
 def train(
@@ -123,7 +123,7 @@ def train(
     ] = False,
     out: Annotated[Path | None, typer.Option(help="Run folder to make.  [default: a new one under runs/]")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with --out, or with the newest run.")] = False,
-    force: Force = False,
+    force: ForceTwice = 0,
 ) -> Any:
     """Train a network and keep everything about it in a run folder.
 

@@ -215,6 +215,8 @@ def newest_fold(run: Path | None = None) -> Path:
     read_config(run, "run")
     found = []
     for config in run.glob("*/config.json"):
+        if config.parent.name.startswith(".") or config.parent.is_symlink():
+            continue  # being written or removed, or elsewhere
         try:
             found.append((str(read_config(config.parent, "fold")["created"]), config.parent))
         except (FoldnetError, KeyError):

@@ -4,11 +4,13 @@ import fcntl
 import json
 import os
 import socket
+import stat
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
 from foldnet.errors import OutputError, RunError
+from foldnet.leftovers import is_same
 from foldnet.reading import parse_json
 
 FILE = "lock.json"
@@ -25,7 +27,7 @@ class Lock:
     def close(self) -> None:
         """Give the right back and take the file away, unless the folder has been replaced meanwhile."""
         path = self.folder / FILE
-        if _is_same(self.handle, path):
+        if is_same(self.handle, path):
             with suppress(OSError):
                 path.unlink()
         _HELD.discard(self.handle)
@@ -51,12 +53,7 @@ def take_lock(folder: Path) -> Lock:
     """
     path = folder / FILE
     while True:
-        try:
-            handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-        except OSError as error:
-            raise OutputError(
-                f"'{path}' cannot be written ({error.strerror}); free the place or choose another"
-            ) from error
+        handle = _open(path)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -68,7 +65,7 @@ def take_lock(folder: Path) -> Lock:
         except OSError:  # no locks on this file system
             break
         # Between the two calls the owner before may have taken the file away: then a lock on it locks nobody out.
-        if _is_same(handle, path):
+        if is_same(handle, path):
             break
         os.close(handle)
     about = {"process": os.getpid(), "host": socket.gethostname(), "since": datetime.now(UTC).isoformat("T", "seconds")}
@@ -78,6 +75,22 @@ def take_lock(folder: Path) -> Lock:
     return Lock(folder, handle)
 
 
+def _open(path: Path) -> int:
+    """Open a lock's file, or make it. Raises OutputError where it cannot be, or where writing to it would change a file elsewhere."""
+    try:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o666)
+    except OSError as error:
+        if path.is_symlink():
+            raise OutputError(f"'{path}' is a link and foldnet writes through none inside a run; remove it") from None
+        raise OutputError(f"'{path}' cannot be written ({error.strerror}); free the place or choose another") from error
+    about = os.fstat(handle)
+    if stat.S_ISREG(about.st_mode) and about.st_nlink <= 1:  # 0: its owner has just taken it away
+        return handle
+    os.close(handle)
+    what = "has another name elsewhere (a hard link)" if stat.S_ISREG(about.st_mode) else "is no plain file"
+    raise OutputError(f"'{path}' {what} and foldnet would write to it; remove it")
+
+
 def _owner(handle: int) -> str:
     """Who holds a lock, as the file says."""
     try:
@@ -85,12 +98,3 @@ def _owner(handle: int) -> str:
         return f"process {about['process']} on '{about['host']}' since {about['since']}"
     except (OSError, ValueError, KeyError, TypeError):
         return "another process"
-
-
-def _is_same(handle: int, path: Path) -> bool:
-    """Whether the open file is still the one at `path`."""
-    try:
-        there = os.stat(path)
-    except FileNotFoundError:
-        return False
-    return os.path.samestat(there, os.fstat(handle))

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from foldnet.bounds import check_number
 from foldnet.config import TrainSettings, to_json
 from foldnet.errors import FoldnetError, RunError, SettingError
-from foldnet.files import free_name, write_json, write_whole
+from foldnet.files import refuse_link, write_json, write_whole
+from foldnet.leftovers import remove_leftovers, replaced_meanwhile
 from foldnet.reading import NotPlain, parse_json, read_json, read_text
 from foldnet.tensors import load_tensors, save_tensors
 from foldnet.training.checkpoint import FILE, load_model
@@ -96,6 +97,8 @@ def open_run(folder: Path) -> Run:
 
 def read_config(folder: Path, kind: str) -> dict[str, Any]:
     """The config.json of a folder of one kind. Raises RunError where there is none, or it is not what it should be."""
+    if (aside := replaced_meanwhile(folder)) is not None:
+        raise RunError(f"'{folder}' was about to be replaced when a command was killed; rename '{aside}' back to it")
     if not folder.is_dir():
         raise RunError(f"'{folder}' is not a folder; give the folder of a {kind}, such as {KINDS[kind]}")
     file = folder / "config.json"
@@ -136,8 +139,8 @@ def newest_run(home: Path = HOME) -> Path:
 
 
 def default_name(settings: TrainSettings, home: Path = HOME) -> Path:
-    """A new folder under `home`, named for what is trained."""
-    return free_name(home / f"{settings.dataset}-{settings.arch}-seed{settings.seed}")
+    """The name under `home` of what is trained, which another run may have already."""
+    return home / f"{settings.dataset}-{settings.arch}-seed{settings.seed}"
 
 
 def append_metrics(folder: Path, history: list[dict[str, Any]]) -> None:
@@ -172,9 +175,9 @@ def load_coefficients(folder: Path) -> dict[str, Tensor]:
     return load_tensors(folder / "coefficients.safetensors").tensors
 
 
-def remove_leftovers(folder: Path) -> None:
-    """Remove what a killed process was in the middle of writing."""
-    checkpoints = [folder / name / FILE for name in CHECKPOINTS]
-    for file in [folder / name for name in ("metrics.jsonl", "coefficients.safetensors", "report.json")] + checkpoints:
-        for leftover in file.parent.glob(f".{file.name}.*"):
-            leftover.unlink(missing_ok=True)
+def clear_leftovers(folder: Path) -> None:
+    """Remove what killed commands were in the middle of writing into a run. Raises OutputError for linked checkpoints."""
+    for name in CHECKPOINTS:
+        refuse_link(folder / name)
+    for place in (folder, *(folder / name for name in CHECKPOINTS)):
+        remove_leftovers(place)

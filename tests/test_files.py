@@ -4,23 +4,21 @@ import errno
 import os
 import re
 import stat
+from itertools import islice
 from pathlib import Path
 
 import pytest
 
 from foldnet.errors import OutputError
-from foldnet.files import free_name, new_folder, refuse_existing, write_json, write_whole
+from foldnet.files import free_name, numbered, refuse_existing, refuse_link, write_json, write_whole
+from foldnet.folders import new_folder
+from foldnet.leftovers import UNFINISHED
 from foldnet.reading import read_json
 
 
 def exactly(sentence: str) -> str:
     """The pattern that only this sentence matches."""
     return f"^{re.escape(sentence)}$"
-
-
-def write_run(folder):
-    """What makes a folder one of foldnet's."""
-    (folder / "config.json").write_text('{"kind": "run"}')
 
 
 def names(folder: Path) -> list[str]:
@@ -56,7 +54,7 @@ def test_text_and_bytes_are_written_and_replace_what_was_there(tmp_path):
 @pytest.mark.usefixtures("umask")
 def test_files_and_folders_have_the_modes_that_the_mask_allows(tmp_path):
     write_whole(tmp_path / "a", "x")
-    with new_folder(tmp_path / "b", force=False):
+    with new_folder(tmp_path / "b"):
         pass
     assert stat.S_IMODE((tmp_path / "a").stat().st_mode) == 0o640
     assert stat.S_IMODE((tmp_path / "b").stat().st_mode) == 0o750
@@ -170,116 +168,34 @@ def test_a_dot_in_a_folders_name_is_no_ending(tmp_path):
     assert free_name(tmp_path / "fold-0.95") == tmp_path / "fold-0.95-2"
 
 
-def test_a_folder_appears_when_it_is_full(tmp_path):
-    path = tmp_path / "parents" / "run"
-    with new_folder(path, force=False) as temporary:
-        (temporary / "a").write_text("x")
-        assert not path.exists()
-        assert temporary.parent == path.parent
-    assert names(path) == ["a"]
-    assert names(path.parent) == ["run"]
+def test_names_are_counted_on_whether_they_exist_or_not(tmp_path):
+    assert [path.name for path in islice(numbered(tmp_path / "fold-0.95", folder=True), 2)] == [
+        "fold-0.95",
+        "fold-0.95-2",
+    ]
+    assert [path.name for path in islice(numbered(tmp_path / "a.svg", folder=False), 2)] == ["a.svg", "a-2.svg"]
 
 
-@pytest.mark.parametrize("force", [False, True])
-def test_a_folder_that_failed_vanishes_and_the_old_one_stays(tmp_path, force):
-    path = tmp_path / "run"
-    if force:
-        path.mkdir()
-        write_run(path)
-    with pytest.raises(RuntimeError, match="stop"), new_folder(path, force=force) as temporary:  # noqa: PT012
-        (temporary / "a").touch()
-        raise RuntimeError("stop")
-    assert names(tmp_path) == (["run"] if force else [])
-    assert not force or names(path) == ["config.json"]
+def test_a_link_is_replaced_and_never_followed(tmp_path):
+    outside = tmp_path / "outside"
+    for link in (os.symlink, os.link):
+        outside.write_text("mine")
+        link(outside, tmp_path / "metrics.jsonl")
+        write_whole(tmp_path / "metrics.jsonl", "new")
+        assert (outside.read_text(), (tmp_path / "metrics.jsonl").read_text()) == ("mine", "new")
+        (tmp_path / "metrics.jsonl").unlink()
 
 
-def test_a_full_disk_inside_the_block_is_said_plainly(tmp_path):
-    path = tmp_path / "run"
-    said = f"'{path}' cannot be written (No space left on device); free the place or choose another"
-    with pytest.raises(OutputError, match=exactly(said)), new_folder(path, force=False):
-        failing(errno.ENOSPC)()
-    assert names(tmp_path) == []
+def test_a_linked_folder_is_refused_by_name(tmp_path):
+    (tmp_path / "last").symlink_to(tmp_path)
+    said = f"'{tmp_path / 'last'}' is a link and foldnet writes through none inside a run; put the folder itself there"
+    with pytest.raises(OutputError, match=exactly(said)):
+        refuse_link(tmp_path / "last")
+    refuse_link(tmp_path)
 
 
-def test_force_replaces_only_what_foldnet_wrote(tmp_path):
-    path = tmp_path / "photographs"
-    path.mkdir()
-    (path / "config.json").write_text('{"kind": "album"}')
-    said = f"'{path}' is not a folder that foldnet wrote, and --force replaces no other; remove it yourself"
-    with pytest.raises(OutputError, match=exactly(said)), new_folder(path, force=True):
-        pass
-    assert names(path) == ["config.json"]
-    (path / "config.json").unlink()
-    with new_folder(path, force=True) as temporary:
-        (temporary / "new").touch()
-    assert names(path) == ["new"]
-
-
-def test_an_existing_folder_is_refused_or_replaced_whole(tmp_path):
-    path = tmp_path / "run"
-    path.mkdir()
-    write_run(path)
-    said = f"'{path}' exists already; give --out another name or add --force"
-    with pytest.raises(OutputError, match=exactly(said)), new_folder(path, force=False):
-        pass
-    with new_folder(path, force=True) as temporary:
-        (temporary / "new").touch()
-    assert names(path) == ["new"]
-    assert names(tmp_path) == ["run"]
-
-
-@pytest.mark.parametrize("fails", [1, 2])
-def test_a_folder_that_cannot_be_replaced_is_put_back(tmp_path, monkeypatch, fails):
-    path = tmp_path / "run"
-    path.mkdir()
-    write_run(path)
-    real, calls = os.rename, []
-
-    def rename(source, target):
-        calls.append(target)
-        if len(calls) == fails:
-            failing(errno.EIO)()
-        real(source, target)
-
-    monkeypatch.setattr(os, "rename", rename)
-    with (
-        pytest.raises(OutputError, match=re.escape(f"'{path}' cannot be written (Input/output error);")),
-        new_folder(path, force=True) as temporary,
-    ):
-        (temporary / "new").touch()
-    assert names(path) == ["config.json"]
-    assert names(tmp_path) == ["run"]
-
-
-def test_a_folder_that_cannot_even_be_put_back_is_kept_aside(tmp_path, monkeypatch):
-    path = tmp_path / "run"
-    path.mkdir()
-    write_run(path)
-    real, calls = os.rename, []
-
-    def rename(source, target):
-        calls.append(target)
-        if len(calls) > 1:
-            failing(errno.EIO)()
-        real(source, target)
-
-    monkeypatch.setattr(os, "rename", rename)
-    with pytest.raises(OutputError, match=re.escape(f"'{path}' cannot be written (Input/output error);")):  # noqa: SIM117
-        with new_folder(path, force=True):
-            pass
-    (aside,) = tmp_path.iterdir()
-    assert names(aside / "run") == ["config.json"]
-
-
-def test_a_folder_that_came_to_be_while_another_was_filled_is_left_alone(tmp_path):
-    def fill() -> None:
-        with new_folder(tmp_path / "run", force=False) as temporary:
-            (temporary / "mine").write_text("1")
-            (tmp_path / "run").mkdir()
-            (tmp_path / "run/precious").write_text("2")
-
-    sentence = f"'{tmp_path / 'run'}' exists already; give --out another name or add --force"
-    with pytest.raises(OutputError, match=exactly(sentence)):
-        fill()
-    assert [path.name for path in tmp_path.iterdir()] == ["run"]
-    assert (tmp_path / "run/precious").read_text() == "2"
+def test_what_a_killed_writer_left_is_removed_by_the_next(tmp_path):
+    abandoned, _ = tmp_path / f".b.12345678{UNFINISHED}", (tmp_path / ".b.swp").touch()
+    abandoned.touch()
+    write_whole(tmp_path / "a", "x")
+    assert names(tmp_path) == [".b.swp", "a"]

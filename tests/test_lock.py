@@ -114,3 +114,21 @@ def test_a_forked_child_does_not_hold_its_dead_parents_lock(tmp_path):
     finally:
         os.killpg(parent.pid, signal.SIGKILL)
         parent.stdout.close()
+
+
+@pytest.mark.parametrize(
+    ("make", "what"),
+    [
+        (os.symlink, "is a link and foldnet writes through none inside a run; remove it"),
+        (os.link, "has another name elsewhere (a hard link) and foldnet would write to it; remove it"),
+        (lambda outside, lock: os.mkfifo(lock), "is no plain file and foldnet would write to it; remove it"),
+    ],
+)
+def test_a_lock_that_leads_elsewhere_is_refused_and_nothing_is_written_there(tmp_path, make, what):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "outside").write_text("mine")
+    make(tmp_path / "outside", tmp_path / "run" / FILE)
+    said = f"'{tmp_path / 'run' / FILE}' {what}"
+    with pytest.raises(OutputError, match=f"^{re.escape(said)}$"):
+        take_lock(tmp_path / "run")
+    assert (tmp_path / "outside").read_text() == "mine"

@@ -6,6 +6,7 @@ import platform
 from collections.abc import Mapping
 from contextlib import ExitStack, closing
 from dataclasses import replace
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,11 @@ import torch
 from torch import nn
 
 from foldnet.config import TrainSettings, default_arch, read_toml, to_json
+from foldnet.contents import check_replaceable
 from foldnet.data.dataset import Dataset, Split
 from foldnet.data.tasks import Task
 from foldnet.errors import OutputError, RunError, SettingError, UnknownName, nearest
-from foldnet.files import new_folder
+from foldnet.folders import new_folder, numbered_folder
 from foldnet.hardware import memory_bytes
 from foldnet.lock import Lock, take_lock
 from foldnet.recipes.loading import check_answers, split_of
@@ -36,7 +38,7 @@ FREE_TO_CHANGE = ("device", "data_dir")  # a resumed run may move to another mac
 
 
 def begin_run(
-    settings: TrainSettings, folder: Path | None, resume: bool, force: bool, download: bool, world: World
+    settings: TrainSettings, folder: Path | None, resume: bool, force: int, download: bool, world: World
 ) -> tuple[Run, tuple[Dataset, Split], Lock]:
     """Make the folder of a new run, whose only writer this process is then. What can be wrong is found before."""
     replaces = folder is not None and folder.exists()
@@ -46,15 +48,21 @@ def begin_run(
     choose_compilation(settings.compile, machine)
     dataset, split = split_of(settings, download, beside=world.beside)
     check_answers(dataset, settings.arch)
-    # Named late, and nothing is replaced that was not there before: two trainings may be started at one time.
-    folder = folder or default_name(settings)
-    run = Run(folder, settings, len(dataset.classes), dataset.channels, dataset.size, machine.precision, split.hash)
+    place = folder or default_name(settings)
+    run = Run(place, settings, len(dataset.classes), dataset.channels, dataset.size, machine.precision, split.hash)
     _check_memory(run, machine)
     model = initial_network(run)
     course_of(settings, dataset.task, model, machine)
-    with ExitStack() as old, new_folder(folder, force=replaces) as temporary:
-        if (folder / "config.json").is_file():
-            old.enter_context(closing(take_lock(folder)))
+    with ExitStack() as stack:
+        if folder is None:
+            temporary, folder = stack.enter_context(numbered_folder(place))
+            run = replace(run, folder=folder)
+        else:
+            if (folder / "config.json").is_file():
+                stack.enter_context(closing(take_lock(folder)))
+            # Nothing is replaced that was not there before: two trainings may be started at one time.
+            check = partial(check_replaceable, kind="run", force=force) if replaces else None
+            temporary = stack.enter_context(new_folder(folder, check=check))
         create_run(temporary, run, about_machine(machine))
         if banks_of(model):
             save_coefficients(temporary, coefficients(model, {}))
@@ -110,7 +118,7 @@ def data_of(run: Run, download: bool, world: World) -> tuple[Dataset, Split]:
     return dataset, split
 
 
-def _check_place(folder: Path, *, resume: bool, force: bool) -> None:
+def _check_place(folder: Path, *, resume: bool, force: int) -> None:
     """Raise OutputError where a new run may not take the place of what exists there."""
     empty = folder.is_dir() and not any(folder.iterdir())
     if empty and (resume or force):
@@ -121,6 +129,7 @@ def _check_place(folder: Path, *, resume: bool, force: bool) -> None:
         raise OutputError(
             f"'{folder}' exists already; continue it with --resume, replace it with --force, or change --out"
         )
+    check_replaceable(folder, kind="run", force=force)
 
 
 def with_recall(given: Mapping[str, Any], config: Path | None) -> str:

@@ -2,14 +2,20 @@
 
 import copy
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from torch import nn
 
 from foldnet.config import UNITS, FoldSettings
+from foldnet.contents import check_replaceable
 from foldnet.errors import OutputError
-from foldnet.files import free_name, new_folder, write_json
+from foldnet.files import write_json
+from foldnet.folders import new_folder, numbered_folder
 from foldnet.folding.fold import FoldPlan, apply_fold, soft_network
 from foldnet.folding.groups import check_metric, groups_of
 from foldnet.folding.looped import LoopedNetwork, loop_tied
@@ -20,7 +26,7 @@ from foldnet.folding.program_text import program_text
 from foldnet.folding.shares import added_loss_shares
 from foldnet.folding.sweep import knee
 from foldnet.folds import Fold, save_fold, stored_groups
-from foldnet.recipes.evaluate import kind_of
+from foldnet.leftovers import remove_leftovers
 from foldnet.recipes.fold_choice import Choice, Soft, choose
 from foldnet.recipes.fold_measure import Laboratory
 from foldnet.recipes.fold_memory import fold_in_memory, sizes_of
@@ -40,7 +46,7 @@ def fold(
     run: Path | str | nn.Module | None = None,
     *,
     out: Path | str | None = None,
-    force: bool = False,
+    force: int | bool = False,
     dry_run: bool = False,
     evaluated: bool = True,
     data_dir: Path | None = None,
@@ -52,7 +58,8 @@ def fold(
 
     Batch norm is estimated anew on training images; accuracies are read on the test set, in fp32, and no choice depends on
     them: what is chosen is chosen on the run's validation images. With `evaluated` off no data are touched, so that batch norm
-    stays as it was. With `dry_run` nothing is written.
+    stays as it was. With `dry_run` nothing is written. With `force` a fold that is there already is replaced, with 2 also one that
+    holds notes.
     A soft network in memory instead of a run is folded in memory: nothing is measured or written, and the report's `network` loops.
     Raises NothingToFold, SettingError, UnknownName, RunError, OutputError, DataError.
     """
@@ -60,9 +67,11 @@ def fold(
         return fold_in_memory(run, FoldSettings(**settings))
     opened = open_run(Path(run) if run is not None else newest_run())
     chosen = FoldSettings(**settings)
-    folder = _folder(opened, chosen, out, force)
+    folder, numbered = _folder(opened, chosen, out), out is None and not force
     if not dry_run:
-        _check_free(folder, force)
+        remove_leftovers(folder.parent)
+        if not numbered:
+            _check_free(folder, force)
     soft = _soft(opened, chosen)
     laboratory = None
     if evaluated or chosen.finetune or chosen.chooser in PICKING:
@@ -100,7 +109,9 @@ def fold(
         network=looped,
     )
     if not dry_run:
-        _write(opened, folder, chosen, plan, looped, report, force)
+        with numbered_folder(folder) if numbered else _named(folder, force) as (temporary, name):
+            report = replace(report, fold=str(name))
+            _write(temporary, opened, name, chosen, plan, looped, report)
     return report
 
 
@@ -222,8 +233,8 @@ def _would_merge_at(soft: Soft, plan: FoldPlan) -> float | None:
     return max((ladder.rungs[0].height for ladder in soft.ladders(soft.settings.unit)), default=None)
 
 
-def _folder(run: Run, settings: FoldSettings, out: Path | str | None, force: bool) -> Path:
-    """Where the fold goes: what the user names, else a name inside the run that says what was asked, a new one unless `force`."""
+def _folder(run: Run, settings: FoldSettings, out: Path | str | None) -> Path:
+    """Where the fold goes: what the user names, else a name inside the run that says what was asked."""
     if out is not None:
         return Path(out)
     names = {
@@ -235,32 +246,35 @@ def _folder(run: Run, settings: FoldSettings, out: Path | str | None, force: boo
     }
     extra = [value for value, usual in ((settings.unit, "layer"), (settings.tie, "gain")) if value != usual]
     tuned = [f"finetune{settings.finetune}"] if settings.finetune else []
-    folder = run.folder / "-".join(["fold", names[settings.chooser], *extra, *tuned])
-    return folder if force else free_name(folder)
+    return run.folder / "-".join(["fold", names[settings.chooser], *extra, *tuned])
 
 
-def _check_free(folder: Path, force: bool) -> None:
+def _check_free(folder: Path, force: int) -> None:
     """Raise OutputError where the fold's folder exists already; with `force` only a fold or an empty folder is replaced."""
     if not folder.exists():
         return
     if not force:
         raise OutputError(f"'{folder}' exists already; give --out another name or add --force")
-    if not folder.is_dir() or (any(folder.iterdir()) and kind_of(folder) != "fold"):
-        raise OutputError(
-            f"'{folder}' is not the folder of a fold, and --force replaces no other; give --out another name"
-        )
+    check_replaceable(folder, kind="fold", force=force)
+
+
+@contextmanager
+def _named(folder: Path, force: int) -> Iterator[tuple[Path, Path]]:
+    """(a temporary folder to fill, the name that it gets at the end), of a fold that the user names or wishes replaced."""
+    with new_folder(folder, check=partial(check_replaceable, kind="fold", force=force) if force else None) as temporary:
+        yield temporary, folder
 
 
 def _write(
+    temporary: Path,
     run: Run,
     folder: Path,
     settings: FoldSettings,
     plan: FoldPlan,
     looped: LoopedNetwork,
     report: FoldReport,
-    force: bool,
 ) -> None:
-    """Write the fold's folder, whole or not at all."""
+    """Fill a temporary folder with the fold that will be `folder`."""
     stored = Fold(
         folder,
         str(run.folder.resolve()),
@@ -274,5 +288,4 @@ def _write(
         plan.program,
         run.size,
     )
-    with new_folder(folder, force=force) as temporary:
-        save_fold(temporary, stored, looped.cpu(), settings.to_json(), report.to_json())
+    save_fold(temporary, stored, looped.cpu(), settings.to_json(), report.to_json())

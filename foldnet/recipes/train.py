@@ -17,12 +17,13 @@ from foldnet.data.dataset import Dataset, Split
 from foldnet.data.phases import first_epochs
 from foldnet.errors import ProcessLost, RunError, SettingError
 from foldnet.files import write_json
+from foldnet.leftovers import remove_leftovers
 from foldnet.lock import take_lock
 from foldnet.reading import read_json
 from foldnet.recipes.begin import begin_run, course_of, data_of, folder_to_resume, initial_network, take_up, with_recall
 from foldnet.recipes.loading import loader_of, training_batches
 from foldnet.recipes.recorder import EVERY, Recorder, check_every
-from foldnet.runs import Run, open_run, remove_leftovers
+from foldnet.runs import Run, clear_leftovers, open_run
 from foldnet.show.report import Report
 from foldnet.training.checkpoint import FILE, load_model, load_optimiser
 from foldnet.training.compile import choose_compilation
@@ -66,7 +67,7 @@ def train(
     *,
     out: Path | str | None = None,
     resume: bool = False,
-    force: bool = False,
+    force: int | bool = False,
     download: bool = False,
     config: Path | None = None,
     observer: Observer | None = None,
@@ -82,6 +83,7 @@ def train(
     read once, at the end, with the weights of the last epoch, in fp32. With `resume` a stopped run goes on from its last
     checkpoint, as if it had never stopped; a finished one gives its report again. Checkpoints are made at the end of epochs, at
     most every `checkpoint_every` seconds, within very long epochs, and where the observer wants the end (Stopped is raised).
+    With `force` a run that is at `out` already is replaced, with 2 also one that holds folds and notes.
     With `tensorboard` the epochs' numbers are written for TensorBoard too. Of several processes (`world`) the first alone writes;
     each takes its part of every batch.
 
@@ -97,6 +99,8 @@ def train(
         if tensorboard:
             observer = Board(observer)
         folder = Path(out) if out is not None else None
+        if folder is not None:
+            remove_leftovers(folder.parent)
         if resume and force:
             raise SettingError("--resume and --force contradict each other; give one of them")
         if resume:
@@ -116,7 +120,7 @@ def train(
         raise
     with closing(lock):
         world.tell("run", {"folder": str(run.folder)})
-        remove_leftovers(run.folder)
+        clear_leftovers(run.folder)
         try:
             return _train_on(run, *data, observer, checkpoint_every, world)
         except KeyboardInterrupt as interrupt:

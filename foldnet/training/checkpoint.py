@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from foldnet.errors import OutputError, RunError
+from foldnet.files import refuse_link
 from foldnet.tensors import load_tensors, save_tensors
 from foldnet.training.progress import Progress, read_progress
 
@@ -31,6 +32,7 @@ def save_weights(
     """The same from the tensors themselves. Raises OutputError where the place cannot be written."""
     tensors = {f"model/{name}": tensor for name, tensor in weights.items()}
     tensors |= {f"optimiser/{name}": tensor for name, tensor in (state or {}).items()}
+    refuse_link(folder)
     try:
         folder.mkdir(exist_ok=True)
     except OSError as error:

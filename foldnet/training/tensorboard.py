@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from foldnet.errors import MissingTool
+from foldnet.files import refuse_link
 from foldnet.training.observer import Observer, Passing
 
 FOLDER = "tensorboard"  # in the run's
@@ -26,7 +27,8 @@ class Board(Passing):
         self.writer: Any = None
 
     def open(self, run: Path, epoch: int) -> None:
-        """Write into a run's folder; what was written of epochs after `epoch` counts no more."""
+        """Write into a run's folder; what was written of epochs after `epoch` counts no more. Raises OutputError for a link."""
+        refuse_link(run / FOLDER)
         self.writer = self.kind(str(run / FOLDER), purge_step=epoch + 1)
 
     def epoch(self, metrics: Mapping[str, Any]) -> None:

@@ -16,6 +16,7 @@ import torch
 from foldnet.data.dataset import Dataset
 from foldnet.data.digits import load_digits
 from foldnet.errors import MissingTool, OutputError, RunError, SettingError, TrainingDiverged, UnknownName
+from foldnet.leftovers import UNFINISHED
 from foldnet.recipes import begin, loading
 from foldnet.recipes import recorder as recording
 from foldnet.recipes import train as recipe
@@ -38,6 +39,7 @@ TINY = {
     "dropout": 0.2,
     "precision": "fp32",
     "seed": 3,
+    "recurrence": 0.0,
 }
 STEPS = 5  # of an epoch: 140 images in batches of 32
 TIMES = ("seconds", "images_per_second", "waited")
@@ -394,8 +396,8 @@ def test_a_training_stopped_again_and_again_still_arrives(whole, place):
 def test_a_killed_writers_leftovers_are_swept(whole, place):
     with pytest.raises(KeyboardInterrupt):
         train(out="run", observer=Stopping("metrics", 1), **TINY)
-    for name in (".metrics.jsonl.x1", "last/.checkpoint.safetensors.x2", "best/.checkpoint.safetensors.x3"):
-        (place / "run" / name).write_bytes(b"half")
+    for name in (".metrics.jsonl", "last/.checkpoint.safetensors", "best/.checkpoint.safetensors"):
+        (place / "run" / f"{name}.a1b2c3d_{UNFINISHED}").write_bytes(b"half")
     (place / "run/.gitignore").write_text("*")
     train(out="run", resume=True)
     assert (place / "run/.gitignore").read_text() == "*"
