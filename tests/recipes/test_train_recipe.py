@@ -39,7 +39,7 @@ TINY = {
     "dropout": 0.2,
     "precision": "fp32",
     "seed": 3,
-    "recurrence": 0.0,
+    "recurrence_form": "mean",
 }
 STEPS = 5  # of an epoch: 140 images in batches of 32
 TIMES = ("seconds", "images_per_second", "waited")
