@@ -86,6 +86,7 @@ BOUNDS: dict[str, Bound] = {
     "owners": Bound(1, 10_000),
     "templates": Bound(1, 1000),
     "layers": Bound(1, 1000),
+    "groups": Bound(1, 1000),
     "weight_numbers": Bound(1, 10**12),
 }
 
