@@ -1,4 +1,4 @@
-"""Boxes and arrows of a fold's figure, and the colours of a stage's owners and passes.
+"""Boxes and arrows of a fold's figure, and which colours a stage's owners and passes have.
 
 All is drawn on axes whose units are inches, y downwards.
 """
@@ -11,40 +11,23 @@ from typing import TYPE_CHECKING, Any
 
 import networkx as nx
 
-from foldnet.drawing.dot import PASS_COLORS, PLAIN, PRIVATE_FILL
+from foldnet.drawing.colors import (
+    ALONE_FILL,
+    BOX_LINE,
+    FAINT_LINE,
+    OWNER_FILLS,
+    OWNER_LINES,
+    PLAIN,
+    PRIVATE_FILL,
+    STAGE_FILL,
+    distinct,
+)
 from foldnet.drawing.graph import program_graph
 from foldnet.folding.program import Program, Stage
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-# Of owners that several layers use; fills are light enough for black letters.
-OWNER_FILLS = (
-    "#9fc5e8",
-    "#f6c28b",
-    "#a8d5a2",
-    "#d9b3e0",
-    "#f3a6a0",
-    "#e8dc8a",
-    "#8fd3cf",
-    "#c9b79c",
-    "#b9c2f0",
-    "#f2b8d6",
-)
-OWNER_LINES = (
-    "#2e6da4",
-    "#b8691b",
-    "#3b8740",
-    "#8b4f97",
-    "#b5453c",
-    "#8f7f16",
-    "#23807b",
-    "#7a6241",
-    "#4a57b0",
-    "#a94479",
-)
-ALONE_FILL, BOX_LINE = "#e9ecef", "#8a9099"  # an owner that one layer uses
-FRAME_FILL, FRAME_LINE = "#f6f7f8", "#c9ced6"  # around the layers of a block
 BOX, PAD = 0.22, 0.03  # the height of a box or of a block's frame, and the room between frame and boxes
 LAYER_GAP = 0.1  # between the layers of a block
 NAME, SMALL = 7.0, 6.0  # points
@@ -91,10 +74,14 @@ def layer_nodes(graph: nx.MultiDiGraph) -> dict[str, str]:
     return {layer: node for node, data in graph.nodes(data=True) for layer in data["layers"]}
 
 
+def several_passes(graph: nx.MultiDiGraph) -> bool:
+    """Whether the flow jumps back, so that arrows have colours and numbers."""
+    return any(data["passes"][-1] > 1 for *_, data in graph.edges(data=True))
+
+
 def pass_color(graph: nx.MultiDiGraph, number: int) -> str:
     """The colour of a pass, counted from 1; plain where there is only one."""
-    most = max(data["pass"] for *_, data in graph.edges(data=True))
-    return PASS_COLORS[(number - 1) % len(PASS_COLORS)] if most > 1 else PLAIN
+    return distinct(number - 1) if several_passes(graph) else PLAIN
 
 
 def fill_and_line(graph: nx.MultiDiGraph, node: str, colors: Mapping[str, int]) -> tuple[str, str]:
@@ -140,7 +127,7 @@ def draw_cells(axes: Axes, cells: Sequence[Cell], left: float, top: float, width
     framed = len(cells) > 1
     pad = PAD if framed else 0.0
     if framed:
-        draw_box(axes, (left, top, width, BOX), (FRAME_FILL, FRAME_LINE), rounded=True)
+        draw_box(axes, (left, top, width, BOX), (STAGE_FILL, FAINT_LINE), rounded=True)
     each = (width - 2 * pad - LAYER_GAP * (len(cells) - 1)) / max(len(cells), 1)
     y = top + BOX / 2
     for index, cell in enumerate(cells):

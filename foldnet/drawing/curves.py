@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from foldnet.drawing.colors import LOOP_COLORS, PLAIN, RING, UNIT_LINES, distinct
 from foldnet.drawing.figures import draw_legend, draw_title, dress_axes, title_inches
 from foldnet.drawing.heatmaps import _style
 from foldnet.errors import SettingError
@@ -15,15 +16,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# By number of loops; the last colour is also that of more. Light to dark, so that a print in grey says it too.
-LOOP_COLORS = ("#ffffff", "#fbd58a", "#f2a154", "#d9694a", "#a63a5b", "#65256b")
 DARK_FROM = 3  # the first of them on which a number must be white
 UNIT_MARKERS = {"layer": "o", "block": "s"}
 OTHER_MARKERS = ("D", "^", "v")  # of units that are neither
-UNIT_LINES = ("#8a9099", "#3f6fa8", "#4a8a5a", "#9b3fa0")
-SOFT_LINE, RING = "#5a5f66", "#d4351c"
-# Of loops: shades that every reader tells apart (Okabe and Ito, https://jfly.uni-koeln.de/color/), yellow left out.
-CURVE_COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#000000", "#e69f00")
 ZOOM_BELOW = 0.10  # a sweep that falls further below soft than this is drawn a second time, near soft
 ZOOM_SPAN = 0.04
 
@@ -114,7 +109,7 @@ def depth_figure(
         axes = figure.subplots()
         figure.subplots_adjust(left=0.13, right=0.97, bottom=0.3, top=0.88 if title else 0.96)
         for index, (name, curve) in enumerate(curves.items()):
-            color = CURVE_COLORS[index % len(CURVE_COLORS)]
+            color = distinct(index)
             _draw_curve(axes, curve, color, label=name)
             if name in again:
                 _draw_curve(axes, again[name], color, linestyle=(0, (4, 2)), markerfacecolor="white")
@@ -162,7 +157,7 @@ def _draw_sweep(
     scale: float,
 ) -> None:
     """The line of soft, then for each unit a line, markers and how many loops they stand for."""
-    axes.axhline(100 * soft, color=SOFT_LINE, linewidth=0.9, linestyle=(0, (5, 3)), marker="", zorder=1)
+    axes.axhline(100 * soft, color=PLAIN, linewidth=0.9, linestyle=(0, (5, 3)), marker="", zorder=1)
     for index, (unit, points) in enumerate(points_by_unit.items()):
         places = [(scale * point.stored_numbers, 100 * point.accuracy) for point in points]
         line = UNIT_LINES[index % len(UNIT_LINES)]
@@ -227,7 +222,7 @@ def _draw_sweep_legend(
                markersize=6, markerfacecolor="white", label=f"clustered by {unit}")
         for index, unit in enumerate(points_by_unit)
     ]  # fmt: skip
-    handles.append(Line2D([], [], color=SOFT_LINE, linewidth=0.9, linestyle=(0, (5, 3)), marker="", label="soft"))
+    handles.append(Line2D([], [], color=PLAIN, linewidth=0.9, linestyle=(0, (5, 3)), marker="", label="soft"))
     if knee is not None:
         handles.append(Line2D([], [], linestyle="", marker="o", markersize=9, markerfacecolor="none",
                               markeredgecolor=RING, markeredgewidth=1.4, label="knee"))  # fmt: skip
@@ -244,9 +239,7 @@ def _draw_depth_legend(figure: Figure, curves: Mapping[str, Curve], *, dashed: b
     from matplotlib.lines import Line2D
 
     handles = [
-        Line2D(
-            [], [], color=CURVE_COLORS[index % len(CURVE_COLORS)], linewidth=1.3, marker="o", markersize=3.5, label=name
-        )
+        Line2D([], [], color=distinct(index), linewidth=1.3, marker="o", markersize=3.5, label=name)
         for index, name in enumerate(curves)
     ]
     if dashed:

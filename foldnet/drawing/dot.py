@@ -8,11 +8,20 @@ from typing import Any
 import graphviz
 import networkx as nx
 
-# Passes 1, 2 and 3 are red, green and blue as in the paper; the shades differ in lightness too, for readers who see
-# red and green alike. Later passes begin again with the first colour.
-PASS_COLORS = ("#d4351c", "#11875d", "#1d3fbb", "#c77700", "#9b3fa0", "#2f8fc4", "#7a4a1e", "#000000")
-PLAIN = "#5a5f66"  # where there is only one pass, and outside the stages
-OWNER_FILL, PRIVATE_FILL = "#dbe9f8", "#ffffff"
+from foldnet.drawing.colors import (
+    BOX_LINE,
+    FAINT_LINE,
+    INK,
+    OWNER_FILL,
+    OWNER_LINE,
+    PLAIN,
+    PRIVATE_FILL,
+    RESIDUAL_LINE,
+    STAGE_FILL,
+    distinct,
+)
+from foldnet.drawing.passes import pass_words, ranges
+
 FONT = "Helvetica"
 GRAPH_STYLE = {
     "rankdir": "LR",
@@ -28,12 +37,13 @@ CLUSTER_STYLE = {
     "labeljust": "l",
     "fontsize": "13",
     "style": "rounded,filled",
-    "color": "#c9ced6",
-    "fillcolor": "#f6f7f8",
+    "color": FAINT_LINE,
+    "fillcolor": STAGE_FILL,
     "margin": "14",
 }
-RESIDUAL_STYLE = {"color": "#a5abb3", "style": "dotted", "constraint": "false", "arrowsize": "0.5"}
+RESIDUAL_STYLE = {"color": RESIDUAL_LINE, "style": "dotted", "constraint": "false", "arrowsize": "0.5"}
 WORD_STYLE = {"shape": "plaintext", "fontsize": "11", "fontcolor": PLAIN, "margin": "0.04"}
+GAP = "&#160;&#160;"  # at the end of a text: some viewers drop every space, also such, at a text's beginning
 ORDERS_SHOWN = 3  # an edge taken more often says how often, not when
 GAINS_SHOWN = 4
 
@@ -41,8 +51,8 @@ GAINS_SHOWN = 4
 def graph_dot(graph: nx.MultiDiGraph, title: str) -> graphviz.Digraph:
     """A picture of the graph that `program_graph` made: each stage a box, owners rounded, private layers with corners.
 
-    Edges have the colour of their pass; those taken more than once, or back, say at which steps, or how
-    often. Each stage has a row of its own: an edge to another stage ends at a word at the row's end, and goes
+    In a stage of several passes, edges have the colour of their first pass and say which passes take them. Those taken
+    more than once, or back, say at which steps, or how often. Each stage has a row of its own: an edge to another stage ends at a word at the row's end, and goes
     on at the next row's.
     """
     digraph = graphviz.Digraph(
@@ -96,35 +106,40 @@ def _passes(graph: nx.MultiDiGraph) -> dict[str, int]:
     passes: dict[str, int] = {}
     for _, _, data in graph.edges(data=True):
         if data["kind"] == "flow":
-            passes[data["stage"]] = max(passes.get(data["stage"], 1), data["pass"])
+            passes[data["stage"]] = max(passes.get(data["stage"], 1), data["passes"][-1])
     return passes
 
 
 def _title(graph: nx.MultiDiGraph, title: str) -> str:
-    """The title, and below it which colour is which pass."""
-    drawn = {data["pass"] for _, _, data in graph.edges(data=True) if data["kind"] == "flow"}
-    text = f"<b>{html.escape(title)}</b>"
-    if max(drawn, default=1) > 1:
-        # An edge keeps its first pass, so a pass may have no edge of its own; later passes begin again with the first colour.
+    """The title, below it which colour is which pass, and what stands at the edges."""
+    edges = [data for _, _, data in graph.edges(data=True) if data["kind"] == "flow"]
+    last, lines = max(data["passes"][-1] for data in edges), [f"<b>{html.escape(title)}</b>"]
+    if last > 1:
         keys = (
-            f'<font color="{PASS_COLORS[number - 1]}">pass {number}</font>'
-            for number in sorted(drawn)
-            if number <= len(PASS_COLORS)
+            f'<font color="{PLAIN if number is None else distinct(number - 1)}">{word}{GAP * 2}</font>'
+            for word, number in pass_words({data["pass"] for data in edges}, last)
         )
-        text += f'<br/><font point-size="12">{"&#160;&#160;&#160;".join(keys)}</font>'
-    return f"<{text}<br/>&#160;>"
+        lines.append(f'<font point-size="12">{"".join(keys)}</font>')
+    steps = any(_says_when(graph, source, target, data) for source, target, data in graph.edges(data=True))
+    said = [
+        *(["the passes that take it"] * (last > 1)),
+        *(["at which steps of the network, or how often (&#215;)"] * steps),
+    ]
+    if said:
+        lines.append(_small_html(f"at an arrow: {', and '.join(said)}"))
+    return f"<{'<br/>'.join([*lines, '&#160;'])}>"
 
 
 def _cluster_label(stage: str, text: str) -> str:
     """The stage's name and its line of the program."""
-    return f"<<b>{html.escape(stage)}</b>&#160;&#160;&#160;{html.escape(text)}>"
+    return f"<<b>{html.escape(stage)}{GAP}</b>{html.escape(text)}>"
 
 
 def _node_style(data: dict[str, Any]) -> dict[str, str]:
     """Label and shape of a node."""
     if data["kind"] == "owner":
-        uses = f"&#160;&#160;&#215;{data['uses']}" if data["uses"] > 1 else ""
-        lines = [f"<b>{html.escape(data['name'])}</b>{uses}"]
+        gap, uses = (GAP, f"&#215;{data['uses']}") if data["uses"] > 1 else ("", "")
+        lines = [f"<b>{html.escape(data['name'])}{gap}</b>{uses}"]
         lines += [_small(re.sub(r"(?<=\d)-(?=\d)", "–", line)) for line in data["label"].split("\n")]
         if "gains" in data:
             lines.append(_small(_gains(data["gains"])))
@@ -132,24 +147,34 @@ def _node_style(data: dict[str, Any]) -> dict[str, str]:
             "label": f"<{'<br/>'.join(lines)}>",
             "style": "rounded,filled",
             "fillcolor": OWNER_FILL,
-            "color": "#4a78ad",
+            "color": OWNER_LINE,
         }
     label = f"<{html.escape(data['name'])}>"
     if data["kind"] == "private":
-        return {"label": label, "style": "filled", "fillcolor": PRIVATE_FILL, "color": "#8a9099"}
+        return {"label": label, "style": "filled", "fillcolor": PRIVATE_FILL, "color": BOX_LINE}
     return {"label": label, "shape": "plaintext"}
 
 
 def _small(text: str) -> str:
     """A line in small print."""
-    return f'<font point-size="9" color="#3c4249">{html.escape(text)}</font>'
+    return _small_html(html.escape(text))
+
+
+def _small_html(text: str) -> str:
+    """A line in small print of text that is HTML already."""
+    return f'<font point-size="9" color="{INK}">{text}</font>'
 
 
 def _gains(gains: list[float]) -> str:
     """All gains where they are few, else their range."""
     if len(gains) <= GAINS_SHOWN:
-        return "gains " + ", ".join(f"{gain:.2f}" for gain in gains)
-    return f"gains {min(gains):.2f} to {max(gains):.2f}"
+        return "gains " + ", ".join(map(_signed, gains))
+    return f"gains {_signed(min(gains))} to {_signed(max(gains))}"
+
+
+def _signed(gain: float) -> str:
+    """Two digits, with a minus as long as a plus."""
+    return f"{gain:.2f}".replace("-", "−")
 
 
 def _flow_style(
@@ -157,13 +182,28 @@ def _flow_style(
 ) -> dict[str, str]:
     """Colour, label and weight of an edge of the flow."""
     looping = bool(data["stage"]) and passes[data["stage"]] > 1
-    style = {"color": PASS_COLORS[data["color"] % len(PASS_COLORS)] if looping else PLAIN}
+    style = {"color": distinct(data["color"]) if looping else PLAIN}
     style["fontcolor"] = style["color"]
     style["weight"] = "1" if data["back"] else "8"  # the way forward is drawn straight
     if data["dashed"]:
         style["style"] = "dashed"
-    both_ways = graph.has_edge(target, source, "flow")  # two unlabelled arrows would lie on each other
-    if len(data["order"]) > 1 or data["back"] or both_ways:
-        few = len(data["order"]) <= ORDERS_SHOWN
-        style["label"] = ", ".join(map(str, data["order"])) if few else f"×{len(data['order'])}"
+    lines = [f"<b>{ranges(data['passes'])}</b>"] if looping else []
+    if _says_when(graph, source, target, data):
+        lines.append(_small(_when(data["order"])))
+    if lines:
+        style["label"] = f"<{'<br/>'.join(lines)}>"
     return style
+
+
+def _says_when(graph: nx.MultiDiGraph, source: str, target: str, data: dict[str, Any]) -> bool:
+    """Whether an edge says which steps take it: more than one, or back, or there and back, where arrows lie on each other."""
+    return data["kind"] == "flow" and (
+        len(data["order"]) > 1 or data["back"] or bool(graph.has_edge(target, source, "flow"))
+    )
+
+
+def _when(order: list[int]) -> str:
+    """At which steps, or where there are many, how often."""
+    if len(order) > ORDERS_SHOWN:
+        return f"×{len(order)}"
+    return f"step{'s' if len(order) > 1 else ''} {', '.join(map(str, order))}"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from foldnet.drawing.curves import CURVE_COLORS
+from foldnet.drawing.colors import distinct
 from foldnet.drawing.figures import draw_legend, draw_title, dress_axes, legend_inches
 from foldnet.drawing.heatmaps import _style
 from foldnet.errors import SettingError
@@ -42,7 +42,7 @@ def f1_figure(
         axes = figure.subplots()
         handles: list[Artist] = []
         for index, (name, seeds) in enumerate(curves.items()):
-            color, values = CURVE_COLORS[index % len(CURVE_COLORS)], np.asarray(seeds, np.float64)
+            color, values = distinct(index), np.asarray(seeds, np.float64)
             epochs = np.arange(1, values.shape[1] + 1)
             axes.fill_between(epochs, values.min(0), values.max(0), color=color, alpha=0.16, linewidth=0)
             axes.plot(epochs, values.mean(0), color=color, linewidth=1.3, linestyle="-", marker="")

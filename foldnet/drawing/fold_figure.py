@@ -15,11 +15,12 @@ import networkx as nx
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from foldnet.drawing.boxes import BOX_LINE, fill_and_line, layer_nodes, owner_colors, stage_graph
-from foldnet.drawing.dot import PASS_COLORS
+from foldnet.drawing.boxes import fill_and_line, layer_nodes, owner_colors, stage_graph
+from foldnet.drawing.colors import BOX_LINE, FAINT_LINE, INK, distinct
 from foldnet.drawing.figures import draw_title, title_inches
 from foldnet.drawing.folded import FoldedPanel, draw_folded, folded_panel
 from foldnet.drawing.heatmaps import NAMES_UP_TO, _style, short_names
+from foldnet.drawing.passes import pass_words
 from foldnet.drawing.unrolled import draw_unrolled, unrolled_size
 from foldnet.errors import SettingError
 from foldnet.folding.program import Stage
@@ -31,11 +32,11 @@ if TYPE_CHECKING:
 
 MARGIN, COLUMN_GAP, ROW_GAP = 0.12, 0.3, 0.15
 HEAD_LINE = 0.15  # a line of a stage's program
-CELL, LEAST_SIDE, MOST_SIDE = 0.27, 0.9, 1.8
-VALUE_CELL = 0.25  # a smaller cell has no room for its number
+CELL, LEAST_SIDE, MOST_SIDE = 0.27, 0.9, 2.2
+NAME_LINE = 0.088  # a smaller cell has no room for its layer's name
+VALUE_CELL = 0.21  # a smaller cell has no room for its number
 STRIP = 0.07  # the owners' colours along the matrix
 LEGEND_LINE, WORD_GAP = 0.17, 0.2
-INK = "#3c4249"
 TEXT_LETTER = 0.066  # width of a letter of a stage's program
 
 
@@ -65,7 +66,9 @@ class Row:
     @property
     def side(self) -> float:
         """Of the matrix."""
-        return float(np.clip(CELL * len(self.names), LEAST_SIDE, MOST_SIDE))
+        count = len(self.names)
+        named = NAME_LINE * count if count <= NAMES_UP_TO else 0.0
+        return max(float(np.clip(CELL * count, LEAST_SIDE, MOST_SIDE)), named)
 
     @property
     def name_room(self) -> float:
@@ -164,7 +167,7 @@ def _draw_heads(page: Axes, middles: Sequence[float], y: float) -> None:
 
 def _draw_stage_name(page: Axes, name: str, head: Sequence[str], ends: tuple[float, float], y: float) -> None:
     """A rule, the stage's name, and its lines of the program."""
-    page.plot(ends, (y, y), color="#c9ced6", linewidth=0.7, linestyle="-", marker="")
+    page.plot(ends, (y, y), color=FAINT_LINE, linewidth=0.7, linestyle="-", marker="")
     page.text(ends[0], y + 0.13, name, fontsize=8.5, weight="bold", va="center_baseline", color="black")
     start = ends[0] + 0.15 + 0.085 * len(name)
     for index, line in enumerate(head):
@@ -203,7 +206,12 @@ def _draw_similarity(
         for i, j in ((i, j) for i in cluster for j in cluster if style):
             axes.add_patch(
                 Rectangle(
-                    (j - 0.44, i - 0.44), 0.88, 0.88, fill=False, edgecolor=style[1] if style else "", linewidth=1.4
+                    (j - 0.44, i - 0.44),
+                    0.88,
+                    0.88,
+                    fill=False,
+                    edgecolor=style[1] if style else "",
+                    linewidth=min(1.4, 9 * cell),
                 )
             )
 
@@ -217,15 +225,18 @@ def _draw_values(axes: Axes, matrix: NDArray[np.float64]) -> None:
 
 def _legend(rows: Sequence[Row], width: float) -> list[list[tuple[str, str]]]:
     """Words and their colours, in lines that fit the page: passes, and what the figures' signs mean."""
-    passes = sorted({data["pass"] for row in rows for *_, data in row.graph.edges(data=True)})
+    edges = [data for row in rows for *_, data in row.graph.edges(data=True)]
+    last = max(data["passes"][-1] for data in edges)
     words = [("similarity: white 1, black 0", INK)]
-    if passes[-1] > 1:
-        words += [(f"pass {number}", PASS_COLORS[(number - 1) % len(PASS_COLORS)]) for number in passes]
+    if last > 1:
+        for said, number in pass_words({data["pass"] for data in edges}, last):
+            words.append((said, INK if number is None else distinct(number - 1)))
+        words.append(("number at an arrow: the passes that take it", INK))
     if any(row.folded.times for row in rows):
         words.append(("3x: the loop runs three times", INK))
     if any(data["uses"] > 1 for row in rows for _, data in row.graph.nodes(data=True)):
         words.append(("×3: three layers use the weight", INK))
-    if any(data["dashed"] for row in rows for *_, data in row.graph.edges(data=True)):
+    if any(data["dashed"] for data in edges):
         words.append(("dashed: jumps back, but no loop", INK))
     lines: list[list[tuple[str, str]]] = [[]]
     for word in words:

@@ -41,11 +41,14 @@ class Column:
         return self.tops[-1] + self.heights[-1] if self.tops else 0.0
 
 
-def column_layout(heights: Sequence[float], edges: Sequence[tuple[int, int]], width: float) -> Column:
+def column_layout(
+    heights: Sequence[float], edges: Sequence[tuple[int, int]], width: float, first_lane: float = 0.0
+) -> Column:
     """Places for boxes of at least `heights`, all `width` wide, and for arrows (from row, to row), all different.
 
-    Arrows to the next row run straight down. Boxes grow where many arrows end at one of their sides.
+    The first lane leaves at least `first_lane` beside the boxes, for what stands on the arrows. Arrows to the next row run straight down. Boxes grow where many arrows end at one of their sides.
     """
+    beside = width / 2 + max(first_lane, FIRST_LANE)
     left = [edge for edge in edges if edge[1] <= edge[0]]
     right = [edge for edge in edges if edge[1] > edge[0] + 1]
     sides = [(side, assign_lanes(side)) for side in (left, right)]
@@ -61,14 +64,14 @@ def column_layout(heights: Sequence[float], edges: Sequence[tuple[int, int]], wi
                 _end_y(at[row], (edge, start), tops[row], grown[row])
                 for row, start in zip(edge, (True, False), strict=True)
             ]
-            x = sign * (width / 2 + FIRST_LANE + LANE * lanes[edge])
+            x = sign * (beside + LANE * lanes[edge])
             box = sign * width / 2
             ways[edge] = Arrow(((box, y[0]), (x, y[0]), (x, y[1]), (box, y[1])), (x, (y[0] + y[1]) / 2))
     for edge in edges:
         if edge not in ways:
             start, end = tops[edge[0]] + grown[edge[0]], tops[edge[1]]
             ways[edge] = Arrow(((0.0, start), (0.0, end)), (0.0, (start + end) / 2))
-    reach = [width / 2 + (FIRST_LANE + LANE * max(lanes.values()) if lanes else 0.0) for _, lanes in sides]
+    reach = [beside + LANE * max(lanes.values()) if lanes else width / 2 for _, lanes in sides]
     return Column(tuple(tops), tuple(grown), tuple(ways[edge] for edge in edges), reach[0], reach[1])
 
 

@@ -26,8 +26,10 @@ from foldnet.drawing.boxes import (
     layer_nodes,
     name_inches,
     pass_color,
+    several_passes,
 )
-from foldnet.drawing.fold_layout import Column, Point, column_layout
+from foldnet.drawing.fold_layout import Arrow, Column, Point, column_layout
+from foldnet.drawing.passes import ranges
 from foldnet.folding.program import Item, Loop, Stage
 
 if TYPE_CHECKING:
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
 LINE = 0.115  # height of a line in small print
 WORD = 0.13  # height of the words at both ends
 LABEL_LETTERS = 30  # longer labels are wrapped
+NUMBER, NUMBER_LETTER = 5.5, 0.045  # points of the numbers of passes, and the width of a digit
 LOOP_ROOM = 0.14  # beyond the last lane, for the label on it
 
 
@@ -63,7 +66,8 @@ def folded_panel(stage: Stage, graph: nx.MultiDiGraph) -> FoldedPanel:
     edges = tuple(edge for edge in graph.edges() if row_of[edge[0]] != row_of[edge[1]] or edge[0] == edge[1])
     heights = [_height(graph, row) for row in rows]
     width = max(_width(graph, row) for row in rows)
-    column = column_layout(heights, [(row_of[source], row_of[target]) for source, target in edges], width)
+    jumps = [(row_of[source], row_of[target]) for source, target in edges]
+    column = column_layout(heights, jumps, width, _number_inches(graph, edges))
     return FoldedPanel(graph, rows, edges, _times(stage, layer_nodes(graph)), column, width)
 
 
@@ -86,6 +90,8 @@ def draw_folded(axes: Axes, panel: FoldedPanel, colors: Mapping[str, int], middl
         color = pass_color(graph, data["pass"])
         corners = [(middle + x, top + y) for x, y in _up_to_words(graph, edge, arrow.corners)]
         draw_arrow(axes, corners, color, dashed=data["dashed"])
+        if several_passes(graph):
+            _draw_passes(axes, ranges(data["passes"]), color, (middle, top), arrow)
         if edge in panel.times:
             straight = len(corners) == 2
             place_of = (middle + arrow.label[0], top + arrow.label[1])
@@ -170,6 +176,31 @@ def _up_to_words(graph: nx.MultiDiGraph, edge: tuple[str, str], corners: Sequenc
         if len(moved) > 2 and _is_word(graph, node):
             moved[index] = (0.14 if moved[index][0] > 0 else -0.14, moved[index][1])
     return moved
+
+
+def _number_inches(graph: nx.MultiDiGraph, edges: Sequence[tuple[str, str]]) -> float:
+    """Room for the longest numbers of passes on an arrow beside the column."""
+    if not several_passes(graph):
+        return 0.0
+    return max(len(ranges(graph.edges[(*edge, "flow")]["passes"])) for edge in edges) * NUMBER_LETTER + 0.16
+
+
+def _draw_passes(axes: Axes, numbers: str, color: str, corner: Point, arrow: Arrow) -> None:
+    """The passes that take an arrow: left of one inside the column, on the beginning of one beside it."""
+    straight = len(arrow.corners) == 2
+    x, y = arrow.label if straight else arrow.corners[0]
+    beside = -1 if straight or arrow.corners[1][0] < x else 1
+    axes.text(
+        corner[0] + x + (0.07 if straight else 0.04) * beside,
+        corner[1] + y,
+        numbers,
+        color=color,
+        fontsize=NUMBER,
+        ha="right" if beside < 0 else "left",
+        va="center_baseline",
+        zorder=5,
+        bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.3},
+    )
 
 
 def _draw_times(axes: Axes, times: Sequence[int], color: str, place: Point, *, straight: bool) -> None:

@@ -40,8 +40,9 @@ def program_graph(
     `layers`.
 
     Edges of the flow have the key "flow" and carry `kind`, `order` (the steps that take them, counted from 1
-    over the whole network; step n leads to the n-th layer), `pass` and `color` (its index), counted anew in
-    each stage, `stage`, `back` (it jumps back) and `dashed` (it jumps back in a stage where no block loops).
+    over the whole network; step n leads to the n-th layer), `passes` (those that take them, counted anew in each
+    stage), `pass` (the first of them) and `color` (its index), `stage`, `back` (it jumps back) and `dashed` (it
+    jumps back in a stage where no block loops).
 
     With `residual`, edges with the key "residual" lead from what enters a block to the block's last layer,
     through the layer on its shortcut if it has one; without, layers on shortcuts are left out.
@@ -175,8 +176,9 @@ def _add_flow_edge(graph: nx.MultiDiGraph, edge: Edge, stage: str, before: int, 
         "flow",
         kind="flow",
         order=order,
-        **{"pass": edge.pass_},
-        color=edge.pass_ - 1,
+        passes=list(edge.passes),
+        **{"pass": edge.passes[0]},
+        color=edge.passes[0] - 1,
         stage=stage,
         back=edge.back,
         dashed=edge.back and not loops,

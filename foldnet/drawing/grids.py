@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from foldnet.drawing.colors import BOX_LINE, CELL_COLORS, QUERY_LINE
 from foldnet.drawing.figures import draw_legend, draw_title
 from foldnet.drawing.heatmaps import _style
 from foldnet.errors import SettingError
@@ -18,10 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 FREE, OBSTACLE, HIT, MISS, FALSE = range(5)
-# Okabe and Ito's shades, which every reader tells apart; light to dark also in grey.
-COLORS = ("#ffffff", "#3c4249", "#56b4e9", "#e69f00", "#d55e00")
 NAMES = ("free", "obstacle", "on a path and found (hit)", "on a path, not found (miss)", "found, on no path (false)")
-QUERY = "#1a1a1a"
 COLUMNS, SIDE, GAP = 4, 1.75, 0.12
 
 
@@ -69,23 +67,27 @@ def grids_figure(grids: Sequence[GridPicture], title: str = "") -> Figure:
             x, y = left + column * (SIDE + GAP), height - top - row * (SIDE + GAP + 0.16) - SIDE
             axes = figure.add_axes((x / width, y / height, SIDE / width, SIDE / height))
             axes.imshow(
-                kinds_of(grid), cmap=ListedColormap(COLORS), vmin=0, vmax=len(COLORS) - 1, interpolation="nearest"
+                kinds_of(grid),
+                cmap=ListedColormap(CELL_COLORS),
+                vmin=0,
+                vmax=len(CELL_COLORS) - 1,
+                interpolation="nearest",
             )
             _outline(axes, grid.target)
             size = max(2.0, 62 / len(grid.obstacles))
             axes.plot(grid.queries[:, 1], grid.queries[:, 0], linestyle="", marker="o", markersize=size,
-                      markerfacecolor="white", markeredgecolor=QUERY, markeredgewidth=size / 4)  # fmt: skip
+                      markerfacecolor="white", markeredgecolor=QUERY_LINE, markeredgewidth=size / 4)  # fmt: skip
             axes.set_xticks([])
             axes.set_yticks([])
             axes.set_xlabel(grid.caption, fontsize=7, labelpad=2)
         handles: list[Artist] = [
-            Patch(facecolor=color, edgecolor="#8a9099", linewidth=0.6, label=name)
-            for color, name in zip(COLORS[1:], NAMES[1:], strict=True)
+            Patch(facecolor=color, edgecolor=BOX_LINE, linewidth=0.6, label=name)
+            for color, name in zip(CELL_COLORS[1:], NAMES[1:], strict=True)
         ]
         handles.append(Line2D([], [], linestyle="", marker="o", markersize=5, markerfacecolor="white",
-                              markeredgecolor=QUERY, markeredgewidth=1.2, label="query"))  # fmt: skip
+                              markeredgecolor=QUERY_LINE, markeredgewidth=1.2, label="query"))  # fmt: skip
         handles.append(
-            Line2D([], [], color=QUERY, linewidth=1.0, linestyle="-", marker="", label="border of the true path")
+            Line2D([], [], color=QUERY_LINE, linewidth=1.0, linestyle="-", marker="", label="border of the true path")
         )
         draw_legend(figure, handles)
         draw_title(figure, title)
@@ -102,4 +104,4 @@ def _outline(axes: object, target: NDArray[np.bool_]) -> None:
         lines.append([(column - 1.5, row - 0.5), (column - 0.5, row - 0.5)])
     for row, column in np.argwhere(padded[:, 1:] != padded[:, :-1]):
         lines.append([(column - 0.5, row - 1.5), (column - 0.5, row - 0.5)])
-    axes.add_collection(LineCollection(lines, colors=QUERY, linewidths=0.9, capstyle="projecting"))  # type: ignore[attr-defined]
+    axes.add_collection(LineCollection(lines, colors=QUERY_LINE, linewidths=0.9, capstyle="projecting"))  # type: ignore[attr-defined]

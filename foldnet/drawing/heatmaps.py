@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from foldnet.analysis.chance import beyond_chance, shown_level
+from foldnet.drawing.colors import MARK
 from foldnet.errors import SettingError
 
 if TYPE_CHECKING:
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 FIGURE_ENDINGS = (".png", ".svg", ".pdf")
-MARK = "#d1495b"  # the frame of a cell above the chance level; readable on black and on white
 VALUES_UP_TO = 10  # layers of a panel whose cells still have room for their number
 NAMES_UP_TO = 40  # layers of a panel whose names are still readable
 MARKS_UP_TO = 60  # layers of a panel whose frames would not hide the cells

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from foldnet.drawing.curves import CURVE_COLORS
+from foldnet.drawing.colors import distinct
 from foldnet.drawing.figures import draw_legend, draw_title, dress_axes, legend_inches
 from foldnet.drawing.heatmaps import _style
 from foldnet.errors import SettingError
@@ -50,7 +50,7 @@ def reach_figure(curves: Sequence[ReachCurve], title: str = "") -> Figure:
         )
         for row, label in enumerate(("F1", "grids wholly right")):
             for index, curve in enumerate(curves):
-                color = CURVE_COLORS[index % len(CURVE_COLORS)]
+                color = distinct(index)
                 _draw_steps(panels[row][0], curve, 1 + row, color)
                 panels[row][1].plot(
                     [point[0] for point in curve.by_length],
@@ -87,7 +87,7 @@ def _handles(curves: Sequence[ReachCurve]) -> list[Artist]:
     from matplotlib.lines import Line2D
 
     handles: list[Artist] = [
-        Line2D([], [], color=CURVE_COLORS[index % len(CURVE_COLORS)], linewidth=1.2, linestyle="-",
+        Line2D([], [], color=distinct(index), linewidth=1.2, linestyle="-",
                marker="D" if curve.found is None else "o", markersize=4, label=curve.name)
         for index, curve in enumerate(curves)
     ]  # fmt: skip

@@ -8,8 +8,8 @@ import graphviz
 import numpy as np
 from numpy.typing import NDArray
 
-POSITIVE, NEGATIVE = (178, 58, 22), (20, 84, 168)  # red and blue, which every reader tells apart
-LAYER_FILL, TEMPLATE_FILL = "#ffffff", "#dbe9f8"
+from foldnet.drawing.colors import BOX_LINE, FAINT_LINE, NEGATIVE, OWNER_FILL, POSITIVE, PRIVATE_FILL
+
 FONT = "Helvetica"
 FAINTEST = 0.05  # of a row's largest coefficient; what is below is not drawn
 WIDEST = 4.0  # points
@@ -60,7 +60,7 @@ def sharing_dot(groups: Sequence[SharedGroup], title: str) -> graphviz.Digraph:
             "fontsize": "16",
             "splines": "line",
         },
-        node_attr={"fontname": FONT, "fontsize": "12", "style": "filled", "color": "#6b7684", "fixedsize": "true"},
+        node_attr={"fontname": FONT, "fontsize": "12", "style": "filled", "color": BOX_LINE, "fixedsize": "true"},
         edge_attr={"fontname": FONT, "dir": "none"},
     )
     top = 0.0
@@ -85,17 +85,17 @@ def _draw_group(
     drawn = _drawn(group.coefficients)
     inner = (TALL_ROW if len(drawn) <= VALUES_SHOWN else ROW) * max(len(names), templates)
     height = inner + HEADING + MARGIN
-    box = {"shape": "box", "style": "rounded", "width": f"{width:.3f}", "height": f"{height:.3f}", "color": "#c9ced6"}
+    box = {"shape": "box", "style": "rounded", "width": f"{width:.3f}", "height": f"{height:.3f}", "color": FAINT_LINE}
     digraph.node(f"g{number}", "", pos=_place(left + width / 2, top - height / 2), **box)
     heading = {"shape": "plaintext", "style": "", "fontsize": "13"}
     place = _place(left + width / 2, top - HEADING / 2)
     digraph.node(f"g{number}name", f"<<b>{html.escape(group.name)}</b>>", pos=place, **heading)
     x_layer, x_template = left + MARGIN + layer_width / 2, left + width - MARGIN - TEMPLATE / 2
     layers_y, templates_y = _spread(len(names), top - HEADING, inner), _spread(templates, top - HEADING, inner)
-    layer_style = {"shape": "box", "width": f"{layer_width:.3f}", "height": "0.34", "fillcolor": LAYER_FILL}
+    layer_style = {"shape": "box", "width": f"{layer_width:.3f}", "height": "0.34", "fillcolor": PRIVATE_FILL}
     for row, (name, y) in enumerate(zip(names, layers_y, strict=True)):
         digraph.node(f"g{number}l{row}", f"<{html.escape(name)}>", pos=_place(x_layer, y), **layer_style)
-    template_style = {"shape": "circle", "width": f"{TEMPLATE}", "fillcolor": TEMPLATE_FILL}
+    template_style = {"shape": "circle", "width": f"{TEMPLATE}", "fillcolor": OWNER_FILL}
     for column, y in enumerate(templates_y):
         label = f"<T<sub>{column + 1}</sub>>"
         digraph.node(f"g{number}t{column}", label, pos=_place(x_template, y), **template_style)
@@ -150,6 +150,6 @@ def _tint(strength: float, value: float) -> str:
 def _title(title: str) -> str:
     """The title and what the colours say."""
     signs = ((_tint(1.0, 1.0), "positive"), (_tint(1.0, -1.0), "negative"))
-    keys = "&#160;&#160;&#160;".join(f'<font color="{color}">{word}</font>' for color, word in signs)
+    keys = ", ".join(f'<font color="{color}">{word}</font>' for color, word in signs)
     text = f'<b>{html.escape(title)}</b><br/><font point-size="12">coefficients:&#160;{keys}, width by size</font>'
     return f"<{text}<br/>&#160;>"

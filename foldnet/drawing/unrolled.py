@@ -22,7 +22,7 @@ from foldnet.drawing.boxes import (
     fill_and_line,
     layer_nodes,
 )
-from foldnet.drawing.dot import PLAIN
+from foldnet.drawing.colors import PLAIN
 from foldnet.folding.program import Block, Stage, is_private
 
 if TYPE_CHECKING:
@@ -65,16 +65,17 @@ def draw_unrolled(
 
 
 def _cells(stage: Stage, block: Block, graph: nx.MultiDiGraph, colors: Mapping[str, int]) -> list[Cell]:
-    """The block's layers of the flow, by their positions; a block that is one layer bears its own name."""
+    """The block's layers of the flow, by their owners' letters and their positions; a block that is one layer bears its own name."""
     nodes = layer_nodes(graph)
     uses = [use for use in block.uses if use.layer in nodes]
+    owners = [graph.nodes[nodes[use.layer]] for use in uses]
     return [
         Cell(
-            "",
+            owner["name"] if owner["kind"] == "owner" else "",
             use.position if len(uses) > 1 else f"{_short(stage, block)}.{use.position}".removesuffix("."),
             fill_and_line(graph, nodes[use.layer], colors),
         )
-        for use in uses
+        for use, owner in zip(uses, owners, strict=True)
     ]
 
 

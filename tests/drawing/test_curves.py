@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_hex
 
-from foldnet.drawing.curves import LOOP_COLORS, RING, depth_figure, sweep_figure
+from foldnet.drawing.colors import LOOP_COLORS, RING
+from foldnet.drawing.curves import depth_figure, sweep_figure
 from foldnet.drawing.figures import write_figure
 from foldnet.drawing.heatmaps import figure_bytes
 from foldnet.errors import OutputError, SettingError

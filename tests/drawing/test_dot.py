@@ -10,6 +10,7 @@ import graphviz
 import networkx as nx
 import pytest
 
+from foldnet.drawing.colors import DISTINCT, PLAIN
 from foldnet.drawing.dot import graph_dot
 from foldnet.drawing.graph import program_graph
 from foldnet.drawing.graph_files import write_dot, write_graph
@@ -37,8 +38,10 @@ def drawn_edges(digraph: graphviz.Digraph) -> list[tuple[str, str, dict[str, str
     """(tail, head, attributes) of the drawn edges, but for colours and sizes."""
     found = []
     for tail, head, attributes in re.findall(r"^\t+(\w+) -> (\w+)(?: \[(.*)\])?$", digraph.source, re.MULTILINE):
-        kept = dict(re.findall(r"(label|style|dir)=(\"[^\"]*\"|[^ \]]+)", attributes))
-        found.append((tail, head, {name: value.strip('"') for name, value in kept.items()}))
+        label = re.search(r"label=<(.*)>(?= \w+=|$)", attributes or "")
+        kept = dict(re.findall(r"(style|dir)=(\w+)", attributes or ""))
+        said = {"label": re.sub(r"<br/>", " | ", label[1])} if label else {}
+        found.append((tail, head, {name: re.sub(r"<[^>]*>", "", value) for name, value in (said | kept).items()}))
     return found
 
 
@@ -51,14 +54,14 @@ def test_what_is_drawn(graph: nx.MultiDiGraph) -> None:
     assert edges == [
         ("n0", "n1", {}),
         ("n1", "n2", {}),
-        ("n2", "n3", {"label": "3, 5"}),
-        ("n2", "n3", {"label": "4", "dir": "back"}),
-        ("n3", "to1from0", {}),
+        ("n2", "n3", {"label": "1, 2 | steps 3, 5"}),
+        ("n2", "n3", {"label": "1 | step 4", "dir": "back"}),
+        ("n3", "to1from0", {"label": "2"}),
         ("from0to1", "n4", {}),
-        ("n4", "n5", {"label": "7"}),
-        ("n4", "n6", {}),
-        ("n4", "n5", {"label": "8", "style": "dashed", "dir": "back"}),
-        ("n6", "n7", {}),
+        ("n4", "n5", {"label": "1 | step 7"}),
+        ("n4", "n6", {"label": "2"}),
+        ("n4", "n5", {"label": "1 | step 8", "style": "dashed", "dir": "back"}),
+        ("n6", "n7", {"label": "2"}),
         ("n7", "n8", {}),
     ]
     assert [edge[:2] for edge in drawn_edges(digraph) if edge[2].get("style") == "invis"] == [("n0", "from0to1")]
@@ -74,15 +77,27 @@ def test_an_edge_taken_often_says_how_often() -> None:
     program = build_program([], [("s", [(f"s.{index}", "", some) for index, some in enumerate(uses)])], [])
     gains = {f"s.{index}.conv": 1 + index / 10 for index in range(6)}
     digraph = graph_dot(program_graph(program, gains=gains), "")
-    assert ("n1", "n1", {"label": "×5"}) in drawn_edges(digraph)
+    assert ("n1", "n1", {"label": "1–5 | ×5"}) in drawn_edges(digraph)
     assert "gains 1.00 to 1.50" in digraph.source
 
 
-def test_the_title_names_the_passes_that_have_an_edge() -> None:
-    """Six uses of one weight are one edge to itself, of the first pass, and the way out, of the sixth."""
+def test_the_title_says_where_each_pass_is() -> None:
+    """Six uses of one weight are one edge to itself, drawn by the first of five passes, and the way out, of the sixth."""
     uses = [(f"s.{index}", "", [Use(f"s.{index}.conv", "conv", "s", 0)]) for index in range(6)]
     source = graph_dot(program_graph(build_program(["stem"], [("s", uses)], ["head"])), "").source
-    assert [number for number in range(1, 8) if f"pass {number}" in source] == [1, 6]
+    keys = re.findall(r'<font color="(#\w+)">(pass[^<&]*)(?:&#160;)+</font>', source)
+    assert keys == [
+        (DISTINCT[0], "pass 1"),
+        (PLAIN, "passes 2–5: arrows of earlier passes"),
+        (DISTINCT[5], "pass 6"),
+    ]
+    assert "at an arrow: the passes that take it, and at which steps of the network, or how often (&#215;)" in source
+
+
+def test_without_jumps_nothing_is_explained() -> None:
+    source = graph_dot(program_graph(build_program(["stem"], [], ["head"])), "a title").source
+    assert "pass" not in source
+    assert "at an arrow" not in source
 
 
 @needs_dot

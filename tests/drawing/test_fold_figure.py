@@ -13,8 +13,8 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Rectangle
 
-from foldnet.drawing.boxes import ALONE_FILL, OWNER_FILLS, OWNER_LINES, owner_colors, stage_graph
-from foldnet.drawing.dot import PASS_COLORS, PLAIN, PRIVATE_FILL
+from foldnet.drawing.boxes import owner_colors, stage_graph
+from foldnet.drawing.colors import ALONE_FILL, DISTINCT, OWNER_FILLS, OWNER_LINES, PLAIN, PRIVATE_FILL
 from foldnet.drawing.figures import write_figure
 from foldnet.drawing.fold_figure import fold_figure
 from foldnet.drawing.heatmaps import figure_bytes
@@ -27,7 +27,7 @@ COMPLETE = [(0, 1), (0, 1), (0, 1)]
 PQQPQ = [(0, 1), (2, 3), (2, 3), (0, 1), (2, 3)]
 CONV2S = [(0, 1), (2, 1), (3, 1)]
 NESTED = [(0, 1), (0, 1), (2, 3), (0, 1), (0, 1), (2, 3)]
-RED, GREEN, BLUE = PASS_COLORS[:3]
+RED, GREEN, BLUE = DISTINCT[:3]
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,22 @@ def test_nothing_tied_is_plain_and_a_row_a_block():
     assert not any("pass" in word or "x" in word.split(":")[0].split() for word in words(figure))
     assert fills(figure)[ALONE_FILL] == 12
     assert set(OWNER_FILLS) & set(fills(figure)) == set()
-    assert words(figure)["a"] == words(figure)["1.conv1"] - 1 == 1  # the second 1.conv1 names a row of the matrix
+    assert words(figure)["a"] == words(figure)["1.conv1"] == 2  # unrolled and folded; folded and a row of the matrix
+
+
+def test_arrows_bear_the_numbers_of_their_passes():
+    said = words(fold_figure(fold(COMPLETE)))
+    # in -> 0 -> a are of the first pass alone; a -> b of all three, the way back of two, the way out of the last.
+    assert (said["1"] - 1, said["1–3"], said["1, 2"], said["3"] - 1) == (2, 1, 1, 1)  # 1 and 3 are names of blocks too
+    assert said["number at an arrow: the passes that take it"] == 1
+    said = words(fold_figure(fold([(0, 0)] * 5)))
+    assert (said["1–9"], said["10"], said["passes 2–9: arrows of earlier passes"]) == (1, 1, 1)
+    assert words(fold_figure(fold(ALONE)))["number at an arrow: the passes that take it"] == 0
+
+
+def test_layers_of_the_unrolled_stage_bear_their_owners_letters():
+    said = words(fold_figure(fold(COMPLETE)))
+    assert said["a"] == said["b"] == 3
 
 
 def test_reuse_without_a_loop_is_dashed():
@@ -146,7 +161,8 @@ def test_the_matrix_is_shaded_and_its_clusters_are_framed_in_their_owners_colour
     assert frames == dict(zip(OWNER_LINES[:4], (4, 4, 9, 9), strict=True))
     strips = [patch for patch in page.patches if isinstance(patch, Rectangle)]
     assert len(strips) == 2 * 10
-    assert len(axes.texts) == 0  # cells of ten layers have no room for numbers
+    assert len(axes.texts) == 100
+    assert len(fold_figure(fold([(0, 1)] * 6)).axes[1].texts) == 0  # cells of twelve layers have no room for numbers
     assert len(fold_figure(fold(COMPLETE)).axes[1].texts) == 36
     assert fold_figure(fold(ALONE)).axes[1].patches[:] == []
 
@@ -179,7 +195,7 @@ def test_every_word_and_box_lies_on_the_page(patterns: tuple[list[tuple[int, ...
 
 
 def test_words_do_not_lie_on_each_other():
-    for patterns in ((ALONE, COMPLETE, CONV2S), (PQQPQ, NESTED, [(0, 0)] * 5)):
+    for patterns in ((ALONE, COMPLETE, CONV2S), (PQQPQ, NESTED, [(0, 0)] * 5), ([(0, 0)] * 20,)):
         figure = fold_figure(fold(*patterns), "title")
         FigureCanvasAgg(figure).draw()
         texts = [text for text in [*figure.texts, *figure.axes[0].texts] if text.get_text()]

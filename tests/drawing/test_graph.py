@@ -60,14 +60,15 @@ def test_passes_are_those_of_the_paper() -> None:
     program = network([(0, 1), (2, 3), (2, 3), (0, 1), (2, 3)], [])
     edges = flow(program_graph(program))
     a, b, c, d = (f"stage1.{letter}" for letter in "abcd")
-    assert [(pair, data["order"], data["pass"]) for pair, data in edges.items() if pair[0] in (a, b, c, d)] == [
-        ((a, b), [5, 11], 1),
-        ((b, c), [6, 12], 1),
-        ((c, d), [7, 9, 13], 1),
-        ((d, c), [8], 1),
-        ((d, a), [10], 2),
-        ((d, "stage2.0.conv1"), [14], 3),
+    assert [(pair, data["order"], data["passes"]) for pair, data in edges.items() if pair[0] in (a, b, c, d)] == [
+        ((a, b), [5, 11], [1, 3]),
+        ((b, c), [6, 12], [1, 3]),
+        ((c, d), [7, 9, 13], [1, 2, 3]),
+        ((d, c), [8], [1]),
+        ((d, a), [10], [2]),
+        ((d, "stage2.0.conv1"), [14], [3]),
     ]
+    assert all(data["pass"] == data["passes"][0] == data["color"] + 1 for data in edges.values())
     assert edges["stage2.0.conv1", "stage2.0.conv2"]["pass"] == 1  # counted anew
     assert [pair for pair, data in edges.items() if data["back"]] == [(d, c), (d, a)]
     assert not any(data["dashed"] for data in edges.values())

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_hex
 
-from foldnet.drawing.curves import CURVE_COLORS
+from foldnet.drawing.colors import DISTINCT
 from foldnet.drawing.f1_curves import f1_figure
 from foldnet.drawing.grids import FALSE, FREE, HIT, MISS, NAMES, OBSTACLE, GridPicture, grids_figure, kinds_of
 from foldnet.drawing.heatmaps import figure_bytes
@@ -57,7 +57,7 @@ def test_f1_is_a_mean_and_a_band_over_seeds_with_borders():
     figure = f1_figure(curves, [2], ["window 5", "window 9"], "cells")
     (axes,) = figure.axes
     lines = [line for line in axes.lines if len(line.get_xdata()) == 4]
-    assert [to_hex(line.get_color()) for line in lines] == list(CURVE_COLORS[:2])
+    assert [to_hex(line.get_color()) for line in lines] == list(DISTINCT[:2])
     assert lines[0].get_ydata().tolist() == [0.1, 0.5, 0.7, 0.9]
     assert lines[1].get_ydata() == pytest.approx([0.3, 0.7, 0.6, 0.9])
     assert lines[1].get_xdata().tolist() == [1, 2, 3, 4]

@@ -1,0 +1,61 @@
+"""The colours of all pictures, in one place.
+
+Lines that a reader must tell apart take their colours from DISTINCT: seven that stay apart for readers who see red and green,
+or blue and yellow, alike (CIE 1976 differences of at least 25 under simulated deuteranopia, protanopia and tritanopia), and dark enough
+to be read as letters on white (contrast of at least 3). Where there are more, they begin again; the number beside a line says which it is.
+"""
+
+# Red, green and blue first, as in the paper's Figure 6.
+DISTINCT = ("#a81208", "#20966c", "#1b2fd8", "#cc8400", "#6f0a7a", "#b070f0", "#000000")
+PLAIN = "#5a5f66"  # a way that has no second pass, and small words
+INK = "#3c4249"  # explanations
+FAINT_LINE = "#c9ced6"  # frames and rules
+MARK = "#d1495b"  # the frame of a cell above the chance level; readable on black and on white
+RING = "#d4351c"  # around a point that is recommended
+
+# Boxes of the graph.
+OWNER_FILL, OWNER_LINE, PRIVATE_FILL, BOX_LINE = "#dbe9f8", "#4a78ad", "#ffffff", "#8a9099"
+RESIDUAL_LINE = "#a5abb3"
+STAGE_FILL = "#f6f7f8"
+
+# Of owners that several layers use, in a fold's figure, which names them too; fills are light enough for black letters.
+OWNER_FILLS = (
+    "#9fc5e8",
+    "#f6c28b",
+    "#a8d5a2",
+    "#d9b3e0",
+    "#f3a6a0",
+    "#e8dc8a",
+    "#8fd3cf",
+    "#c9b79c",
+    "#b9c2f0",
+    "#f2b8d6",
+)
+OWNER_LINES = (
+    "#2e6da4",
+    "#b8691b",
+    "#3b8740",
+    "#8b4f97",
+    "#b5453c",
+    "#8f7f16",
+    "#23807b",
+    "#7a6241",
+    "#4a57b0",
+    "#a94479",
+)
+ALONE_FILL = "#e9ecef"  # an owner that one layer uses
+
+# By number of loops; the last colour is also that of more. Light to dark, so that a print in grey says it too.
+LOOP_COLORS = ("#ffffff", "#fbd58a", "#f2a154", "#d9694a", "#a63a5b", "#65256b")
+UNIT_LINES = ("#8a9099", "#3f6fa8", "#4a8a5a", "#9b3fa0")
+
+# Of a grid's cells: free, obstacle, hit, miss, false. Okabe and Ito's shades (https://jfly.uni-koeln.de/color/), light to dark in grey too.
+CELL_COLORS = ("#ffffff", "#3c4249", "#56b4e9", "#e69f00", "#d55e00")
+QUERY_LINE = "#1a1a1a"
+
+POSITIVE, NEGATIVE = (178, 58, 22), (20, 84, 168)  # signs of coefficients: red and blue, which every reader tells apart
+
+
+def distinct(index: int) -> str:
+    """The colour of the line `index`, counted from 0."""
+    return DISTINCT[index % len(DISTINCT)]
