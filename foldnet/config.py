@@ -8,6 +8,7 @@ from typing import Any
 from foldnet.bounds import BOUNDS, check_number, option_of, shown
 from foldnet.errors import SettingError, UnknownName, nearest
 from foldnet.reading import LARGEST_TOML, NotPlain, parse_toml, read_text
+from foldnet.typed import checked
 
 DEVICES = ("auto", "cpu", "cuda")
 PRECISIONS = ("auto", "fp32", "bf16")
@@ -248,6 +249,7 @@ def parse_budget(text: str) -> tuple[int, bool]:
         ) from None
 
 
+@checked
 @dataclass(frozen=True, slots=True)
 class FoldSettings:
     """How a soft network is folded, and what chooses the clusters: one of `threshold` (a similarity, or "auto" for the knee of
@@ -278,6 +280,8 @@ class FoldSettings:
     shares: bool = True
 
     def __post_init__(self) -> None:
+        for name in ("thresholds", "groups", "keep"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
         self._check_choosers()
         for value in (self.threshold, *(value for _, value in self.thresholds)):
             if isinstance(value, str):

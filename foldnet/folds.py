@@ -18,10 +18,10 @@ from foldnet.folding.looped import LoopedNetwork
 from foldnet.folding.owners import Owners
 from foldnet.folding.program import Program
 from foldnet.folding.program_json import program_from_json, program_to_json
-from foldnet.reading import NotPlain, open_plain, read_json
+from foldnet.reading import NotPlain, open_plain, read_bytes, read_json
 from foldnet.runs import CHECKPOINTS, SCHEMA, newest_run, read_config
 from foldnet.sharing.share import SharedNetwork
-from foldnet.tensors import load_tensors, save_tensors
+from foldnet.tensors import check_header, load_tensors, save_tensors
 from foldnet.training.checkpoint import fill
 from foldnet.training.machine import channels_last
 from foldnet.zoo.build import build
@@ -137,6 +137,9 @@ def sealed(config: dict[str, Any]) -> dict[str, Any]:
 def sha256_of(file: Path) -> str:
     """SHA-256 of a file's bytes. Raises RunError where it is missing or cannot be read."""
     try:
+        if file.suffix != ".safetensors":
+            return hashlib.sha256(read_bytes(file)).hexdigest()
+        check_header(file)
         with open_plain(file) as opened:
             return hashlib.file_digest(opened, "sha256").hexdigest()
     except FileNotFoundError:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import math
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from torch import Tensor
 
 from foldnet.errors import RunError
 from foldnet.files import write_whole
+from foldnet.hardware import memory_bytes
 from foldnet.reading import NotPlain, open_plain, parse_json
 
 # The format's names for types, in the order in which it puts their tensors.
@@ -96,6 +98,12 @@ def list_tensors(path: Path) -> tuple[list[tuple[str, str, tuple[int, ...]]], bo
     return listed, True
 
 
+def check_header(path: Path) -> None:
+    """Raise RunError for a file that is not as long as its header says, or longer than the memory: before all of it is read."""
+    with _opened(path):
+        pass
+
+
 def file_bytes(tensors: Mapping[str, Tensor]) -> int:
     """Bytes of a safetensors file that holds just these tensors: nothing is allocated, meta tensors will do."""
     header, offset = {}, 0
@@ -113,14 +121,17 @@ def file_bytes(tensors: Mapping[str, Tensor]) -> int:
 def _opened(path: Path) -> Iterator[Any]:
     """A safetensors file; whatever is wrong with it becomes one sentence."""
     try:
-        with open_plain(path):  # before safetensors, which follows links
-            pass
+        with open_plain(path) as plain:  # before safetensors, which follows links
+            size = os.fstat(plain.fileno()).st_size
     except FileNotFoundError:
         raise RunError(f"'{path}' is missing; was the folder copied whole?") from None
     except OSError as error:
         raise RunError(f"'{path}' cannot be read ({error.strerror}); check its permissions") from None
     except NotPlain as error:
         raise RunError(f"'{path}' {error}") from None
+    total, _ = memory_bytes()
+    if total is not None and size > total:
+        raise RunError(f"'{path}' has {size:,} bytes, more than this machine's memory; restore the original file")
     try:
         with safe_open(path, framework="pt") as file:
             yield file

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from foldnet.analysis.similarity import Matrix, coordinate_map, unit_rows
 from foldnet.bounds import check_number
+from foldnet.typed import checked
 
 MOST_DRAWS = 10_000  # two digits of every number, in less than 0.1 s for 20 layers
 FEWEST_DRAWS = 8  # the maximum over half a million pairs hardly varies from draw to draw
@@ -66,6 +67,7 @@ def shown_level(level: float) -> str:
     return next((text for text in texts if text.startswith("0")), "1")
 
 
+@checked
 def chance(layers: int, templates: int, *, gram: ArrayLike | None = None, seed: int = 0, groups: int = 1) -> Chance:
     """The chance level of a group of `layers` layers that mix `templates` templates, one of `groups` that are judged together.
 

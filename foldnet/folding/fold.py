@@ -19,6 +19,7 @@ from foldnet.folding.tie import Tie, stored_weights, tie_rows
 from foldnet.sharing.bank import Bank
 from foldnet.sharing.sequences import block_names, sequences_of
 from foldnet.sharing.share import SharedNetwork
+from foldnet.typed import checked
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +136,7 @@ def apply_fold(model: SharedNetwork, plan: FoldPlan) -> SharedNetwork:
     return SharedNetwork(copy.deepcopy(model.network), model.plan, sources)
 
 
+@checked
 def fold_network(
     model: nn.Module,
     threshold: float | Mapping[str, float] = 0.95,

@@ -4,8 +4,10 @@ from collections.abc import Iterator, Sequence
 
 from foldnet.folding.loops import count_loops
 from foldnet.folding.program import Block, Item, Program, Stage, Step, Use, is_private, letters
+from foldnet.typed import checked
 
 
+@checked
 def program_text(program: Program) -> str:
     """A line a stage, and below it a line a label that spells its owners: `A = { conv1: a, conv2: b }`.
 

@@ -14,6 +14,7 @@ from foldnet.folding.looped import LoopedStage
 from foldnet.folding.stepped import SteppedBlock
 from foldnet.training.machine import Machine
 from foldnet.training.observer import Observer, Silent
+from foldnet.typed import checked
 
 IMAGES = 4096  # enough that the statistics move by less than the folds that they judge
 
@@ -27,6 +28,7 @@ class _Pool:
     squares: Tensor = field(default_factory=lambda: torch.zeros(()))
 
 
+@checked
 @torch.no_grad()
 def recalibrate(
     model: nn.Module,

@@ -20,12 +20,14 @@ from foldnet.runs import Run
 from foldnet.training.evaluate import Score, evaluate
 from foldnet.training.machine import Machine
 from foldnet.training.observer import Observer
+from foldnet.typed import checked
 
 COUNT = 1000
 SEED = 0  # other grids are the same for every network
 BINS = 12  # rows of lengths that a reader still takes in
 
 
+@checked
 @dataclass(frozen=True, slots=True)
 class OtherGrids:
     """Grids to score on; what is None is as in the run's last phase, or as its dataset's preset says."""

@@ -19,6 +19,7 @@ from foldnet.runs import Run, newest_run, open_run
 from foldnet.show.report import Report
 from foldnet.training.machine import choose_machine
 from foldnet.training.observer import Observer
+from foldnet.typed import checked
 
 BATCH = 128
 
@@ -52,6 +53,7 @@ class EvaluateReport(Report):
         return asdict(self) | {"by_length": [part.to_json() for part in self.by_length]}
 
 
+@checked
 def evaluate(
     path: Path | str | None = None,
     *,
@@ -116,6 +118,7 @@ def turn_dial(model: nn.Module, folder: Path, steps: Mapping[str, int], *, own_s
     model.set_trips(steps, own_steps=own_steps)
 
 
+@checked
 def load(path: Path | str, *, checkpoint: str = "last") -> nn.Module:
     """The network of a run folder (soft or plain) or of a fold folder (looped), in evaluation mode on the CPU.
 

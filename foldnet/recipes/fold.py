@@ -37,11 +37,13 @@ from foldnet.sharing.share import SharedNetwork
 from foldnet.tensors import digest_of
 from foldnet.training.checkpoint import FILE
 from foldnet.training.observer import Observer, Silent
+from foldnet.typed import checked
 
 SWEEP_FILE = "sweep.json"
 PICKING = ("auto", "max_drop", "budget")  # choosers that need the sweep
 
 
+@checked
 def fold(
     run: Path | str | nn.Module | None = None,
     *,
@@ -63,10 +65,10 @@ def fold(
     A soft network in memory instead of a run is folded in memory: nothing is measured or written, and the report's `network` loops.
     Raises NothingToFold, SettingError, UnknownName, RunError, OutputError, DataError.
     """
-    if isinstance(run, nn.Module):
-        return fold_in_memory(run, FoldSettings(**settings))
-    opened = open_run(Path(run) if run is not None else newest_run())
     chosen = FoldSettings(**settings)
+    if isinstance(run, nn.Module):
+        return fold_in_memory(run, chosen)
+    opened = open_run(Path(run) if run is not None else newest_run())
     folder, numbered = _folder(opened, chosen, out), out is None and not force
     if not dry_run:
         remove_leftovers(folder.parent)
@@ -115,6 +117,7 @@ def fold(
     return report
 
 
+@checked
 def sweep(
     run: Path | str | None = None,
     *,
@@ -130,8 +133,9 @@ def sweep(
     Raises as fold does, and SettingError for a run without validation images.
     """
     start = time.perf_counter()
+    chosen = FoldSettings(**settings)
     opened = open_run(Path(run) if run is not None else newest_run())
-    soft = _soft(opened, FoldSettings(**settings))
+    soft = _soft(opened, chosen)
     laboratory = Laboratory(opened, data_dir, device, observer or Silent())
     before = laboratory.score(soft.model, laboratory.validation)
     units = {}

@@ -18,6 +18,7 @@ from foldnet.runs import Run, all_runs, open_run, read_metrics
 from foldnet.sharing.share import SharedNetwork, materialise
 from foldnet.show.report import Report, Table
 from foldnet.tensors import list_tensors
+from foldnet.typed import checked
 from foldnet.zoo.build import build
 
 
@@ -109,6 +110,7 @@ class RunLine:
     measure: str = "accuracy"
 
 
+@checked
 def info(name: Path | str) -> NetworkInfo | FileInfo:
     """An architecture by name, a run or fold folder, or a safetensors file. Raises UnknownName, RunError."""
     path = Path(name)

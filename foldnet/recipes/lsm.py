@@ -17,6 +17,7 @@ from foldnet.folding.groups import METRICS, GroupAlgebra, check_metric, groups_o
 from foldnet.runs import load_coefficients, newest_run, open_run
 from foldnet.sharing.share import SharedNetwork
 from foldnet.show.report import Report, Table
+from foldnet.typed import checked
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +107,7 @@ class GroupHistory:
     matrices: NDArray[np.float64]
 
 
+@checked
 def lsm(
     source: Path | str | nn.Module | None = None, *, metric: str | None = None, checkpoint: str = "last"
 ) -> LsmReport:

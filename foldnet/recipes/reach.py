@@ -20,6 +20,7 @@ from foldnet.runs import Run
 from foldnet.show.report import Report, Table, percent
 from foldnet.training.machine import Machine, choose_machine
 from foldnet.training.observer import Observer, Silent
+from foldnet.typed import checked
 
 TIMES = (0.25, 0.5, 0.75, 1, 1.25, 1.5, 2, 3)  # trips that are tried, times those that were found
 
@@ -75,6 +76,7 @@ class ReachReport(Report):
         return (Table(f"{self.images} {self.data}", columns, rows),)
 
 
+@checked
 def reach(
     paths: Sequence[Path | str],
     grids: OtherGrids | None = None,

@@ -22,6 +22,7 @@ from foldnet.recipes.lsm import LsmReport, lsm_history
 from foldnet.runs import newest_run, open_run
 from foldnet.sharing.share import SharedNetwork
 from foldnet.training.recurrence import banks_of
+from foldnet.typed import checked
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,7 @@ class GroupSharing:
     coefficients: NDArray[np.float64]
 
 
+@checked
 def draw(
     path: Path | str | nn.Module | None = None,
     out: Path | str | None = None,

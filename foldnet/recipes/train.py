@@ -37,6 +37,7 @@ from foldnet.training.parallel import synchronise_norms
 from foldnet.training.progress import BEGINNING, Progress
 from foldnet.training.tensorboard import FOLDER, Board
 from foldnet.training.world import ALONE, Agreement, World
+from foldnet.typed import checked
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +64,7 @@ class TrainReport(Report):
     measure: str = "accuracy"
 
 
+@checked
 def train(
     *,
     out: Path | str | None = None,

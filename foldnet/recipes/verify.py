@@ -26,6 +26,7 @@ from foldnet.tensors import digest_of
 from foldnet.training.checkpoint import FILE
 from foldnet.training.machine import Machine, choose_machine, exact_fp32
 from foldnet.training.observer import Observer, Silent
+from foldnet.typed import checked
 from foldnet.zoo.build import build
 
 CERTIFICATE = "certificate.json"
@@ -35,6 +36,7 @@ SEED = 0  # of the random inputs
 FORMS = ("soft", "dense", "tied", "looped")
 
 
+@checked
 def verify(
     path: Path | str | None = None,
     *,

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from torch import nn
 
 from foldnet.errors import SettingError, ShapeMismatch, UnknownName, nearest
+from foldnet.typed import checked
 
 SHAREABLE = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)
 _NO_MODULES = nn.ModuleDict()
@@ -29,6 +30,7 @@ class SharingPlan:
     private: tuple[tuple[str, str], ...]  # (layer, reason)
 
 
+@checked
 def plan_sharing(
     network: nn.Module,
     templates: int | Mapping[str, int] | None = None,

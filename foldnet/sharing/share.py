@@ -11,6 +11,7 @@ from torch.func import functional_call
 from foldnet.errors import NothingToFold, SettingError
 from foldnet.sharing.bank import Bank
 from foldnet.sharing.plan import SharingPlan, check_plan, plan_sharing
+from foldnet.typed import checked
 
 
 class WeightSource(Protocol):
@@ -47,6 +48,7 @@ class SharedNetwork(nn.Module):
                 yield f"{name}.weight", weight
 
 
+@checked
 def share(model: nn.Module, plan: SharingPlan | int | None = None) -> SharedNetwork:
     """A soft network: the layers that the plan names mix their weights from one bank a group.
 
@@ -74,6 +76,7 @@ def share(model: nn.Module, plan: SharingPlan | int | None = None) -> SharedNetw
     return SharedNetwork(copy.deepcopy(model), plan, sources)
 
 
+@checked
 def materialise(model: nn.Module) -> nn.Module:
     """The dense form of a soft or tied network: the same architecture with every weight written out, a network of its own.
 

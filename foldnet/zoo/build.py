@@ -4,11 +4,13 @@ from torch import nn
 
 from foldnet.sharing.plan import plan_sharing
 from foldnet.sharing.share import share
+from foldnet.typed import checked
 from foldnet.zoo.names import Architecture, parse_name
 from foldnet.zoo.shortest_paths import PathNetwork
 from foldnet.zoo.wrn import WideResNet
 
 
+@checked
 def build(name: str, *, classes: int = 10, channels: int | None = None, dropout: float = 0.0) -> nn.Module:
     """A freshly initialised network: build("wrn-28-10") is plain, build("swrn-28-10-4") is soft.
 
