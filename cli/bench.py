@@ -9,7 +9,7 @@ import typer
 from foldnet_cli.guard import add_command
 from foldnet_cli.options import Compile, Device, FoldArgument, Force, Precision, Threads
 
-JsonFile = Annotated[Path | None, typer.Option("-o", "--output", help="JSON file to write as well.")]
+JsonFile = Annotated[Path | None, typer.Option("-o", "--out", "--output", help="JSON file to write as well.")]
 app = typer.Typer(help="Measure speed, memory and size, side by side in one run.", no_args_is_help=True)
 
 

@@ -15,7 +15,7 @@ Seed = Annotated[int, typer.Option(help="The same seed gives the same grids, on 
 Phase = Annotated[int, typer.Option(help="Phase of the curriculum, from 1: each draws numbers of its own.")]
 Part = Annotated[str, typer.Option("--split", help="train, validation or test.")]
 Npz = Annotated[
-    Path | None, typer.Option("-o", "--output", help="NumPy file (.npz) to write.  [default: a new one here]")
+    Path | None, typer.Option("-o", "--out", "--output", help="NumPy file (.npz) to write.  [default: a new one here]")
 ]
 
 

@@ -4,6 +4,7 @@ from rich.console import Console
 from rich.table import Table
 
 from foldnet.recipes.doctor import Health
+from foldnet_cli.words import spoken
 
 
 def show_health(report: Health, console: Console) -> None:
@@ -18,7 +19,7 @@ def show_health(report: Health, console: Console) -> None:
         chosen.add_row(choice.what, choice.choice, choice.why)
     console.print(chosen)
     for note in report.notes:
-        console.print(f"note: {note}", style="yellow")
+        console.print(f"note: {spoken(note)}", style="yellow")
 
 
 def _offers(report: Health) -> list[tuple[str, str]]:

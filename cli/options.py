@@ -25,7 +25,9 @@ NetworksArgument = Annotated[
     list[Path] | None,
     typer.Argument(metavar="RUN or FOLD...", help="Run and fold folders.", show_default=False),
 ]
-Output = Annotated[Path | None, typer.Option("-o", "--output", help="File to write; its ending chooses the format.")]
+Output = Annotated[
+    Path | None, typer.Option("-o", "--out", "--output", help="File to write; its ending chooses the format.")
+]
 Force = Annotated[bool, typer.Option("--force", help="Replace what exists.")]
 ForceTwice = Annotated[
     int,

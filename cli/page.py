@@ -19,6 +19,8 @@ def tell(text: str) -> None:
 
 def complain(text: str) -> None:
     """One sentence on stderr, in one line: what a file's contents or its name could do to the terminal is taken out."""
+    from foldnet_cli.words import spoken
+
     console = Page(stderr=True, soft_wrap=True, highlight=False)
-    plain = "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
+    plain = "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in spoken(text))
     console.print(Text("Error: ", style="bold red") + Text(plain))

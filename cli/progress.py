@@ -10,6 +10,8 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from foldnet_cli.words import spoken
+
 LONG = ("sweep", "shares", "depth")  # tasks that leave a line behind also where there is no bar
 
 
@@ -80,7 +82,7 @@ class Watcher:
 
     def note(self, sentence: str) -> None:
         """A sentence of its own."""
-        self.console.print(sentence, highlight=False)
+        self.console.print(spoken(sentence), highlight=False)
 
     def wants_stop(self) -> bool:
         """Whether there was a Ctrl-C, or a SIGTERM, which a training answers by saving first."""

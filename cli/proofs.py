@@ -10,6 +10,7 @@ from foldnet.recipes import bench_train
 from foldnet.recipes.bench_inference import SAYING, InferenceReport
 from foldnet.recipes.bench_train import TrainBenchReport
 from foldnet.recipes.certificate import Certificate
+from foldnet_cli.words import spoken
 
 
 def show_certificate(report: Certificate, console: Console) -> None:
@@ -31,7 +32,7 @@ def show_certificate(report: Certificate, console: Console) -> None:
         if not promise.held:
             console.print(f"BROKEN {promise.name}: {promise.value}, wanted {promise.limit}", style="bold red")
     for note in report.notes:
-        console.print(f"note: {note}", style="yellow")
+        console.print(f"note: {spoken(note)}", style="yellow")
     held = sum(promise.held for promise in report.promises)
     verdict = "passed" if report.passed else "FAILED"
     console.print(f"{verdict}: {held} of {len(report.promises)} promises hold, {report.fold}, {report.seconds:.1f} s")
@@ -63,7 +64,7 @@ def show_inference(report: InferenceReport, console: Console) -> None:
     )
     console.print(SAYING)
     for note in report.notes:
-        console.print(f"note: {note}", style="yellow")
+        console.print(f"note: {spoken(note)}", style="yellow")
 
 
 def show_training(report: TrainBenchReport, console: Console) -> None:
@@ -92,7 +93,7 @@ def show_training(report: TrainBenchReport, console: Console) -> None:
     )
     console.print(bench_train.SAYING)
     for note in report.notes:
-        console.print(f"note: {note}", style="yellow")
+        console.print(f"note: {spoken(note)}", style="yellow")
 
 
 def _show_profile(report: TrainBenchReport, console: Console) -> None:

@@ -29,6 +29,7 @@ from foldnet.recipes.train import TrainReport
 from foldnet_cli.machines import show_health
 from foldnet_cli.page import Page
 from foldnet_cli.proofs import show_certificate, show_inference, show_training
+from foldnet_cli.words import spoken, spoken_notes
 
 WIDEST_WITH_NUMBERS = 12  # layers up to which a shaded cell also carries its number; without shades all do
 WIDTH_OF_A_FILE = 10_000  # columns where there is no terminal: no name is cut short
@@ -49,8 +50,8 @@ class Written:
 def to_json(report: Any) -> str:
     """One JSON object; a list of reports becomes {"runs": [...]}."""
     if isinstance(report, tuple):
-        return json.dumps({"runs": [dataclasses.asdict(entry) for entry in report]}, allow_nan=False)
-    return json.dumps(report.to_json(), allow_nan=False)
+        return json.dumps(spoken_notes({"runs": [dataclasses.asdict(entry) for entry in report]}), allow_nan=False)
+    return json.dumps(spoken_notes(report.to_json()), allow_nan=False)
 
 
 def show(report: Any) -> None:
@@ -265,7 +266,7 @@ def _(report: tuple, console: Console) -> None:  # type: ignore[type-arg]
     console.print(table)
     for line in report:
         if line.problem is not None:
-            console.print(f"damaged: {line.run}: {line.problem}", style="yellow")
+            console.print(f"damaged: {line.run}: {spoken(line.problem)}", style="yellow")
 
 
 _show.register(Certificate, show_certificate)

@@ -75,7 +75,7 @@ BOUNDS: dict[str, Bound] = {
     "most": Bound(1, 10_000),
     "images": Bound(1, 10**9),
     "repeats": Bound(1, 10**6),
-    "rounds": Bound(1, 10**6),  # of bench train, --steps
+    "rounds": Bound(1, 10**6),  # of bench train, its `steps`
     "batch_sizes": Bound(1, 65_536),
     "threads": Bound(1, 1024),
     # networks
@@ -91,16 +91,20 @@ BOUNDS: dict[str, Bound] = {
 }
 
 
-def check_number(name: str, value: Any, *, as_option: str | None = None) -> None:
-    """Raise SettingError unless `value` is legal for the setting `name`, which the sentence calls by its option."""
+def check_number(name: str, value: Any, *, setting: str | None = None, field: str | None = None) -> None:
+    """Raise SettingError unless `value` is legal where `name` has its bounds.
+
+    The sentence speaks of the setting of that name, or of another `setting`, or of a `field` of a file.
+    """
     bound = BOUNDS[name]
     if not bound.holds(value):
-        raise SettingError(f"{as_option or option_of(name)} {shown(value)} is not legal; give {bound}")
+        called = f"{field} {shown(value)}" if field else as_code(setting or name, value)
+        raise SettingError(f"{called} is not legal; give {bound}")
 
 
-def option_of(name: str) -> str:
-    """How the command line calls a setting."""
-    return "--" + name.replace("_", "-")
+def as_code(setting: str, value: Any) -> str:
+    """A setting with its value, as Python writes it: `lr=0.1`."""
+    return f"`{setting}={shown(value)!r}`" if isinstance(value, str) else f"`{setting}={shown(value)}`"
 
 
 def shown(value: Any) -> str:

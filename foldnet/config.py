@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from foldnet.bounds import BOUNDS, check_number, option_of, shown
+from foldnet.bounds import BOUNDS, as_code, check_number
 from foldnet.errors import SettingError, UnknownName, nearest
 from foldnet.reading import LARGEST_TOML, NotPlain, parse_toml, read_text
 from foldnet.typed import checked
@@ -115,18 +115,18 @@ class TrainSettings:
             _check_text(name, getattr(self, name))
         if self.data_dir is not None:
             _check_text("data_dir", self.data_dir)
-        _check_choice("--device", self.device.split(":")[0], DEVICES)
-        _check_choice("--precision", self.precision, PRECISIONS)
-        _check_choice("--compile", self.compile, COMPILE)
-        _check_choice("--recurrence-form", self.recurrence_form, FORMS)
-        _check_choice("--optimiser", self.optimiser, OPTIMISERS)
-        _check_choice("--schedule", self.schedule, SCHEDULES)
+        _check_choice("device", self.device.split(":")[0], DEVICES)
+        _check_choice("precision", self.precision, PRECISIONS)
+        _check_choice("compile", self.compile, COMPILE)
+        _check_choice("recurrence_form", self.recurrence_form, FORMS)
+        _check_choice("optimiser", self.optimiser, OPTIMISERS)
+        _check_choice("schedule", self.schedule, SCHEDULES)
         if not isinstance(self.sync_bn, bool):
-            raise SettingError(f"--sync-bn {shown(self.sync_bn)} is not legal; write true or false")
+            raise SettingError(f"{as_code('sync_bn', self.sync_bn)} is not legal; write true or false")
         self._check_own()
         if self.recurrence and not self.arch.startswith("s"):
             raise SettingError(
-                f"--recurrence {self.recurrence:g} needs coefficients and '{self.arch}' has none; "
+                f"`recurrence={self.recurrence:g}` needs coefficients and '{self.arch}' has none; "
                 f"leave it out or train a soft network such as 's{self.arch}-4'"
             )
 
@@ -134,34 +134,33 @@ class TrainSettings:
         """Raise SettingError for a field of other datasets, or one that is not legal."""
         for name, datasets in OWN.items():
             if getattr(self, name) is not None and self.dataset not in datasets:
-                option = "--" + name.replace("_", "-")
                 raise SettingError(
-                    f"{option} {shown(getattr(self, name))} has no meaning for {self.dataset}; "
-                    f"leave it out or use --dataset {datasets[0]}"
+                    f"{as_code(name, getattr(self, name))} has no meaning for {self.dataset}; "
+                    f"leave it out or use `dataset={datasets[0]!r}`"
                 )
         of_cells = self.arch.startswith(("cnn-", "scnn-"))
         if self.progressive and not of_cells:
             raise SettingError(
-                f"--progressive {self.progressive:g} needs a network of steps and '{self.arch}' is none; "
+                f"`progressive={self.progressive:g}` needs a network of steps and '{self.arch}' is none; "
                 f"leave it out or train one such as scnn-20-32-1"
             )
         if self.progressive and self.sync_bn:
             raise SettingError(
-                f"--progressive {self.progressive:g} and --sync-bn contradict each other, since processes that run other numbers "
+                f"`progressive={self.progressive:g}` and `sync_bn=True` contradict each other, since processes that run other numbers "
                 f"of steps have no norms in common; leave one of them out"
             )
         for name in ("dropout", "cutout"):
             if getattr(self, name) and of_cells:
-                raise SettingError(f"--{name} {getattr(self, name):g} has no place in '{self.arch}'; leave it out")
+                raise SettingError(f"`{name}={getattr(self, name):g}` has no place in '{self.arch}'; leave it out")
         if self.windows is not None:
             if not isinstance(self.windows, list | tuple):
-                raise SettingError(f"--windows {shown(self.windows)} is not legal; give a list of whole numbers")
+                raise SettingError(f"{as_code('windows', self.windows)} is not legal; give a list of whole numbers")
             object.__setattr__(self, "windows", tuple(self.windows))  # JSON and TOML know lists alone
             for window in self.windows:
                 check_number("windows", window)
             if not 1 <= len(self.windows) <= self.epochs:
                 raise SettingError(
-                    f"--windows names {len(self.windows)} phases and --epochs {self.epochs} has room for 1 to {self.epochs}; "
+                    f"`windows` names {len(self.windows)} phases and `epochs={self.epochs}` has room for 1 to {self.epochs}; "
                     f"give each phase an epoch at least"
                 )
 
@@ -206,11 +205,11 @@ def read_toml(file: Path) -> dict[str, Any]:
     try:
         content = parse_toml(read_text(file, most=LARGEST_TOML, links=True))
     except OSError as error:
-        raise SettingError(f"--config '{file}' cannot be read ({error.strerror}); check the path") from None
+        raise SettingError(f"`config={str(file)!r}` cannot be read ({error.strerror}); check the path") from None
     except NotPlain as error:
-        raise SettingError(f"--config '{file}' {error}") from None
+        raise SettingError(f"`config={str(file)!r}` {error}") from None
     except ValueError as error:
-        raise SettingError(f"--config '{file}' is not valid TOML ({error}); mend that line") from None
+        raise SettingError(f"`config={str(file)!r}` is not valid TOML ({error}); mend that line") from None
     plain = {key: tuple(value) if isinstance(value, list) else value for key, value in content.items()}
     return {key.replace("-", "_"): value for key, value in plain.items()}
 
@@ -218,14 +217,14 @@ def read_toml(file: Path) -> dict[str, Any]:
 def _check_text(name: str, value: Any) -> None:
     """Raise SettingError unless `value` is a text."""
     if not isinstance(value, str):
-        raise SettingError(f"{option_of(name)} {shown(value)} is not legal; give a text")
+        raise SettingError(f"{as_code(name, value)} is not legal; give a text")
 
 
-def _check_choice(option: str, value: str, legal: tuple[str, ...]) -> None:
+def _check_choice(name: str, value: str, legal: tuple[str, ...]) -> None:
     """Raise SettingError unless `value` is one of the legal words."""
     if value not in legal:
         near = nearest(value, legal) if isinstance(value, str) else ""
-        raise SettingError(f"{option} '{shown(value)}' is not legal; choose {', '.join(legal)}{near}")
+        raise SettingError(f"{as_code(name, value)} is not legal; choose {', '.join(legal)}{near}")
 
 
 def parse_budget(text: str) -> tuple[int, bool]:
@@ -245,7 +244,7 @@ def parse_budget(text: str) -> tuple[int, bool]:
         return int(value), in_bytes
     except ValueError:
         raise SettingError(
-            f"--budget '{text}' is not a size; write 12M or 500k for parameters, 12MB or 500kB for bytes"
+            f"`budget={text!r}` is not a size; write 12M or 500k for parameters, 12MB or 500kB for bytes"
         ) from None
 
 
@@ -285,21 +284,21 @@ class FoldSettings:
         self._check_choosers()
         for value in (self.threshold, *(value for _, value in self.thresholds)):
             if isinstance(value, str):
-                _check_choice("--threshold", value, ("auto",))
+                _check_choice("threshold", value, ("auto",))
             elif value is not None and not BOUNDS["threshold"].holds(value):
                 raise SettingError(
-                    f"--threshold {shown(value)} is not a similarity; give a number from 0 to 1, or auto"
+                    f"{as_code('threshold', value)} is not a similarity; give a number from 0 to 1, or auto"
                 )
         if self.max_drop is not None:
             check_number("max_drop", self.max_drop)
         if self.budget is not None:
             parse_budget(self.budget)
-        _check_choice("--unit", self.unit, UNITS)
+        _check_choice("unit", self.unit, UNITS)
         check_number("finetune", self.finetune)
         if self.finetune_lr is not None:
             check_number("finetune_lr", self.finetune_lr)
         if self.control and not self.finetune:
-            raise SettingError("--control needs epochs to train; add --finetune 2")
+            raise SettingError("`control=True` needs epochs to train; add `finetune=2`")
 
     @property
     def chooser(self) -> str:
@@ -325,8 +324,8 @@ class FoldSettings:
             given.append("threshold")
         if self.threshold == "auto" and self.thresholds:
             raise SettingError(
-                "--threshold auto and thresholds of single groups contradict each other; give one of them"
+                "`threshold='auto'` and thresholds of single groups contradict each other; give one of them"
             )
         if len(given) > 1:
-            first, second = (f"--{name.replace('_', '-')}" for name in given[:2])
+            first, second = (f"`{name}`" for name in given[:2])
             raise SettingError(f"{first} and {second} contradict each other; give one of them")

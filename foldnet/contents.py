@@ -42,7 +42,7 @@ def check_replaceable(folder: Path, *, kind: str, force: int) -> None:
     """
     if not folder.is_dir() or (any(folder.iterdir()) and not _is(folder, kind)):
         raise OutputError(
-            f"'{folder}' is not the folder of a {kind}, and --force replaces no other; give --out another name"
+            f"'{folder}' is not the folder of a {kind}, and `force=True` replaces no other; give `out` another name"
         )
     if not any(folder.iterdir()):
         return
@@ -56,12 +56,12 @@ def check_replaceable(folder: Path, *, kind: str, force: int) -> None:
     if found.unknown:
         raise OutputError(
             f"'{folder}' holds {_said(found.unknown)}, which foldnet did not write and never deletes; "
-            f"move that away, or give --out another name"
+            f"move that away, or give `out` another name"
         )
     if force < 2 and (found.folds or found.notes):
         raise OutputError(
-            f"'{folder}' holds {_said(found.folds + found.notes)}; give --force twice (force=2 in Python) to delete that too, "
-            f"or give --out another name"
+            f"'{folder}' holds {_said(found.folds + found.notes)}; give `force=2` to delete that too, "
+            f"or give `out` another name"
         )
 
 

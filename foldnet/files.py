@@ -41,14 +41,14 @@ def write_json(path: Path, value: Any) -> None:
     write_whole(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
 
 
-def refuse_existing(path: Path, *, force: bool, option: str) -> None:
+def refuse_existing(path: Path, *, force: bool) -> None:
     """Raise OutputError if `path` exists and `force` is off, or if its parent folder does not."""
     if not path.parent.is_dir():
-        raise OutputError(f"'{path.parent}' is not a folder; make it first or give {option} another place")
+        raise OutputError(f"'{path.parent}' is not a folder; make it first or give `out` another place")
     if path.is_dir():
-        raise OutputError(f"'{path}' is a folder; give {option} a file name inside it")
+        raise OutputError(f"'{path}' is a folder; give `out` a file name inside it")
     if path.exists() and not force:
-        raise OutputError(f"'{path}' exists already; give {option} another name or add --force")
+        raise OutputError(f"'{path}' exists already; give `out` another name or add `force=True`")
 
 
 def free_name(path: Path) -> Path:

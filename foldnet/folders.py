@@ -61,7 +61,7 @@ def _reserve(path: Path, stack: ExitStack) -> tuple[Path, Path]:
             temporary = stack.enter_context(unfinished_folder(name, reserve=True))
             if not os.path.lexists(name):  # else another process has just finished it
                 return temporary, name
-    raise OutputError(f"'{path}' and {FREE_NAMES} names like it exist already; give --out another name")
+    raise OutputError(f"'{path}' and {FREE_NAMES} names like it exist already; give `out` another name")
 
 
 def _check(path: Path, check: Callable[[Path], None] | None) -> bool:
@@ -69,9 +69,9 @@ def _check(path: Path, check: Callable[[Path], None] | None) -> bool:
     if not os.path.lexists(path):
         return False
     if check is None:
-        raise OutputError(f"'{path}' exists already; give --out another name or add --force")
+        raise OutputError(f"'{path}' exists already; give `out` another name or add `force=True`")
     if path.is_symlink():
-        raise OutputError(f"'{path}' is a link, which --force does not replace; name the folder that it leads to")
+        raise OutputError(f"'{path}' is a link, which `force=True` does not replace; name the folder that it leads to")
     check(path)
     return True
 
@@ -82,7 +82,7 @@ def _rename_new(new: Path, path: Path) -> None:
         new.rename(path)
     except OSError as error:
         if error.errno in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
-            raise OutputError(f"'{path}' exists already; give --out another name or add --force") from None
+            raise OutputError(f"'{path}' exists already; give `out` another name or add `force=True`") from None
         raise
 
 

@@ -178,7 +178,7 @@ def open_fold(folder: Path) -> Fold:
         if config["checkpoint"] not in CHECKPOINTS:  # it names a folder
             raise ValueError(f"checkpoint {shown(config['checkpoint'])!r}")
         for name, bound in (("classes", "classes"), ("channels", "channels"), ("size", "side"), ("dropout", "dropout")):
-            check_number(bound, network[name], as_option=f"'{name}'")
+            check_number(bound, network[name], field=f"'{name}'")
         groups = tuple(map(_stored_group, config["groups"]))
         return Fold(
             folder,
@@ -204,11 +204,11 @@ def open_fold(folder: Path) -> Fold:
 
 def _stored_group(group: dict[str, Any]) -> StoredGroup:
     """A group as config.json has it. Raises SettingError for numbers beyond any network, KeyError and TypeError for what is none."""
-    check_number("owners", group["owners"], as_option="'owners'")
+    check_number("owners", group["owners"], field="'owners'")
     if group["templates"] is not None:
-        check_number("templates", group["templates"], as_option="'templates'")
+        check_number("templates", group["templates"], field="'templates'")
     for side in group["shape"]:
-        check_number("weight_side", side, as_option="'shape'")
+        check_number("weight_side", side, field="'shape'")
     return StoredGroup(str(group["name"]), group["owners"], group["templates"], tuple(group["shape"]))
 
 
@@ -225,7 +225,7 @@ def newest_fold(run: Path | None = None) -> Path:
         except (FoldnetError, KeyError):
             continue  # a damaged neighbour must not hide the sound ones
     if not found:
-        raise RunError(f"run '{run}' has no fold; make one with `foldnet fold {run}`")
+        raise RunError(f"run '{run}' has no fold; make one with `foldnet.fold({str(run)!r})`")
     return max(found)[1]
 
 

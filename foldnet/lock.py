@@ -60,7 +60,7 @@ def take_lock(folder: Path) -> Lock:
             owner = _owner(handle)
             os.close(handle)
             raise RunError(
-                f"run '{folder}' is being written by {owner}; wait for it, stop it, or give --out another name"
+                f"run '{folder}' is being written by {owner}; wait for it, stop it, or give `out` another name"
             ) from None
         except OSError:  # no locks on this file system
             break

@@ -50,7 +50,11 @@ class Run:
                 f"copy the folder with `cp -RL`"
             )
         if not (self.folder / checkpoint / FILE).is_file():
-            mend = "train it on with `foldnet train --resume`" if checkpoint == "last" else "use --checkpoint last"
+            mend = (
+                f"train it on with `foldnet.train(resume=True, out={str(self.folder)!r})`"
+                if checkpoint == "last"
+                else "use `checkpoint='last'`"
+            )
             raise RunError(f"run '{self.folder}' has no '{checkpoint}' checkpoint; {mend}")
         with torch.device("meta"):
             model = self.network()
@@ -85,7 +89,7 @@ def open_run(folder: Path) -> Run:
         if unknown:
             raise SettingError(f"'{unknown[0]}' does not exist")
         for name, bound in (("classes", "classes"), ("channels", "channels"), ("size", "side")):
-            check_number(bound, network[name], as_option=f"'{name}'")
+            check_number(bound, network[name], field=f"'{name}'")
         classes, channels, size = network["classes"], network["channels"], network["size"]
         precision, split_hash = str(config["precision"]), str(config["split_hash"])
         return Run(folder, TrainSettings(**settings), classes, channels, size, precision, split_hash)
@@ -134,7 +138,7 @@ def newest_run(home: Path = HOME) -> Path:
     """The run folder made last. Raises RunError where there is none."""
     runs = all_runs(home)
     if not runs:
-        raise RunError(f"there is no run under '{home}'; train one with `foldnet train`, or name its folder")
+        raise RunError(f"there is no run under '{home}'; train one with `foldnet.train()`, or name its folder")
     return runs[-1]
 
 

@@ -37,36 +37,36 @@ def test_settings_are_plain_data_and_come_back_from_json():
 @pytest.mark.parametrize(
     ("field", "value", "said"),
     [
-        ("epochs", 0, "--epochs 0 is not legal; give a whole number from 1 to 10000"),
-        ("epochs", 1.5, "--epochs 1.5 is not legal; give a whole number from 1 to 10000"),
-        ("epochs", "ten", "--epochs ten is not legal; give a whole number from 1 to 10000"),
-        ("epochs", True, "--epochs True is not legal; give a whole number from 1 to 10000"),
-        ("epochs", None, "--epochs None is not legal; give a whole number from 1 to 10000"),
-        ("batch_size", 1, "--batch-size 1 is not legal; give a whole number from 2 to 65536"),
-        ("lr", -0.1, "--lr -0.1 is not legal; give a number above 0, at most 1000"),
-        ("lr", 0, "--lr 0 is not legal; give a number above 0, at most 1000"),
-        ("lr", 1001, "--lr 1001 is not legal; give a number above 0, at most 1000"),
-        ("epochs", 10_001, "--epochs 10001 is not legal; give a whole number from 1 to 10000"),
-        ("lr", math.inf, "--lr inf is not legal; give a number above 0, at most 1000"),
-        ("lr", math.nan, "--lr nan is not legal; give a number above 0, at most 1000"),
-        ("lr", [0.1], "--lr [0.1] is not legal; give a number above 0, at most 1000"),
-        ("momentum", 1.1, "--momentum 1.1 is not legal; give a number from 0 to 1"),
-        ("weight_decay", -1, "--weight-decay -1 is not legal; give a number from 0 to 1000"),
-        ("seed", -1, "--seed -1 is not legal; give a whole number from 0 to 4294967295"),
-        ("seed", 2**32, "--seed 4294967296 is not legal; give a whole number from 0 to 4294967295"),
-        ("recurrence", -0.5, "--recurrence -0.5 is not legal; give a number from 0 to 1000"),
-        ("dropout", 1.0, "--dropout 1.0 is not legal; give a number from 0 to 0.99"),
-        ("cutout", 2.5, "--cutout 2.5 is not legal; give a whole number from 0 to 10000"),
-        ("device", "gpu", "--device 'gpu' is not legal; choose auto, cpu, cuda; did you mean 'cpu'?"),
+        ("epochs", 0, "`epochs=0` is not legal; give a whole number from 1 to 10000"),
+        ("epochs", 1.5, "`epochs=1.5` is not legal; give a whole number from 1 to 10000"),
+        ("epochs", "ten", "`epochs='ten'` is not legal; give a whole number from 1 to 10000"),
+        ("epochs", True, "`epochs=True` is not legal; give a whole number from 1 to 10000"),
+        ("epochs", None, "`epochs=None` is not legal; give a whole number from 1 to 10000"),
+        ("batch_size", 1, "`batch_size=1` is not legal; give a whole number from 2 to 65536"),
+        ("lr", -0.1, "`lr=-0.1` is not legal; give a number above 0, at most 1000"),
+        ("lr", 0, "`lr=0` is not legal; give a number above 0, at most 1000"),
+        ("lr", 1001, "`lr=1001` is not legal; give a number above 0, at most 1000"),
+        ("epochs", 10_001, "`epochs=10001` is not legal; give a whole number from 1 to 10000"),
+        ("lr", math.inf, "`lr=inf` is not legal; give a number above 0, at most 1000"),
+        ("lr", math.nan, "`lr=nan` is not legal; give a number above 0, at most 1000"),
+        ("lr", [0.1], "`lr=[0.1]` is not legal; give a number above 0, at most 1000"),
+        ("momentum", 1.1, "`momentum=1.1` is not legal; give a number from 0 to 1"),
+        ("weight_decay", -1, "`weight_decay=-1` is not legal; give a number from 0 to 1000"),
+        ("seed", -1, "`seed=-1` is not legal; give a whole number from 0 to 4294967295"),
+        ("seed", 2**32, "`seed=4294967296` is not legal; give a whole number from 0 to 4294967295"),
+        ("recurrence", -0.5, "`recurrence=-0.5` is not legal; give a number from 0 to 1000"),
+        ("dropout", 1.0, "`dropout=1.0` is not legal; give a number from 0 to 0.99"),
+        ("cutout", 2.5, "`cutout=2.5` is not legal; give a whole number from 0 to 10000"),
+        ("device", "gpu", "`device='gpu'` is not legal; choose auto, cpu, cuda; did you mean 'cpu'?"),
         (
             "precision",
             "fp16",
-            "--precision 'fp16' is not legal; choose auto, fp32, bf16; did you mean 'bf16' or 'fp32'?",
+            "`precision='fp16'` is not legal; choose auto, fp32, bf16; did you mean 'bf16' or 'fp32'?",
         ),
         (
             "recurrence_form",
             "max",
-            "--recurrence-form 'max' is not legal; choose mean, sum, loops; did you mean 'mean'?",
+            "`recurrence_form='max'` is not legal; choose mean, sum, loops; did you mean 'mean'?",
         ),
     ],
 )
@@ -82,7 +82,7 @@ def test_legal_devices(device):
 
 def test_a_plain_network_has_no_coefficients_to_regularise():
     said = (
-        "--recurrence 0.5 needs coefficients and 'wrn-28-10' has none; "
+        "`recurrence=0.5` needs coefficients and 'wrn-28-10' has none; "
         "leave it out or train a soft network such as 'swrn-28-10-4'"
     )
     with pytest.raises(SettingError, match=exactly(said)):
@@ -112,16 +112,16 @@ def test_zero_is_given_and_none_is_not():
 
 def test_bad_files_are_one_sentence(tmp_path):
     file = tmp_path / "a.toml"
-    said = f"--config '{file}' cannot be read (No such file or directory); check the path"
+    said = f"`config='{file}'` cannot be read (No such file or directory); check the path"
     with pytest.raises(SettingError, match=exactly(said)):
         train_settings({}, file=file)
     file.write_text("epochs = \n")
-    said = f"--config '{file}' is not valid TOML (Invalid value (at line 1, column 10)); mend that line"
+    said = f"`config='{file}'` is not valid TOML (Invalid value (at line 1, column 10)); mend that line"
     with pytest.raises(SettingError, match=exactly(said)):
         train_settings({}, file=file)
     file.write_bytes(b"\xff\xfe")
     with pytest.raises(
-        SettingError, match=re.escape(f"--config '{file}' is not valid TOML ('utf-8' codec can't decode")
+        SettingError, match=re.escape(f"`config='{file}'` is not valid TOML ('utf-8' codec can't decode")
     ):
         train_settings({}, file=file)
 
@@ -144,16 +144,16 @@ def test_unknown_keys_are_refused_with_the_nearest(tmp_path, text, said):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("arch = 3", "--arch 3 is not legal; give a text"),
-        ("dataset = [1]", "--dataset (1,) is not legal; give a text"),
-        ("device = 1979-05-27", "--device 1979-05-27 is not legal; give a text"),
-        ("data_dir = 1", "--data-dir 1 is not legal; give a text"),
-        ("sync_bn = 1", "--sync-bn 1 is not legal; write true or false"),
-        ("lr = '0.1'", "--lr 0.1 is not legal; give a number above 0, at most 1000"),
-        ("optimiser = 1", "--optimiser '1' is not legal; choose sgd, adam"),
-        ("dataset = 'paths'\nwindows = 5", "--windows 5 is not legal; give a list of whole numbers"),
-        ("dataset = 'paths'\nwindows = [[5]]", "--windows [5] is not legal; give a whole number from 3 to 1023"),
-        ("lr = nan", "--lr nan is not legal; give a number above 0, at most 1000"),
+        ("arch = 3", "`arch=3` is not legal; give a text"),
+        ("dataset = [1]", "`dataset=(1,)` is not legal; give a text"),
+        ("device = 1979-05-27", "`device=1979-05-27` is not legal; give a text"),
+        ("data_dir = 1", "`data_dir=1` is not legal; give a text"),
+        ("sync_bn = 1", "`sync_bn=1` is not legal; write true or false"),
+        ("lr = '0.1'", "`lr='0.1'` is not legal; give a number above 0, at most 1000"),
+        ("optimiser = 1", "`optimiser=1` is not legal; choose sgd, adam"),
+        ("dataset = 'paths'\nwindows = 5", "`windows=5` is not legal; give a list of whole numbers"),
+        ("dataset = 'paths'\nwindows = [[5]]", "`windows=[5]` is not legal; give a whole number from 3 to 1023"),
+        ("lr = nan", "`lr=nan` is not legal; give a number above 0, at most 1000"),
     ],
 )
 def test_values_of_the_wrong_type_are_refused(tmp_path, text, said):
@@ -164,7 +164,7 @@ def test_values_of_the_wrong_type_are_refused(tmp_path, text, said):
 
 
 def test_a_number_that_python_cannot_write_is_refused():
-    said = "--epochs a number of thousands of digits is not legal; give a whole number from 1 to 10000"
+    said = "`epochs=a number of thousands of digits` is not legal; give a whole number from 1 to 10000"
     with pytest.raises(SettingError, match=exactly(said)):
         TrainSettings(epochs=10**5000)
 
@@ -174,7 +174,7 @@ def test_every_number_has_a_lower_and_an_upper_bound():
     assert len(numbers) == 17
     for name in numbers:
         for value in (-1, 10**10):
-            with pytest.raises(SettingError, match=rf"^--{name.replace('_', '-')} {value} is not legal; give a "):
+            with pytest.raises(SettingError, match=rf"^`{name}={value}` is not legal; give a "):
                 TrainSettings(**{name: value})
 
 
@@ -192,7 +192,7 @@ def test_a_file_of_settings_is_a_small_plain_one(tmp_path, kind):
         "zero": "is a device and not a plain file; put one there",
         "long": "has more than 65,536 bytes, the most that foldnet reads there; put a smaller file there",
     }
-    with pytest.raises(SettingError, match=exactly(f"--config '{file}' {said[kind]}")):
+    with pytest.raises(SettingError, match=exactly(f"`config='{file}'` {said[kind]}")):
         train_settings({}, file=file)
 
 
@@ -206,7 +206,7 @@ def test_whatever_is_given_makes_settings_or_one_sentence(given_values):
     try:
         settings = train_settings(given_values)
     except SettingError as error:
-        assert str(error).startswith("--")  # noqa: PT017 (some values are legal)
+        assert str(error).startswith("`")  # noqa: PT017 (some values are legal)
     else:
         assert settings.epochs >= 1
         assert 0 < settings.lr <= 1000
@@ -214,14 +214,14 @@ def test_whatever_is_given_makes_settings_or_one_sentence(given_values):
 
 @pytest.mark.parametrize("value", [-0.1, 1.1, math.nan])
 def test_a_threshold_is_a_similarity(value):
-    said = f"--threshold {value:g} is not a similarity; give a number from 0 to 1, or auto"
+    said = f"`threshold={value:g}` is not a similarity; give a number from 0 to 1, or auto"
     for settings in ({"threshold": value}, {"thresholds": (("stage1", 0.5), ("stage2", value))}):
         with pytest.raises(SettingError, match=exactly(said)):
             FoldSettings(**settings)
 
 
 def test_clusters_take_the_place_of_thresholds():
-    said = "--clusters and --threshold contradict each other; give one of them"
+    said = "`clusters` and `threshold` contradict each other; give one of them"
     with pytest.raises(SettingError, match=exactly(said)):
         FoldSettings(clusters="a.json", thresholds=(("stage1", 0.5),))
     assert FoldSettings(clusters="a.json").thresholds == ()

@@ -54,10 +54,10 @@ def test_folds_and_notes_go_only_where_that_is_said_twice():
     named = "'fold-0.95', 'fold-0.95/why.txt', 'notes.md'"
     refused(
         "runs/tied",
-        f"'runs/tied' holds {named}; give --force twice (force=2 in Python) to delete that too, or give --out another name",
+        f"'runs/tied' holds {named}; give `force=2` to delete that too, or give `out` another name",
     )
     check_replaceable(Path("runs/tied"), kind="run", force=2)
-    said = f"'{FOLD}' holds 'why.txt'; give --force twice (force=2 in Python) to delete that too, or give --out another name"
+    said = f"'{FOLD}' holds 'why.txt'; give `force=2` to delete that too, or give `out` another name"
     refused(FOLD, said, kind="fold")
     check_replaceable(Path(FOLD), kind="fold", force=2)
 
@@ -80,7 +80,7 @@ def test_nothing_unknown_is_ever_deleted(home, name, said):
     for force in (1, 2, 3):
         refused(
             "runs/tied",
-            f"'runs/tied' holds '{said}', which foldnet did not write and never deletes; move that away, or give --out another name",
+            f"'runs/tied' holds '{said}', which foldnet did not write and never deletes; move that away, or give `out` another name",
             force=force,
         )
 
@@ -91,7 +91,7 @@ def test_links_are_unknown_and_many_names_are_counted(home):
     refused(
         "runs/soft",
         "'runs/soft' holds '0.md', '1.md', '2.md', '3.md', '4.md' and 2 more, which foldnet did not write and never deletes; "
-        "move that away, or give --out another name",
+        "move that away, or give `out` another name",
         force=2,
     )
 
@@ -110,7 +110,7 @@ def test_another_kind_of_folder_is_not_replaced():
     Path("album/config.json").write_text('{"kind": "album"}')
     Path("file").touch()
     for place, kind in (("album", "run"), ("file", "run"), (FOLD, "run"), ("runs/soft", "fold"), ("runs", "run")):
-        said = f"'{place}' is not the folder of a {kind}, and --force replaces no other; give --out another name"
+        said = f"'{place}' is not the folder of a {kind}, and `force=True` replaces no other; give `out` another name"
         refused(place, said, kind=kind, force=2)
 
 
@@ -125,10 +125,10 @@ def test_what_another_command_is_writing_is_not_deleted():
 def test_the_command_line_counts_how_often_force_is_given(cli, home):
     command = ["fold", "runs/tied", "--no-evaluate", "--force"]
     (home / FOLD / "why.txt").write_text("mine")
-    said = f"'{FOLD}' holds 'why.txt'; give --force twice (force=2 in Python) to delete that too, or give --out another name"
+    said = f"'{FOLD}' holds 'why.txt'; give --force --force to delete that too, or give --out another name"
     assert cli.refused(*command) == said
     assert cli.done(*command, "--force")["fold"] == FOLD
     assert not (home / FOLD / "why.txt").exists()
     shutil.copytree(home / "runs/tied", home / "copy", copy_function=os.link)
-    said = "'copy' holds 'fold-0.95'; give --force twice (force=2 in Python) to delete that too, or give --out another name"
+    said = "'copy' holds 'fold-0.95'; give --force --force to delete that too, or give --out another name"
     assert cli.refused("train", "--out", "copy", "--force") == said

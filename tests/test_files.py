@@ -136,22 +136,22 @@ def test_json_goes_round_and_no_file_is_left_of_a_value_that_json_has_not(tmp_pa
 
 def test_what_exists_is_refused_with_the_option_that_mends_it(tmp_path):
     path = tmp_path / "a.svg"
-    refuse_existing(path, force=False, option="-o")
+    refuse_existing(path, force=False)
     path.touch()
-    refuse_existing(path, force=True, option="-o")
+    refuse_existing(path, force=True)
     cases = [
-        (path, False, f"'{path}' exists already; give -o another name or add --force"),
-        (tmp_path, True, f"'{tmp_path}' is a folder; give -o a file name inside it"),
+        (path, False, f"'{path}' exists already; give `out` another name or add `force=True`"),
+        (tmp_path, True, f"'{tmp_path}' is a folder; give `out` a file name inside it"),
         (
             tmp_path / "none" / "a.svg",
             True,
-            f"'{tmp_path / 'none'}' is not a folder; make it first or give -o another place",
+            f"'{tmp_path / 'none'}' is not a folder; make it first or give `out` another place",
         ),
-        (path / "a.svg", True, f"'{path}' is not a folder; make it first or give -o another place"),
+        (path / "a.svg", True, f"'{path}' is not a folder; make it first or give `out` another place"),
     ]
     for place, force, said in cases:
         with pytest.raises(OutputError, match=exactly(said)):
-            refuse_existing(place, force=force, option="-o")
+            refuse_existing(place, force=force)
 
 
 def test_free_names_count_on_before_the_ending(tmp_path):

@@ -91,7 +91,7 @@ def test_an_existing_folder_is_refused_or_replaced_whole(tmp_path, way):
     path = tmp_path / "run"
     path.mkdir()
     write_run(path)
-    said = f"'{path}' exists already; give --out another name or add --force"
+    said = f"'{path}' exists already; give `out` another name or add `force=True`"
     with pytest.raises(OutputError, match=exactly(said)), new_folder(path):
         pass
     with new_folder(path, check=check) as temporary:
@@ -144,9 +144,9 @@ def test_a_folder_that_cannot_even_be_put_back_stays_beside_its_place_until_the_
                 pass
     (aside,) = tmp_path.iterdir()
     assert aside.name.endswith(REPLACED)
-    with pytest.raises(OutputError, match=exactly(f"'{path}' exists already; give --out another name or add --force")):  # noqa: SIM117
-        with new_folder(path):
-            pass
+    said = f"'{path}' exists already; give `out` another name or add `force=True`"
+    with pytest.raises(OutputError, match=exactly(said)), new_folder(path):
+        pass
     assert (names(tmp_path), names(path)) == (["run"], ["config.json"])
 
 
@@ -179,7 +179,7 @@ def test_what_came_into_a_folder_while_its_successor_was_filled_is_seen(tmp_path
 def test_a_linked_folder_is_not_replaced(tmp_path):
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "run").symlink_to("elsewhere")
-    said = f"'{tmp_path / 'run'}' is a link, which --force does not replace; name the folder that it leads to"
+    said = f"'{tmp_path / 'run'}' is a link, which `force=True` does not replace; name the folder that it leads to"
     with pytest.raises(OutputError, match=exactly(said)), new_folder(tmp_path / "run", check=check):
         pass
 
@@ -191,7 +191,7 @@ def test_a_folder_that_came_to_be_while_another_was_filled_is_left_alone(tmp_pat
             (tmp_path / "run").mkdir()
             (tmp_path / "run/precious").write_text("2")
 
-    sentence = f"'{tmp_path / 'run'}' exists already; give --out another name or add --force"
+    sentence = f"'{tmp_path / 'run'}' exists already; give `out` another name or add `force=True`"
     with pytest.raises(OutputError, match=exactly(sentence)):
         fill()
     assert [path.name for path in tmp_path.iterdir()] == ["run"]

@@ -41,7 +41,7 @@ def test_a_second_writer_is_refused_with_the_name_of_the_first(tmp_path, holder)
     since = json.loads((tmp_path / FILE).read_text())["since"]
     sentence = (
         f"run '{tmp_path}' is being written by process {holder.pid} on '{socket.gethostname()}' since {since}; "
-        f"wait for it, stop it, or give --out another name"
+        f"wait for it, stop it, or give `out` another name"
     )
     with pytest.raises(RunError, match=f"^{re.escape(sentence)}$"):
         take_lock(tmp_path)

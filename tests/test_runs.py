@@ -90,7 +90,7 @@ def test_another_schema_is_refused(cli, home, put, schema):
         ({"surprise": 1}, "'surprise' does not exist"),
         ({"epochs": "many"}, "--epochs many is not legal; give a whole number from 1 to 10000"),
         ({"lr": -1}, "--lr -1 is not legal; give a number above 0, at most 1000"),
-        ({"precision": "fp8"}, "--precision 'fp8' is not legal; choose auto, fp32, bf16"),
+        ({"precision": "fp8"}, "--precision fp8 is not legal; choose auto, fp32, bf16"),
     ],
 )
 def test_settings_that_are_not_legal_are_the_files_fault(cli, home, put, changes, reason):
@@ -187,7 +187,7 @@ def test_weights_of_another_run_or_kind(cli, home, put):
 @pytest.mark.parametrize("command", READERS)
 def test_weights_that_are_gone(cli, home, command):
     (home / "runs/soft/last/checkpoint.safetensors").unlink()
-    said = "run 'runs/soft' has no 'last' checkpoint; train it on with `foldnet train --resume`"
+    said = "run 'runs/soft' has no 'last' checkpoint; train it on with `foldnet train --resume --out runs/soft`"
     assert cli.refused(*command) == said
 
 
@@ -261,7 +261,7 @@ def test_runs_made_one_after_the_other_differ_in_age(tmp_path):
 
 def test_no_runs(tmp_path):
     assert all_runs(tmp_path / "nowhere") == []
-    said = f"there is no run under '{tmp_path}'; train one with `foldnet train`, or name its folder"
+    said = f"there is no run under '{tmp_path}'; train one with `foldnet.train()`, or name its folder"
     with pytest.raises(RunError, match=exactly(said)):
         newest_run(tmp_path)
 

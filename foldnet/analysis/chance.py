@@ -173,4 +173,4 @@ def _chunks(draws: int, numbers: int) -> list[int]:
 def _check_sizes(**sizes: int) -> None:
     """Raise SettingError for a size below 1, or beyond any network."""
     for name, size in sizes.items():
-        check_number(name, size, as_option=name)
+        check_number(name, size)

@@ -142,7 +142,7 @@ def check_clusters(clusters: object, layers: Sequence[str], *, group: str) -> Cl
     if not isinstance(clusters, list | tuple) or not all(isinstance(cluster, list | tuple) for cluster in clusters):
         raise SettingError(
             f"the clusters of '{group}' are not a list of lists of layer names; write them as "
-            '[["layer", "layer"], ...] in the --clusters file'
+            '[["layer", "layer"], ...] in the `clusters` file'
         )
     index = {layer: i for i, layer in enumerate(layers)}
     seen: set[str] = set()
@@ -151,10 +151,10 @@ def check_clusters(clusters: object, layers: Sequence[str], *, group: str) -> Cl
             known = f"group '{group}' holds {', '.join(layers)}"
             close = nearest(layer, layers) if isinstance(layer, str) else ""
             raise UnknownName(
-                f"there is no layer {layer!r} in the --clusters file's group '{group}'{close or '; ' + known}"
+                f"there is no layer {layer!r} in the `clusters` file's group '{group}'{close or '; ' + known}"
             )
         if layer in seen:
-            raise SettingError(f"layer '{layer}' is named twice in the --clusters file's group '{group}'; name it once")
+            raise SettingError(f"layer '{layer}' is named twice in the `clusters` file's group '{group}'; name it once")
         seen.add(layer)
     return partition([[index[layer] for layer in cluster] for cluster in clusters], len(layers))
 
@@ -175,7 +175,7 @@ def joined(first: Clusters, second: Clusters) -> Clusters:
 def check_threshold(threshold: float) -> None:
     """Raise SettingError where `threshold` is outside 0..1 or not a number."""
     if not 0.0 <= threshold <= 1.0:
-        raise SettingError(f"threshold {threshold} is not a similarity; give --threshold a number from 0 to 1")
+        raise SettingError(f"`threshold={threshold}` is not a similarity; give a number from 0 to 1")
 
 
 def block_families(blocks: Sequence[BlockLayers]) -> dict[Hashable, list[int]]:
@@ -247,7 +247,7 @@ def _group_thresholds(threshold: float | Mapping[str, float], groups: Mapping[st
         check_threshold(value)
     for name in groups:
         if name not in thresholds:
-            raise SettingError(f"group '{name}' has no threshold; add {name}=0.95 to --threshold")
+            raise SettingError(f"group '{name}' has no threshold; add {name} to `thresholds`")
     return thresholds
 
 
@@ -269,6 +269,4 @@ def _check_blocks(blocks: Sequence[BlockLayers], matrices: Mapping[str, Matrix])
 def _check_linkage(linkage: str) -> None:
     """Raise SettingError for an unknown linkage."""
     if linkage not in LINKAGES:
-        raise SettingError(
-            f"linkage '{linkage}' is unknown; give --linkage {', '.join(LINKAGES[:-1])} or {LINKAGES[-1]}"
-        )
+        raise SettingError(f"`linkage={linkage!r}` is unknown; give {', '.join(LINKAGES[:-1])} or {LINKAGES[-1]}")

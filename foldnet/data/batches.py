@@ -72,7 +72,7 @@ class Loader:
         processes, if they are needed; None takes what the machine can spare for each of the `beside` processes that train on it,
         0 reads in this process.
         """
-        check_number("batch_sizes", batch_size, as_option="--batch-size")
+        check_number("batch_sizes", batch_size, setting="batch_size")
         self.source, self.device = images, device
         self.pixels: Tensor | None = None
         if isinstance(images, Images) and _has_room(device, images.pixels.numel()):

@@ -48,9 +48,9 @@ def _read(name: str, root: Path, train: bool, download: bool) -> Any:
         return reader(root=root, train=train, download=download)
     except FAULTS as error:
         mend = (
-            "check the network and the free space, or say where it lies with --data-dir"
+            "check the network and the free space, or say where it lies with `data_dir`"
             if download
-            else "fetch it with --download, or say where with --data-dir"
+            else "fetch it with `download=True`, or say where with `data_dir`"
         )
         reason = str(error).strip().split("\n")[0].rstrip(".")
         detail = f" ({reason})" if download else ""

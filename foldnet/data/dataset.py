@@ -109,13 +109,13 @@ def split_validation(dataset: Dataset, validation: float, seed: int) -> Split:
     labels = dataset.train.labels.numpy()
     if min(Counter(labels.tolist()).values()) < 2:
         raise SettingError(
-            f"--validation {validation:.12g} needs two training images in every class and one has only one; give 0"
+            f"`validation={validation:.12g}` needs two training images in every class and one has only one; give 0"
         )
     from sklearn.model_selection import train_test_split
 
     kept, held = train_test_split(np.arange(total), test_size=count, random_state=seed % 2**32, stratify=labels)
     if len(np.unique(labels[kept])) < len(np.unique(labels)):
-        raise SettingError(f"--validation {validation:.12g} leaves a class without training images; give less")
+        raise SettingError(f"`validation={validation:.12g}` leaves a class without training images; give less")
     return Split(
         dataset.train.take(torch.from_numpy(kept)),
         dataset.train.take(torch.from_numpy(held)),
@@ -128,16 +128,16 @@ def _validation_count(validation: float, total: int, classes: int) -> int:
     """How many images are set aside."""
     if not math.isfinite(validation) or validation < 0:
         raise SettingError(
-            f"--validation {validation:.12g} is not legal; give a share from 0 to below 1, or a number of images"
+            f"`validation={validation:.12g}` is not legal; give a share from 0 to below 1, or a number of images"
         )
     if validation == 0:
         return 0
     count = round(validation * total) if validation < 1 else int(validation)
     if validation >= 1 and count != validation:
-        raise SettingError(f"--validation {validation:.12g} is neither a share below 1 nor a whole number of images")
+        raise SettingError(f"`validation={validation:.12g}` is neither a share below 1 nor a whole number of images")
     if not classes <= count <= total - classes:
         raise SettingError(
-            f"--validation {validation:.12g} would set {count} of {total} images aside; "
+            f"`validation={validation:.12g}` would set {count} of {total} images aside; "
             f"both parts need one of each of {classes} classes, so give 0 or from {classes} to {total - classes}"
         )
     return count

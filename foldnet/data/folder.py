@@ -37,11 +37,11 @@ def load_folder(data_dir: Path | None, image_size: int | None, beside: int = 1) 
     `image_size` is too small for a network or too large for memory.
     """
     if data_dir is None:
-        raise DataError("--dataset folder needs --data-dir, a folder that holds train/CLASS and test/CLASS")
+        raise DataError("`dataset='folder'` needs `data_dir`, a folder that holds train/CLASS and test/CLASS")
     size = DEFAULT_SIZE if image_size is None else image_size
     if not SMALLEST <= size <= LARGEST:
         fault, mend = ("small", f"at least {SMALLEST}") if size < SMALLEST else ("large", f"at most {LARGEST}")
-        raise SettingError(f"--image-size {size} is too {fault}; give {mend}")
+        raise SettingError(f"`image_size={size}` is too {fault}; give {mend}")
     listed = [_listed(data_dir / part) for part in ("train", "test")]
     if listed[0].classes != listed[1].classes:
         odd = sorted(set(listed[0].classes) ^ set(listed[1].classes))[0]

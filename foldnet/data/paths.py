@@ -29,9 +29,9 @@ class PathRule:
 
     def __post_init__(self) -> None:
         if not 0 <= self.obstacles <= 1:
-            raise SettingError(f"--obstacles {self.obstacles:g} is not a probability; give a number from 0 to 1")
+            raise SettingError(f"`obstacles={self.obstacles:g}` is not a probability; give a number from 0 to 1")
         if self.grid < 2:
-            raise SettingError(f"--grid {self.grid} has no pair of free cells for the queries; give at least 3")
+            raise SettingError(f"`grid={self.grid}` has no pair of free cells for the queries; give at least 3")
         if self.window % 2 == 0:
             raise SettingError(
                 f"a window of {self.window} is even, so that no cell is its middle; give an odd number such as {self.window + 1}"
@@ -41,17 +41,17 @@ class PathRule:
         if self.window > self.grid:
             raise SettingError(
                 f"a window of {self.window} is larger than the grid of {self.grid}; "
-                f"give at most {self.grid - (self.grid + 1) % 2}, or a larger --grid"
+                f"give at most {self.grid - (self.grid + 1) % 2}, or a larger `grid`"
             )
         if self.obstacles == 1:
             raise SettingError(
-                "--obstacles 1 makes every cell an obstacle, so that no grid has a pair of free cells; give less"
+                "`obstacles=1` makes every cell an obstacle, so that no grid has a pair of free cells; give less"
             )
         for name in ("grid", "window"):
             check_number(name, getattr(self, name))
         if self.target not in WAYS:
             raise SettingError(
-                f"--target '{self.target}' is not legal; choose {' or '.join(WAYS)}{nearest(self.target, WAYS)}"
+                f"`target={self.target!r}` is not legal; choose {' or '.join(WAYS)}{nearest(self.target, WAYS)}"
             )
 
 

@@ -35,5 +35,7 @@ def load_dataset(
     if name not in LOADERS:
         raise UnknownName(f"dataset '{name}' is not known; choose {', '.join(NAMES)}{nearest(name, NAMES)}")
     if image_size is not None and name != "folder":
-        raise SettingError(f"--image-size {image_size} has no meaning for {name}; leave it out or use --dataset folder")
+        raise SettingError(
+            f"`image_size={image_size}` has no meaning for {name}; leave it out or use `dataset='folder'`"
+        )
     return LOADERS[name](data_dir, download, image_size, beside)

@@ -60,7 +60,7 @@ def in_workers(read: Read, batches: Sequence[Tensor], *, workers: int, pin: bool
         except RuntimeError as error:  # what torch says when a worker was killed
             reason = str(error).split("\n")[0].rstrip(".")
             raise DataError(
-                f"a process that reads pictures died ({reason}); give the machine more memory or lower --batch-size"
+                f"a process that reads pictures died ({reason}); give the machine more memory or lower `batch_size`"
             ) from None
         if isinstance(result, str):
             raise DataError(result)

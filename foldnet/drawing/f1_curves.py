@@ -32,7 +32,7 @@ def f1_figure(
     from matplotlib.lines import Line2D
 
     if not curves:
-        raise SettingError("there is no run whose F1 could be drawn; train some with `foldnet train --dataset paths`")
+        raise SettingError("there is no run whose F1 could be drawn; train some with `foldnet.train(dataset='paths')`")
     for name, seeds in curves.items():
         if len({len(seed) for seed in seeds}) > 1:
             raise SettingError(f"the runs of {name} have other numbers of epochs; draw those that are as long")

@@ -81,7 +81,7 @@ def choose_clusters(
     check_metric(metric, model)
     _check_groups(thresholds, algebra)
     if unit not in UNITS:
-        raise SettingError(f"--unit '{unit}' is not legal; choose {' or '.join(UNITS)}{nearest(unit, UNITS)}")
+        raise SettingError(f"`unit={unit!r}` is not legal; choose {' or '.join(UNITS)}{nearest(unit, UNITS)}")
     chosen = {entry.group.name: entry.similarity(metric) for entry in algebra if entry.group.name in thresholds}
     if unit == "layer":
         return {name: cluster_layers(matrix, thresholds[name], linkage) for name, matrix in chosen.items()}

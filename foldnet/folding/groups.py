@@ -83,9 +83,11 @@ def check_metric(metric: str | None, model: nn.Module) -> str:
     soft = isinstance(model, SharedNetwork)
     chosen = metric or ("coefficients" if soft else "weights")
     if chosen not in METRICS:
-        raise SettingError(f"--metric '{chosen}' is not legal; choose {' or '.join(METRICS)}{nearest(chosen, METRICS)}")
+        raise SettingError(f"`metric={chosen!r}` is not legal; choose {' or '.join(METRICS)}{nearest(chosen, METRICS)}")
     if chosen == "coefficients" and not soft:
-        raise SettingError("--metric coefficients needs a soft network, and this one is plain; use --metric weights")
+        raise SettingError(
+            "`metric='coefficients'` needs a soft network, and this one is plain; use `metric='weights'`"
+        )
     return chosen
 
 

@@ -110,7 +110,7 @@ def within_drop(points: tuple[SweepPoint, ...], soft: float, drop: float) -> Swe
     if not good:
         best = max(points, key=lambda point: point.accuracy)
         raise NothingToFold(
-            f"--max-drop {100 * drop:g} cannot be met: the best point of the sweep is {100 * (soft - best.accuracy):.2f} "
+            f"`max_drop={100 * drop:g}` cannot be met: the best point of the sweep is {100 * (soft - best.accuracy):.2f} "
             f"points under the soft network; allow at least that"
         )
     return min(good, key=lambda point: (point.stored_numbers, -point.accuracy, -point.loops))
@@ -135,7 +135,7 @@ def check_budget(least: int, budget: int, *, in_bytes: bool) -> None:
     if budget < least:
         unit = "bytes" if in_bytes else "parameters"
         raise NothingToFold(
-            f"--budget {budget:,} {unit} cannot be reached: complete tying leaves {least:,}; give at least that"
+            f"a `budget` of {budget:,} {unit} cannot be reached: complete tying leaves {least:,}; give at least that"
         )
 
 

@@ -43,7 +43,7 @@ def tie_rows(coefficients: ArrayLike, gram: ArrayLike, clusters: Sequence[Sequen
     unknown way or clusters that are no partition, ShapeMismatch where the Gram matrix does not fit.
     """
     if how not in WAYS:
-        raise SettingError(f"tie '{how}' is unknown; give --tie {', '.join(WAYS[:-1])} or {WAYS[-1]}")
+        raise SettingError(f"`tie={how!r}` is unknown; give {', '.join(WAYS[:-1])} or {WAYS[-1]}")
     rows = as_matrix(coefficients, "coefficients")
     to_weights = coordinate_map(gram, rows.shape[1])
     # Gains and relative errors do not see the templates' common scale; products of tiny numbers would vanish.

@@ -51,13 +51,13 @@ def check_trips(program: Program, trips: Mapping[str, int]) -> None:
     for name, count in trips.items():
         if name not in loops:
             there = f"the loops are {', '.join(loops)}" if loops else "this network has no loop"
-            raise UnknownName(f"--steps '{name}' is not a loop{nearest(name, loops)}; {there}")
+            raise UnknownName(f"`steps` names '{name}', which is not a loop{nearest(name, loops)}; {there}")
         if not BOUNDS["steps"].holds(count):
-            raise SettingError(f"--steps {name}={shown(count)} is not legal; give {BOUNDS['steps']}")
+            raise SettingError(f"`steps={{{name!r}: {shown(count)}}}` is not legal; give {BOUNDS['steps']}")
     total = sum(_length(item, trips) for stage in program.stages for item in stage.items)
     if total > MOST_STEPS:
         raise SettingError(
-            f"--steps asks for {total:,} steps in all; turn loops inside loops less, to {MOST_STEPS:,} at most"
+            f"`steps` asks for {total:,} steps in all; turn loops inside loops less, to {MOST_STEPS:,} at most"
         )
 
 

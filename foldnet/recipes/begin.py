@@ -75,7 +75,7 @@ def take_up(run: Run, asked: Mapping[str, Any], config: Path | None, recall: boo
     """The run as it goes on: what may change does. Raises SettingError and UnknownName for anything else that is asked."""
     if recall and not run.settings.arch.endswith(RECALL):
         raise SettingError(
-            f"--recall contradicts run '{run.folder}', which trains '{run.settings.arch}'; leave it out, or start another run"
+            f"`recall=True` contradicts run '{run.folder}', which trains '{run.settings.arch}'; leave it out, or start another run"
         )
     in_file = read_toml(config) if config is not None else {}
     wanted = in_file | dict(asked)
@@ -87,10 +87,10 @@ def take_up(run: Run, asked: Mapping[str, Any], config: Path | None, recall: boo
         if key not in stored:
             raise UnknownName(f"setting '{key}' does not exist{nearest(key, stored)}")
         if key not in FREE_TO_CHANGE:
-            option = "--" + key.replace("_", "-") if key in asked else f"'{config}' with {key} ="
+            said = f"`{key}={value!r}`" if key in asked else f"'{config}' with {key} = {value}"
             raise SettingError(
-                f"{option} {value} contradicts run '{run.folder}', which was started with {stored.get(key)}; "
-                f"leave it out, or start another run with --out"
+                f"{said} contradicts run '{run.folder}', which was started with {stored.get(key)}; "
+                f"leave it out, or start another run with `out`"
             )
     return replace(run, settings=replace(run.settings, **changes))
 
@@ -99,7 +99,7 @@ def folder_to_resume(folder: Path | None) -> Path | None:
     """The folder named, else the newest run; None where there is nothing to resume yet."""
     if folder is not None:
         if folder.is_dir() and any(folder.iterdir()) and not (folder / "config.json").is_file():
-            raise RunError(f"'{folder}' is not a run folder and not empty; give --out another name")
+            raise RunError(f"'{folder}' is not a run folder and not empty; give `out` another name")
         return folder
     try:
         return newest_run()
@@ -124,10 +124,10 @@ def _check_place(folder: Path, *, resume: bool, force: int) -> None:
     if empty and (resume or force):
         return
     if not empty and not (folder / "config.json").is_file():
-        raise OutputError(f"'{folder}' exists already and is not a run folder; give --out another name")
+        raise OutputError(f"'{folder}' exists already and is not a run folder; give `out` another name")
     if not force:
         raise OutputError(
-            f"'{folder}' exists already; continue it with --resume, replace it with --force, or change --out"
+            f"'{folder}' exists already; continue it with `resume=True`, replace it with `force=True`, or change `out`"
         )
     check_replaceable(folder, kind="run", force=force)
 
@@ -170,7 +170,7 @@ def _check_memory(run: Run, machine: Machine) -> None:
     needed, (total, _) = numbers * FLOAT_BYTES * copies, memory_bytes()
     if total is not None and needed > total:
         raise SettingError(
-            f"--arch '{run.settings.arch}' has {numbers:,} parameters, which take {needed / 2**30:,.0f} GiB in training, "
+            f"`arch={run.settings.arch!r}` has {numbers:,} parameters, which take {needed / 2**30:,.0f} GiB in training, "
             f"and this machine has {total / 2**30:,.1f}; choose a smaller network"
         )
 

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from foldnet.bounds import BOUNDS, check_number, shown
+from foldnet.bounds import BOUNDS, as_code, check_number
 from foldnet.errors import SettingError
 from foldnet.files import refuse_existing, write_json
 from foldnet.folds import WEIGHTS, Fold, open_fold
@@ -123,7 +123,7 @@ def bench_inference(
     """
     _check(batch_sizes, repeats, threads)
     if out is not None:
-        refuse_existing(Path(out), force=force, option="-o")
+        refuse_existing(Path(out), force=force)
     fold = open_fold(fold_folder(Path(path) if path is not None else None))
     machine = choose_machine(device, precision)
     forms, notes = forms_of(fold)
@@ -156,8 +156,9 @@ def _check(batch_sizes: Sequence[int], repeats: int, threads: int | None) -> Non
     """Raise SettingError for numbers that nothing can be measured with."""
     bound = BOUNDS["batch_sizes"]
     if not batch_sizes or not all(map(bound.holds, batch_sizes)) or len(set(batch_sizes)) < len(batch_sizes):
-        given = shown(",".join(map(str, batch_sizes)))
-        raise SettingError(f"--batch-sizes {given} is not legal; give different numbers, each {bound}")
+        raise SettingError(
+            f"{as_code('batch_sizes', tuple(batch_sizes))} is not legal; give different numbers, each {bound}"
+        )
     check_number("repeats", repeats)
     if threads is not None:
         check_number("threads", threads)

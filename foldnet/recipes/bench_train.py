@@ -125,15 +125,15 @@ def bench_train(
     Raises UnknownName, SettingError, MissingTool, OutputError.
     """
     check_number("batch_size", batch_size)
-    check_number("rounds", steps, as_option="--steps")
+    check_number("rounds", steps, setting="steps")
     if threads is not None:
         check_number("threads", threads)
     if out is not None:
-        refuse_existing(Path(out), force=force, option="-o")
+        refuse_existing(Path(out), force=force)
     shape = parse_name(arch)
     if shape.templates is None:
         raise SettingError(
-            f"--arch '{arch}' is plain and the bench compares a soft network with its twin; write 's{arch}-4'"
+            f"`arch={arch!r}` is plain and the bench compares a soft network with its twin; write 's{arch}-4'"
         )
     machine = choose_machine(device, precision)
     compilation = choose_compilation(compile, machine)

@@ -77,11 +77,11 @@ def other_grids(run: Run, wanted: OtherGrids) -> tuple[Dataset, str]:
     if settings.dataset not in GRID_PRESETS:
         raise SettingError(
             f"run '{run.folder}' was trained on {settings.dataset}, whose images have no grids; "
-            f"leave out --dataset, --grid and the like"
+            f"leave out `dataset`, `grid` and the like"
         )
     dataset = wanted.dataset or settings.dataset
     if dataset not in GRID_PRESETS:
-        raise UnknownName(f"--dataset '{dataset}' has no grids; choose paths or mazes{nearest(dataset, GRID_PRESETS)}")
+        raise UnknownName(f"`dataset={dataset!r}` has no grids; choose paths or mazes{nearest(dataset, GRID_PRESETS)}")
     _check_meaning(dataset, wanted)
 
     def chosen(name: str) -> object:

@@ -79,7 +79,7 @@ def depth(
     loops = loops_of(fold.program)
     if not loops:
         raise NothingToFold(
-            f"fold '{folder}' has no loop to turn; fold it at a lower --threshold, or with --unit block"
+            f"fold '{folder}' has no loop to turn; fold it at a lower `threshold`, or with `unit='block'`"
         )
     _, run, _ = open_network(folder)
     machine = choose_machine(device, "fp32")

@@ -107,7 +107,7 @@ def doctor() -> Health:
     if dot is None:
         notes.append("Graphviz's dot is missing and graph pictures need it; install Graphviz (apt install graphviz)")
     if not writable:
-        notes.append(f"'{HOME}' cannot be written here; give --out another place")
+        notes.append(f"'{HOME}' cannot be written here; give `out` another place")
     busy = cpu.load is not None and cpu.load > cpu.cores
     if machine.device.type == "cpu" and busy and threads > 1:
         notes.append(

@@ -113,7 +113,7 @@ def turn_dial(model: nn.Module, folder: Path, steps: Mapping[str, int], *, own_s
     """Set how often the loops of a folded network run. Raises SettingError for a network that has not been folded."""
     if not isinstance(model, LoopedNetwork):
         raise SettingError(
-            f"--steps needs the loops of a fold, and '{folder}' is a run; name its fold, or `foldnet fold` it"
+            f"`steps` needs the loops of a fold, and '{folder}' is a run; name its fold, or make one with `foldnet.fold({str(folder)!r})`"
         )
     model.set_trips(steps, own_steps=own_steps)
 
@@ -135,7 +135,7 @@ def open_network(folder: Path, checkpoint: str = "last") -> tuple[nn.Module, Run
     """The network in a folder, the run that says which data it knows, and its form: "soft", "plain" or "looped"."""
     if kind_of(folder) == "fold":
         if checkpoint != "last":
-            raise SettingError(f"--checkpoint {checkpoint} is for runs and '{folder}' is a fold; leave it out")
+            raise SettingError(f"`checkpoint={checkpoint!r}` is for runs and '{folder}' is a fold; leave it out")
         fold = open_fold(folder)
         return fold.load(), run_of_fold(fold), "looped"
     run = open_run(folder)

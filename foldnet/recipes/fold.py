@@ -258,7 +258,7 @@ def _check_free(folder: Path, force: int) -> None:
     if not folder.exists():
         return
     if not force:
-        raise OutputError(f"'{folder}' exists already; give --out another name or add --force")
+        raise OutputError(f"'{folder}' exists already; give `out` another name or add `force=True`")
     check_replaceable(folder, kind="fold", force=force)
 
 

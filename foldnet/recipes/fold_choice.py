@@ -59,7 +59,7 @@ class Soft:
         for name in self.settings.groups:
             if name not in names:
                 known = f"; there are {', '.join(names)}"
-                raise UnknownName(f"--groups '{name}' does not exist{nearest(name, names) or known}")
+                raise UnknownName(f"`groups` names '{name}', which does not exist{nearest(name, names) or known}")
         return list(self.settings.groups) or names
 
     def kept(self) -> frozenset[str]:
@@ -67,7 +67,7 @@ class Soft:
         layers = [layer for entry in self.algebra for layer in entry.group.layers]
         for layer in self.settings.keep:
             if layer not in layers:
-                raise UnknownName(f"--keep '{layer}' is not a layer that shares{nearest(layer, layers)}")
+                raise UnknownName(f"`keep` names '{layer}', which is not a layer that shares{nearest(layer, layers)}")
         return frozenset(self.settings.keep)
 
     def ladders(self, unit: str) -> tuple[Ladder, ...]:
@@ -89,7 +89,7 @@ class Soft:
     def sweep(self, unit: str, judge: Judge) -> tuple[SweepPoint, ...]:
         """The curve for one unit. Raises SettingError for an unknown unit."""
         if unit not in UNITS:
-            raise SettingError(f"--unit '{unit}' is not legal; choose {' or '.join(UNITS)}{nearest(unit, UNITS)}")
+            raise SettingError(f"`unit={unit!r}` is not legal; choose {' or '.join(UNITS)}{nearest(unit, UNITS)}")
         return sweep(self.ladders(unit), unit, self.plan, judge)
 
 
@@ -136,10 +136,10 @@ def _by_threshold(soft: Soft) -> Choice:
     for name in single:
         if name not in names:
             known = f"; there are {', '.join(names)}"
-            raise UnknownName(f"--threshold '{name}' is no group{nearest(name, names) or known}")
+            raise UnknownName(f"`thresholds` names '{name}', which is no group{nearest(name, names) or known}")
         if name not in soft.chosen_groups():
             raise SettingError(
-                f"--threshold {name}={single[name]:g} and --groups contradict each other; add {name} to --groups"
+                f"`thresholds` gives '{name}' {single[name]:g} and `groups` leaves it out; add {name} to `groups`"
             )
     thresholds = {name: single.get(name, settings.overall_threshold) for name in soft.chosen_groups()}
     # Without kept layers this is the plain cut; with them only the ladders know how to leave layers out.
@@ -172,17 +172,19 @@ def _of_file(soft: Soft, file: Path) -> dict[str, Clusters]:
     try:
         content = parse_json(read_text(file, links=True))
     except OSError as error:
-        raise SettingError(f"--clusters '{file}' cannot be read ({error.strerror}); check the path") from None
+        raise SettingError(f"`clusters={str(file)!r}` cannot be read ({error.strerror}); check the path") from None
     except NotPlain as error:
-        raise SettingError(f"--clusters '{file}' {error}") from None
+        raise SettingError(f"`clusters={str(file)!r}` {error}") from None
     except ValueError as error:
-        raise SettingError(f"--clusters '{file}' is not valid JSON ({error}); mend that line") from None
+        raise SettingError(f"`clusters={str(file)!r}` is not valid JSON ({error}); mend that line") from None
     if not isinstance(content, dict):
-        raise SettingError(f'--clusters \'{file}\' is not an object such as {{"stage2": [["layer", "layer"]]}}')
+        raise SettingError(f'`clusters={str(file)!r}` is not an object such as {{"stage2": [["layer", "layer"]]}}')
     layers = {entry.group.name: entry.group.layers for entry in soft.algebra}
     for name in content:
         if name not in layers:
-            raise UnknownName(f"--clusters '{file}' names group '{name}', which does not exist{nearest(name, layers)}")
+            raise UnknownName(
+                f"`clusters={str(file)!r}` names group '{name}', which does not exist{nearest(name, layers)}"
+            )
     kept, chosen = soft.kept(), soft.chosen_groups()
     found = {name: check_clusters(value, layers[name], group=name) for name, value in content.items() if name in chosen}
     return {

@@ -91,7 +91,7 @@ def _file(out: Path | str | None, dataset: str, force: bool) -> Path:
     path = Path(out)
     if path.suffix != ENDING:
         raise SettingError(f"'{path}' does not end in {ENDING}; give -o such a name, for example {dataset}{ENDING}")
-    refuse_existing(path, force=force, option="-o")
+    refuse_existing(path, force=force)
     return path
 
 
@@ -100,7 +100,7 @@ def _check(seed: int, phase: int, split: str) -> None:
     check_number("seed", seed)
     check_number("phase", phase)
     if split not in SPLITS:
-        raise SettingError(f"--split '{split}' is not legal; choose {', '.join(SPLITS)}{nearest(split, SPLITS)}")
+        raise SettingError(f"`split={split!r}` is not legal; choose {', '.join(SPLITS)}{nearest(split, SPLITS)}")
 
 
 def _write(file: Path, dataset: str, drawn: Grids, seed: int, phase: int, split: str) -> GridsReport:

@@ -68,7 +68,7 @@ def check_answers(dataset: Dataset, arch: str) -> None:
     if given != wanted:
         known = "scnn-20-32-20 or cnn-20-32" if wanted == "cells" else "swrn-28-2-4 or wrn-28-2"
         raise SettingError(
-            f"--arch '{arch}' answers for {given} and {dataset.name} asks for {wanted}; choose one such as {known}"
+            f"`arch={arch!r}` answers for {given} and {dataset.name} asks for {wanted}; choose one such as {known}"
         )
 
 
@@ -78,7 +78,7 @@ def split_of_run(run: Run, data_dir: Path | None = None) -> tuple[Dataset, Split
     if split.hash != run.split_hash:
         raise RunError(
             f"the data are not those that run '{run.folder}' was trained on (their hash differs); "
-            f"give the original place with --data-dir"
+            f"give the original place with `data_dir`"
         )
     return dataset, split
 

@@ -22,7 +22,7 @@ WITHIN = 300.0  # seconds after which a checkpoint is made within an epoch
 def check_every(every: float) -> None:
     """Raise SettingError for what is no time between checkpoints."""
     if not every >= 0:
-        raise SettingError(f"--checkpoint-every {every:g} is not legal; give a number of seconds from 0")
+        raise SettingError(f"`checkpoint_every={every:g}` is not legal; give a number of seconds from 0")
 
 
 class Recorder:

@@ -116,5 +116,5 @@ def target_of(out: Path | str | None, default: Path, force: bool) -> Path:
     """Where the picture goes: what the user names must be free, what foldnet names is."""
     if out is None:
         return default if force else free_name(default)
-    refuse_existing(Path(out), force=force, option="-o")
+    refuse_existing(Path(out), force=force)
     return Path(out)

@@ -73,7 +73,7 @@ def draw_sweep(path: Path | str | None = None, out: Path | str | None = None, *,
     """
     run = open_run(Path(path) if path is not None else newest_run())
     if not (run.folder / SWEEP_FILE).is_file():
-        raise RunError(f"run '{run.folder}' has no {SWEEP_FILE}; make it with `foldnet fold {run.folder} --sweep`")
+        raise RunError(f"run '{run.folder}' has no {SWEEP_FILE}; make it with `foldnet.sweep({str(run.folder)!r})`")
     target = target_of(out, run.folder / "sweep.svg", force)
     content = read_json(run.folder / SWEEP_FILE)
     try:

@@ -43,7 +43,7 @@ def draw_paths(
 
     Returns the file. Raises SettingError for fewer than one example or a run of another kind, RunError, OutputError.
     """
-    check_number("pictures", examples, as_option="--examples")
+    check_number("pictures", examples, setting="examples")
     folder = Path(path) if path is not None else newest_run()
     model, run, form = open_network(folder)
     dataset, said = other_grids(run, replace(grids or OtherGrids(), count=examples))
@@ -80,17 +80,17 @@ def draw_curves(paths: Sequence[Path | str] = (), out: Path | str | None = None,
         run for folder in all_runs() if (run := open_run(folder)).settings.dataset in GRID_PRESETS
     ]
     if not runs:
-        raise RunError(f"no run under '{HOME}' was trained on grids; train one with `foldnet train --dataset paths`")
+        raise RunError(f"no run under '{HOME}' was trained on grids; train one with `foldnet.train(dataset='paths')`")
     first = runs[0].settings
     curves: dict[str, list[list[float]]] = {}
     for run in runs:
         if (run.settings.dataset, run.settings.windows) != (first.dataset, first.windows):
             raise SettingError(
-                f"run '{run.folder}' has other phases than '{runs[0].folder}'; draw runs of the same --windows together"
+                f"run '{run.folder}' has other phases than '{runs[0].folder}'; draw runs of the same `windows` together"
             )
         lines = [line["validation_accuracy"] for line in read_metrics(run.folder)]
         if not lines or None in lines:
-            raise SettingError(f"run '{run.folder}' has no F1 on held-out grids; train it with --validation 0.1")
+            raise SettingError(f"run '{run.folder}' has no F1 on held-out grids; train it with `validation=0.1`")
         curves.setdefault(_name_of(run), []).append(lines)
     target = target_of(out, runs[0].folder.parent / "figure5.svg", force)
     windows = first.windows or ()

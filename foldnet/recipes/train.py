@@ -104,7 +104,7 @@ def train(
         if folder is not None:
             remove_leftovers(folder.parent)
         if resume and force:
-            raise SettingError("--resume and --force contradict each other; give one of them")
+            raise SettingError("`resume=True` and `force=True` contradict each other; give one of them")
         if resume:
             folder = folder_to_resume(folder)
         if resume and folder is not None and (folder / "config.json").is_file():
@@ -129,7 +129,7 @@ def train(
             if str(interrupt):
                 raise
             raise KeyboardInterrupt(
-                f"interrupted; go on from the last checkpoint, if any, with `foldnet train --resume --out {run.folder}`"
+                f"interrupted; go on from the last checkpoint, if any, with `foldnet.train(resume=True, out={str(run.folder)!r})`"
             ) from None
 
 
@@ -208,7 +208,7 @@ def _train_on(run: Run, dataset: Dataset, split: Split, observer: Observer, ever
         agreement.close()
     except torch.OutOfMemoryError:
         raise SettingError(
-            f"--batch-size {settings.batch_size} needs more memory than '{machine.device}' has free; give less"
+            f"`batch_size={settings.batch_size}` needs more memory than '{machine.device}' has free; give less"
         ) from None
     except Stopped:
         raise Stopped(_where_stopped(run.folder, recorder.progress)) from None
@@ -221,7 +221,7 @@ def _where_stopped(folder: Path, progress: Progress) -> str:
     """What is said of a training that was stopped and saved."""
     steps = progress.under_way.step
     where = f"after step {steps} of epoch {progress.epoch + 1}" if steps else f"after epoch {progress.epoch}"
-    return f"stopped {where}, all of it saved; go on with `foldnet train --resume --out {folder}`"
+    return f"stopped {where}, all of it saved; go on with `foldnet.train(resume=True, out={str(folder)!r})`"
 
 
 def read_report(folder: Path) -> TrainReport:

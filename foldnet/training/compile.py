@@ -45,7 +45,7 @@ def choose_compilation(choice: str, machine: Machine) -> Compilation:
     Raises SettingError for another word, MissingTool where "on" lacks a compiler.
     """
     if choice not in COMPILE:
-        raise SettingError(f"--compile '{choice}' is not legal; choose {', '.join(COMPILE)}")
+        raise SettingError(f"`compile={choice!r}` is not legal; choose {', '.join(COMPILE)}")
     if choice == "off":
         return UNCOMPILED
     on_cuda = machine.device.type == "cuda"
@@ -53,7 +53,7 @@ def choose_compilation(choice: str, machine: Machine) -> Compilation:
     lacking = _lacking(machine)
     if choice == "on":
         if lacking is not None:
-            raise MissingTool(f"--compile on needs {lacking}; install it or use --compile off")
+            raise MissingTool(f"`compile='on'` needs {lacking}; install it or use `compile='off'`")
         return Compilation(True, mode, ASKED_FOR)
     if not on_cuda:
         return Compilation(False, None, "on a CPU the convolutions are nearly all of a step, and they are not compiled")

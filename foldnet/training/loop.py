@@ -188,7 +188,7 @@ class _Training:
 
     def _diverged(self, what: str) -> TrainingDiverged:
         """What is said of a training that went astray."""
-        return TrainingDiverged(f"{what}; the checkpoint before, if any, is kept, try --lr {self.course.lr / 10:.3g}")
+        return TrainingDiverged(f"{what}; the checkpoint before, if any, is kept, try `lr={self.course.lr / 10:.3g}`")
 
 
 def step(

@@ -56,15 +56,15 @@ def choose_machine(device: str = "auto", precision: str = "auto", world: World =
     except RuntimeError:
         chosen = None
     if chosen is None or chosen.type not in ("cpu", "cuda"):
-        raise SettingError(f"--device '{device}' is not a device; write cpu, cuda or cuda:0")
+        raise SettingError(f"`device={device!r}` is not a device; write cpu, cuda or cuda:0")
     if chosen.type == "cuda":
         chosen = _gpu(device, chosen, world)
     if precision not in PRECISIONS:
-        raise SettingError(f"--precision '{precision}' is not legal; choose {', '.join(PRECISIONS)}")
+        raise SettingError(f"`precision={precision!r}` is not legal; choose {', '.join(PRECISIONS)}")
     if precision == "auto":
         precision = "bf16" if _fast_bf16(chosen) else "fp32"
     if precision == "bf16" and not _any_bf16(chosen):
-        raise SettingError(f"--precision bf16 is not what '{device}' can do; write fp32")
+        raise SettingError(f"`precision='bf16'` is not what '{device}' can do; write fp32")
     return Machine(chosen, precision, world)
 
 
@@ -72,13 +72,13 @@ def _gpu(device: str, chosen: torch.device, world: World) -> torch.device:
     """The GPU that this process takes. Raises SettingError where there is none for it."""
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if not world.alone and chosen.index is not None:
-        raise SettingError(f"--device '{device}' names one GPU for {world.size} processes; write cuda")
+        raise SettingError(f"`device={device!r}` names one GPU for {world.size} processes; write cuda")
     index = chosen.index or 0 if world.alone else world.local
     if index >= count:
         devices = "device" if count == 1 else "devices"
         process = "" if world.alone else f" for process {world.local} of this machine"
         raise SettingError(
-            f"--device '{device}' is not there{process}: this machine has {count} CUDA {devices}; write --device cpu"
+            f"`device={device!r}` is not there{process}: this machine has {count} CUDA {devices}; write `device='cpu'`"
         )
     return chosen if world.alone else torch.device("cuda", index)
 

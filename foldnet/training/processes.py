@@ -100,7 +100,7 @@ class _Pulse(threading.Thread):
 
     def _end(self, what: str) -> None:
         """Say so to the main thread, and end the process where that one does not hear."""
-        self.death = f"{what}, so this one ends too; go on from the last checkpoint with --resume"
+        self.death = f"{what}, so this one ends too; go on from the last checkpoint with `resume=True`"
         if not self.stopped.wait(GRACE):
             self.last_words(self.death)
             os._exit(1)

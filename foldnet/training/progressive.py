@@ -24,7 +24,7 @@ def progressive_loss(
     network = model.network if isinstance(model, SharedNetwork) else model
     if not isinstance(network, PathNetwork):
         raise SettingError(
-            f"--progressive {weight:g} needs a network of steps, such as scnn-20-32-1; leave it out for others"
+            f"`progressive={weight:g}` needs a network of steps, such as scnn-20-32-1; leave it out for others"
         )
     depth = len(network.body)
 

@@ -21,7 +21,7 @@ class Board(Passing):
             from torch.utils.tensorboard import SummaryWriter
         except ImportError:
             raise MissingTool(
-                "--tensorboard needs the package tensorboard; install it with `pip install 'foldnet[tensorboard]'`"
+                "`tensorboard=True` needs the package tensorboard; install it with `pip install 'foldnet[tensorboard]'`"
             ) from None
         self.kind = SummaryWriter
         self.writer: Any = None

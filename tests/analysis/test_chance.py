@@ -126,9 +126,9 @@ def test_the_time_hardly_grows_with_the_size(layers, templates, seconds):
 
 
 def test_wrong_inputs_are_named():
-    with pytest.raises(SettingError, match=r"^layers 0 is not legal; give a whole number from 1 to 1000$"):
+    with pytest.raises(SettingError, match=r"^`layers=0` is not legal; give a whole number from 1 to 1000$"):
         chance(0, 4)
-    with pytest.raises(SettingError, match=r"^weight_numbers 0 is not legal; give a whole number from 1 to 1e\+12$"):
+    with pytest.raises(SettingError, match=r"^`weight_numbers=0` is not legal; give a whole number from 1 to 1e\+12$"):
         plain_chance(3, 0)
     with pytest.raises(ShapeMismatch, match=r"^a Gram matrix of shape \(2, 2\) does not fit 4 templates; "):
         chance(6, 4, gram=np.eye(2))

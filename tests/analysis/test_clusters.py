@@ -159,31 +159,31 @@ WRONG_CLUSTERS = [
     (
         [["stage2.1.conv1", "stage2.1.convl"]],
         UnknownName,
-        "there is no layer 'stage2.1.convl' in the --clusters file's group 'stage2'; did you mean "
+        "there is no layer 'stage2.1.convl' in the `clusters` file's group 'stage2'; did you mean "
         "'stage2.1.conv2' or 'stage2.1.conv1' or 'stage2.2.conv1'?",
     ),
     (
         [["head"]],
         UnknownName,
-        "there is no layer 'head' in the --clusters file's group 'stage2'; "
+        "there is no layer 'head' in the `clusters` file's group 'stage2'; "
         "group 'stage2' holds stage2.1.conv1, stage2.1.conv2, stage2.2.conv1",
     ),
     (
         [[3]],
         UnknownName,
-        "there is no layer 3 in the --clusters file's group 'stage2'; "
+        "there is no layer 3 in the `clusters` file's group 'stage2'; "
         "group 'stage2' holds stage2.1.conv1, stage2.1.conv2, stage2.2.conv1",
     ),
     (
         [["stage2.1.conv1"], ["stage2.1.conv1"]],
         SettingError,
-        "layer 'stage2.1.conv1' is named twice in the --clusters file's group 'stage2'; name it once",
+        "layer 'stage2.1.conv1' is named twice in the `clusters` file's group 'stage2'; name it once",
     ),
     (
         ["stage2.1.conv1"],
         SettingError,
         "the clusters of 'stage2' are not a list of lists of layer names; write them as "
-        '[["layer", "layer"], ...] in the --clusters file',
+        '[["layer", "layer"], ...] in the `clusters` file',
     ),
 ]
 
@@ -196,7 +196,7 @@ def test_wrong_clusters_are_named(clusters, error, text):
 
 @pytest.mark.parametrize("threshold", [-0.1, 1.01, float("nan")])
 def test_illegal_thresholds_are_named(threshold):
-    text = f"threshold {threshold} is not a similarity; give --threshold a number from 0 to 1"
+    text = f"`threshold={threshold}` is not a similarity; give a number from 0 to 1"
     with pytest.raises(SettingError, match=f"^{re.escape(text)}$"):
         cluster_layers(CHESSBOARD, threshold)
     with pytest.raises(SettingError, match=f"^{re.escape(text)}$"):
@@ -204,7 +204,7 @@ def test_illegal_thresholds_are_named(threshold):
 
 
 def test_other_wrong_inputs_are_named():
-    text = "^linkage 'ward' is unknown; give --linkage complete, average or single$"
+    text = "^`linkage='ward'` is unknown; give complete, average or single$"
     for cluster in (
         lambda: cluster_layers(CHESSBOARD, 0.9, "ward"),
         lambda: merge_heights(CHESSBOARD, "ward"),
@@ -215,7 +215,7 @@ def test_other_wrong_inputs_are_named():
         cluster_layers(np.ones((2, 3)), 0.9)
     with pytest.raises(SettingError, match=r"^a similarity matrix holds values that are not numbers; did the "):
         cluster_layers(np.full((2, 2), np.nan), 0.9)
-    with pytest.raises(SettingError, match=r"^group 'stage1' has no threshold; add stage1=0\.95 to --threshold$"):
+    with pytest.raises(SettingError, match=r"^group 'stage1' has no threshold; add stage1 to `thresholds`$"):
         cluster_blocks({"stage1": CHESSBOARD}, blocks_of(3), {})
     with pytest.raises(UnknownName, match=r"^group 'stage1' has no similarity matrix; did you mean 'stage2'\?$"):
         cluster_blocks({"stage2": CHESSBOARD}, blocks_of(3), 0.9)

@@ -36,8 +36,8 @@ def test_json_on_stdout_and_in_a_file(cli, tmp_path, monkeypatch):
     assert json.loads(Path("bench.json").read_text()) == found
     assert set(found["ratios"]) == {"soft_to_reference", "soft_to_plain"}
     assert cli.refused("bench", "train", *TINY, "-o", "bench.json") == (
-        "'bench.json' exists already; give -o another name or add --force"
+        "'bench.json' exists already; give --out another name or add --force"
     )
     assert cli.refused("bench", "train", "--arch", "wrn-28-4") == (
-        "--arch 'wrn-28-4' is plain and the bench compares a soft network with its twin; write 'swrn-28-4-4'"
+        "--arch wrn-28-4 is plain and the bench compares a soft network with its twin; write 'swrn-28-4-4'"
     )

@@ -191,5 +191,5 @@ def test_a_training_interrupted_before_its_first_step_says_how_to_go_on(tmp_path
     with pytest.raises(KeyboardInterrupt) as stopped:
         recipe.train(out=tmp_path / "run", arch="wrn-16-1", device="cpu")
     assert str(stopped.value) == (
-        f"interrupted; go on from the last checkpoint, if any, with `foldnet train --resume --out {tmp_path / 'run'}`"
+        f"interrupted; go on from the last checkpoint, if any, with `foldnet.train(resume=True, out='{tmp_path / 'run'}')`"
     )

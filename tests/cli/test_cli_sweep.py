@@ -28,7 +28,7 @@ def test_a_sweep_is_one_object(cli, shelf):
         ),
         (
             ["evaluate", "runs/tied", "--steps", "stage2.loop1=2"],
-            "--steps needs the loops of a fold, and 'runs/tied' is a run; name its fold, or `foldnet fold` it",
+            "--steps needs the loops of a fold, and 'runs/tied' is a run; name its fold, or make one with `foldnet fold runs/tied`",
         ),
         (["evaluate", "runs/tied/fold-0.95", "--steps", "x"], "--steps 'x' is not LOOP=NUMBER; write stage2.loop1=5"),
         (

@@ -119,7 +119,7 @@ def test_epochs_augment_otherwise_and_in_order_not_at_all():
 
 
 def test_a_batch_without_images_is_refused():
-    with pytest.raises(SettingError, match=r"^--batch-size 0 is not legal; give a whole number from 1 to 65536$"):
+    with pytest.raises(SettingError, match=r"^`batch_size=0` is not legal; give a whole number from 1 to 65536$"):
         loader(5, 0)
 
 

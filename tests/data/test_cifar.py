@@ -74,7 +74,9 @@ def test_pixels_labels_and_statistics(tmp_path, monkeypatch, name):
 def missing(root: Path, name: str = "cifar10") -> str:
     return (
         "^"
-        + re.escape(f"{name} is missing or damaged in '{root}'; fetch it with --download, or say where with --data-dir")
+        + re.escape(
+            f"{name} is missing or damaged in '{root}'; fetch it with `download=True`, or say where with `data_dir`"
+        )
         + "$"
     )
 

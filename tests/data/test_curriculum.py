@@ -64,7 +64,7 @@ def test_nothing_is_held_out_where_nothing_is_asked_for():
 @pytest.mark.parametrize("validation", [0.001, 1.5, 20.5])
 def test_what_is_no_number_of_grids_is_refused(validation):
     said = (
-        f"--validation {validation} is neither a share of the 20 examples that comes to a grid or more, "
+        f"`validation={validation}` is neither a share of the 20 examples that comes to a grid or more, "
         f"nor a whole number of grids; give 0.1 or 500, or 0 for none"
     )
     with pytest.raises(SettingError, match=f"^{re.escape(said)}$"):

@@ -111,25 +111,25 @@ def test_a_stream_is_uniform_and_below_its_limit():
 @pytest.mark.parametrize(
     ("rule", "said"),
     [
-        ({"obstacles": -0.1}, "--obstacles -0.1 is not a probability; give a number from 0 to 1"),
-        ({"obstacles": 1.5}, "--obstacles 1.5 is not a probability; give a number from 0 to 1"),
-        ({"obstacles": float("nan")}, "--obstacles nan is not a probability; give a number from 0 to 1"),
+        ({"obstacles": -0.1}, "`obstacles=-0.1` is not a probability; give a number from 0 to 1"),
+        ({"obstacles": 1.5}, "`obstacles=1.5` is not a probability; give a number from 0 to 1"),
+        ({"obstacles": float("nan")}, "`obstacles=nan` is not a probability; give a number from 0 to 1"),
         (
             {"obstacles": 1.0},
-            "--obstacles 1 makes every cell an obstacle, so that no grid has a pair of free cells; give less",
+            "`obstacles=1` makes every cell an obstacle, so that no grid has a pair of free cells; give less",
         ),
         (
             {"window": 6},
             "a window of 6 is even, so that no cell is its middle; give an odd number such as 7",
         ),
         ({"window": 1}, "a window of 1 has no room for two different queries; give at least 3"),
-        ({"window": 33}, "a window of 33 is larger than the grid of 32; give at most 31, or a larger --grid"),
+        ({"window": 33}, "a window of 33 is larger than the grid of 32; give at most 31, or a larger `grid`"),
         (
             {"grid": 9, "window": 11},
-            "a window of 11 is larger than the grid of 9; give at most 9, or a larger --grid",
+            "a window of 11 is larger than the grid of 9; give at most 9, or a larger `grid`",
         ),
-        ({"grid": 1, "window": 1}, "--grid 1 has no pair of free cells for the queries; give at least 3"),
-        ({"target": "onion"}, "--target 'onion' is not legal; choose union or one; did you mean 'union' or 'one'?"),
+        ({"grid": 1, "window": 1}, "`grid=1` has no pair of free cells for the queries; give at least 3"),
+        ({"target": "onion"}, "`target='onion'` is not legal; choose union or one; did you mean 'union' or 'one'?"),
     ],
 )
 def test_what_cannot_be_drawn_is_said_in_one_sentence(rule, said):
@@ -138,7 +138,7 @@ def test_what_cannot_be_drawn_is_said_in_one_sentence(rule, said):
 
 
 def test_no_grids_are_not_drawn():
-    with pytest.raises(SettingError, match=r"^--count 0 is not legal; give a whole number from 1 to 100000000$"):
+    with pytest.raises(SettingError, match=r"^`count=0` is not legal; give a whole number from 1 to 100000000$"):
         draw_paths(0, PathRule())
 
 

@@ -80,7 +80,7 @@ def test_pictures_of_one_colour_can_still_be_normalised(tmp_path):
 
 
 def test_no_data_dir():
-    with pytest.raises(DataError, match=r"^--dataset folder needs --data-dir, a folder that holds train/CLASS and "):
+    with pytest.raises(DataError, match=r"^`dataset='folder'` needs `data_dir`, a folder that holds train/CLASS and "):
         load_dataset("folder")
 
 
@@ -186,5 +186,5 @@ def test_a_picture_that_cannot_be_read_is_found_before_training_also_where_none_
 
 @pytest.mark.parametrize(("size", "said"), [(3, "small; give at least 4"), (4097, "large; give at most 4096")])
 def test_a_size_that_no_network_or_no_memory_takes(root, size, said):
-    with pytest.raises(SettingError, match=f"^--image-size {size} is too {said}$"):
+    with pytest.raises(SettingError, match=f"^`image_size={size}` is too {said}$"):
         load_dataset("folder", data_dir=root, image_size=size)

@@ -28,7 +28,7 @@ def test_a_name_that_does_not_exist(name, sentence):
 
 @pytest.mark.parametrize("name", ["digits", "cifar10", "cifar100"])
 def test_a_size_for_pictures_that_have_one(name):
-    sentence = f"^--image-size 64 has no meaning for {name}; leave it out or use --dataset folder$"
+    sentence = f"^`image_size=64` has no meaning for {name}; leave it out or use `dataset='folder'`$"
     with pytest.raises(SettingError, match=sentence):
         load_dataset(name, image_size=64)
 

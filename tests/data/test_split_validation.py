@@ -95,15 +95,15 @@ def test_a_large_or_negative_seed_is_a_seed_too():
 @pytest.mark.parametrize(
     ("validation", "sentence"),
     [
-        (-1, "--validation -1 is not legal; give a share from 0 to below 1, or a number of images"),
-        (float("nan"), "--validation nan is not legal; give a share from 0 to below 1, or a number of images"),
-        (float("inf"), "--validation inf is not legal; give a share from 0 to below 1, or a number of images"),
-        (1.5, "--validation 1.5 is neither a share below 1 nor a whole number of images"),
-        (1, "--validation 1 would set 1 of 40 images aside; both parts need one of each of 2 classes, so give 0 or from 2 to 38"),
-        (39, "--validation 39 would set 39 of 40 images aside; both parts need one of each of 2 classes, so give 0 or from 2 to 38"),
-        (40, "--validation 40 would set 40 of 40 images aside; both parts need one of each of 2 classes, so give 0 or from 2 to 38"),
-        (0.001, "--validation 0.001 would set 0 of 40 images aside; both parts need one of each of 2 classes, so give 0 or from 2 to 38"),
-        (0.999, "--validation 0.999 would set 40 of 40 images aside; both parts need one of each of 2 classes, so give 0 or from 2 to 38"),
+        (-1, "`validation=-1` is not legal; give a share from 0 to below 1, or a number of images"),
+        (float("nan"), "`validation=nan` is not legal; give a share from 0 to below 1, or a number of images"),
+        (float("inf"), "`validation=inf` is not legal; give a share from 0 to below 1, or a number of images"),
+        (1.5, "`validation=1.5` is neither a share below 1 nor a whole number of images"),
+        (1, "`validation=1` would set 1 of 40 images aside; both parts need one of each of 2 classes, so give 0 or from 2 to 38"),
+        (39, "`validation=39` would set 39 of 40 images aside; both parts need one of each of 2 classes, so give 0 or from 2 to 38"),
+        (40, "`validation=40` would set 40 of 40 images aside; both parts need one of each of 2 classes, so give 0 or from 2 to 38"),
+        (0.001, "`validation=0.001` would set 0 of 40 images aside; both parts need one of each of 2 classes, so give 0 or from 2 to 38"),
+        (0.999, "`validation=0.999` would set 40 of 40 images aside; both parts need one of each of 2 classes, so give 0 or from 2 to 38"),
     ],
 )  # fmt: skip
 def test_what_is_not_legal_is_one_sentence(validation, sentence):
@@ -112,13 +112,13 @@ def test_what_is_not_legal_is_one_sentence(validation, sentence):
 
 
 def test_a_class_of_one_image_cannot_be_split():
-    sentence = "^--validation 3 needs two training images in every class and one has only one; give 0$"
+    sentence = "^`validation=3` needs two training images in every class and one has only one; give 0$"
     with pytest.raises(SettingError, match=sentence):
         split_validation(some_dataset(20, 1), 3, 0)
 
 
 def test_no_class_loses_its_last_training_image():
-    with pytest.raises(SettingError, match=r"^--validation 0\.9 leaves a class without training images; give less$"):
+    with pytest.raises(SettingError, match=r"^`validation=0\.9` leaves a class without training images; give less$"):
         split_validation(some_dataset(98, 2), 0.9, 0)
 
 

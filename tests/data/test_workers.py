@@ -66,7 +66,7 @@ def test_a_worker_that_dies_is_said_in_a_sentence():
         next(in_workers(dying, batches(2, 2), workers=1))
     assert re.fullmatch(
         r"a process that reads pictures died \(DataLoader worker \(pid\(?s?\)? .*\); "
-        r"give the machine more memory or lower --batch-size",
+        r"give the machine more memory or lower `batch_size`",
         str(caught.value),
     ), str(caught.value)
 

@@ -106,7 +106,7 @@ def test_pictures_are_the_same_every_time():
         (lambda: grids_figure([]), r"^there is no grid to draw; ask for at least one$"),
         (
             lambda: f1_figure({}, [], []),
-            r"^there is no run whose F1 could be drawn; train some with `foldnet train --dataset paths`$",
+            r"^there is no run whose F1 could be drawn; train some with `foldnet\.train\(dataset='paths'\)`$",
         ),
         (
             lambda: f1_figure({"a": [[0.1], [0.1, 0.2]]}, [], []),

@@ -182,19 +182,19 @@ GROUPS = "the groups are stage1, stage2, stage3"
 @pytest.mark.parametrize(
     ("options", "error", "said"),
     [
-        ({"threshold": 1.5}, SettingError, "threshold 1.5 is not a similarity; give --threshold a number from 0 to 1"),
+        ({"threshold": 1.5}, SettingError, "`threshold=1.5` is not a similarity; give a number from 0 to 1"),
         (
             {"unit": "blocks"},
             SettingError,
-            "--unit 'blocks' is not legal; choose layer or block; did you mean 'block'?",
+            "`unit='blocks'` is not legal; choose layer or block; did you mean 'block'?",
         ),
         (
             {"metric": "weigths"},
             SettingError,
-            "--metric 'weigths' is not legal; choose coefficients or weights; did you mean 'weights'?",
+            "`metric='weigths'` is not legal; choose coefficients or weights; did you mean 'weights'?",
         ),
-        ({"linkage": "ward"}, SettingError, "linkage 'ward' is unknown; give --linkage complete, average or single"),
-        ({"how": "best"}, SettingError, "tie 'best' is unknown; give --tie gain, signed or mean"),
+        ({"linkage": "ward"}, SettingError, "`linkage='ward'` is unknown; give complete, average or single"),
+        ({"how": "best"}, SettingError, "`tie='best'` is unknown; give gain, signed or mean"),
         (
             {"threshold": {"stage4": 0.5}},
             UnknownName,
@@ -230,7 +230,7 @@ def test_the_metric_of_soft_and_plain_networks():
     assert check_metric(None, soft) == "coefficients"
     assert check_metric(None, plain) == "weights"
     assert check_metric("weights", soft) == "weights"
-    said = "--metric coefficients needs a soft network, and this one is plain; use --metric weights"
+    said = "`metric='coefficients'` needs a soft network, and this one is plain; use `metric='weights'`"
     with pytest.raises(SettingError, match=exactly(said)):
         check_metric("coefficients", plain)
 

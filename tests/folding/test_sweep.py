@@ -129,7 +129,7 @@ def test_a_drop_that_cannot_be_met_says_what_can():
     with pytest.raises(NothingToFold) as caught:
         within_drop(points, 0.9, 0.005)
     assert str(caught.value) == (
-        "--max-drop 0.5 cannot be met: the best point of the sweep is 1.00 points under the soft network; "
+        "`max_drop=0.5` cannot be met: the best point of the sweep is 1.00 points under the soft network; "
         "allow at least that"
     )
 
@@ -148,14 +148,17 @@ def test_a_budget_that_cannot_be_reached_says_what_can(in_bytes, budget, said):
     least = "160" if in_bytes else "40"
     with pytest.raises(NothingToFold) as caught:
         within_budget(points, budget, in_bytes=in_bytes)
-    assert str(caught.value) == f"--budget {said} cannot be reached: complete tying leaves {least}; give at least that"
+    assert (
+        str(caught.value)
+        == f"a `budget` of {said} cannot be reached: complete tying leaves {least}; give at least that"
+    )
 
 
 def test_numbers_of_a_budget_are_written_with_commas():
     with pytest.raises(NothingToFold) as caught:
         within_budget((point(1_234_567, 9),), 12_000, in_bytes=False)
     assert str(caught.value) == (
-        "--budget 12,000 parameters cannot be reached: complete tying leaves 1,234,567; give at least that"
+        "a `budget` of 12,000 parameters cannot be reached: complete tying leaves 1,234,567; give at least that"
     )
 
 

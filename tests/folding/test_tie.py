@@ -175,7 +175,7 @@ def test_what_a_group_keeps():
 
 
 WRONG = [
-    ({"how": "median"}, SettingError, "tie 'median' is unknown; give --tie gain, signed or mean"),
+    ({"how": "median"}, SettingError, "`tie='median'` is unknown; give gain, signed or mean"),
     (
         {"clusters": [(0, 1)]},
         SettingError,

@@ -108,12 +108,12 @@ def test_loops_come_with_the_trips_that_they_were_found_with():
         (
             {"s.loop3": 2},
             UnknownName,
-            "--steps 's.loop3' is not a loop; did you mean 's.loop2' or 's.loop1' or 't.loop1'?; "
+            "`steps` names 's.loop3', which is not a loop; did you mean 's.loop2' or 's.loop1' or 't.loop1'?; "
             "the loops are s.loop1, s.loop2, t.loop1",
         ),
-        ({"zzz": 2}, UnknownName, "--steps 'zzz' is not a loop; the loops are s.loop1, s.loop2, t.loop1"),
-        ({"s.loop1": 0}, SettingError, "--steps s.loop1=0 is not legal; give a whole number from 1 to 10000"),
-        ({"t.loop1": -3}, SettingError, "--steps t.loop1=-3 is not legal; give a whole number from 1 to 10000"),
+        ({"zzz": 2}, UnknownName, "`steps` names 'zzz', which is not a loop; the loops are s.loop1, s.loop2, t.loop1"),
+        ({"s.loop1": 0}, SettingError, "`steps={'s.loop1': 0}` is not legal; give a whole number from 1 to 10000"),
+        ({"t.loop1": -3}, SettingError, "`steps={'t.loop1': -3}` is not legal; give a whole number from 1 to 10000"),
     ],
 )
 def test_wrong_trips_are_named(trips, error, said):
@@ -125,4 +125,4 @@ def test_wrong_trips_are_named(trips, error, said):
 def test_without_loops_that_is_said():
     with pytest.raises(UnknownName) as caught:
         check_trips(Program((), (Stage("s", (), (A, B)),), ()), {"s.loop1": 2})
-    assert str(caught.value) == "--steps 's.loop1' is not a loop; this network has no loop"
+    assert str(caught.value) == "`steps` names 's.loop1', which is not a loop; this network has no loop"

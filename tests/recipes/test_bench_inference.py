@@ -107,7 +107,9 @@ def test_a_file_is_written(run, tmp_path):
     written = bench_inference(run / "fold", batch_sizes=(1,), repeats=1, precision="bf16", out=out)
     assert json.loads(out.read_text()) == json.loads(json.dumps(written.to_json()))
     assert written.precision == "bf16"
-    with pytest.raises(OutputError, match=exactly(f"'{out}' exists already; give -o another name or add --force")):
+    with pytest.raises(
+        OutputError, match=exactly(f"'{out}' exists already; give `out` another name or add `force=True`")
+    ):
         bench_inference(run, out=out)
 
 
@@ -118,7 +120,7 @@ def test_without_the_run_other_weights_take_the_same_time(run, tmp_path):
     report = bench_inference(copy, batch_sizes=(1,), repeats=1)
     assert report.notes == (
         f"soft and dense have random weights, which costs the same time (run '{copy}' has no 'last' checkpoint; "
-        f"train it on with `foldnet train --resume`)",
+        f"train it on with `foldnet.train(resume=True, out='{copy}')`)",
     )
 
 
@@ -127,18 +129,18 @@ def test_without_the_run_other_weights_take_the_same_time(run, tmp_path):
     [
         (
             {"batch_sizes": ()},
-            "--batch-sizes  is not legal; give different numbers, each a whole number from 1 to 65536",
+            "`batch_sizes=()` is not legal; give different numbers, each a whole number from 1 to 65536",
         ),
         (
             {"batch_sizes": (0, 1)},
-            "--batch-sizes 0,1 is not legal; give different numbers, each a whole number from 1 to 65536",
+            "`batch_sizes=(0, 1)` is not legal; give different numbers, each a whole number from 1 to 65536",
         ),
         (
             {"batch_sizes": (2, 2)},
-            "--batch-sizes 2,2 is not legal; give different numbers, each a whole number from 1 to 65536",
+            "`batch_sizes=(2, 2)` is not legal; give different numbers, each a whole number from 1 to 65536",
         ),
-        ({"repeats": 0}, "--repeats 0 is not legal; give a whole number from 1 to 1000000"),
-        ({"threads": 0}, "--threads 0 is not legal; give a whole number from 1 to 1024"),
+        ({"repeats": 0}, "`repeats=0` is not legal; give a whole number from 1 to 1000000"),
+        ({"threads": 0}, "`threads=0` is not legal; give a whole number from 1 to 1024"),
     ],
 )
 def test_illegal_values_are_refused(run, given, sentence):

@@ -110,7 +110,9 @@ def test_a_file_is_written_and_not_replaced(tmp_path):
     out = tmp_path / "bench.json"
     written = bench_train(ARCH, batch_size=2, steps=1, device="cpu", out=out)
     assert json.loads(out.read_text()) == json.loads(json.dumps(written.to_json()))
-    with pytest.raises(OutputError, match=exactly(f"'{out}' exists already; give -o another name or add --force")):
+    with pytest.raises(
+        OutputError, match=exactly(f"'{out}' exists already; give `out` another name or add `force=True`")
+    ):
         bench_train(ARCH, out=out)
     bench_train(ARCH, batch_size=2, steps=1, device="cpu", out=out, force=True)
 
@@ -118,15 +120,15 @@ def test_a_file_is_written_and_not_replaced(tmp_path):
 @pytest.mark.parametrize(
     ("given", "kind", "sentence"),
     [
-        ({"batch_size": 1}, SettingError, "--batch-size 1 is not legal; give a whole number from 2 to 65536"),
-        ({"steps": 0}, SettingError, "--steps 0 is not legal; give a whole number from 1 to 1000000"),
-        ({"threads": 0}, SettingError, "--threads 0 is not legal; give a whole number from 1 to 1024"),
+        ({"batch_size": 1}, SettingError, "`batch_size=1` is not legal; give a whole number from 2 to 65536"),
+        ({"steps": 0}, SettingError, "`steps=0` is not legal; give a whole number from 1 to 1000000"),
+        ({"threads": 0}, SettingError, "`threads=0` is not legal; give a whole number from 1 to 1024"),
         (
             {"arch": "wrn-28-4"},
             SettingError,
-            "--arch 'wrn-28-4' is plain and the bench compares a soft network with its twin; write 'swrn-28-4-4'",
+            "`arch='wrn-28-4'` is plain and the bench compares a soft network with its twin; write 'swrn-28-4-4'",
         ),
-        ({"compile": "yes"}, SettingError, "--compile 'yes' is not legal; choose auto, on, off"),
+        ({"compile": "yes"}, SettingError, "`compile='yes'` is not legal; choose auto, on, off"),
         (
             {"arch": "swrn-28-4-9"},
             UnknownName,

@@ -104,7 +104,7 @@ def test_a_place_that_cannot_be_written_is_said(played):
     Path("runs").write_text("no folder")
     report = played()
     assert report.disk_writable is False
-    assert "'runs' cannot be written here; give --out another place" in report.notes
+    assert "'runs' cannot be written here; give `out` another place" in report.notes
 
 
 def test_extras_are_those_that_the_package_declares(played, monkeypatch):

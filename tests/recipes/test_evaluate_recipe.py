@@ -70,8 +70,8 @@ def test_a_fold_has_no_checkpoints(cli, shelf):
 @pytest.mark.parametrize(
     ("device", "said"),
     [
-        ("gpu", "--device 'gpu' is not a device; write cpu, cuda or cuda:0"),
-        ("meta", "--device 'meta' is not a device; write cpu, cuda or cuda:0"),
+        ("gpu", "--device gpu is not a device; write cpu, cuda or cuda:0"),
+        ("meta", "--device meta is not a device; write cpu, cuda or cuda:0"),
     ],
 )
 def test_a_device_that_is_none(cli, shelf, device, said):

@@ -44,7 +44,9 @@ def test_a_budget_is_kept(budget):
 def test_a_budget_out_of_reach_says_what_can_be_reached():
     said = said_by(NothingToFold, budget="1k")
     least = folded(max_drop=100).parameters.folded
-    assert said == (f"--budget 1,000 parameters cannot be reached: complete tying leaves {least:,}; give at least that")
+    assert said == (
+        f"a `budget` of 1,000 parameters cannot be reached: complete tying leaves {least:,}; give at least that"
+    )
 
 
 def test_the_knee_is_chosen_with_its_reason():
@@ -61,17 +63,17 @@ def test_groups_and_kept_layers_stay_as_they_were_in_the_sweep():
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"max_drop": 1.0, "budget": "1M"}, "--max-drop and --budget contradict each other; give one of them"),
-        ({"clusters": "x", "budget": "1M"}, "--clusters and --budget contradict each other; give one of them"),
-        ({"max_drop": 1.0, "threshold": 0.9}, "--max-drop and --threshold contradict each other; give one of them"),
+        ({"max_drop": 1.0, "budget": "1M"}, "`max_drop` and `budget` contradict each other; give one of them"),
+        ({"clusters": "x", "budget": "1M"}, "`clusters` and `budget` contradict each other; give one of them"),
+        ({"max_drop": 1.0, "threshold": 0.9}, "`max_drop` and `threshold` contradict each other; give one of them"),
         (
             {"threshold": "auto", "thresholds": (("stage1", 0.9),)},
-            "--threshold auto and thresholds of single groups contradict each other; give one of them",
+            "`threshold='auto'` and thresholds of single groups contradict each other; give one of them",
         ),
-        ({"control": True}, "--control needs epochs to train; add --finetune 2"),
+        ({"control": True}, "`control=True` needs epochs to train; add `finetune=2`"),
         (
             {"budget": "big"},
-            "--budget 'big' is not a size; write 12M or 500k for parameters, 12MB or 500kB for bytes",
+            "`budget='big'` is not a size; write 12M or 500k for parameters, 12MB or 500kB for bytes",
         ),
     ],
 )
@@ -82,7 +84,9 @@ def test_what_contradicts_is_refused(settings, said):
 @pytest.mark.parametrize("budget", ["big", "1k"])
 def test_a_budget_that_cannot_be_met_is_refused_before_anything_is_judged(budget, monkeypatch):
     monkeypatch.setattr("foldnet.recipes.fold_measure.Laboratory.recalibrated", None)
-    assert said_by(FoldnetError, budget=budget).startswith(f"--budget {'1,000' if budget == '1k' else repr(budget)} ")
+    assert said_by(FoldnetError, budget=budget).startswith(
+        "a `budget` of 1,000 " if budget == "1k" else f"`budget={budget!r}` "
+    )
 
 
 @pytest.mark.parametrize("chooser", [{"max_drop": 1.0}, {"budget": "1M"}, {"threshold": "auto"}])
@@ -97,8 +101,8 @@ def test_without_validation_images_nothing_can_be_chosen(chooser, run, monkeypat
         lambda *args: (real(*args)[0], replace(real(*args)[1], validation=None)),
     )
     assert said_by(SettingError, **chooser) == (
-        "run 'run' was trained without validation data (--validation 0), so nothing can be chosen "
-        "or weighed; give --threshold a number, or train a run with --validation 0.1"
+        "run 'run' was trained without validation data (`validation=0`), so nothing can be chosen "
+        "or weighed; give `threshold` a number, or train a run with `validation=0.1`"
     )
 
 

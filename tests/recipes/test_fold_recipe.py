@@ -111,7 +111,7 @@ def test_thresholds_and_groups(cli, shelf, options, owners, threshold):
         ("-0.1", f"--threshold -0.1 {NO_SIMILARITY}"),
         ("nan", f"--threshold nan {NO_SIMILARITY}"),
         ("inf", f"--threshold inf {NO_SIMILARITY}"),
-        ("stage1=2", f"--threshold 2 {NO_SIMILARITY}"),
+        ("stage1=2", f"--threshold 2.0 {NO_SIMILARITY}"),
         ("abc", f"--threshold 'abc' {NO_THRESHOLD}"),
         ("", f"--threshold '' {NO_THRESHOLD}"),
         ("stage2=", f"--threshold 'stage2=' {NO_THRESHOLD}"),
@@ -124,9 +124,9 @@ def test_a_threshold_that_is_none(cli, shelf, threshold, said):
 @pytest.mark.parametrize(
     ("options", "start"),
     [
-        (["--threshold", "stage9=0.9"], "--threshold 'stage9' is no group"),
-        (["--groups", "stage9"], "--groups 'stage9' does not exist"),
-        (["--keep", "stage9.1.conv1"], "--keep 'stage9.1.conv1' is not a layer that shares"),
+        (["--threshold", "stage9=0.9"], "--threshold names 'stage9', which is no group"),
+        (["--groups", "stage9"], "--groups names 'stage9', which does not exist"),
+        (["--keep", "stage9.1.conv1"], "--keep names 'stage9.1.conv1', which is not a layer that shares"),
     ],
 )
 def test_names_that_do_not_exist_come_with_those_that_do(cli, shelf, options, start):
@@ -138,9 +138,9 @@ def test_names_that_do_not_exist_come_with_those_that_do(cli, shelf, options, st
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["--tie", "foo"], "tie 'foo' is unknown; give --tie gain, signed or mean"),
-        (["--linkage", "ward"], "linkage 'ward' is unknown; give --linkage complete, average or single"),
-        (["--metric", "foo"], "--metric 'foo' is not legal; choose coefficients or weights"),
+        (["--tie", "foo"], "--tie foo is unknown; give gain, signed or mean"),
+        (["--linkage", "ward"], "--linkage ward is unknown; give complete, average or single"),
+        (["--metric", "foo"], "--metric foo is not legal; choose coefficients or weights"),
         (["--checkpoint", "foo"], "run 'runs/tied' has no 'foo' checkpoint; use --checkpoint last"),
     ],
 )
@@ -149,7 +149,7 @@ def test_words_that_are_not_legal(cli, shelf, options, said):
 
 
 def test_a_unit_that_is_none(cli, shelf):
-    assert cli.refused("fold", "runs/tied", "--unit", "stage").startswith("--unit 'stage' is not legal; choose ")
+    assert cli.refused("fold", "runs/tied", "--unit", "stage").startswith("--unit stage is not legal; choose ")
 
 
 @pytest.mark.parametrize("other", [["--threshold", "0.9"], ["--threshold", "stage2=0.9"], ["--max-drop", "1"]])
@@ -174,8 +174,8 @@ def test_the_users_own_clusters(cli, home):
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ("[1]", '--clusters \'my.json\' is not an object such as {"stage2": [["layer", "layer"]]}'),
-        ("null", '--clusters \'my.json\' is not an object such as {"stage2": [["layer", "layer"]]}'),
+        ("[1]", '--clusters my.json is not an object such as {"stage2": [["layer", "layer"]]}'),
+        ("null", '--clusters my.json is not an object such as {"stage2": [["layer", "layer"]]}'),
         (
             '{"stage2": "ab"}',
             "the clusters of 'stage2' are not a list of lists of layer names; write them as "
@@ -209,7 +209,7 @@ def test_a_clusters_file_that_will_not_do(cli, home, content, said):
 @pytest.mark.parametrize(
     ("content", "start"),
     [
-        ('{"stage9": []}', "--clusters 'my.json' names group 'stage9', which does not exist; did you mean "),
+        ('{"stage9": []}', "--clusters my.json names group 'stage9', which does not exist; did you mean "),
         (
             '{"stage2": [["stage2.1.conv9"]]}',
             "there is no layer 'stage2.1.conv9' in the --clusters file's group 'stage2'",
@@ -218,8 +218,8 @@ def test_a_clusters_file_that_will_not_do(cli, home, content, said):
             '{"stage2": [["stage3.1.conv1"]]}',
             "there is no layer 'stage3.1.conv1' in the --clusters file's group 'stage2'",
         ),
-        ("{", "--clusters 'my.json' is not valid JSON ("),
-        (b"\xff\xfe", "--clusters 'my.json' is not valid JSON ("),
+        ("{", "--clusters my.json is not valid JSON ("),
+        (b"\xff\xfe", "--clusters my.json is not valid JSON ("),
     ],
 )
 def test_a_clusters_file_with_unknown_names_or_no_json(cli, home, put, content, start):
@@ -230,8 +230,8 @@ def test_a_clusters_file_with_unknown_names_or_no_json(cli, home, put, content, 
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("no.json", "--clusters 'no.json' cannot be read (No such file or directory); check the path"),
-        ("runs", "--clusters 'runs' is a folder and not a plain file; put one there"),
+        ("no.json", "--clusters no.json cannot be read (No such file or directory); check the path"),
+        ("runs", "--clusters runs is a folder and not a plain file; put one there"),
     ],
 )
 def test_a_clusters_file_that_cannot_be_read(cli, shelf, name, said):
@@ -445,7 +445,7 @@ def test_from_python_the_keywords_are_the_settings(shelf):
     report = fold("runs/tied", dry_run=True, evaluated=False, threshold=0.0, groups=("stage1",), tie="mean")
     assert report.settings == FoldSettings(threshold=0.0, groups=("stage1",), tie="mean")
     assert [group.owners for group in report.groups] == [1, 6, 6]
-    with pytest.raises(SettingError, match=exactly(f"--threshold 1.5 {NO_SIMILARITY}")):
+    with pytest.raises(SettingError, match=exactly(f"`threshold=1.5` {NO_SIMILARITY}")):
         fold("runs/tied", dry_run=True, evaluated=False, threshold=1.5)
 
 

@@ -82,14 +82,14 @@ def test_the_same_command_writes_the_same_bytes_and_names_are_free(cli, here):
         ("mazes --seed -1", "--seed -1 is not legal; give a whole number from 0 to 4294967295"),
         (
             "mazes --split tests",
-            "--split 'tests' is not legal; choose train, validation, test; did you mean 'test'?",
+            "--split tests is not legal; choose train, validation, test; did you mean 'test'?",
         ),
         (
             "mazes --size 8",
             "--size 8 is no maze's side; give an odd number of at least 3, since rooms and walls alternate",
         ),
         ("paths -o x.npy", "'x.npy' does not end in .npz; give -o such a name, for example paths.npz"),
-        ("paths -o none/x.npz", "'none' is not a folder; make it first or give -o another place"),
+        ("paths -o none/x.npz", "'none' is not a folder; make it first or give --out another place"),
     ],
 )
 def test_what_cannot_be_drawn_is_refused_and_nothing_is_written(cli, arguments, said):
@@ -99,5 +99,5 @@ def test_what_cannot_be_drawn_is_refused_and_nothing_is_written(cli, arguments, 
 def test_a_file_that_exists_is_kept(cli, here):
     (here / "x.npz").write_text("mine")
     assert cli.refused("data", "paths", "-o", "x.npz") == (
-        "'x.npz' exists already; give -o another name or add --force"
+        "'x.npz' exists already; give --out another name or add --force"
     )

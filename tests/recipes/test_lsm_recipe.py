@@ -13,11 +13,12 @@ from foldnet.errors import SettingError
 from foldnet.recipes.lsm import lsm, lsm_history
 from foldnet.runs import load_coefficients, open_run
 from foldnet.training.recurrence import banks_of
+from foldnet_cli.words import spoken
 
 FIELDS = {"metric", "checkpoint", "epoch", "groups"}
 GROUP_FIELDS = {"name", "layers", "templates", "matrix", "chance", "max_off_diagonal"}
 SIGNATURES = {".png": b"\x89PNG\r\n\x1a\n", ".pdf": b"%PDF-", ".svg": b"<?xml"}
-PLAIN_HAS_NONE = "--metric coefficients needs a soft network, and this one is plain; use --metric weights"
+PLAIN_HAS_NONE = "`metric='coefficients'` needs a soft network, and this one is plain; use `metric='weights'`"
 
 
 def exactly(sentence):
@@ -74,7 +75,7 @@ def test_a_plain_network_is_compared_by_weights(cli, shelf):
 
 
 def test_a_plain_network_has_no_coefficients(cli, shelf):
-    assert cli.refused("lsm", "runs/plain", "--metric", "coefficients") == PLAIN_HAS_NONE
+    assert cli.refused("lsm", "runs/plain", "--metric", "coefficients") == spoken(PLAIN_HAS_NONE)
     with pytest.raises(SettingError, match=exactly(PLAIN_HAS_NONE)):
         lsm(foldnet.build("wrn-16-1"), metric="coefficients")
 
@@ -119,7 +120,7 @@ def test_a_run_without_a_best_checkpoint(cli, shelf):
     ("metric", "hint"), [("weight", "; did you mean 'weights'?"), ("foo", ""), ("Weights", "; did you mean 'weights'?")]
 )
 def test_a_metric_that_is_none(cli, shelf, metric, hint):
-    said = f"--metric '{metric}' is not legal; choose coefficients or weights{hint}"
+    said = f"--metric {metric} is not legal; choose coefficients or weights{hint}"
     assert cli.refused("lsm", "runs/soft", "--metric", metric) == said
 
 
@@ -164,10 +165,10 @@ def test_numbers_as_files_are_those_of_the_report(cli, home):
             "'a.xyz' ends in '.xyz', which names no format; end it in .png, .svg, .pdf, .csv, .json, .npy or .npz",
         ),
         ("a", "'a' has no ending, which names no format; end it in .png, .svg, .pdf, .csv, .json, .npy or .npz"),
-        ("nowhere/a.csv", "'nowhere' is not a folder; make it first or give -o another place"),
-        ("runs", "'runs' is a folder; give -o a file name inside it"),
-        (".", "'.' is a folder; give -o a file name inside it"),
-        ("runs/tied/config.json", "'runs/tied/config.json' exists already; give -o another name or add --force"),
+        ("nowhere/a.csv", "'nowhere' is not a folder; make it first or give --out another place"),
+        ("runs", "'runs' is a folder; give --out a file name inside it"),
+        (".", "'.' is a folder; give --out a file name inside it"),
+        ("runs/tied/config.json", "'runs/tied/config.json' exists already; give --out another name or add --force"),
     ],
 )
 @pytest.mark.parametrize("command", [["lsm"], ["render", "lsm"], ["lsm", "--json"]])
@@ -177,7 +178,7 @@ def test_a_place_that_will_not_do(cli, home, command, name, said):
 
 def test_what_exists_is_replaced_only_by_force(cli, home):
     (home / "a.csv").write_text("mine")
-    assert cli.refused("lsm", "-o", "a.csv") == "'a.csv' exists already; give -o another name or add --force"
+    assert cli.refused("lsm", "-o", "a.csv") == "'a.csv' exists already; give --out another name or add --force"
     assert cli("lsm", "-o", "a.csv", "--force").code == 0
     assert (home / "a.csv").read_text().startswith("group,layer_i,layer_j,similarity\n")
 

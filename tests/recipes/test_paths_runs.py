@@ -233,12 +233,12 @@ def test_grids_and_curves_are_drawn(cli, shelf, tmp_path):
     [
         (
             "train --dataset paths --arch swrn-28-2-4",
-            "--arch 'swrn-28-2-4' answers for classes and paths asks for cells; "
+            "--arch swrn-28-2-4 answers for classes and paths asks for cells; "
             "choose one such as scnn-20-32-20 or cnn-20-32",
         ),
         (
             "train --arch scnn-20-32-1",
-            "--arch 'scnn-20-32-1' answers for cells and digits asks for classes; "
+            "--arch scnn-20-32-1 answers for cells and digits asks for classes; "
             "choose one such as swrn-28-2-4 or wrn-28-2",
         ),
         (
@@ -285,7 +285,7 @@ def test_grids_and_curves_are_drawn(cli, shelf, tmp_path):
         ),
         ("evaluate runs/one --size 9", "--size 9 has no meaning for paths; it is for mazes"),
         ("evaluate runs/one --dataset mazes --grid 9", "--grid 9 has no meaning for mazes; it is for paths"),
-        ("evaluate runs/one --dataset digits", "--dataset 'digits' has no grids; choose paths or mazes"),
+        ("evaluate runs/one --dataset digits", "--dataset digits has no grids; choose paths or mazes"),
         ("evaluate runs/one --count 0", "--count 0 is not legal; give a whole number from 1 to 100000000"),
         (
             "render reach",
@@ -334,7 +334,7 @@ def test_a_config_may_name_windows_and_recall_reads_it(tmp_path):
     assert report.arch == "cnn-2-4-recall"
     again = foldnet.train(config=file, recall=True, out=tmp_path / "run", resume=True)
     assert again == report
-    with pytest.raises(SettingError, match=r"^--windows \(3, 7\) contradicts run"):
+    with pytest.raises(SettingError, match=r"^`windows=\(3, 7\)` contradicts run"):
         foldnet.train(windows=(3, 7), out=tmp_path / "run", resume=True)
 
 
@@ -348,6 +348,6 @@ def test_a_curriculum_stopped_in_its_last_test_goes_on(trained, tmp_path):
 
 def test_recall_is_no_contradiction_of_a_run_that_has_it(shelf, tmp_path):
     assert foldnet.train(out="runs/one", resume=True, recall=True).arch == "scnn-4-8-1-recall"
-    said = "--recall contradicts run 'runs/plain', which trains 'cnn-4-8'; leave it out, or start another run"
+    said = "`recall=True` contradicts run 'runs/plain', which trains 'cnn-4-8'; leave it out, or start another run"
     with pytest.raises(SettingError, match=f"^{re.escape(said)}$"):
         foldnet.train(out="runs/plain", resume=True, recall=True)

@@ -124,7 +124,7 @@ def test_pictures_take_new_names_of_their_own(cli, home):
 def test_what_exists_is_replaced_only_by_force(cli, home):
     (home / "a.dot").write_text("mine")
     for kind in ("graph", "sharing"):
-        said = "'a.dot' exists already; give -o another name or add --force"
+        said = "'a.dot' exists already; give --out another name or add --force"
         assert cli.refused("render", kind, "-o", "a.dot") == said
         assert cli("render", kind, "-o", "a.dot", "--force").code == 0
         assert "digraph" in (home / "a.dot").read_text()
@@ -137,8 +137,8 @@ def test_what_exists_is_replaced_only_by_force(cli, home):
         ("graph", "a.xyz", "'a.xyz' has ending '.xyz'; give it one of .svg, .png, .pdf, .dot, .gv, .graphml, .json"),
         ("graph", "a", "'a' has no ending; give it one of .svg, .png, .pdf, .dot, .gv, .graphml, .json"),
         ("sharing", "a.json", "'a.json' has ending '.json'; give it one of .svg, .png, .pdf, .dot, .gv"),
-        ("graph", "nowhere/a.dot", "'nowhere' is not a folder; make it first or give -o another place"),
-        ("sharing", "runs", "'runs' is a folder; give -o a file name inside it"),
+        ("graph", "nowhere/a.dot", "'nowhere' is not a folder; make it first or give --out another place"),
+        ("sharing", "runs", "'runs' is a folder; give --out a file name inside it"),
     ],
 )
 def test_a_place_that_will_not_do(cli, shelf, kind, name, said):

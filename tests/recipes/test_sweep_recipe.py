@@ -44,7 +44,7 @@ def test_a_sweep_may_leave_nothing_behind(run):
 def test_without_a_sweep_there_is_nothing_to_draw():
     with pytest.raises(RunError) as caught:
         draw_sweep("run")
-    assert str(caught.value) == "run 'run' has no sweep.json; make it with `foldnet fold run --sweep`"
+    assert str(caught.value) == "run 'run' has no sweep.json; make it with `foldnet.sweep('run')`"
 
 
 @pytest.mark.parametrize("content", ["{}", "[]", '{"units": {"layer": [{}]}, "knee": {}}'])
@@ -70,10 +70,10 @@ def test_depth_is_measured_for_every_loop_and_drawn():
 def test_depth_without_loops_or_trips_is_refused():
     with pytest.raises(SettingError) as caught:
         depth("run", most=0)
-    assert str(caught.value) == "--most 0 is not legal; give a whole number from 1 to 10000"
+    assert str(caught.value) == "`most=0` is not legal; give a whole number from 1 to 10000"
     made = fold("run", shares=False, evaluated=False, clusters=None, groups=("stage1",), keep=("stage1.1.conv1",)).fold
     with pytest.raises(NothingToFold) as caught:
         depth(made)
     assert str(caught.value) == (
-        f"fold '{made}' has no loop to turn; fold it at a lower --threshold, or with --unit block"
+        f"fold '{made}' has no loop to turn; fold it at a lower `threshold`, or with `unit='block'`"
     )

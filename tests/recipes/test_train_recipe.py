@@ -298,7 +298,7 @@ class Asking(Silent):
 def test_a_training_that_is_asked_to_stop_saves_between_two_steps(whole, place, event, number, sentence):
     with pytest.raises(Stopped) as stopped:
         train(out="run", observer=Asking(event, number), checkpoint_every=1000, **TINY)
-    assert str(stopped.value) == f"{sentence}, all of it saved; go on with `foldnet train --resume --out run`"
+    assert str(stopped.value) == f"{sentence}, all of it saved; go on with `foldnet.train(resume=True, out='run')`"
     assert not (place / "run/lock.json").exists()
     train(out="run", resume=True)
     assert_same_run(whole, place / "run")
@@ -324,7 +324,7 @@ def test_checkpoints_are_made_at_most_as_often_as_is_asked_and_at_the_end(whole,
     assert saved == [EPOCHS]
     assert_same_run(whole, place / "run")
     with pytest.raises(
-        SettingError, match=exactly("--checkpoint-every -1 is not legal; give a number of seconds from 0")
+        SettingError, match=exactly("`checkpoint_every=-1` is not legal; give a number of seconds from 0")
     ):
         recipe.train(out="other", checkpoint_every=-1, **TINY)
 
@@ -449,17 +449,17 @@ def test_a_finished_run_that_moved_says_where_it_is_now(whole, place):
 @pytest.mark.parametrize(
     ("option", "value", "sentence"),
     [
-        ("epochs", 5, "--epochs 5 contradicts run '{}', which was started with 3"),
-        ("arch", "wrn-16-1", "--arch wrn-16-1 contradicts run '{}', which was started with swrn-16-1-2"),
-        ("batch_size", 64, "--batch-size 64 contradicts run '{}', which was started with 32"),
-        ("seed", 0, "--seed 0 contradicts run '{}', which was started with 3"),
-        ("validation", 0, "--validation 0 contradicts run '{}', which was started with 60"),
-        ("precision", "bf16", "--precision bf16 contradicts run '{}', which was started with fp32"),
+        ("epochs", 5, "`epochs=5` contradicts run '{}', which was started with 3"),
+        ("arch", "wrn-16-1", "`arch='wrn-16-1'` contradicts run '{}', which was started with swrn-16-1-2"),
+        ("batch_size", 64, "`batch_size=64` contradicts run '{}', which was started with 32"),
+        ("seed", 0, "`seed=0` contradicts run '{}', which was started with 3"),
+        ("validation", 0, "`validation=0` contradicts run '{}', which was started with 60"),
+        ("precision", "bf16", "`precision='bf16'` contradicts run '{}', which was started with fp32"),
     ],
 )
 def test_an_option_that_contradicts_the_run_is_refused(whole, option, value, sentence):
     before = content_of(whole)
-    ending = "; leave it out, or start another run with --out"
+    ending = "; leave it out, or start another run with `out`"
     with pytest.raises(SettingError, match=exactly(sentence.format(whole) + ending)):
         train(out=whole, resume=True, **{option: value})
     assert content_of(whole) == before
@@ -483,7 +483,7 @@ def test_a_setting_that_does_not_exist_is_refused_at_the_start_and_when_going_on
 def test_what_exists_is_not_touched_without_force(whole, place):
     shutil.copytree(whole, place / "run")
     before = content_of(place / "run")
-    sentence = "'run' exists already; continue it with --resume, replace it with --force, or change --out"
+    sentence = "'run' exists already; continue it with `resume=True`, replace it with `force=True`, or change `out`"
     with pytest.raises(OutputError, match=exactly(sentence)):
         train(out="run", **TINY)
     assert content_of(place / "run") == before
@@ -498,7 +498,7 @@ def test_what_is_no_run_is_never_replaced(place, force):
     (place / "precious/thesis.tex").write_text("years")
     (place / "file").write_text("years")
     for name in ("precious", "file"):
-        sentence = f"'{name}' exists already and is not a run folder; give --out another name"
+        sentence = f"'{name}' exists already and is not a run folder; give `out` another name"
         with pytest.raises(OutputError, match=exactly(sentence)):
             train(out=name, force=force, **TINY)
     assert (place / "precious/thesis.tex").read_text() == (place / "file").read_text() == "years"
@@ -508,12 +508,12 @@ def test_resume_in_a_place_that_is_no_run_is_refused(place):
     (place / "precious").mkdir()
     (place / "precious/thesis.tex").write_text("years")
     with pytest.raises(
-        RunError, match=exactly("'precious' is not a run folder and not empty; give --out another name")
+        RunError, match=exactly("'precious' is not a run folder and not empty; give `out` another name")
     ):
         train(out="precious", resume=True, **TINY)
     (place / "file").write_text("years")
     with pytest.raises(
-        OutputError, match=exactly("'file' exists already and is not a run folder; give --out another name")
+        OutputError, match=exactly("'file' exists already and is not a run folder; give `out` another name")
     ):
         train(out="file", resume=True, **TINY)
     assert (place / "precious/thesis.tex").read_text() == (place / "file").read_text() == "years"
@@ -544,7 +544,7 @@ def test_two_trainings_started_at_one_time_take_two_folders(place, monkeypatch):
 
 def test_a_place_that_was_taken_meanwhile_is_not_replaced(place, monkeypatch):
     meanwhile(monkeypatch, lambda: (place / "run").mkdir())
-    sentence = "'run' exists already; give --out another name or add --force"
+    sentence = "'run' exists already; give `out` another name or add `force=True`"
     with pytest.raises(OutputError, match=exactly(sentence)):
         train(out="run", **TINY)
     assert files_of(place / "run") == []
@@ -572,12 +572,13 @@ def test_a_rate_that_is_much_too_high_diverges_in_one_sentence(place):
         train(out="run", **TINY | {"lr": 1e6})
     assert re.fullmatch(
         r"(the loss of epoch 1 is (nan|inf)|epoch 1 leaves weights that are not finite|the validation loss of epoch 1 is "
-        r"(nan|inf)); the checkpoint before, if any, is kept, try --lr 1e\+05",
+        r"(nan|inf)); the checkpoint before, if any, is kept, try `lr=1e\+05`",
         str(caught.value),
     )
     assert files_of(place / "run") == ["coefficients.safetensors", "config.json"]
     with pytest.raises(
-        RunError, match=exactly("run 'run' has no 'last' checkpoint; train it on with `foldnet train --resume`")
+        RunError,
+        match=exactly("run 'run' has no 'last' checkpoint; train it on with `foldnet.train(resume=True, out='run')`"),
     ):
         open_run(Path("run")).load()
 
@@ -596,7 +597,7 @@ def test_the_last_good_checkpoint_outlives_a_divergence(whole, place, monkeypatc
         patch.setattr(
             recipe, "build_optimiser", lambda *args, **options: caught.append(build(*args, **options)) or caught[0]
         )
-        sentence = "the loss of epoch 3 is nan; the checkpoint before, if any, is kept, try --lr 0.005"
+        sentence = "the loss of epoch 3 is nan; the checkpoint before, if any, is kept, try `lr=0.005`"
         with pytest.raises(TrainingDiverged, match=exactly(sentence)):
             train(out="run", observer=Poisoning(), **TINY)
     model, progress = open_run(place / "run").load()
@@ -672,7 +673,7 @@ def test_an_illegal_setting_in_config_is_the_runs_fault(whole, place):
     config = json.loads((place / "run/config.json").read_text())
     config["settings"]["epochs"] = 0
     (place / "run/config.json").write_text(json.dumps(config))
-    with pytest.raises(RunError, match=r"^'run/config\.json' .*\(.*--epochs 0 .*\); .*$"):
+    with pytest.raises(RunError, match=r"^'run/config\.json' .*\(.*`epochs=0` .*\); .*$"):
         train(out="run", resume=True)
 
 
@@ -689,7 +690,7 @@ def test_without_validation_there_is_no_best(place):
     assert not (place / "run/best").exists()
     lines = read_metrics(place / "run")
     assert [(line["validation_loss"], line["validation_accuracy"]) for line in lines] == [(None, None)] * 2
-    with pytest.raises(RunError, match=exactly("run 'run' has no 'best' checkpoint; use --checkpoint last")):
+    with pytest.raises(RunError, match=exactly("run 'run' has no 'best' checkpoint; use `checkpoint='last'`")):
         open_run(Path("run")).load("best")
 
 
@@ -731,11 +732,11 @@ def test_the_digits_themselves_with_their_preset(place, monkeypatch):
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ({"checkpoint_every": -1}, "--checkpoint-every -1 is not legal; give a number of seconds from 0"),
+        ({"checkpoint_every": -1}, "`checkpoint_every=-1` is not legal; give a number of seconds from 0"),
         ({"device": "cuda:7"}, None),
         ({"progressive": 0.5}, None),
-        ({"compile": "on"}, "--compile on needs a C++ compiler (g++ or clang++); install it or use --compile off"),
-        ({"resume": True}, "--resume and --force contradict each other; give one of them"),
+        ({"compile": "on"}, "`compile='on'` needs a C++ compiler (g++ or clang++); install it or use `compile='off'`"),
+        ({"resume": True}, "`resume=True` and `force=True` contradict each other; give one of them"),
     ],
 )
 def test_a_run_is_not_replaced_by_one_that_cannot_begin(whole, place, monkeypatch, options, sentence):

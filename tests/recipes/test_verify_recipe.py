@@ -121,7 +121,7 @@ def test_nothing_is_written_where_not_asked(run):
 
 
 def test_images_below_one_are_refused(run):
-    sentence = "--images 0 is not legal; give a whole number from 1 to 1000000000"
+    sentence = "`images=0` is not legal; give a whole number from 1 to 1000000000"
     with pytest.raises(SettingError, match=exactly(sentence)):
         verify(run, images=0)
 

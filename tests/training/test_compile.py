@@ -52,11 +52,11 @@ def test_what_is_chosen(lacking, choice, machine, what, on, mode):
 
 
 def test_what_is_refused(lacking):
-    sentence = "--compile 'maybe' is not legal; choose auto, on, off"
+    sentence = "`compile='maybe'` is not legal; choose auto, on, off"
     with pytest.raises(SettingError, match=f"^{re.escape(sentence)}$"):
         choose_compilation("maybe", CPU)
     lacking("a C++ compiler (g++ or clang++)")
-    sentence = "--compile on needs a C++ compiler (g++ or clang++); install it or use --compile off"
+    sentence = "`compile='on'` needs a C++ compiler (g++ or clang++); install it or use `compile='off'`"
     with pytest.raises(MissingTool, match=f"^{re.escape(sentence)}$"):
         choose_compilation("on", CPU)
 
@@ -64,7 +64,7 @@ def test_what_is_refused(lacking):
 def test_a_cpu_needs_a_compiler(monkeypatch):
     monkeypatch.setattr(shutil, "which", lambda name: None)
     assert choose_compilation("auto", CPU).on is False
-    with pytest.raises(MissingTool, match=r"^--compile on needs a C\+\+ compiler "):
+    with pytest.raises(MissingTool, match=r"^`compile='on'` needs a C\+\+ compiler "):
         choose_compilation("on", CPU)
     monkeypatch.setattr(shutil, "which", lambda name: f"/bin/{name}" if name == "clang++" else None)
     assert choose_compilation("on", CPU).on
@@ -82,7 +82,7 @@ def test_a_gpu_needs_triton(monkeypatch, triton, capability, on):
     if not on:
         assert found.why == "it needs Triton and a GPU of compute capability 7.0 or more, which is not there"
         with pytest.raises(
-            MissingTool, match=r"^--compile on needs Triton and a GPU of compute capability 7\.0 or more; "
+            MissingTool, match=r"^`compile='on'` needs Triton and a GPU of compute capability 7\.0 or more; "
         ):
             choose_compilation("on", CUDA)
 
@@ -141,7 +141,7 @@ def test_warming_up_leaves_nothing_behind(monkeypatch, compilation, training):
 @pytest.mark.filterwarnings("default")  # what torch warns of while it compiles is not foldnet's
 def test_compiled_steps_compute_what_the_network_computes(monkeypatch, tmp_path):
     if not any(map(shutil.which, compiling.COMPILERS)):
-        pytest.fail("this test needs a C++ compiler, as `--compile on` does")
+        pytest.fail("this test needs a C++ compiler, as `compile='on'` does")
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "inductor"))
     results = []
     for compilation in (OFF, ON):

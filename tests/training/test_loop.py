@@ -258,7 +258,7 @@ def test_a_loss_that_is_no_number_ends_the_training_before_it_is_recorded():
 
     with pytest.raises(
         TrainingDiverged,
-        match=exactly("the loss of epoch 2 is nan; the checkpoint before, if any, is kept, try --lr 0.005"),
+        match=exactly("the loss of epoch 2 is nan; the checkpoint before, if any, is kept, try `lr=0.005`"),
     ):
         fit_some(model, sgd(model), epochs=3, objective=Objective(loss=loss), after_epoch=seen.append)
     assert [line.epoch for line in seen] == [1]
@@ -268,7 +268,7 @@ def test_an_infinite_loss_is_said_too():
     model = network()
     with pytest.raises(
         TrainingDiverged,
-        match=exactly("the loss of epoch 1 is inf; the checkpoint before, if any, is kept, try --lr 0.005"),
+        match=exactly("the loss of epoch 1 is inf; the checkpoint before, if any, is kept, try `lr=0.005`"),
     ):
         fit_some(model, sgd(model), objective=Objective(loss=lambda logits, labels, x: logits.sum() * 0 + math.inf))
 
@@ -287,7 +287,7 @@ def test_weights_that_the_last_step_of_an_epoch_ruined_are_never_recorded():
     with pytest.raises(
         TrainingDiverged,
         match=exactly(
-            "epoch 1 leaves weights that are not finite; the checkpoint before, if any, is kept, try --lr 0.005"
+            "epoch 1 leaves weights that are not finite; the checkpoint before, if any, is kept, try `lr=0.005`"
         ),
     ):
         fit_some(model, sgd(model), objective=Objective(loss=loss), after_epoch=recorded.append)
@@ -307,7 +307,7 @@ def test_a_validation_loss_that_is_no_number_ends_the_training_too():
     model, recorded = Unsteady(), []
     with pytest.raises(
         TrainingDiverged,
-        match=exactly("the validation loss of epoch 1 is nan; the checkpoint before, if any, is kept, try --lr 0.005"),
+        match=exactly("the validation loss of epoch 1 is nan; the checkpoint before, if any, is kept, try `lr=0.005`"),
     ):
         fit_some(model, sgd(model), validation=some_loader(4), after_epoch=recorded.append)
     assert recorded == []

@@ -65,12 +65,12 @@ def test_a_torch_that_no_longer_answers_means_no(machine, monkeypatch):
 @pytest.mark.parametrize(
     ("gpus", "device", "said"),
     [
-        (0, "cuda", "--device 'cuda' is not there: this machine has 0 CUDA devices; write --device cpu"),
-        (2, "cuda:2", "--device 'cuda:2' is not there: this machine has 2 CUDA devices; write --device cpu"),
-        (0, "gpu", "--device 'gpu' is not a device; write cpu, cuda or cuda:0"),
-        (0, "", "--device '' is not a device; write cpu, cuda or cuda:0"),
-        (0, "cuda:x", "--device 'cuda:x' is not a device; write cpu, cuda or cuda:0"),
-        (1, "meta", "--device 'meta' is not a device; write cpu, cuda or cuda:0"),
+        (0, "cuda", "`device='cuda'` is not there: this machine has 0 CUDA devices; write `device='cpu'`"),
+        (2, "cuda:2", "`device='cuda:2'` is not there: this machine has 2 CUDA devices; write `device='cpu'`"),
+        (0, "gpu", "`device='gpu'` is not a device; write cpu, cuda or cuda:0"),
+        (0, "", "`device=''` is not a device; write cpu, cuda or cuda:0"),
+        (0, "cuda:x", "`device='cuda:x'` is not a device; write cpu, cuda or cuda:0"),
+        (1, "meta", "`device='meta'` is not a device; write cpu, cuda or cuda:0"),
     ],
 )
 def test_devices_that_are_not_there_are_refused(machine, gpus, device, said):

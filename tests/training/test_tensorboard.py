@@ -54,7 +54,7 @@ def test_without_the_package_a_sentence_names_the_extra(tmp_path, monkeypatch):
         return ordinary(name, *rest)
 
     monkeypatch.setattr(builtins, "__import__", refuse)
-    sentence = "--tensorboard needs the package tensorboard; install it with `pip install 'foldnet[tensorboard]'`"
+    sentence = "`tensorboard=True` needs the package tensorboard; install it with `pip install 'foldnet[tensorboard]'`"
     with pytest.raises(MissingTool, match=f"^{re.escape(sentence)}$"):
         train(out=tmp_path / "run", tensorboard=True, **SETTINGS)
     assert list(tmp_path.iterdir()) == []
