@@ -32,6 +32,13 @@ def fold(
     ] = False,
     groups: Annotated[str | None, typer.Option(help="Fold only these groups: stage2,stage3.")] = None,
     keep: Annotated[list[str] | None, typer.Option(help="Layer that is never tied (may be repeated).")] = None,
+    ignore: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Attribute of blocks that keeps none apart, such as an index that changes nothing (may be repeated). "
+            "The fold is refused where it does change something."
+        ),
+    ] = None,
     metric: Metric = None,
     unit: Annotated[str, typer.Option(help="Tie layer by layer, or whole blocks: layer or block.")] = "layer",
     tie: Annotated[str, typer.Option(help="gain (signed lengths kept), signed, or mean (naive).")] = "gain",
@@ -72,6 +79,7 @@ def fold(
     how = {
         "groups": names(groups),
         "keep": tuple(keep or ()),
+        "ignore": tuple(ignore or ()),
         "metric": metric,
         "tie": tie,
         "linkage": linkage,

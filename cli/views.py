@@ -26,6 +26,7 @@ from foldnet.recipes.info import FileInfo, NetworkInfo
 from foldnet.recipes.lsm import GroupLsm, LsmReport
 from foldnet.recipes.reach import ReachReport
 from foldnet.recipes.train import TrainReport
+from foldnet_cli.kept_apart import show_kept_apart
 from foldnet_cli.machines import show_health
 from foldnet_cli.page import Page
 from foldnet_cli.proofs import show_certificate, show_inference, show_training
@@ -147,6 +148,9 @@ def _(report: FoldReport, console: Console) -> None:
     console.print(f"\nchosen: {report.why}")
     if report.settings.keep:
         console.print(f"kept out of clustering: {', '.join(report.settings.keep)}")
+    if report.settings.ignore:
+        console.print(f"attributes that were not compared: {', '.join(report.settings.ignore)}")
+    show_kept_apart(report.kept_apart, console)
     table = Table("group", "layers", "templates", "owners", "stored", box=None, pad_edge=False)
     for group in report.groups:
         table.add_row(group.name, *map(str, (len(group.layers), group.templates, group.owners, group.stored)))

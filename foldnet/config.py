@@ -255,7 +255,8 @@ class FoldSettings:
     the sweep) with `thresholds` (group, value) for single groups, `clusters` (a file with the user's own), `max_drop` (points of
     validation accuracy) or `budget` ("12M" parameters or "12MB" of the whole network). None of them is a threshold of 0.95.
 
-    `groups` limits folding to some groups, empty for all; layers in `keep` are never tied. `metric` None is the network's
+    `groups` limits folding to some groups, empty for all; layers in `keep` are never tied. Attributes of blocks that are named in
+    `ignore` keep no blocks apart: those of the first block that is merged are used. `metric` None is the network's
     usual one. `finetune` epochs of training follow, from `finetune_lr` (None: a fifth of the run's) down; with `distill` the soft network teaches, `control`
     trains the soft network as long for comparison. `shares` measures each tied layer's share of the added validation loss.
     """
@@ -267,6 +268,7 @@ class FoldSettings:
     budget: str | None = None
     groups: tuple[str, ...] = ()
     keep: tuple[str, ...] = ()
+    ignore: tuple[str, ...] = ()
     metric: str | None = None
     unit: str = "layer"
     tie: str = "gain"

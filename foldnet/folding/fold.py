@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from torch import nn
 
@@ -14,6 +15,7 @@ from foldnet.folding.groups import GroupAlgebra, check_metric, groups_of
 from foldnet.folding.looped import LoopedNetwork, loop_tied
 from foldnet.folding.owners import tie_bank
 from foldnet.folding.program import Program
+from foldnet.folding.proof import prove
 from foldnet.folding.structures import KeptApart, Structures, structures_of
 from foldnet.folding.tie import Tie, stored_weights, tie_rows
 from foldnet.sharing.bank import Bank
@@ -146,12 +148,15 @@ def fold_network(
     linkage: str = "complete",
     how: str = "gain",
     ignore: Collection[str] = (),
+    inputs: Any = None,
 ) -> tuple[LoopedNetwork, SharedNetwork, FoldPlan]:
     """Fold a soft network in memory: the looped form, the tied form that it equals, and the plan behind both.
 
     `threshold` is one number or one a group. Blocks are merged only where they are proven to compute the same; attributes named in
-    `ignore` are not looked at, and the plan's `kept_apart` says what kept others apart. Batch norm is left as it was; see recalibrate.
-    Raises NothingToFold for a network without shared groups, SettingError and UnknownName for bad options.
+    `ignore` are not looked at, and the plan's `kept_apart` says what kept others apart. With `inputs`, a tensor or a tuple of what
+    the network is called with, the looped network is run against the tied one. Batch norm is left as it was; see recalibrate.
+    Raises NothingToFold for a network without shared groups, SettingError and UnknownName for bad options, BrokenPromise where the
+    two differ on the inputs.
     """
     soft = soft_network(model)
     algebra = groups_of(soft)
@@ -163,7 +168,11 @@ def fold_network(
     clusters = choose_clusters(soft, algebra, thresholds, **options, structures=structures)
     plan = plan_fold(soft, algebra, clusters, how, structures)
     tied = apply_fold(soft, plan)
-    return loop_tied(tied, plan.program), tied, plan
+    looped = loop_tied(tied, plan.program)
+    if inputs is not None:
+        given = inputs if isinstance(inputs, tuple) else (inputs,)
+        prove(looped, tied, plan.program, given, ignored=ignore)
+    return looped, tied, plan
 
 
 def _check_groups(named: Iterable[str], algebra: tuple[GroupAlgebra, ...]) -> None:

@@ -16,8 +16,7 @@ from foldnet.contents import check_replaceable
 from foldnet.errors import OutputError
 from foldnet.files import write_json
 from foldnet.folders import new_folder, numbered_folder
-from foldnet.folding.fold import FoldPlan, apply_fold, soft_network
-from foldnet.folding.groups import check_metric, groups_of
+from foldnet.folding.fold import FoldPlan, apply_fold
 from foldnet.folding.looped import LoopedNetwork, loop_tied
 from foldnet.folding.loops import EXACT_LABELS, count_loops
 from foldnet.folding.near_misses import near_misses
@@ -27,7 +26,8 @@ from foldnet.folding.shares import added_loss_shares
 from foldnet.folding.sweep import knee
 from foldnet.folds import Fold, save_fold, stored_groups
 from foldnet.leftovers import remove_leftovers
-from foldnet.recipes.fold_choice import Choice, Soft, choose
+from foldnet.recipes.fold_check import check_fold
+from foldnet.recipes.fold_choice import Choice, Soft, choose, soft_of
 from foldnet.recipes.fold_measure import Laboratory
 from foldnet.recipes.fold_memory import fold_in_memory, sizes_of
 from foldnet.recipes.fold_report import Accuracies, FoldReport, SweepReport
@@ -61,9 +61,9 @@ def fold(
     Batch norm is estimated anew on training images; accuracies are read on the test set, in fp32, and no choice depends on
     them: what is chosen is chosen on the run's validation images. With `evaluated` off no data are touched, so that batch norm
     stays as it was. With `dry_run` nothing is written. With `force` a fold that is there already is replaced, with 2 also one that
-    holds notes.
+    holds notes. Before anything is written, the looped network must compute what the tied one does.
     A soft network in memory instead of a run is folded in memory: nothing is measured or written, and the report's `network` loops.
-    Raises NothingToFold, SettingError, UnknownName, RunError, OutputError, DataError.
+    Raises NothingToFold, SettingError, UnknownName, RunError, OutputError, DataError, BrokenPromise.
     """
     chosen = FoldSettings(**settings)
     if isinstance(run, nn.Module):
@@ -74,7 +74,7 @@ def fold(
         remove_leftovers(folder.parent)
         if not numbered:
             _check_free(folder, force)
-    soft = _soft(opened, chosen)
+    soft = soft_of(opened.load(chosen.checkpoint)[0], chosen)
     laboratory = None
     if evaluated or chosen.finetune or chosen.chooser in PICKING:
         laboratory = Laboratory(opened, data_dir, device, observer or Silent())
@@ -87,6 +87,7 @@ def fold(
             shares = _measure_shares(soft, plan, laboratory)
         accuracy = _train_and_measure(laboratory, soft, tied, evaluated)
     looped = loop_tied(tied, plan.program)
+    proof = check_fold(looped, tied, plan.program, opened, laboratory if evaluated else None, chosen.ignore)
     parameters, in_bytes = sizes_of(soft.model, looped)
     report = FoldReport(
         fold=None if dry_run else str(folder),
@@ -108,6 +109,8 @@ def fold(
         greedy=tuple(stage.name for stage in plan.program.stages if len(stage.blocks) > EXACT_LABELS),
         parameters=parameters,
         bytes=in_bytes,
+        kept_apart=plan.kept_apart,
+        proof=proof,
         network=looped,
     )
     if not dry_run:
@@ -135,7 +138,7 @@ def sweep(
     start = time.perf_counter()
     chosen = FoldSettings(**settings)
     opened = open_run(Path(run) if run is not None else newest_run())
-    soft = _soft(opened, chosen)
+    soft = soft_of(opened.load(chosen.checkpoint)[0], chosen)
     laboratory = Laboratory(opened, data_dir, device, observer or Silent())
     before = laboratory.score(soft.model, laboratory.validation)
     units = {}
@@ -163,12 +166,6 @@ def sweep(
     if written:
         write_json(opened.folder / SWEEP_FILE, report.to_json())
     return report
-
-
-def _soft(run: Run, settings: FoldSettings) -> Soft:
-    """The run's soft network. Raises NothingToFold for a plain one."""
-    model = soft_network(run.load(settings.checkpoint)[0])
-    return Soft(model, groups_of(model), settings, check_metric(settings.metric, model))
 
 
 def _choose(soft: Soft, laboratory: Laboratory | None) -> Choice:
@@ -227,7 +224,7 @@ def _near_misses(soft: Soft, plan: FoldPlan) -> tuple[Any, ...]:
     """What would loop at a lower threshold, where a threshold was used."""
     if soft.settings.chooser != "threshold":
         return ()
-    return near_misses(soft.model, plan, soft.ladders(soft.settings.unit))
+    return near_misses(soft.model, plan, soft.ladders(soft.settings.unit), soft.structures)
 
 
 def _would_merge_at(soft: Soft, plan: FoldPlan) -> float | None:

@@ -4,14 +4,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from torch import nn
+
 from foldnet.analysis.clusters import Clusters, check_clusters, joined, partition
 from foldnet.analysis.similarity import SLACK
 from foldnet.config import UNITS, FoldSettings, parse_budget
 from foldnet.errors import SettingError, UnknownName, nearest
-from foldnet.folding.fold import FoldPlan, apply_fold, choose_clusters, plan_fold
-from foldnet.folding.groups import GroupAlgebra
+from foldnet.folding.fold import FoldPlan, apply_fold, choose_clusters, plan_fold, soft_network
+from foldnet.folding.groups import GroupAlgebra, check_metric, groups_of
 from foldnet.folding.ladders import Ladder, ladders_of
 from foldnet.folding.looped import loop_tied
+from foldnet.folding.structures import Structures, structures_of
 from foldnet.folding.sweep import (
     Outcome,
     SweepPoint,
@@ -47,6 +50,7 @@ class Soft:
     algebra: tuple[GroupAlgebra, ...]
     settings: FoldSettings
     metric: str
+    structures: Structures
 
     @property
     def group_names(self) -> list[str]:
@@ -80,17 +84,28 @@ class Soft:
             linkage=self.settings.linkage,
             groups=set(self.chosen_groups()),
             keep=self.kept(),
+            structures=self.structures,
         )
 
     def plan(self, clusters: Mapping[str, Clusters]) -> FoldPlan:
         """The fold that ties these clusters."""
-        return plan_fold(self.model, self.algebra, clusters, self.settings.tie)
+        return plan_fold(self.model, self.algebra, clusters, self.settings.tie, self.structures)
 
     def sweep(self, unit: str, judge: Judge) -> tuple[SweepPoint, ...]:
         """The curve for one unit. Raises SettingError for an unknown unit."""
         if unit not in UNITS:
             raise SettingError(f"`unit={unit!r}` is not legal; choose {' or '.join(UNITS)}{nearest(unit, UNITS)}")
         return sweep(self.ladders(unit), unit, self.plan, judge)
+
+
+def soft_of(model: nn.Module, settings: FoldSettings) -> Soft:
+    """A soft network as folding needs it.
+
+    Raises NothingToFold for a plain one, SettingError for an unknown metric, UnknownName for an attribute to ignore that no block has.
+    """
+    soft = soft_network(model)
+    structures = structures_of(soft.network, soft.plan, settings.ignore)
+    return Soft(soft, groups_of(soft), settings, check_metric(settings.metric, soft), structures)
 
 
 def choose(soft: Soft, judge: Judge | None, soft_accuracy: float | None) -> Choice:
@@ -151,6 +166,7 @@ def _by_threshold(soft: Soft) -> Choice:
             metric=soft.metric,
             unit=settings.unit,
             linkage=settings.linkage,
+            structures=soft.structures,
         )
     else:
         clusters = _cut_ladders(soft.ladders(settings.unit), thresholds)

@@ -10,13 +10,12 @@ from torch import nn
 
 from foldnet.config import FoldSettings
 from foldnet.errors import SettingError
-from foldnet.folding.fold import apply_fold, soft_network
-from foldnet.folding.groups import check_metric, groups_of
+from foldnet.folding.fold import apply_fold
 from foldnet.folding.looped import LoopedNetwork, loop_tied
 from foldnet.folding.loops import EXACT_LABELS, count_loops
 from foldnet.folding.program import count_reuses
 from foldnet.folding.program_text import program_text
-from foldnet.recipes.fold_choice import Soft, choose
+from foldnet.recipes.fold_choice import choose, soft_of
 from foldnet.recipes.fold_report import Accuracies, FoldReport, Sizes
 from foldnet.sharing.share import SharedNetwork, materialise
 from foldnet.tensors import file_bytes
@@ -31,12 +30,11 @@ def fold_in_memory(model: nn.Module, settings: FoldSettings) -> FoldReport:
     Raises NothingToFold for a network without shared groups, SettingError for settings that need a run, UnknownName.
     """
     _check(settings)
-    original = soft_network(model)
-    soft = Soft(original, groups_of(original), settings, check_metric(settings.metric, original))
+    soft = soft_of(model, settings)
     choice = choose(soft, None, None)
     plan = soft.plan(choice.clusters)
-    looped = loop_tied(apply_fold(original, plan), plan.program)
-    parameters, in_bytes = sizes_of(original, looped)
+    looped = loop_tied(apply_fold(soft.model, plan), plan.program)
+    parameters, in_bytes = sizes_of(soft.model, looped)
     return FoldReport(
         fold=None,
         run=None,
@@ -56,6 +54,7 @@ def fold_in_memory(model: nn.Module, settings: FoldSettings) -> FoldReport:
         greedy=tuple(stage.name for stage in plan.program.stages if len(stage.blocks) > EXACT_LABELS),
         parameters=parameters,
         bytes=in_bytes,
+        kept_apart=plan.kept_apart,
         network=looped,
     )
 

@@ -1,13 +1,15 @@
 """What `foldnet fold` says: of one fold, or of the curve from which a fold is picked."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from foldnet.config import FoldSettings
 from foldnet.folding.fold import GroupFold
 from foldnet.folding.looped import LoopedNetwork
 from foldnet.folding.near_misses import NearMiss
+from foldnet.folding.proof import Proof
+from foldnet.folding.structures import KeptApart
 from foldnet.folding.sweep import SweepPoint
 from foldnet.show.report import Report, Table, percent
 
@@ -45,7 +47,8 @@ class FoldReport(Report):
     `threshold` is None where none was used, `validation_accuracy` that of the sweep's point where one was picked. `shares` are the
     tied layers' shares of the added validation loss (0..1), None where not measured. `would_merge_at` is the
     highest similarity where nothing merged. `near_misses` say what would loop below the threshold. `greedy` names the stages with
-    so many blocks that their loops were searched for greedily: a shorter program may exist.
+    so many blocks that their loops were searched for greedily: a shorter program may exist. `kept_apart` says which attributes keep
+    which blocks from being merged; `proof` how looped and tied network were compared, None where that was not done.
     """
 
     fold: str | None
@@ -67,6 +70,8 @@ class FoldReport(Report):
     would_merge_at: float | None
     greedy: tuple[str, ...]
     measure: str = "accuracy"
+    kept_apart: tuple[KeptApart, ...] = ()
+    proof: Proof | None = None
     network: LoopedNetwork | None = field(default=None, repr=False, compare=False)
 
     def to_json(self) -> dict[str, Any]:
@@ -98,6 +103,17 @@ class FoldReport(Report):
             "bytes": _plain(self.bytes),
             "would_merge_at": self.would_merge_at,
             "greedy": list(self.greedy),
+            "ignored": list(settings.ignore),
+            "kept_apart": [
+                {
+                    "sequence": found.sequence,
+                    "attribute": found.attribute,
+                    "blocks": list(found.blocks),
+                    "reason": found.reason,
+                }
+                for found in self.kept_apart
+            ],
+            "proof": None if self.proof is None else asdict(self.proof),
         }
 
     def tables(self) -> tuple[Table, ...]:
