@@ -13,8 +13,8 @@ def fold(
     threshold: Annotated[
         list[str] | None,
         typer.Option(
-            help="Similarity at which layers are tied: 0.95, stage2=0.9 (may be repeated), or auto, the knee of the "
-            "sweep.  [default: 0.95]"
+            help="Similarity at which layers are tied: 0.95, stage2=0.9 (may be repeated), chance, what 95 % of "
+            "untrained networks stay below, or auto, the knee of the sweep.  [default: 0.95]"
         ),
     ] = None,
     clusters: Annotated[
@@ -68,7 +68,8 @@ def fold(
 ) -> Any:
     """Tie similar layers of a soft run and fold the network into loops that really run.
 
-    Prints the program, what is stored, and the test accuracy before and after.
+    Prints the program, what is stored, how many untrained networks would merge as much, and the test accuracy before
+    and after.
     """
     from foldnet.recipes.fold import fold as recipe
     from foldnet.recipes.fold import sweep as sweep_recipe

@@ -10,13 +10,13 @@ if TYPE_CHECKING:
 
 
 def parse_thresholds(given: list[str]) -> tuple[float | str | None, tuple[tuple[str, float], ...]]:
-    """["0.95", "stage2=0.9"] -> (0.95, (("stage2", 0.9),)); "auto" stays a word. Raises SettingError for anything else."""
+    """["0.95", "stage2=0.9"] -> (0.95, (("stage2", 0.9),)); "auto" and "chance" stay words. Raises SettingError for anything else."""
     from foldnet.errors import SettingError
 
     overall: float | str | None = None
     single = []
     for entry in (part.strip() for text in given for part in text.split(",")):
-        if entry == "auto":
+        if entry in ("auto", "chance"):
             overall = entry
             continue
         group, equals, number = entry.rpartition("=")
@@ -24,7 +24,7 @@ def parse_thresholds(given: list[str]) -> tuple[float | str | None, tuple[tuple[
             value = float(number)
         except ValueError:
             raise SettingError(
-                f"--threshold '{entry}' is not a number or GROUP=NUMBER; write 0.95, stage2=0.9 or auto"
+                f"--threshold '{entry}' is not a number or GROUP=NUMBER; write 0.95, stage2=0.9, chance or auto"
             ) from None
         if equals:
             single.append((group, value))

@@ -26,6 +26,7 @@ from foldnet.recipes.info import FileInfo, NetworkInfo
 from foldnet.recipes.lsm import GroupLsm, LsmReport
 from foldnet.recipes.reach import ReachReport
 from foldnet.recipes.train import TrainReport
+from foldnet_cli.advice import chance_column, show_chance, show_near_misses
 from foldnet_cli.kept_apart import show_kept_apart
 from foldnet_cli.machines import show_health
 from foldnet_cli.page import Page
@@ -139,8 +140,7 @@ def _(report: LsmReport, console: Console) -> None:
 @_show.register
 def _(report: FoldReport, console: Console) -> None:
     console.print(report.program)
-    for miss in report.near_misses:
-        console.print(f"near miss: {miss}", style="dim")
+    show_near_misses(report.advice, console)
     if report.greedy:
         console.print(
             f"{', '.join(report.greedy)}: too many blocks to try every program, a shorter one may exist", style="yellow"
@@ -151,14 +151,14 @@ def _(report: FoldReport, console: Console) -> None:
     if report.settings.ignore:
         console.print(f"attributes that were not compared: {', '.join(report.settings.ignore)}")
     show_kept_apart(report.kept_apart, console)
-    table = Table("group", "layers", "templates", "owners", "stored", box=None, pad_edge=False)
+    table = Table("group", "layers", "templates", "owners", "stored", "by chance", box=None, pad_edge=False)
     for group in report.groups:
-        table.add_row(group.name, *map(str, (len(group.layers), group.templates, group.owners, group.stored)))
+        counts = map(str, (len(group.layers), group.templates, group.owners, group.stored))
+        table.add_row(group.name, *counts, chance_column(report.advice.chance, group.name))
     console.print(table)
     _show_ties(report, console)
     console.print(f"\nloops {report.loops}, reuses {report.reuses}")
-    if report.would_merge_at is not None:
-        console.print(f"nothing merged; at --threshold {_floor(report.would_merge_at)} something would", style="yellow")
+    show_chance(report.advice, console)
     sizes = Table("", "soft", "dense", "folded", box=None, pad_edge=False)
     sizes.add_row("parameters", *(f"{n:,}" for n in dataclasses.astuple(report.parameters)))
     sizes.add_row("bytes", *(f"{n:,}" for n in dataclasses.astuple(report.bytes)))
@@ -371,8 +371,3 @@ def _scored(value: float, measure: str) -> str:
 def _short(layer: str, group: str) -> str:
     """A layer's name inside its group."""
     return layer.removeprefix(f"{group}.")
-
-
-def _floor(value: float) -> str:
-    """Three decimals, rounded down, so that the threshold said really merges."""
-    return f"{int(value * 1000) / 1000:.3f}"

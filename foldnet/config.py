@@ -251,9 +251,10 @@ def parse_budget(text: str) -> tuple[int, bool]:
 @checked
 @dataclass(frozen=True, slots=True)
 class FoldSettings:
-    """How a soft network is folded, and what chooses the clusters: one of `threshold` (a similarity, or "auto" for the knee of
-    the sweep) with `thresholds` (group, value) for single groups, `clusters` (a file with the user's own), `max_drop` (points of
-    validation accuracy) or `budget` ("12M" parameters or "12MB" of the whole network). None of them is a threshold of 0.95.
+    """How a soft network is folded, and what chooses the clusters: one of `threshold` (a similarity, "chance" for the one that 95 %
+    of untrained networks stay below, or "auto" for the knee of the sweep) with `thresholds` (group, value) for single groups,
+    `clusters` (a file with the user's own), `max_drop` (points of validation accuracy) or `budget` ("12M" parameters or "12MB" of the
+    whole network). None of them is a threshold of 0.95.
 
     `groups` limits folding to some groups, empty for all; layers in `keep` are never tied. Attributes of blocks that are named in
     `ignore` keep no blocks apart: those of the first block that is merged are used. `metric` None is the network's
@@ -286,10 +287,10 @@ class FoldSettings:
         self._check_choosers()
         for value in (self.threshold, *(value for _, value in self.thresholds)):
             if isinstance(value, str):
-                _check_choice("threshold", value, ("auto",))
+                _check_choice("threshold", value, ("auto", "chance"))
             elif value is not None and not BOUNDS["threshold"].holds(value):
                 raise SettingError(
-                    f"{as_code('threshold', value)} is not a similarity; give a number from 0 to 1, or auto"
+                    f"{as_code('threshold', value)} is not a similarity; give a number from 0 to 1, chance or auto"
                 )
         if self.max_drop is not None:
             check_number("max_drop", self.max_drop)
@@ -304,11 +305,11 @@ class FoldSettings:
 
     @property
     def chooser(self) -> str:
-        """What chooses the clusters: "threshold", "auto", "clusters", "max_drop" or "budget"."""
+        """What chooses the clusters: "threshold", "chance", "auto", "clusters", "max_drop" or "budget"."""
         for name in ("clusters", "max_drop", "budget"):
             if getattr(self, name) is not None:
                 return name
-        return "auto" if self.threshold == "auto" else "threshold"
+        return self.threshold if isinstance(self.threshold, str) else "threshold"
 
     @property
     def overall_threshold(self) -> float:

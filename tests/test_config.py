@@ -214,7 +214,7 @@ def test_whatever_is_given_makes_settings_or_one_sentence(given_values):
 
 @pytest.mark.parametrize("value", [-0.1, 1.1, math.nan])
 def test_a_threshold_is_a_similarity(value):
-    said = f"`threshold={value:g}` is not a similarity; give a number from 0 to 1, or auto"
+    said = f"`threshold={value:g}` is not a similarity; give a number from 0 to 1, chance or auto"
     for settings in ({"threshold": value}, {"thresholds": (("stage1", 0.5), ("stage2", value))}):
         with pytest.raises(SettingError, match=exactly(said)):
             FoldSettings(**settings)

@@ -6,6 +6,7 @@ templates.
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Protocol
 
 import numpy as np
@@ -78,6 +79,19 @@ def chance(layers: int, templates: int, *, gram: ArrayLike | None = None, seed: 
     """
     _check_sizes(layers=layers, templates=templates, groups=groups)
     coordinates = None if gram is None else coordinate_map(gram, templates)
+    if coordinates is None:
+        return _coefficient_chance(layers, templates, seed, groups)
+    return _soft_chance(layers, templates, coordinates, seed, groups)
+
+
+@lru_cache(maxsize=256)
+def _coefficient_chance(layers: int, templates: int, seed: int, groups: int) -> Chance:
+    """By coefficients, remembered: the groups of a network often have one size, and fold asks again what lsm asked."""
+    return _soft_chance(layers, templates, None, seed, groups)
+
+
+def _soft_chance(layers: int, templates: int, coordinates: Matrix | None, seed: int, groups: int) -> Chance:
+    """Of coefficients, or of their weight coordinates."""
     if layers == 1:
         return Chance(None, None, None, 0)
     if templates == 1 and coordinates is None:
@@ -96,7 +110,8 @@ def chance(layers: int, templates: int, *, gram: ArrayLike | None = None, seed: 
 def plain_chance(layers: int, weight_numbers: int, *, seed: int = 0, groups: int = 1) -> Chance:
     """The chance level of a plain network: independent isotropic weights of `weight_numbers` numbers each.
 
-    Of one of `groups` groups that are judged together. Exact, and its time does not depend on the size of the weights. Raises SettingError for sizes below 1.
+    Of one of `groups` groups that are judged together. Exact, and its time does not depend on the size of the weights.
+    Raises SettingError for sizes below 1.
     """
     _check_sizes(layers=layers, weight_numbers=weight_numbers, groups=groups)
     if layers == 1:

@@ -19,11 +19,12 @@ RUNGS = 64  # how many further merges of a group are looked at
 
 @dataclass(frozen=True, slots=True)
 class NearMiss:
-    """At `threshold`, below the one used, `stage` would have the shorter `program`."""
+    """At `threshold`, below the one used, `stage` would have the shorter `program`; `ladder` is the dendrogram that says so."""
 
     stage: str
     threshold: float
     program: str
+    ladder: str = ""
 
     def __str__(self) -> str:
         return f"at {int(self.threshold * 1000) / 1000:.3f} {self.stage} would become {self.program}"
@@ -46,7 +47,7 @@ def near_misses(
             stages = _program(model, plan, clusters | tied, structures).stages
             shorter = [stage for stage in stages if written(stage.items) < now[stage.name]]
             for stage in shorter:
-                found.setdefault(stage.name, NearMiss(stage.name, height, stage_text(stage)))
+                found.setdefault(stage.name, NearMiss(stage.name, height, stage_text(stage), ladder.name))
             if shorter:
                 break
     return tuple(found.values())

@@ -19,7 +19,8 @@ from foldnet.folding.groups import GroupAlgebra
 from foldnet.folding.loops import count_loops, find_loops
 from foldnet.folding.program import Program
 
-MOST_DRAWS = 4000  # a share of 5 % is then known to 0.35 points
+MOST_DRAWS = 2000  # a share of 5 % is then known to half a point
+LEVEL_DRAWS = 4000  # a level is a quantile far out, with three groups that of 1.7 %
 FEWEST_DRAWS = 100
 WORK = 4e7  # similarities in all draws of one call; bounds the seconds
 CHUNK = 4e6  # and at one time; bounds the memory
@@ -57,21 +58,23 @@ def chance_levels(algebra: Sequence[GroupAlgebra], families: Sequence[Family], m
         else:
             merges = [
                 first_merges(family_similarity(family, drawn))
-                for drawn in untrained_similarities([groups[name] for name in family.groups], metric)
+                for drawn in untrained_similarities([groups[name] for name in family.groups], metric, LEVEL_DRAWS)
             ]
             level = float(np.quantile(np.concatenate(merges), network_share(len(judged))))
         levels[family.name] = min(level, 1.0)
     return levels
 
 
-def untrained_similarities(algebra: Sequence[GroupAlgebra], metric: str, seed: int = 0) -> Iterator[dict[str, Matrix]]:
-    """Similarity matrices (D, L, L) of the groups of untrained networks, chunk by chunk, the same for one seed.
+def untrained_similarities(
+    algebra: Sequence[GroupAlgebra], metric: str, most: int = MOST_DRAWS, seed: int = 0
+) -> Iterator[dict[str, Matrix]]:
+    """Similarity matrices (D, L, L) of the groups of `most` untrained networks or fewer, chunk by chunk, the same for one seed.
 
     By weights with the Gram matrices that the templates have now.
     """
     generator = np.random.default_rng(seed)
     numbers = sum(len(entry.group.layers) ** 2 for entry in algebra)
-    draws = int(np.clip(WORK / numbers, FEWEST_DRAWS, MOST_DRAWS))
+    draws = int(np.clip(WORK / numbers, FEWEST_DRAWS, most))
     size = int(np.clip(CHUNK / numbers, 1, draws))
     maps = [coordinate_map(entry.gram, entry.group.templates) if metric == "weights" else None for entry in algebra]
     for first in range(0, draws, size):

@@ -19,13 +19,13 @@ from foldnet.folders import new_folder, numbered_folder
 from foldnet.folding.fold import FoldPlan, apply_fold
 from foldnet.folding.looped import LoopedNetwork, loop_tied
 from foldnet.folding.loops import EXACT_LABELS, count_loops
-from foldnet.folding.near_misses import near_misses
 from foldnet.folding.program import count_reuses
 from foldnet.folding.program_text import program_text
 from foldnet.folding.shares import added_loss_shares
 from foldnet.folding.sweep import knee
 from foldnet.folds import Fold, save_fold, stored_groups
 from foldnet.leftovers import remove_leftovers
+from foldnet.recipes.fold_advice import advise
 from foldnet.recipes.fold_check import check_fold
 from foldnet.recipes.fold_choice import Choice, Soft, choose, soft_of
 from foldnet.recipes.fold_measure import Laboratory
@@ -102,9 +102,8 @@ def fold(
         program=program_text(plan.program),
         loops=sum(count_loops(stage.items) for stage in plan.program.stages),
         reuses=count_reuses(plan.program),
-        near_misses=_near_misses(soft, plan),
+        advice=advise(soft, plan, choice),
         accuracy=accuracy,
-        would_merge_at=_would_merge_at(soft, plan),
         measure=task_of(opened.settings.arch).measure,
         greedy=tuple(stage.name for stage in plan.program.stages if len(stage.blocks) > EXACT_LABELS),
         parameters=parameters,
@@ -220,20 +219,6 @@ def _train_and_measure(laboratory: Laboratory, soft: Soft, tied: SharedNetwork, 
     return Accuracies(before, soft_recalibrated, as_tied, recalibrated, finetuned, control, images)
 
 
-def _near_misses(soft: Soft, plan: FoldPlan) -> tuple[Any, ...]:
-    """What would loop at a lower threshold, where a threshold was used."""
-    if soft.settings.chooser != "threshold":
-        return ()
-    return near_misses(soft.model, plan, soft.ladders(soft.settings.unit), soft.structures)
-
-
-def _would_merge_at(soft: Soft, plan: FoldPlan) -> float | None:
-    """The highest threshold at which two layers or blocks that may be tied are, where nothing merged."""
-    if any(group.owners < len(group.layers) for group in plan.groups):
-        return None
-    return max((ladder.rungs[0].height for ladder in soft.ladders(soft.settings.unit)), default=None)
-
-
 def _folder(run: Run, settings: FoldSettings, out: Path | str | None) -> Path:
     """Where the fold goes: what the user names, else a name inside the run that says what was asked."""
     if out is not None:
@@ -241,6 +226,7 @@ def _folder(run: Run, settings: FoldSettings, out: Path | str | None) -> Path:
     names = {
         "threshold": f"{settings.overall_threshold:g}",
         "auto": "auto",
+        "chance": "chance",
         "clusters": "clusters",
         "max_drop": f"drop{settings.max_drop}",
         "budget": f"{settings.budget}",

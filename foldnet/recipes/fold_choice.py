@@ -10,7 +10,8 @@ from foldnet.analysis.clusters import Clusters, check_clusters, joined, partitio
 from foldnet.analysis.similarity import SLACK
 from foldnet.config import UNITS, FoldSettings, parse_budget
 from foldnet.errors import SettingError, UnknownName, nearest
-from foldnet.folding.fold import FoldPlan, apply_fold, choose_clusters, plan_fold, soft_network
+from foldnet.folding.families import Family, block_families_of, layer_families
+from foldnet.folding.fold import FoldPlan, apply_fold, blocks_of, choose_clusters, plan_fold, soft_network
 from foldnet.folding.groups import GroupAlgebra, check_metric, groups_of
 from foldnet.folding.ladders import Ladder, ladders_of
 from foldnet.folding.looped import loop_tied
@@ -25,6 +26,7 @@ from foldnet.folding.sweep import (
     within_budget,
     within_drop,
 )
+from foldnet.folding.untrained import chance_levels
 from foldnet.reading import NotPlain, parse_json, read_text
 from foldnet.sharing.share import SharedNetwork
 from foldnet.tensors import file_bytes
@@ -87,6 +89,27 @@ class Soft:
             structures=self.structures,
         )
 
+    def families(self, unit: str) -> tuple[Family, ...]:
+        """What the dendrograms of the chosen groups merge."""
+        chosen, layers = self.chosen_groups(), {entry.group.name: entry.group.layers for entry in self.algebra}
+        if unit == "layer":
+            return layer_families([entry for entry in self.algebra if entry.group.name in chosen], self.kept())
+        return block_families_of(blocks_of(self.model, set(chosen), self.structures), layers, self.kept())
+
+    @property
+    def tied_unit(self) -> str:
+        """What is tied as one: a user's own clusters are of layers."""
+        return "layer" if self.settings.chooser == "clusters" else self.settings.unit
+
+    def chance_thresholds(self) -> dict[str, float]:
+        """For every chosen group the similarity that 95 % of untrained networks stay below, in it and in all others."""
+        families = self.families(self.settings.unit)
+        levels = chance_levels(self.algebra, families, self.metric)
+        return {
+            name: max((levels[family.name] for family in families if name in family.groups), default=1.0)
+            for name in self.chosen_groups()
+        }
+
     def plan(self, clusters: Mapping[str, Clusters]) -> FoldPlan:
         """The fold that ties these clusters."""
         return plan_fold(self.model, self.algebra, clusters, self.settings.tie, self.structures)
@@ -117,7 +140,7 @@ def choose(soft: Soft, judge: Judge | None, soft_accuracy: float | None) -> Choi
     soft.kept()
     if settings.chooser == "clusters":
         return Choice(_of_file(soft, Path(str(settings.clusters))), None, f"clusters of {settings.clusters}", None)
-    if settings.chooser == "threshold":
+    if settings.chooser in ("threshold", "chance"):
         return _by_threshold(soft)
     assert judge is not None
     assert soft_accuracy is not None
@@ -156,7 +179,9 @@ def _by_threshold(soft: Soft) -> Choice:
             raise SettingError(
                 f"`thresholds` gives '{name}' {single[name]:g} and `groups` leaves it out; add {name} to `groups`"
             )
-    thresholds = {name: single.get(name, settings.overall_threshold) for name in soft.chosen_groups()}
+    by_chance = settings.chooser == "chance"
+    usual = soft.chance_thresholds() if by_chance else dict.fromkeys(soft.chosen_groups(), settings.overall_threshold)
+    thresholds = usual | single
     # Without kept layers this is the plain cut; with them only the ladders know how to leave layers out.
     if not settings.keep:
         clusters = choose_clusters(
@@ -170,7 +195,9 @@ def _by_threshold(soft: Soft) -> Choice:
         )
     else:
         clusters = _cut_ladders(soft.ladders(settings.unit), thresholds)
-    return Choice(clusters, thresholds if single else settings.overall_threshold, "similar at the threshold", None)
+    one_for_all = not single and len(set(thresholds.values())) == 1
+    why = "more alike than 95 % of untrained networks are anywhere" if by_chance else "similar at the threshold"
+    return Choice(clusters, next(iter(thresholds.values())) if one_for_all else thresholds, why, None)
 
 
 def _cut_ladders(ladders: tuple[Ladder, ...], thresholds: Mapping[str, float]) -> dict[str, Clusters]:

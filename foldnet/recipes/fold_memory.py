@@ -15,6 +15,7 @@ from foldnet.folding.looped import LoopedNetwork, loop_tied
 from foldnet.folding.loops import EXACT_LABELS, count_loops
 from foldnet.folding.program import count_reuses
 from foldnet.folding.program_text import program_text
+from foldnet.recipes.fold_advice import advise
 from foldnet.recipes.fold_choice import choose, soft_of
 from foldnet.recipes.fold_report import Accuracies, FoldReport, Sizes
 from foldnet.sharing.share import SharedNetwork, materialise
@@ -48,9 +49,8 @@ def fold_in_memory(model: nn.Module, settings: FoldSettings) -> FoldReport:
         program=program_text(plan.program),
         loops=sum(count_loops(stage.items) for stage in plan.program.stages),
         reuses=count_reuses(plan.program),
-        near_misses=(),
+        advice=advise(soft, plan, choice),
         accuracy=Accuracies(),
-        would_merge_at=None,
         greedy=tuple(stage.name for stage in plan.program.stages if len(stage.blocks) > EXACT_LABELS),
         parameters=parameters,
         bytes=in_bytes,

@@ -7,10 +7,10 @@ from typing import Any
 from foldnet.config import FoldSettings
 from foldnet.folding.fold import GroupFold
 from foldnet.folding.looped import LoopedNetwork
-from foldnet.folding.near_misses import NearMiss
 from foldnet.folding.proof import Proof
 from foldnet.folding.structures import KeptApart
 from foldnet.folding.sweep import SweepPoint
+from foldnet.recipes.fold_advice import Advice
 from foldnet.show.report import Report, Table, percent
 
 
@@ -45,8 +45,8 @@ class FoldReport(Report):
 
     `fold` is None for a dry run and for a network in memory, which has no `run` either; `network` is what was folded, looped.
     `threshold` is None where none was used, `validation_accuracy` that of the sweep's point where one was picked. `shares` are the
-    tied layers' shares of the added validation loss (0..1), None where not measured. `would_merge_at` is the
-    highest similarity where nothing merged. `near_misses` say what would loop below the threshold. `greedy` names the stages with
+    tied layers' shares of the added validation loss (0..1), None where not measured. `advice` says what untrained networks would
+    merge, and what would merge or loop below the threshold. `greedy` names the stages with
     so many blocks that their loops were searched for greedily: a shorter program may exist. `kept_apart` says which attributes keep
     which blocks from being merged; `proof` how looped and tied network were compared, None where that was not done.
     """
@@ -63,11 +63,10 @@ class FoldReport(Report):
     program: str
     loops: int
     reuses: int
-    near_misses: tuple[NearMiss, ...]
+    advice: Advice
     accuracy: Accuracies
     parameters: Sizes
     bytes: Sizes
-    would_merge_at: float | None
     greedy: tuple[str, ...]
     measure: str = "accuracy"
     kept_apart: tuple[KeptApart, ...] = ()
@@ -76,7 +75,7 @@ class FoldReport(Report):
 
     def to_json(self) -> dict[str, Any]:
         """As plain data."""
-        settings = self.settings
+        settings, advice, first = self.settings, self.advice, self.advice.first_merge
         return {
             "fold": self.fold,
             "run": self.run,
@@ -94,14 +93,22 @@ class FoldReport(Report):
             "program": self.program,
             "loops": self.loops,
             "reuses": self.reuses,
+            "chance": advice.chance.to_json(),
             "near_misses": [
-                {"stage": miss.stage, "threshold": miss.threshold, "program": miss.program} for miss in self.near_misses
+                {
+                    "stage": miss.stage,
+                    "threshold": miss.threshold,
+                    "program": miss.program,
+                    "beyond_chance": advice.chance.surpassed(miss.ladder, miss.threshold),
+                }
+                for miss in advice.near_misses
             ],
             "measure": self.measure,
             "accuracy": _plain(self.accuracy),
             "parameters": _plain(self.parameters),
             "bytes": _plain(self.bytes),
-            "would_merge_at": self.would_merge_at,
+            "would_merge_at": None if first is None else first.height,
+            "would_merge_beyond_chance": None if first is None else first.beyond_chance,
             "greedy": list(self.greedy),
             "ignored": list(settings.ignore),
             "kept_apart": [
@@ -147,6 +154,7 @@ class FoldReport(Report):
             "templates": group.templates,
             "stored": group.stored,
             "weight_numbers": group.weight_numbers,
+            "chance": self.advice.chance.of_group(group.name),
             "layers": [
                 {
                     "name": layer,

@@ -27,6 +27,6 @@ def test_thresholds_are_for_all_groups_or_for_one(given, wanted):
 
 @pytest.mark.parametrize("entry", ["abc", "", "stage2=", "stage2=x", "0.9;0.8", "=", "0.9="])
 def test_what_is_no_threshold_is_said(entry):
-    sentence = f"--threshold '{entry}' is not a number or GROUP=NUMBER; write 0.95, stage2=0.9 or auto"
+    sentence = f"--threshold '{entry}' is not a number or GROUP=NUMBER; write 0.95, stage2=0.9, chance or auto"
     with pytest.raises(SettingError, match=f"^{re.escape(sentence)}$"):
         parse_thresholds([entry])

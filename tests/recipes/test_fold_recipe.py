@@ -23,8 +23,8 @@ GROUP_FIELDS = {"name", "clusters", "owners", "stored", "weight_numbers"}
 ACCURACIES = {"soft", "soft_recalibrated", "tied", "recalibrated", "finetuned"}
 NUMBERS = {"stage1": 16 * 16 * 9, "stage2": 32 * 32 * 9, "stage3": 64 * 64 * 9}
 PLAIN_SAID = "the network has no shared groups, so there is nothing to fold; train a soft one, such as swrn-28-2-4"
-NO_THRESHOLD = "is not a number or GROUP=NUMBER; write 0.95, stage2=0.9 or auto"
-NO_SIMILARITY = "is not a similarity; give a number from 0 to 1, or auto"
+NO_THRESHOLD = "is not a number or GROUP=NUMBER; write 0.95, stage2=0.9, chance or auto"
+NO_SIMILARITY = "is not a similarity; give a number from 0 to 1, chance or auto"
 
 
 def exactly(sentence):
