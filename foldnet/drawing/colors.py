@@ -10,6 +10,7 @@ DISTINCT = ("#a81208", "#20966c", "#1b2fd8", "#cc8400", "#6f0a7a", "#b070f0", "#
 PLAIN = "#5a5f66"  # a way that has no second pass, and small words
 INK = "#3c4249"  # explanations
 FAINT_LINE = "#c9ced6"  # frames and rules
+GRID_LINE = "#e6e8eb"  # behind curves
 MARK = "#d1495b"  # the frame of a cell above the chance level; readable on black and on white
 RING = "#d4351c"  # around a point that is recommended
 

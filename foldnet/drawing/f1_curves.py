@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from foldnet.drawing.colors import distinct
-from foldnet.drawing.figures import draw_legend, draw_title, dress_axes, legend_inches
-from foldnet.drawing.heatmaps import _style
+from foldnet.drawing.colors import BOX_LINE, distinct
+from foldnet.drawing.figures import draw_legend, draw_title, dress_axes, legend_inches, own_settings
 from foldnet.errors import SettingError
 
 if TYPE_CHECKING:
@@ -37,7 +36,7 @@ def f1_figure(
         if len({len(seed) for seed in seeds}) > 1:
             raise SettingError(f"the runs of {name} have other numbers of epochs; draw those that are as long")
     longest = max(len(seed) for seeds in curves.values() for seed in seeds)
-    with _style():
+    with own_settings():
         figure = Figure(figsize=(6.4, 3.9))
         axes = figure.subplots()
         handles: list[Artist] = []
@@ -50,7 +49,7 @@ def f1_figure(
             handles.append(Line2D([], [], color=color, linewidth=1.6, linestyle="-", label=f"{name} ({counted})"))
         edges = [0, *borders, longest]
         for border in borders:
-            axes.axvline(border + 0.5, color="#8a9099", linewidth=0.8, linestyle=(0, (3, 3)), zorder=0)
+            axes.axvline(border + 0.5, color=BOX_LINE, linewidth=0.8, linestyle=(0, (3, 3)), zorder=0)
         for number, name in enumerate(phases):
             middle = (edges[number] + edges[number + 1] + 1) / 2
             axes.text(middle, 1.015, name, transform=axes.get_xaxis_transform(), ha="center", va="bottom", fontsize=7)

@@ -1,13 +1,15 @@
-"""What the figures have in common: their title, axes, legend and file."""
+"""What the figures have in common: their settings, title, axes, legend and file."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from foldnet.drawing.heatmaps import FIGURE_ENDINGS, figure_bytes
-from foldnet.drawing.lsm_files import check_ending
+from foldnet.drawing.colors import GRID_LINE
+from foldnet.errors import SettingError
 from foldnet.files import write_whole
 
 if TYPE_CHECKING:
@@ -16,12 +18,69 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
+FIGURE_ENDINGS = (".png", ".svg", ".pdf")
+
+
 def write_figure(figure: Figure, path: Path) -> None:
     """Write the figure as .png, .svg or .pdf, whole or not at all; what is there is replaced.
 
     Raises SettingError for another ending, OutputError where the place cannot be written.
     """
-    write_whole(path, figure_bytes(figure, check_ending(path, FIGURE_ENDINGS)))
+    write_whole(path, figure_bytes(figure, check_ending(path)))
+
+
+def check_ending(path: Path, legal: Sequence[str] = FIGURE_ENDINGS) -> str:
+    """The path's ending in small letters. Raises SettingError where it is not one of `legal`."""
+    ending = path.suffix.lower()
+    if ending not in legal:
+        said = f"ends in '{path.suffix}'" if path.suffix else "has no ending"
+        raise SettingError(f"'{path}' {said}, which names no format; end it in {', '.join(legal[:-1])} or {legal[-1]}")
+    return ending
+
+
+def figure_bytes(figure: Figure, ending: str) -> bytes:
+    """The figure as a .png, .svg or .pdf file, always the same bytes. Text in an .svg stays text.
+
+    Raises SettingError for another ending.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    if ending.lower() not in FIGURE_ENDINGS:
+        raise SettingError(f"'{ending}' is not a figure's ending; use {', '.join(FIGURE_ENDINGS[:-1])} or .pdf")
+    # Dates would make every file differ; None leaves a field out.
+    metadata = {".png": {}, ".svg": {"Date": None}, ".pdf": {"CreationDate": None}}[ending.lower()]
+    buffer = BytesIO()
+    with own_settings():
+        FigureCanvasAgg(figure)
+        figure.savefig(buffer, format=ending.lower()[1:], dpi=200, metadata=metadata)
+    return buffer.getvalue()
+
+
+@contextmanager
+def own_settings() -> Iterator[None]:
+    """The drawing's own settings, whatever the user's matplotlibrc says; put back afterwards."""
+    import matplotlib
+
+    settings: dict[Any, Any] = {
+        "font.family": ["sans-serif"],
+        # DejaVu comes with matplotlib; a reader of an .svg without it falls back to the next.
+        "font.sans-serif": ["DejaVu Sans", "Verdana", "Arial", "sans-serif"],
+        "text.usetex": False,
+        "svg.fonttype": "none",
+        "svg.hashsalt": "foldnet",
+        "pdf.fonttype": 42,
+        "axes.linewidth": 0.6,
+        "savefig.bbox": None,
+        "savefig.facecolor": "white",
+        "figure.facecolor": "white",
+        "text.color": "black",
+        "axes.labelcolor": "black",
+        "axes.edgecolor": "black",
+        "xtick.color": "black",
+        "ytick.color": "black",
+    }
+    with matplotlib.rc_context(settings):
+        yield
 
 
 def title_inches(title: str) -> float:
@@ -42,7 +101,7 @@ def dress_axes(axes: Axes, x_label: str, y_label: str, *, whole: bool = False) -
     axes.set_xlabel(x_label, fontsize=8)
     axes.set_ylabel(y_label, fontsize=8)
     axes.tick_params(labelsize=7, length=2.5, width=0.6, direction="out")
-    axes.grid(visible=True, color="#e6e8eb", linewidth=0.6, linestyle="-")
+    axes.grid(visible=True, color=GRID_LINE, linewidth=0.6, linestyle="-")
     axes.set_axisbelow(True)
     axes.set_facecolor("white")
     axes.spines[["top", "right"]].set_visible(False)

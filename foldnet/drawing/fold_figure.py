@@ -17,9 +17,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from foldnet.drawing.boxes import fill_and_line, layer_nodes, owner_colors, stage_graph
 from foldnet.drawing.colors import BOX_LINE, FAINT_LINE, INK, distinct
-from foldnet.drawing.figures import draw_title, title_inches
+from foldnet.drawing.figures import draw_title, own_settings, title_inches
 from foldnet.drawing.folded import FoldedPanel, draw_folded, folded_panel
-from foldnet.drawing.heatmaps import NAMES_UP_TO, _style, short_names
+from foldnet.drawing.heatmaps import NAMES_UP_TO, short_names
 from foldnet.drawing.passes import pass_words
 from foldnet.drawing.unrolled import draw_unrolled, unrolled_size
 from foldnet.errors import SettingError
@@ -110,7 +110,7 @@ def fold_figure(stages: Sequence[FoldedStage], title: str = "") -> Figure:
     height = top + sum(head_rooms) + sum(row.height + ROW_GAP for row in rows) + LEGEND_LINE * len(legend) + 0.08
     lefts = [(width - needed) / 2 + MARGIN]
     lefts += [lefts[0] + widths[0] + COLUMN_GAP, lefts[0] + widths[0] + widths[1] + 2 * COLUMN_GAP]
-    with _style():
+    with own_settings():
         figure = Figure(figsize=(width, height))
         page = _page(figure)
         _draw_heads(page, (lefts[0] + widths[0] / 2, lefts[1] + widths[1] / 2, lefts[2] + reach[0]), top - 0.12)

@@ -10,8 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foldnet.drawing.colors import BOX_LINE, CELL_COLORS, QUERY_LINE
-from foldnet.drawing.figures import draw_legend, draw_title
-from foldnet.drawing.heatmaps import _style
+from foldnet.drawing.figures import draw_legend, draw_title, own_settings
 from foldnet.errors import SettingError
 
 if TYPE_CHECKING:
@@ -60,7 +59,7 @@ def grids_figure(grids: Sequence[GridPicture], title: str = "") -> Figure:
     top, bottom = 0.42 if title else 0.12, 0.5
     width, height = max(columns * (SIDE + GAP) + GAP, 4.6), rows * (SIDE + GAP + 0.16) + top + bottom
     left = (width - columns * (SIDE + GAP) + GAP) / 2
-    with _style():
+    with own_settings():
         figure = Figure(figsize=(width, height))
         for number, grid in enumerate(grids):
             row, column = divmod(number, columns)

@@ -6,28 +6,25 @@ misleads.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from io import BytesIO
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from foldnet.analysis.chance import beyond_chance, shown_level
 from foldnet.drawing.colors import MARK
+from foldnet.drawing.figures import draw_title, own_settings
 from foldnet.errors import SettingError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-FIGURE_ENDINGS = (".png", ".svg", ".pdf")
 VALUES_UP_TO = 10  # layers of a panel whose cells still have room for their number
 NAMES_UP_TO = 40  # layers of a panel whose names are still readable
 MARKS_UP_TO = 60  # layers of a panel whose frames would not hide the cells
 PANELS_A_ROW = 4
-HISTORY_COLUMNS = 8
 
 
 class ChanceLevel(Protocol):
@@ -56,15 +53,6 @@ class GroupSimilarity(Protocol):
     def chance(self) -> ChanceLevel: ...
 
 
-class GroupHistory(Protocol):
-    """One row of panels: the group's name and its matrices (E + 1, L, L), the first one before training."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def matrices(self) -> ArrayLike: ...
-
-
 def lsm_figure(groups: Sequence[GroupSimilarity], title: str = "") -> Figure:
     """The groups' matrices side by side, cells above the 95 % chance level framed.
 
@@ -72,79 +60,18 @@ def lsm_figure(groups: Sequence[GroupSimilarity], title: str = "") -> Figure:
     """
     from matplotlib.figure import Figure
 
-    _refuse_nothing(groups)
+    refuse_nothing(groups)
     labels = [_label_inches(short_names(group.name, group.layers)) for group in groups]
     (width, height), boxes = _layout([_panel_inches(len(group.layers)) for group in groups], labels, title)
-    with _style():
+    with own_settings():
         figure = Figure(figsize=(width, height))
         for group, room, (x, y, side) in zip(groups, labels, boxes, strict=True):
             axes = figure.add_axes((x / width, y / height, side / width, side / height))
-            _draw_matrix(axes, np.asarray(group.matrix, dtype=np.float64))
+            draw_matrix(axes, np.asarray(group.matrix, dtype=np.float64))
             _draw_group(axes, group, (room + 0.02) / side)
-        _draw_title(figure, title, height)
+        draw_title(figure, title)
         _draw_legend(figure, height, framed=any(_marks(group).any() for group in groups))
     return figure
-
-
-def history_figure(groups: Sequence[GroupHistory], epochs: Sequence[int] | None = None, title: str = "") -> Figure:
-    """The groups' matrices as training went on: a row for each group, a column for each of `epochs`.
-
-    Without `epochs`, at most eight from 0 to the last, evenly spread. Raises SettingError where there is no
-    group or an epoch was not recorded.
-    """
-    from matplotlib.figure import Figure
-
-    _refuse_nothing(groups)
-    histories = [np.asarray(group.matrices, dtype=np.float64) for group in groups]
-    last = min(len(history) for history in histories) - 1
-    chosen = chosen_epochs(last) if epochs is None else tuple(epochs)
-    for epoch in chosen:
-        if not 0 <= epoch <= last:
-            raise SettingError(f"epoch {epoch} was not recorded; give epochs from 0 to {last}")
-    with _style():
-        side, gap, left = 1.15, 0.08, 0.32
-        top = (0.42 if title else 0.08) + 0.24
-        needed = left + len(chosen) * (side + gap)
-        width = max(needed, _title_inches(title))
-        left += (width - needed) / 2
-        height = top + len(groups) * (side + gap)
-        figure = Figure(figsize=(width, height))
-        for row, (group, history) in enumerate(zip(groups, histories, strict=True)):
-            for column, epoch in enumerate(chosen):
-                x, y = left + column * (side + gap), top + row * (side + gap) + side
-                axes = figure.add_axes((x / width, 1 - y / height, side / width, side / height))
-                _draw_matrix(axes, history[epoch])
-                axes.set_xticks([])
-                axes.set_yticks([])
-                if row == 0:
-                    axes.set_title(f"epoch {epoch}" if column == 0 else str(epoch), fontsize=8, pad=3)
-                if column == 0:
-                    axes.set_ylabel(group.name, fontsize=8)
-        _draw_title(figure, title, height)
-    return figure
-
-
-def chosen_epochs(last: int, columns: int = HISTORY_COLUMNS) -> tuple[int, ...]:
-    """At most `columns` epochs from 0 to `last`, both included, evenly spread."""
-    return tuple(sorted({round(last * i / max(columns - 1, 1)) for i in range(columns)} | {0, last}))[: last + 1]
-
-
-def figure_bytes(figure: Figure, ending: str) -> bytes:
-    """The figure as a .png, .svg or .pdf file, always the same bytes. Text in an .svg stays text.
-
-    Raises SettingError for another ending.
-    """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-
-    if ending.lower() not in FIGURE_ENDINGS:
-        raise SettingError(f"'{ending}' is not a figure's ending; use {', '.join(FIGURE_ENDINGS[:-1])} or .pdf")
-    # Dates would make every file differ; None leaves a field out.
-    metadata = {".png": {}, ".svg": {"Date": None}, ".pdf": {"CreationDate": None}}[ending.lower()]
-    buffer = BytesIO()
-    with _style():
-        FigureCanvasAgg(figure)
-        figure.savefig(buffer, format=ending.lower()[1:], dpi=200, metadata=metadata)
-    return buffer.getvalue()
 
 
 def short_names(group: str, layers: Sequence[str]) -> tuple[str, ...]:
@@ -153,33 +80,6 @@ def short_names(group: str, layers: Sequence[str]) -> tuple[str, ...]:
     if all(layer.startswith(prefix) for layer in layers):
         return tuple(layer.removeprefix(prefix) for layer in layers)
     return tuple(layers)
-
-
-@contextmanager
-def _style() -> Iterator[None]:
-    """The drawing's own settings, whatever the user's matplotlibrc says; put back afterwards."""
-    import matplotlib
-
-    settings: dict[Any, Any] = {
-        "font.family": ["sans-serif"],
-        # DejaVu comes with matplotlib; a reader of an .svg without it falls back to the next.
-        "font.sans-serif": ["DejaVu Sans", "Verdana", "Arial", "sans-serif"],
-        "text.usetex": False,
-        "svg.fonttype": "none",
-        "svg.hashsalt": "foldnet",
-        "pdf.fonttype": 42,
-        "axes.linewidth": 0.6,
-        "savefig.bbox": None,
-        "savefig.facecolor": "white",
-        "figure.facecolor": "white",
-        "text.color": "black",
-        "axes.labelcolor": "black",
-        "axes.edgecolor": "black",
-        "xtick.color": "black",
-        "ytick.color": "black",
-    }
-    with matplotlib.rc_context(settings):
-        yield
 
 
 def _panel_inches(layers: int) -> float:
@@ -222,7 +122,7 @@ def _layout(
     return (width, height), boxes
 
 
-def _draw_matrix(axes: Axes, matrix: NDArray[np.float64]) -> None:
+def draw_matrix(axes: Axes, matrix: NDArray[np.float64]) -> None:
     """The shaded cells."""
     axes.imshow(matrix, cmap="gray", vmin=0.0, vmax=1.0, interpolation="nearest", aspect="auto")
 
@@ -251,12 +151,6 @@ def _draw_marks(axes: Axes, marks: NDArray[np.bool_]) -> None:
     for i, j in np.argwhere(marks):
         frame = Rectangle((j - 0.43, i - 0.43), 0.86, 0.86, fill=False, edgecolor=MARK, linewidth=0.9)
         axes.add_patch(frame)
-
-
-def _draw_title(figure: Figure, title: str, height: float) -> None:
-    """The title at the top of the whole figure."""
-    if title:
-        figure.text(0.5, 1 - 0.12 / height, title, ha="center", va="top", fontsize=11)
 
 
 def _draw_legend(figure: Figure, height: float, *, framed: bool) -> None:
@@ -298,7 +192,7 @@ def _caption(chance: ChanceLevel) -> str:
     return f"chance: mean {chance.mean:.2f}, max {chance.max:.2f}, q95 {shown_level(chance.network_q95)}"
 
 
-def _refuse_nothing(groups: Sequence[object]) -> None:
+def refuse_nothing(groups: Sequence[object]) -> None:
     """Raise SettingError where there is no group to draw."""
     if not groups:
         raise SettingError(

@@ -13,14 +13,9 @@ from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 import numpy as np
 from numpy.typing import NDArray
 
-from foldnet.drawing.heatmaps import (
-    FIGURE_ENDINGS,
-    GroupHistory,
-    GroupSimilarity,
-    figure_bytes,
-    history_figure,
-    lsm_figure,
-)
+from foldnet.drawing.figures import FIGURE_ENDINGS, check_ending, figure_bytes
+from foldnet.drawing.heatmaps import GroupSimilarity, lsm_figure
+from foldnet.drawing.history import GroupHistory, history_figure
 from foldnet.errors import SettingError
 from foldnet.files import write_whole
 
@@ -69,15 +64,6 @@ def write_history(
     else:
         arrays = {group.name: np.asarray(group.matrices, dtype=np.float64) for group in groups}
         write_whole(path, _array_bytes(arrays, path))
-
-
-def check_ending(path: Path, legal: Sequence[str] = LSM_ENDINGS) -> str:
-    """The path's ending in small letters. Raises SettingError where it is not one of `legal`."""
-    ending = path.suffix.lower()
-    if ending not in legal:
-        said = f"ends in '{path.suffix}'" if path.suffix else "has no ending"
-        raise SettingError(f"'{path}' {said}, which names no format; end it in {', '.join(legal[:-1])} or {legal[-1]}")
-    return ending
 
 
 def _csv_text(groups: Sequence[GroupSimilarity]) -> str:

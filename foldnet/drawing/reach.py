@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from foldnet.drawing.colors import distinct
-from foldnet.drawing.figures import draw_legend, draw_title, dress_axes, legend_inches
-from foldnet.drawing.heatmaps import _style
+from foldnet.drawing.figures import draw_legend, draw_title, dress_axes, legend_inches, own_settings
 from foldnet.errors import SettingError
 
 if TYPE_CHECKING:
@@ -39,7 +38,7 @@ def reach_figure(curves: Sequence[ReachCurve], title: str = "") -> Figure:
 
     if not curves:
         raise SettingError("there is no network whose reach could be drawn; name runs or folds")
-    with _style():
+    with own_settings():
         handles = _handles(curves)
         width, bottom = 7.4, 0.5 + legend_inches(handles, 7.4)
         height = 4.5 + bottom

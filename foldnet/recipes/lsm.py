@@ -93,7 +93,8 @@ class LsmReport(Report):
 
     def pictures(self) -> tuple[bytes, ...]:
         """The matrices, as `foldnet lsm -o FILE.svg` draws them."""
-        from foldnet.drawing.heatmaps import figure_bytes, lsm_figure
+        from foldnet.drawing.figures import figure_bytes
+        from foldnet.drawing.heatmaps import lsm_figure
 
         return (figure_bytes(lsm_figure(self.groups), ".svg"),)
 

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from foldnet.drawing.curves import depth_figure, sweep_figure
+from foldnet.drawing.depth_figure import depth_figure
 from foldnet.drawing.figures import write_figure
 from foldnet.drawing.fold_figure import fold_figure
+from foldnet.drawing.sweep_figure import sweep_figure
 from foldnet.errors import RunError
 from foldnet.folding.groups import check_metric, groups_of
 from foldnet.folding.program import Stage
@@ -43,10 +44,7 @@ class StoredPoint:
 
     accuracy: float
     stored_numbers: int
-    parameters: int
     loops: int
-    merged: str
-    height: float | None
 
 
 def draw_fold(path: Path | str | None = None, out: Path | str | None = None, *, force: bool = False) -> Path:
@@ -80,11 +78,11 @@ def draw_sweep(path: Path | str | None = None, out: Path | str | None = None, *,
         units = {unit: [_point(point) for point in points] for unit, points in content["units"].items()}
         soft, dense = float(content["accuracy"]["soft"]), int(content["dense_numbers"])
         measure = str(content.get("measure", "accuracy"))
-        knees = [units[unit][int(knee["point"])] for unit, knee in content["knee"].items()]
+        images = int(content["images"]) if measure == "accuracy" else None  # F1 is no share of images
+        knees = {unit: units[unit][int(knee["point"])] for unit, knee in content["knee"].items()}
     except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
         raise RunError(f"'{run.folder / SWEEP_FILE}' is not a sweep ({error!r}); make it again") from None
-    chosen = min(knees, key=lambda p: p.stored_numbers)
-    figure = sweep_figure(units, soft, run.settings.arch, chosen, dense=dense, measure=measure)
+    figure = sweep_figure(units, soft, run.settings.arch, knees, dense=dense, measure=measure, images=images)
     write_figure(figure, target)
     return target
 
@@ -93,14 +91,24 @@ def draw_depth(report: DepthReport, out: Path | str | None = None, *, force: boo
     """Draw accuracy against trips (default: depth.svg in the fold). Returns the file. Raises OutputError, SettingError."""
     target = target_of(out, Path(report.fold) / "depth.svg", force)
     figure = depth_figure(
-        {loop.name: loop.accuracy for loop in report.loops},
+        {loop["name"]: _series(loop) for loop in report.to_json()["loops"]},
         report.arch,
         found={loop.name: loop.found for loop in report.loops},
-        recalibrated={loop.name: loop.recalibrated for loop in report.loops},
         measure=report.measure,
     )
     write_figure(figure, target)
     return target
+
+
+def _series(loop: dict[str, Any]) -> dict[str, tuple[tuple[int, float], ...]]:
+    """Whatever was measured of a loop, trip by trip, by the name that a legend gives it."""
+    return {
+        "as folded" if name == "accuracy" else name.replace("_", " "): tuple(
+            (point["steps"], point["accuracy"]) for point in points
+        )
+        for name, points in loop.items()
+        if isinstance(points, list)
+    }
 
 
 def _folded_stage(stage: Stage, matrices: dict[str, tuple[tuple[str, ...], Matrix]]) -> FoldedStage:
@@ -119,12 +127,4 @@ def _folded_stage(stage: Stage, matrices: dict[str, tuple[tuple[str, ...], Matri
 
 def _point(value: dict[str, Any]) -> StoredPoint:
     """A point from plain data."""
-    height = value["height"]
-    return StoredPoint(
-        float(value["accuracy"]),
-        int(value["stored_numbers"]),
-        int(value["parameters"]),
-        int(value["loops"]),
-        str(value["merged"]),
-        None if height is None else float(height),
-    )
+    return StoredPoint(float(value["accuracy"]), int(value["stored_numbers"]), int(value["loops"]))

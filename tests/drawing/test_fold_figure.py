@@ -15,9 +15,8 @@ from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Rectangle
 
 from foldnet.drawing.boxes import owner_colors, stage_graph
 from foldnet.drawing.colors import ALONE_FILL, DISTINCT, OWNER_FILLS, OWNER_LINES, PLAIN, PRIVATE_FILL
-from foldnet.drawing.figures import write_figure
+from foldnet.drawing.figures import figure_bytes, write_figure
 from foldnet.drawing.fold_figure import fold_figure
-from foldnet.drawing.heatmaps import figure_bytes
 from foldnet.errors import SettingError
 from foldnet.folding.program import Stage, Use
 from foldnet.folding.program_build import build_program

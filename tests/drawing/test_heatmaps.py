@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from foldnet.analysis.chance import Chance
-from foldnet.drawing.heatmaps import chosen_epochs, figure_bytes, history_figure, lsm_figure, short_names
+from foldnet.drawing.figures import figure_bytes
+from foldnet.drawing.heatmaps import lsm_figure, short_names
 from foldnet.errors import SettingError
 
 
@@ -20,12 +21,6 @@ class Group:
     layers: tuple[str, ...]
     matrix: object
     chance: Chance
-
-
-@dataclass(frozen=True)
-class History:
-    name: str
-    matrices: object
 
 
 def group(name="stage1", layers=4, *, q95=0.9, alike=0.95):
@@ -108,22 +103,6 @@ def test_every_word_lies_on_the_page():
             assert box.y1 <= page.y1
 
 
-def test_history_has_a_row_for_each_group_and_a_column_for_each_epoch():
-    matrices = np.stack([np.eye(4) * (1 - t) + t for t in np.linspace(0, 1, 31)])
-    figure = history_figure([History("stage1", matrices), History("stage2", matrices[:, :2, :2])], (0, 10, 30))
-    assert len(figure.axes) == 6
-    assert [axes.get_title() for axes in figure.axes] == ["epoch 0", "10", "30", "", "", ""]
-    assert [axes.get_ylabel() for axes in figure.axes] == ["stage1", "", "", "stage2", "", ""]
-    np.testing.assert_array_equal(figure.axes[1].images[0].get_array(), matrices[10])
-
-
-def test_epochs_are_spread_from_the_first_to_the_last():
-    assert chosen_epochs(200) == (0, 29, 57, 86, 114, 143, 171, 200)
-    assert chosen_epochs(3) == (0, 1, 2, 3)
-    assert chosen_epochs(0) == (0,)
-    assert all(len(chosen_epochs(last)) == min(8, last + 1) for last in range(300))
-
-
 @pytest.mark.parametrize("ending", [".png", ".svg", ".pdf"])
 def test_a_figure_is_the_same_file_every_time(ending):
     first, second = (figure_bytes(lsm_figure([group()], "twice"), ending) for _ in range(2))
@@ -142,8 +121,8 @@ def test_text_in_an_svg_stays_text_and_the_users_settings_stay_theirs():
 
 def test_nothing_touches_pyplot():
     code = (
-        "import sys, foldnet.drawing.heatmaps as h; "
-        "from tests_group import g; h.figure_bytes(h.lsm_figure([g]), '.png'); "
+        "import sys, foldnet.drawing.figures as f, foldnet.drawing.heatmaps as h; "
+        "from tests_group import g; f.figure_bytes(h.lsm_figure([g]), '.png'); "
         "assert 'matplotlib.pyplot' not in sys.modules"
     )
     stub = (
@@ -162,10 +141,7 @@ def test_short_names():
 
 def test_wrong_inputs_are_named():
     text = "there is no group of layers to draw; a network without shared layers has no similarity matrix"
-    for draw in (lsm_figure, history_figure):
-        with pytest.raises(SettingError, match=f"^{re.escape(text)}$"):
-            draw([])
-    with pytest.raises(SettingError, match=r"^epoch 31 was not recorded; give epochs from 0 to 30$"):
-        history_figure([History("stage1", np.ones((31, 2, 2)))], (0, 31))
+    with pytest.raises(SettingError, match=f"^{re.escape(text)}$"):
+        lsm_figure([])
     with pytest.raises(SettingError, match=r"^'\.gif' is not a figure's ending; use \.png, \.svg or \.pdf$"):
         figure_bytes(lsm_figure([group()]), ".gif")

@@ -6,8 +6,8 @@ from matplotlib.colors import to_hex
 
 from foldnet.drawing.colors import DISTINCT
 from foldnet.drawing.f1_curves import f1_figure
+from foldnet.drawing.figures import figure_bytes
 from foldnet.drawing.grids import FALSE, FREE, HIT, MISS, NAMES, OBSTACLE, GridPicture, grids_figure, kinds_of
-from foldnet.drawing.heatmaps import figure_bytes
 from foldnet.drawing.reach import ReachCurve, reach_figure
 from foldnet.errors import SettingError
 
