@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from foldnet_cli.guard import add_command
-from foldnet_cli.options import Compile, Device, FoldArgument, Force, Precision, Threads
+from foldnet_cli.options import Compile, Device, FoldArgument, Force, Precision, RunOption, Threads
 
 JsonFile = Annotated[Path | None, typer.Option("-o", "--out", "--output", help="JSON file to write as well.")]
 app = typer.Typer(help="Measure speed, memory and size, side by side in one run.", no_args_is_help=True)
@@ -15,6 +15,7 @@ app = typer.Typer(help="Measure speed, memory and size, side by side in one run.
 
 def inference(
     fold: FoldArgument = None,
+    run: RunOption = None,
     batch_sizes: Annotated[str, typer.Option(help="Images a batch, each measured: 1,128.")] = "1,128",
     repeats: Annotated[int, typer.Option(min=1, help="Rounds; in each every form is timed once.")] = 10,
     threads: Threads = None,
@@ -34,6 +35,7 @@ def inference(
     with watching() as observer:
         return bench_inference(
             fold,
+            run=run,
             batch_sizes=parse_sizes(batch_sizes),
             repeats=repeats,
             threads=threads,

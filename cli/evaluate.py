@@ -17,12 +17,14 @@ from foldnet_cli.options import (
     OtherTarget,
     OtherWindow,
     Precision,
+    RunOption,
 )
 
 
 def evaluate(
     path: EitherArgument = None,
     checkpoint: Checkpoint = "last",
+    run: RunOption = None,
     data_dir: DataDir = None,
     device: Device = "auto",
     precision: Precision = "fp32",
@@ -51,6 +53,7 @@ def evaluate(
         return recipe(
             path,
             checkpoint=checkpoint,
+            run=run,
             data_dir=data_dir,
             device=device,
             precision=precision,

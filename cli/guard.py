@@ -30,6 +30,7 @@ def _guarded(function: Callable[..., Any]) -> Callable[..., None]:
                 _show(report, as_json)
             # A report that can find fault with itself does so once it is shown: its numbers are what a user needs then.
             getattr(report, "check", lambda: None)()
+            code = getattr(report, "exit_status", 0)
         except (typer.Exit, typer.BadParameter):
             raise
         except KeyboardInterrupt as interrupt:

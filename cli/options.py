@@ -36,6 +36,10 @@ ForceTwice = Annotated[
     ),
 ]
 Checkpoint = Annotated[str, typer.Option(help="Which weights of the run: last or best (by validation).")]
+RunOption = Annotated[
+    Path | None,
+    typer.Option("--run", metavar="RUN", help="The run of a fold that does not lie inside it.", show_default=False),
+]
 DataDir = Annotated[Path | None, typer.Option(help="Where the dataset lies, for cifar10, cifar100 and folder.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
 Precision = Annotated[str, typer.Option(help="auto, fp32 or bf16 (auto: bf16 where the hardware has it).")]

@@ -22,5 +22,9 @@ def complain(text: str) -> None:
     from foldnet_cli.words import spoken
 
     console = Page(stderr=True, soft_wrap=True, highlight=False)
-    plain = "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in spoken(text))
-    console.print(Text("Error: ", style="bold red") + Text(plain))
+    console.print(Text("Error: ", style="bold red") + printable(spoken(text)))
+
+
+def printable(text: str, style: str = "") -> Text:
+    """A line of text as it stands, no markup, and what would move the cursor or colour the terminal written out."""
+    return Text("".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text), style=style)

@@ -1,5 +1,6 @@
 """How a certificate and a comparison of speeds look to a reader."""
 
+import textwrap
 from typing import Any
 
 from rich.console import Console
@@ -10,7 +11,10 @@ from foldnet.recipes import bench_train
 from foldnet.recipes.bench_inference import SAYING, InferenceReport
 from foldnet.recipes.bench_train import TrainBenchReport
 from foldnet.recipes.certificate import Certificate
+from foldnet_cli.page import printable
 from foldnet_cli.words import spoken
+
+WIDTH = 80  # columns
 
 
 def show_certificate(report: Certificate, console: Console) -> None:
@@ -28,14 +32,19 @@ def show_certificate(report: Certificate, console: Console) -> None:
             table.add_row(f"{form} with {reference}", f"worst layer, {worst.name}", *_numbers(getattr(worst, pair)), "")
     console.print(table)
     _show_forms(report, console)
+    _say(console, "kept: " + "; ".join(promise.name for promise in report.promises if promise.held))
     for promise in report.promises:
         if not promise.held:
-            console.print(f"BROKEN {promise.name}: {promise.value}, wanted {promise.limit}", style="bold red")
+            _say(console, f"BROKEN {promise.name}: {promise.value}, wanted {promise.limit}", "bold red")
     for note in report.notes:
-        console.print(f"note: {spoken(note)}", style="yellow")
-    held = sum(promise.held for promise in report.promises)
-    verdict = "passed" if report.passed else "FAILED"
-    console.print(f"{verdict}: {held} of {len(report.promises)} promises hold, {report.fold}, {report.seconds:.1f} s")
+        _say(console, f"not checked: {spoken(note)}", "yellow")
+    console.print(printable(f"{report.verdict}, {report.fold}, {report.seconds:.1f} s"))
+
+
+def _say(console: Console, text: str, style: str = "") -> None:
+    """A sentence in lines of at most 80 columns."""
+    for line in textwrap.wrap(text, WIDTH, subsequent_indent="  ", break_on_hyphens=False):
+        console.print(printable(line, style))
 
 
 def show_inference(report: InferenceReport, console: Console) -> None:

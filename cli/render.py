@@ -22,6 +22,7 @@ from foldnet_cli.options import (
     OtherWindow,
     Output,
     RunArgument,
+    RunOption,
 )
 
 app = typer.Typer(help="Draw a run or a fold.", no_args_is_help=True)
@@ -71,12 +72,12 @@ def lsm(
     return Written(draw_lsm(recipe(run, metric=metric, checkpoint=checkpoint), output, force=force))
 
 
-def fold(fold: FoldArgument = None, output: Output = None, force: Force = False) -> Any:
+def fold(fold: FoldArgument = None, output: Output = None, run: RunOption = None, force: Force = False) -> Any:
     """Draw each stage's layers, its similarity matrix and the folded stage side by side (the paper's Figure 4)."""
     from foldnet.recipes.render_fold import draw_fold
     from foldnet_cli.views import Written
 
-    return Written(draw_fold(fold, output, force=force))
+    return Written(draw_fold(fold, output, run=run, force=force))
 
 
 def sweep(run: RunArgument = None, output: Output = None, force: Force = False) -> Any:
@@ -93,6 +94,7 @@ def depth(
     most: Annotated[
         int | None, typer.Option(help="Most trips to try (default: twice what was found).", show_default=False)
     ] = None,
+    run: RunOption = None,
     data_dir: DataDir = None,
     device: Device = "auto",
     force: Force = False,
@@ -104,7 +106,7 @@ def depth(
     from foldnet_cli.progress import watching
 
     with watching() as observer:
-        report = recipe(fold, most=most, data_dir=data_dir, device=device, observer=observer)
+        report = recipe(fold, most=most, run=run, data_dir=data_dir, device=device, observer=observer)
     tell(f"wrote {draw_depth(report, output, force=force)}")
     return report
 
@@ -122,6 +124,7 @@ def paths(
     obstacles: OtherObstacles = None,
     target: OtherTarget = None,
     size: OtherSize = None,
+    run: RunOption = None,
     device: Device = "auto",
     force: Force = False,
 ) -> Any:
@@ -141,7 +144,7 @@ def paths(
         raise SettingError("grids are drawn of one network; name one run or fold, or add --curves")
     others = parse_grids(dataset, grid, window, obstacles, target, size, None)
     only = networks[0] if networks else None
-    return Written(draw_paths(only, output, examples=examples, grids=others, device=device, force=force))
+    return Written(draw_paths(only, output, examples=examples, grids=others, run=run, device=device, force=force))
 
 
 def reach(

@@ -5,12 +5,12 @@ FoldnetError
 ├── UnknownName       a name (architecture, dataset, layer, group, loop) that does not exist
 ├── ShapeMismatch     layers that cannot share one bank, or tensors that do not fit a network
 ├── DataError         a dataset that is missing, damaged or not what it says
-├── RunError          a run or fold folder that is missing, empty, truncated, foreign or tampered with
+├── RunError          a run or fold folder that is missing, empty, truncated, foreign or changed since
 ├── OutputError       a place that cannot be written, or that holds something already
 ├── NothingToFold     a network without shared groups, or a request that no fold can meet
 ├── TrainingDiverged  a loss that is not a number
 ├── ProcessLost       another process of one training died
-├── BrokenPromise     two forms of one network that should compute the same and do not
+├── BrokenPromise     a fold that is not what it says
 └── MissingTool       a program or an optional package that is not installed
 """
 
@@ -39,7 +39,7 @@ class DataError(FoldnetError):
 
 
 class RunError(FoldnetError):
-    """A run or fold folder that is missing, empty, truncated, foreign or tampered with."""
+    """A run or fold folder that is missing, empty, truncated, foreign or changed since it was written."""
 
 
 class OutputError(FoldnetError):
@@ -63,7 +63,7 @@ class ProcessLost(FoldnetError):
 
 
 class BrokenPromise(FoldnetError):
-    """Two forms of one network that should compute the same and do not."""
+    """A fold that is not what it says, or forms of one network that should compute the same and do not."""
 
 
 class MissingTool(FoldnetError):

@@ -42,8 +42,8 @@ class StoredGroup:
 
 @dataclass(frozen=True, slots=True)
 class Fold:
-    """An opened fold folder. `run` is the folder that it was made from, which may be gone; `run_sha256` the digest of the
-    soft weights in that run's `checkpoint`. `size` is the side of the images that the network was trained on, `files` the SHA-256
+    """An opened fold folder. `run` is the name of the run that it was made from, which may be gone; `run_sha256` the digest of
+    the soft weights in that run's `checkpoint`. `size` is the side of the images that the network was trained on, `files` the SHA-256
     of every other file of the folder as it was written.
     """
 
@@ -182,7 +182,7 @@ def open_fold(folder: Path) -> Fold:
         groups = tuple(map(_stored_group, config["groups"]))
         return Fold(
             folder,
-            str(config["run"]),
+            Path(str(config["run"])).name,  # version 0.1 wrote the whole path, which is nobody else's business
             str(config["run_sha256"]),
             str(config["checkpoint"]),
             str(network["arch"]),
@@ -210,6 +210,12 @@ def _stored_group(group: dict[str, Any]) -> StoredGroup:
     for side in group["shape"]:
         check_number("weight_side", side, field="'shape'")
     return StoredGroup(str(group["name"]), group["owners"], group["templates"], tuple(group["shape"]))
+
+
+def settings_of(folder: Path) -> dict[str, Any]:
+    """The settings by which a fold was made, as they stand in its config.json. Raises RunError as open_fold does."""
+    settings = read_config(folder, "fold").get("settings")
+    return dict(settings) if isinstance(settings, dict) else {}
 
 
 def newest_fold(run: Path | None = None) -> Path:

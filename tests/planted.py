@@ -60,7 +60,7 @@ def plant_run(folder: Path, *, rows: list[list[float]] | None = None, arch: str 
 
 
 def reseal(folder: Path) -> None:
-    """State the digests of a fold's files as they are now: what a careful forger would do."""
+    """State the digests of a fold's files as they are now: they have no key, so anybody can."""
     file = folder / "config.json"
     config = json.loads(file.read_text())
     config["files"] = {name: sha256_of(folder / name) for name in SEALED}

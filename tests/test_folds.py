@@ -2,7 +2,9 @@
 
 import ast
 import json
+import platform
 import shutil
+import socket
 from pathlib import Path
 
 import pytest
@@ -25,7 +27,7 @@ CHANGED = "was changed after the fold was written (its SHA-256 differs); restore
 def test_a_fold_is_read_as_it_was_written(shelf):
     fold = open_fold(shelf / FOLD)
     assert (fold.arch, fold.checkpoint, fold.classes, fold.channels, fold.size) == ("swrn-28-1-4", "last", 10, 1, 8)
-    assert Path(fold.run).name == "tied"
+    assert fold.run == "tied"
     assert [(group.name, group.owners, group.templates) for group in fold.groups] == [
         ("stage1", 6, 4),
         ("stage2", 2, None),
@@ -186,6 +188,26 @@ def test_a_fold_copied_elsewhere_is_the_same(shelf, tmp_path):
     shutil.copytree(shelf / FOLD, tmp_path / "copy")
     images = torch.randn(3, 1, 8, 8)
     assert torch.equal(foldnet.load(tmp_path / "copy")(images), foldnet.load(shelf / FOLD)(images))
+
+
+def test_a_fold_says_nothing_of_the_machine_that_made_it(cli, home, monkeypatch):
+    monkeypatch.setattr(socket, "gethostname", lambda: "the-host")
+    monkeypatch.setattr(platform, "node", lambda: "the-host")
+    for name in ("USER", "LOGNAME", "HOSTNAME"):
+        monkeypatch.setenv(name, f"the-{name}")
+    layers = [["stage3.1.conv1", "stage3.2.conv1"]]
+    (home / "mine.json").write_text(json.dumps({"stage3": layers}))
+    made = home / "given"
+    cli.done("fold", home / "runs/tied", "--no-shares", "--clusters", home / "mine.json", "--out", made)
+    assert cli("verify", made, "--run", home / "runs/tied", "--images", "4").code == 3  # accuracies are not compared
+    assert json.loads((made / "report.json").read_text())["why"] == "clusters of mine.json"
+    files = sorted(path.name for path in made.iterdir())
+    assert files == ["certificate.json", "config.json", "program.json", "report.json", "weights.safetensors"]
+    for name in files:
+        content = (made / name).read_bytes()
+        header = content[8 : 8 + int.from_bytes(content[:8], "little")] if name.endswith("safetensors") else content
+        for told in (str(home), str(Path.home()) + "/", '"/', "'/", "the-host", "the-USER", "the-LOGNAME"):
+            assert told.encode() not in header, (name, told)
 
 
 def test_loading_unpickles_nothing(shelf, monkeypatch):

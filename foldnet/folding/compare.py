@@ -75,7 +75,7 @@ class Comparison:
 
     `agreement` is the share of predictions (one an input, or one a cell) in which looped and tied are alike. One in which they are
     not may be undecided: its margin is smaller than the rounding that LIMIT allows; `broken` counts the others. `counts` are
-    those of the task, by form, None on random inputs.
+    those of the task, by form, None on random inputs. `overflown` are forms whose logits are not all finite.
     """
 
     inputs: str
@@ -86,6 +86,7 @@ class Comparison:
     broken: int
     agreement_soft: float | None
     counts: dict[str, tuple[int, ...]] | None
+    overflown: tuple[str, ...] = ()
 
     @property
     def right(self) -> dict[str, int] | None:
@@ -188,6 +189,7 @@ def compare_forms(
     gauges = {pair: Gauge() for pair in pairs}
     counts: dict[str, Tensor] = {}
     alike: Counter[str] = Counter()
+    overflown: dict[str, None] = {}  # used as an ordered set
     count = 0
     for x, labels in batches:
         if not count:
@@ -198,6 +200,7 @@ def compare_forms(
         for pair, (form, reference) in pairs.items():
             gauges[pair].add(logits[form], logits[reference])
         alike.update(_agreements(logits, task))
+        overflown.update(dict.fromkeys(name for name, value in logits.items() if not torch.isfinite(value).all()))
         if labels is not None:
             for name, value in logits.items():
                 found = task.counts(value, labels)
@@ -213,6 +216,7 @@ def compare_forms(
         alike["all"] - alike["looped"] - alike["undecided"],
         alike["soft"] / alike["all"] if "soft" in forms else None,
         {name: tuple(found.tolist()) for name, found in counts.items()} or None,
+        tuple(overflown),
     )
 
 

@@ -1,7 +1,7 @@
 """What a fold promises of its file and its program, each checked by counting again."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,9 +28,25 @@ class Promise:
     limit: Value
 
 
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """Promises that were checked, and what could not be."""
+
+    promises: tuple[Promise, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def __add__(self, other: "Findings") -> "Findings":
+        return Findings(self.promises + other.promises, self.notes + other.notes)
+
+
 def at_most(name: str, value: float, limit: float) -> Promise:
     """`value` is at most `limit`; what is not a number never is."""
     return Promise(name, value <= limit, value if math.isfinite(value) else str(value), limit)
+
+
+def largest(values: Iterable[float]) -> float:
+    """The largest, where what is not a number counts as more than any number; 0 of nothing."""
+    return max(values, key=lambda value: (math.isnan(value), value), default=0.0)
 
 
 def equal(name: str, value: Value, wanted: Value) -> Promise:
@@ -118,13 +134,60 @@ def check_report(
     wrong = [
         f"{path} is {_at(stated, path)!r}, not {value!r}" for path, value in found.items() if _at(stated, path) != value
     ]
-    promises = [equal("report.json against the other files", "; ".join(wrong) or "agrees", "agrees")]
+    promises = [
+        equal("report.json against the other files", "; ".join(wrong) or "agrees", "agrees"),
+        check_clusters(stated, program),
+    ]
     if is_finetuned(stated):
         return promises
     written = {layer["name"]: layer["gain"] for layer in layers_of(stated)}
     apart = [abs(written.get(layer, math.nan) - gain) / (abs(gain) or 1.0) for layer, gain in gains.items()]
-    worst = max(apart, key=lambda value: (math.isnan(value), value), default=0.0)
+    worst = largest(apart)
     return [*promises, at_most("gains against report.json, relative difference", worst, 1e-6)]
+
+
+def check_settings(report: Any, settings: Mapping[str, Any], checkpoint: str) -> Promise:
+    """report.json names the settings and the checkpoint that config.json names."""
+    stated = {
+        "tie": "tie",
+        "unit": "unit",
+        "linkage": "linkage",
+        "checkpoint": "checkpoint",
+        "keep": "kept",
+        "finetune": "finetune.epochs",
+        "finetune_lr": "finetune.lr",
+        "distill": "finetune.distill",
+        # Where no metric is named it is the network's usual one, and report.json says which that is.
+        **({"metric": "metric"} if settings.get("metric") is not None else {}),
+    }
+    wrong = [path for name, path in stated.items() if _at(report, path) != settings.get(name)]
+    wrong += ["checkpoint"] if settings.get("checkpoint") != checkpoint and "checkpoint" not in wrong else []
+    return equal("settings in report.json that are not config.json's", ", ".join(wrong), "")
+
+
+def check_clusters(report: Any, program: Program) -> Promise:
+    """report.json ties the layers that use one owner in the program, and numbers the owners as the program does."""
+    wrong = []
+    for name, owners in owners_of(program).items():
+        group = _at(report, f"groups.{name}")
+        tied = [[layer for layer in owners if owners[layer] == owner] for owner in dict.fromkeys(owners.values())]
+        try:
+            stated = sorted(sorted(cluster) for cluster in group["clusters"])
+            numbers = {layer["name"]: layer["owner"] for layer in group["layers"]}
+        except (KeyError, TypeError):
+            stated, numbers = [], {}
+        if stated != sorted(sorted(cluster) for cluster in tied) or numbers != owners:
+            wrong.append(name)
+    return equal("groups whose clusters in report.json are not the program's", ", ".join(wrong), "")
+
+
+def owners_of(program: Program) -> dict[str, dict[str, int]]:
+    """By group, the owner of each of its layers, in the order of the unrolled network."""
+    found: dict[str, dict[str, int]] = {}
+    for use in uses_of(program):
+        if use.group is not None and use.owner is not None:
+            found.setdefault(use.group, {})[use.layer] = use.owner
+    return found
 
 
 def check_distances(report: Any, distances: Mapping[str, float]) -> list[Promise]:
@@ -137,7 +200,7 @@ def check_distances(report: Any, distances: Mapping[str, float]) -> list[Promise
     written = {layer["name"]: layer["error"] for layer in layers_of(report)}
     # A naive mean may be thousands of times as far off as a short weight is long; what is compared is then that ratio.
     apart = [abs(written.get(layer, math.nan) - found) / max(found, 1.0) for layer, found in distances.items()]
-    worst = max(apart, key=lambda value: (math.isnan(value), value), default=0.0)
+    worst = largest(apart)
     return [at_most("distance of tied to soft weights against report.json, difference", worst, 1e-5)]
 
 

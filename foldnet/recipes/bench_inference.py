@@ -108,6 +108,7 @@ class InferenceReport(Report):
 def bench_inference(
     path: Path | str | None = None,
     *,
+    run: Path | str | None = None,
     batch_sizes: Sequence[int] = BATCHES,
     repeats: int = 10,
     threads: int | None = None,
@@ -119,14 +120,14 @@ def bench_inference(
 ) -> InferenceReport:
     """Measure soft, dense, tied and looped, and the plain network of the same shape, in turns, in evaluation mode.
 
-    Random inputs, channels last. `out` is a JSON file to write as well. Raises RunError, SettingError, OutputError.
+    Random inputs, channels last. `run` names the run of a fold that does not lie inside it, `out` is a JSON file to write as well. Raises RunError, SettingError, OutputError.
     """
     _check(batch_sizes, repeats, threads)
     if out is not None:
         refuse_existing(Path(out), force=force)
     fold = open_fold(fold_folder(Path(path) if path is not None else None))
     machine = choose_machine(device, precision)
-    forms, notes = forms_of(fold)
+    forms, notes = forms_of(fold, run)
     forms = {name: channels_last(model.to(machine.device)) for name, model in forms.items()}
     with cpu_threads(threads):
         about = measured_on(machine)

@@ -2,12 +2,12 @@
 
 import math
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from foldnet.errors import BrokenPromise
 from foldnet.folding.compare import PAIRS, Comparison, Difference, LayerDifference
-from foldnet.folding.promises import Promise
+from foldnet.folding.promises import Findings, Promise
 from foldnet.show.report import Report, Table
 
 Numbers = dict[str, int | None]
@@ -15,10 +15,10 @@ Numbers = dict[str, int | None]
 
 @dataclass(frozen=True, slots=True)
 class Certificate(Report):
-    """Whether the forms of one fold compute the same, recomputed.
+    """Whether one fold is what it says, recomputed: promises that were kept or broken, and notes of what could not be checked.
 
     `comparisons` has one entry for each kind of inputs, "test" and "random"; what is said without naming one is the worst of
-    both. Pairs are "dense" (to soft) and "looped" (to tied); None is what was not compared, and `notes` say why. Accuracies
+    both. Pairs are "dense" (to soft) and "looped" (to tied); None is what was not compared. `run` is the run's name. Accuracies
     are 0..1, in the data's own `measure`, `bytes` are those of a safetensors file of each form (of the folded one: of its file), `files` the SHA-256 of the
     fold's files, `checkpoint_sha256` the digest of the run's soft weights as they are now.
     """
@@ -26,23 +26,56 @@ class Certificate(Report):
     fold: str
     run: str
     device: str
-    promises: tuple[Promise, ...]
-    comparisons: tuple[Comparison, ...]
-    layers: tuple[LayerDifference, ...]
     measure: str
-    accuracy: dict[str, float | None]
-    images: int | None
-    parameters: Numbers
-    bytes: Numbers
+    compared_with_run: bool
     files: dict[str, str]
     checkpoint_sha256: str | None
-    notes: tuple[str, ...]
-    seconds: float
+    findings: Findings
+    comparisons: tuple[Comparison, ...] = ()
+    layers: tuple[LayerDifference, ...] = ()
+    accuracy: dict[str, float | None] = field(default_factory=dict)
+    images: int | None = None
+    parameters: Numbers = field(default_factory=dict)
+    bytes: Numbers = field(default_factory=dict)
+    seconds: float = 0.0
+
+    def and_found(self, findings: Findings) -> "Certificate":
+        """The same with more that was found."""
+        return replace(self, findings=self.findings + findings)
 
     @property
-    def passed(self) -> bool:
-        """Whether every promise holds."""
-        return all(promise.held for promise in self.promises)
+    def promises(self) -> tuple[Promise, ...]:
+        """Everything that was checked."""
+        return self.findings.promises
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What could not be checked, and why."""
+        return self.findings.notes
+
+    @property
+    def passed(self) -> bool | None:
+        """Whether every promise holds; None where all that were checked do, and something could not be checked."""
+        if not all(promise.held for promise in self.promises):
+            return False
+        return None if self.notes else True
+
+    @property
+    def verdict(self) -> str:
+        """The same in words."""
+        held, of = sum(promise.held for promise in self.promises), len(self.promises)
+        if self.passed is False:
+            return f"FAILED: {held} of {of} promises hold"
+        if self.passed:
+            return f"passed: {held} of {of} promises hold"
+        if not self.compared_with_run:
+            return "consistent in itself; not compared with its run"
+        return "nothing false was found, but not everything could be checked"
+
+    @property
+    def exit_status(self) -> int:
+        """Of the command line: 0 where it passed, 1 where a promise is broken, 3 where not everything could be checked."""
+        return {True: 0, False: 1, None: 3}[self.passed]
 
     @property
     def agreement(self) -> float | None:
@@ -73,8 +106,8 @@ class Certificate(Report):
         return (Table(self.fold, ("promise", "held", "found", "wanted"), rows),)
 
     def texts(self) -> tuple[str, ...]:
-        """What was not checked, and why."""
-        return self.notes
+        """The verdict, and what was not checked, and why."""
+        return (self.verdict, *self.notes)
 
     def to_json(self) -> dict[str, Any]:
         """As plain data; what is no finite number is null."""
@@ -82,6 +115,7 @@ class Certificate(Report):
             "fold": self.fold,
             "run": self.run,
             "passed": self.passed,
+            "verdict": self.verdict,
             "device": self.device,
             "precision": "fp32",
             "max_abs_difference": {pair: _finite(self.worst(pair, "max_abs")) for pair in PAIRS},

@@ -9,8 +9,9 @@ from foldnet.errors import NothingToFold
 from foldnet.folding.recalibrate import recalibrate
 from foldnet.folding.trips import loops_of
 from foldnet.folds import open_fold
-from foldnet.recipes.evaluate import BATCH, fold_folder, open_network
+from foldnet.recipes.evaluate import BATCH, fold_folder
 from foldnet.recipes.loading import loader_of, split_of_run, training_loader
+from foldnet.recipes.origin import run_of_fold
 from foldnet.show.report import Report
 from foldnet.training.evaluate import evaluate
 from foldnet.training.machine import choose_machine
@@ -62,13 +63,15 @@ def depth(
     path: Path | str | None = None,
     *,
     most: int | None = None,
+    run: Path | str | None = None,
     data_dir: Path | None = None,
     device: str = "auto",
     observer: Observer | None = None,
 ) -> DepthReport:
     """Test accuracy of a fold (default: the newest of the newest run) for 1 to `most` trips through each loop, in fp32.
 
-    `most` is twice what was found where it is not given. Nothing is chosen by these numbers.
+    `most` is twice what was found where it is not given; `run` names the run of a fold that does not lie inside it. Nothing is chosen
+    by these numbers.
     Raises NothingToFold for a fold without loops, SettingError for fewer than one trip, RunError, DataError.
     """
     if most is not None:
@@ -81,11 +84,11 @@ def depth(
         raise NothingToFold(
             f"fold '{folder}' has no loop to turn; fold it at a lower `threshold`, or with `unit='block'`"
         )
-    _, run, _ = open_network(folder)
+    origin = run_of_fold(fold, run)
     machine = choose_machine(device, "fp32")
-    dataset, split = split_of_run(run, data_dir)
+    dataset, split = split_of_run(origin, data_dir)
     test = loader_of(dataset, split.test, BATCH, machine)
-    train = training_loader(dataset, split.train, run.settings, machine, BATCH)
+    train = training_loader(dataset, split.train, origin.settings, machine, BATCH)
 
     def accuracy(loop: str, trips: int, own_steps: bool) -> float:
         looped = fold.load().to(machine.device)

@@ -58,6 +58,7 @@ def evaluate(
     path: Path | str | None = None,
     *,
     checkpoint: str = "last",
+    run: Path | str | None = None,
     data_dir: Path | None = None,
     device: str = "auto",
     precision: str = "fp32",
@@ -72,20 +73,20 @@ def evaluate(
     fp32 by default, so that the forms of one network can be compared to the last image. `steps` lets loops of a fold run
     another number of times, {"stage2.loop1": 5}; with `recalibrated` batch norm is estimated anew on training images, and
     further trips get statistics of their own. Nothing is written.
-    `grids` are for networks that answer for cells alone.
+    `grids` are for networks that answer for cells alone. `run` names the run of a fold that does not lie inside it.
     Raises RunError, DataError, SettingError, and UnknownName for a loop that is not there.
     """
     folder = Path(path) if path is not None else newest_run()
-    model, run, form = open_network(folder, checkpoint)
+    model, origin, form = open_network(folder, checkpoint, run)
     machine = choose_machine(device, precision)
     if steps:
         turn_dial(model, folder, steps, own_steps=recalibrated)
     model.to(machine.device)
-    dataset, data = other_grids(run, grids) if grids is not None else (split_of_run(run, data_dir)[0], "")
+    dataset, data = other_grids(origin, grids) if grids is not None else (split_of_run(origin, data_dir)[0], "")
     loader = loader_of(dataset, dataset.test, batch_size, machine)
     if recalibrated:
-        own, split = split_of_run(run, data_dir)
-        train = training_loader(own, split.train, run.settings, machine, batch_size)
+        own, split = split_of_run(origin, data_dir)
+        train = training_loader(own, split.train, origin.settings, machine, batch_size)
         recalibrate(model, train, replace(machine, precision="fp32"), observer=observer)
     score, by_length = score_by_length(model, loader, machine, dataset.test, observer)
     return EvaluateReport(
@@ -123,7 +124,7 @@ def load(path: Path | str, *, checkpoint: str = "last") -> nn.Module:
     """The network of a run folder (soft or plain) or of a fold folder (looped), in evaluation mode on the CPU.
 
     Shapes: x (n, channels, h, w), normalised as its dataset is, -> logits (n, classes), or (n, h, w) of cells. Nothing in the folder can run code.
-    Raises RunError where the folder is missing, empty, damaged, foreign or tampered with.
+    Raises RunError where the folder is missing, empty, damaged, foreign or changed after it was written.
     """
     folder = Path(path)
     if kind_of(folder) == "fold":
@@ -131,13 +132,18 @@ def load(path: Path | str, *, checkpoint: str = "last") -> nn.Module:
     return open_run(folder).load(checkpoint)[0]
 
 
-def open_network(folder: Path, checkpoint: str = "last") -> tuple[nn.Module, Run, str]:
-    """The network in a folder, the run that says which data it knows, and its form: "soft", "plain" or "looped"."""
+def open_network(folder: Path, checkpoint: str = "last", named: Path | str | None = None) -> tuple[nn.Module, Run, str]:
+    """The network in a folder, the run that says which data it knows, and its form: "soft", "plain" or "looped".
+
+    `named` is the run of a fold that does not lie inside it.
+    """
     if kind_of(folder) == "fold":
         if checkpoint != "last":
             raise SettingError(f"`checkpoint={checkpoint!r}` is for runs and '{folder}' is a fold; leave it out")
         fold = open_fold(folder)
-        return fold.load(), run_of_fold(fold), "looped"
+        return fold.load(), run_of_fold(fold, named), "looped"
+    if named is not None:
+        raise SettingError(f"`run` is for folds and '{folder}' is a run; leave it out")
     run = open_run(folder)
     return run.load(checkpoint)[0], run, "soft" if run.settings.arch.startswith("s") else "plain"
 

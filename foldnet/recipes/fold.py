@@ -264,7 +264,7 @@ def _write(
     """Fill a temporary folder with the fold that will be `folder`."""
     stored = Fold(
         folder,
-        str(run.folder.resolve()),
+        run.folder.resolve().name,
         digest_of(run.folder / settings.checkpoint / FILE, "model"),
         settings.checkpoint,
         run.settings.arch,
@@ -275,4 +275,7 @@ def _write(
         plan.program,
         run.size,
     )
-    save_fold(temporary, stored, looped.cpu(), settings.to_json(), report.to_json())
+    # Folds are given away: what lies in the file are names, never where anything was on this machine.
+    names = {"fold": folder.name, "run": stored.run}
+    given = {"clusters": None if settings.clusters is None else Path(settings.clusters).name}
+    save_fold(temporary, stored, looped.cpu(), settings.to_json() | given, report.to_json() | names)

@@ -139,7 +139,8 @@ def choose(soft: Soft, judge: Judge | None, soft_accuracy: float | None) -> Choi
     settings = soft.settings
     soft.kept()
     if settings.chooser == "clusters":
-        return Choice(_of_file(soft, Path(str(settings.clusters))), None, f"clusters of {settings.clusters}", None)
+        file = Path(str(settings.clusters))
+        return Choice(_of_file(soft, file), None, f"clusters of {file.name}", None)
     if settings.chooser in ("threshold", "chance"):
         return _by_threshold(soft)
     assert judge is not None

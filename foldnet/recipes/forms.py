@@ -1,5 +1,7 @@
 """Every form of a fold, side by side."""
 
+from pathlib import Path
+
 import torch
 from torch import nn
 
@@ -17,16 +19,21 @@ FORMS = ("soft", "dense", "tied", "looped", "plain")
 SEED = 0  # of weights that stand for others
 
 
-def forms_of(fold: Fold) -> tuple[dict[str, nn.Module], tuple[str, ...]]:
-    """All forms of a fold on the CPU, in evaluation mode, and what there is to say about them. Raises RunError."""
+def forms_of(fold: Fold, named: Path | str | None = None) -> tuple[dict[str, nn.Module], tuple[str, ...]]:
+    """All forms of a fold on the CPU, in evaluation mode, and what there is to say about them; `named` is its run.
+
+    Raises RunError where a run that is named is not the fold's.
+    """
     looped, notes = fold.load(), []
     with torch.random.fork_rng([]):
         torch.manual_seed(SEED)
         soft = build(fold.arch, classes=fold.classes, channels=fold.channels)
         plain = build(parse_name(fold.arch).plain_name, classes=fold.classes, channels=fold.channels)
     try:
-        soft = soft_of_fold(fold)
+        soft = soft_of_fold(fold, named)
     except RunError as error:
+        if named is not None:
+            raise
         notes.append(f"soft and dense have random weights, which costs the same time ({error})")
     with torch.device("meta"):
         unrolled = materialise(build(fold.arch, classes=fold.classes, channels=fold.channels))

@@ -11,35 +11,43 @@ from foldnet.tensors import digest_of
 from foldnet.training.checkpoint import FILE
 
 
-def run_of_fold(fold: Fold) -> Run:
-    """The run of a fold: the folder around it, or where it was made, whichever holds the weights that were folded.
+def run_of_fold(fold: Fold, named: Path | str | None = None) -> Run:
+    """The run of a fold: the one `named`, else the folder around the fold. No other place is looked at.
 
-    Where neither does, it is the first that is there. Raises RunError where none is.
+    The folder around it says which data the fold knows even if its weights have changed since; a run that is named must
+    hold the weights that were folded. Raises RunError where there is no such run.
     """
-    places = (fold.folder.resolve().parent, Path(fold.run))
-    there = [place for place in places if (place / "config.json").is_file()]
-    if not there:
+    if named is not None:
+        run = open_run(Path(named))
+        if not holds(run, fold):
+            raise RunError(
+                f"`run={str(named)!r}` is not the run of '{fold.folder}' (the digest of its checkpoint '{fold.checkpoint}' differs); "
+                f"name the run '{fold.run}' as it was when it was folded"
+            )
+        return run
+    around = fold.folder.resolve().parent
+    if not (around / "config.json").is_file():
         raise RunError(
-            f"fold '{fold.folder}' was made from run '{fold.run}', which is gone; its data can't be told without config.json"
+            f"fold '{fold.folder}' is not inside its run '{fold.run}', which knows its data; name that run with `run`"
         )
-    return open_run(next((place for place in there if _holds(place, fold)), there[0]))
+    return open_run(around)
 
 
-def soft_of_fold(fold: Fold) -> SharedNetwork:
+def soft_of_fold(fold: Fold, named: Path | str | None = None) -> SharedNetwork:
     """The soft network that was folded, on the CPU. Raises RunError where its run is gone or has other weights by now."""
-    run = run_of_fold(fold)
+    run = run_of_fold(fold, named)
     model, _ = run.load(fold.checkpoint)
-    if not _holds(run.folder, fold):
+    if not holds(run, fold):
         raise RunError(
             f"checkpoint '{fold.checkpoint}' of run '{run.folder}' is not the one that was folded (its digest differs); "
-            f"fold the run again"
+            f"name the run that was with `run`, or fold this one again"
         )
     return soft_network(model)
 
 
-def _holds(run: Path, fold: Fold) -> bool:
+def holds(run: Run, fold: Fold) -> bool:
     """Whether a run's checkpoint is the one that was folded, as its file says."""
     try:
-        return digest_of(run / fold.checkpoint / FILE, "model") == fold.run_sha256
+        return digest_of(run.folder / fold.checkpoint / FILE, "model") == fold.run_sha256
     except RunError:
         return False

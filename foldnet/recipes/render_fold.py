@@ -47,16 +47,22 @@ class StoredPoint:
     loops: int
 
 
-def draw_fold(path: Path | str | None = None, out: Path | str | None = None, *, force: bool = False) -> Path:
+def draw_fold(
+    path: Path | str | None = None,
+    out: Path | str | None = None,
+    *,
+    run: Path | str | None = None,
+    force: bool = False,
+) -> Path:
     """Draw the paper's Figure 4 for a fold: each stage's layers, its similarity matrix, and the folded stage.
 
-    Default: fold.svg in the newest fold of the newest run. Returns the file. Raises RunError where the fold's run is gone
-    or has other weights by now, OutputError, SettingError.
+    Default: fold.svg in the newest fold of the newest run. `run` names the run of a fold that does not lie
+    inside it. Returns the file. Raises RunError where the run is gone or has other weights by now, OutputError, SettingError.
     """
     folder = fold_folder(Path(path) if path is not None else None)
     fold = open_fold(folder)
     target = target_of(out, folder / "fold.svg", force)
-    model = soft_of_fold(fold)
+    model = soft_of_fold(fold, run)
     metric = check_metric(str(read_json(folder / "report.json").get("metric", "coefficients")), model)
     matrices = {entry.group.name: (entry.group.layers, entry.similarity(metric)) for entry in groups_of(model)}
     stages = [_folded_stage(stage, matrices) for stage in fold.program.stages]

@@ -36,17 +36,18 @@ def draw_paths(
     *,
     examples: int = EXAMPLES,
     grids: OtherGrids | None = None,
+    run: Path | str | None = None,
     device: str = "auto",
     force: bool = False,
 ) -> Path:
     """Draw grids that a run or fold (default: the newest run) was not trained on, and what it marks (default: paths.svg there).
 
-    Returns the file. Raises SettingError for fewer than one example or a run of another kind, RunError, OutputError.
+    `run` names the run of a fold that does not lie inside it. Returns the file. Raises SettingError for fewer than one example or a run of another kind, RunError, OutputError.
     """
     check_number("pictures", examples, setting="examples")
     folder = Path(path) if path is not None else newest_run()
-    model, run, form = open_network(folder)
-    dataset, said = other_grids(run, replace(grids or OtherGrids(), count=examples))
+    model, origin, form = open_network(folder, named=run)
+    dataset, said = other_grids(origin, replace(grids or OtherGrids(), count=examples))
     target = target_of(out, folder / "paths.svg", force)
     machine = choose_machine(device, "fp32")
     model.to(machine.device)
@@ -66,7 +67,7 @@ def draw_paths(
             strict=True,
         )
     ]
-    write_figure(grids_figure(pictures, f"{run.settings.arch}, {form}: {said}"), target)
+    write_figure(grids_figure(pictures, f"{origin.settings.arch}, {form}: {said}"), target)
     return target
 
 

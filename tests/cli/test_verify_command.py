@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 from pathlib import Path
 
 import planted
@@ -9,7 +10,7 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from foldnet.folds import open_fold, save_fold
+from foldnet.folds import open_fold, save_fold, settings_of
 from foldnet.recipes.fold import fold
 from foldnet_cli.main import app
 
@@ -34,7 +35,7 @@ def spoil(run: Path) -> None:
     with torch.no_grad():
         looped.network.stage2.blocks["A"].body.conv1.gain[1] *= 1.1
     report = json.loads((run / "fold" / "report.json").read_text())
-    save_fold(run / "fold", dataclasses.replace(opened), looped, {}, report)
+    save_fold(run / "fold", dataclasses.replace(opened), looped, settings_of(run / "fold"), report)
 
 
 def test_a_sound_fold_exits_with_0_and_says_what_was_compared(run):
@@ -45,14 +46,36 @@ def test_a_sound_fold_exits_with_0_and_says_what_was_compared(run):
     assert lines[0].split() == ["compared", "inputs", "largest", "mean", "relative", "agree"]
     assert lines[2].split()[:5] == ["looped", "with", "tied", "50", "test"]
     assert lines[2].split()[-2:] == ["100.00", "%"]
-    assert lines[-1].startswith("passed: 24 of 24 promises hold, runs/planted/fold, ")
+    assert lines[-1].startswith("passed: 35 of 35 promises hold, runs/planted/fold, ")
+    first = next(index for index, line in enumerate(lines) if line.startswith("kept: "))
+    kept = " ".join(line.strip() for line in lines[first:-1])
+    names = [promise["name"] for promise in json.loads((run / "fold" / "certificate.json").read_text())["promises"]]
+    assert kept == "kept: " + "; ".join(names)
     assert (run / "fold" / "certificate.json").is_file()
 
 
 def test_json_is_the_certificate(run):
-    done = invoke("verify", "runs/planted", "--json", "--no-data")
+    done = invoke("verify", "runs/planted", "--json", "--images", "3")
     assert done.exit_code == 0, done.output
-    assert json.loads(done.stdout) == json.loads((run / "fold" / "certificate.json").read_text())
+    written = json.loads((run / "fold" / "certificate.json").read_text())
+    assert json.loads(done.stdout) == written | {"fold": "runs/planted/fold"}
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_what_cannot_be_compared_with_its_run_exits_with_3_and_says_so(run, as_json):
+    shutil.move(run / "fold", "alone")
+    done = invoke("verify", "alone", *(["--json"] if as_json else []))
+    assert (done.exit_code, done.stderr) == (3, "")
+    if as_json:
+        found = json.loads(done.stdout)
+        assert found["passed"] is None
+        assert found["verdict"] == "consistent in itself; not compared with its run"
+    else:
+        lines = done.stdout.splitlines()
+        assert lines[-1].startswith("consistent in itself; not compared with its run, alone, ")
+        assert "not checked: run 'planted' is not around the fold, and no --run names it" in done.stdout
+        assert max(map(len, lines)) <= 80
+    assert invoke("verify", "alone", "--run", str(run), "--images", "3").exit_code == 0
 
 
 @pytest.mark.parametrize("as_json", [False, True])
@@ -61,14 +84,14 @@ def test_a_broken_promise_exits_with_1_after_the_report(run, as_json):
     done = invoke("verify", "runs/planted/fold", "--images", "5", *(["--json"] if as_json else []))
     assert done.exit_code == 1
     assert done.stderr.startswith(
-        "Error: fold 'runs/planted/fold' breaks 2 promises (gains against report.json, relative difference: "
+        "Error: fold 'runs/planted/fold' breaks 3 promises (gains against report.json, relative difference: "
     )
     assert done.stderr.endswith("instead of at most 1e-05); fold the run again\n")
     if as_json:
         assert json.loads(done.stdout)["passed"] is False
     else:
         assert "BROKEN gains against report.json, relative difference: " in done.stdout
-        assert done.stdout.splitlines()[-1].startswith("FAILED: 22 of 24 promises hold, ")
+        assert done.stdout.splitlines()[-1].startswith("FAILED: 32 of 35 promises hold, ")
     assert json.loads((run / "fold" / "certificate.json").read_text())["passed"] is False
 
 

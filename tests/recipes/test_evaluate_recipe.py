@@ -15,6 +15,7 @@ import foldnet
 from foldnet.data.digits import load_digits
 from foldnet.errors import RunError
 from foldnet.folding.looped import LoopedNetwork
+from foldnet.folds import sealed
 from foldnet.training.checkpoint import FILE
 
 FIELDS = {"accuracy", "parameters", "images_per_second", "right", "images", "loss", "form"}
@@ -91,18 +92,21 @@ def test_a_fold_evaluates_the_same_in_a_process_of_its_own(cli, shelf):
     assert report["loss"] == pytest.approx(here["loss"], rel=1e-6)
 
 
-def test_a_fold_finds_its_run_around_it_or_where_it_was_made(cli, home):
+def test_a_fold_finds_its_run_around_it_wherever_both_lie(cli, home):
     wanted = cli.done("evaluate", "runs/tied/fold-0.95")["right"]
-    shutil.copytree("runs/tied/fold-0.95", "elsewhere")  # its run is still where it was made
-    assert cli.done("evaluate", "elsewhere")["right"] == wanted
     (home / "runs").rename(home / "moved")
     assert cli.done("evaluate", "moved/tied/fold-0.95")["right"] == wanted
 
 
 def test_a_fold_that_lies_in_another_run_still_belongs_to_its_own(cli, home):
     shutil.copytree("runs/tied/fold-0.95", "runs/soft/foreign")
-    assert cli.done("verify", "runs/soft/foreign", "--images", "8")["notes"] == []
-    assert cli("render", "fold", "runs/soft/foreign", "--output", "fold.svg").out == "wrote fold.svg\n"
+    drawn = ("render", "fold", "runs/soft/foreign", "--output", "fold.svg")
+    said = (
+        f"checkpoint 'last' of run '{home.resolve() / 'runs/soft'}' is not the one that was folded (its digest differs); "
+        f"name the run that was with --run, or fold this one again"
+    )
+    assert cli.refused(*drawn) == said
+    assert cli(*drawn, "--run", "runs/tied").out == "wrote fold.svg\n"
 
 
 def test_a_run_that_was_trained_on_is_not_drawn_as_what_was_folded(cli, home, put):
@@ -110,17 +114,36 @@ def test_a_run_that_was_trained_on_is_not_drawn_as_what_was_folded(cli, home, pu
     file = Path("last") / FILE
     put(home / "runs/tied" / file, (home / "runs/soft" / file).read_bytes())
     where = (home / "runs/tied").resolve()
-    said = f"checkpoint 'last' of run '{where}' is not the one that was folded (its digest differs); fold the run again"
+    said = (
+        f"checkpoint 'last' of run '{where}' is not the one that was folded (its digest differs); "
+        f"name the run that was with --run, or fold this one again"
+    )
     assert cli.refused("render", "fold", "runs/tied/mine") == said
 
 
-def test_a_fold_whose_run_is_gone_still_loads_but_cannot_tell_its_data(cli, home):
-    assert cli("fold", "runs/tied", "--no-evaluate", "--out", "alone").code == 0
-    run = (home / "runs" / "tied").resolve()
-    (home / "runs").rename(home / "moved")
-    said = f"fold 'alone' was made from run '{run}', which is gone; its data can't be told without config.json"
-    assert cli.refused("evaluate", "alone") == said
+def test_a_fold_outside_of_its_run_still_loads_but_cannot_tell_its_data(cli, home):
+    shutil.copytree("runs/tied/fold-0.95", "alone")
     assert isinstance(foldnet.load("alone"), LoopedNetwork)
+    said = "fold 'alone' is not inside its run 'tied', which knows its data; name that run with --run"
+    for command in (["evaluate"], ["render", "depth"], ["render", "fold"]):
+        assert cli.refused(*command, "alone") == said
+    wanted = cli.done("evaluate", "runs/tied/fold-0.95")["right"]
+    assert cli.done("evaluate", "alone", "--run", "runs/tied")["right"] == wanted
+    config = json.loads(Path("alone/config.json").read_text())
+    config["run"] = str(home / "runs" / "tied")  # a path in a fold, which version 0.1 wrote, is not followed
+    Path("alone/config.json").write_text(json.dumps(sealed(config)))
+    assert cli.refused("evaluate", "alone") == said
+
+
+def test_another_run_than_the_folds_is_refused(cli, home):
+    said = (
+        "--run runs/soft is not the run of 'runs/tied/fold-0.95' (the digest of its checkpoint 'last' differs); "
+        "name the run 'tied' as it was when it was folded"
+    )
+    for command in (["evaluate"], ["render", "depth"], ["render", "fold"], ["bench", "inference"]):
+        assert cli.refused(*command, "runs/tied/fold-0.95", "--run", "runs/soft") == said
+    said = "--run is for folds and 'runs/tied' is a run; leave it out"
+    assert cli.refused("evaluate", "runs/tied", "--run", "runs/tied") == said
 
 
 def test_what_is_loaded_classifies_images(shelf):

@@ -374,8 +374,9 @@ def test_folding_twice_gives_the_same(cli, home):
     first = json.loads((home / "runs/tied/fold-0.95/report.json").read_text())
     again = cli.done("fold", "runs/tied", "--no-shares")
     assert again["fold"] == "runs/tied/fold-0.95-2"
-    assert again | {"fold": None} == first | {"fold": None}
-    one, other = (foldnet.load(report["fold"]).state_dict() for report in (first, again))
+    names = {"fold": "fold-0.95", "run": "tied"}
+    assert again | names == first
+    one, other = (foldnet.load(folder).state_dict() for folder in ("runs/tied/fold-0.95", again["fold"]))
     assert all(torch.equal(one[name], other[name]) for name in one)
 
 
@@ -394,7 +395,7 @@ def test_what_exists_is_replaced_only_by_force_and_only_if_it_is_a_fold(cli, hom
     said = "'new/deep/fold' exists already; give --out another name or add --force"
     assert cli.refused("fold", "runs/tied", "--no-evaluate", "--out", "new/deep/fold") == said
     report = cli.done("fold", "runs/tied", "--no-evaluate", "--out", "new/deep/fold", "--force", "--threshold", "0")
-    assert json.loads(Path("new/deep/fold/report.json").read_text()) == report
+    assert json.loads(Path("new/deep/fold/report.json").read_text()) == report | {"fold": "fold", "run": "tied"}
     assert sorted(path.name for path in Path("new/deep").iterdir()) == ["fold"]
     Path("mine.txt").write_text("mine")
     for place in ("runs", "runs/tied", "new", "mine.txt", "."):
