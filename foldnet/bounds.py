@@ -70,7 +70,7 @@ BOUNDS: dict[str, Bound] = {
     "finetune": Bound(0, 10_000),
     "finetune_lr": _number(0, 1000, above=True),
     # turning loops and measuring
-    "steps": Bound(1, 10_000),
+    "steps": Bound(0, 10_000),
     "trips": Bound(1, 10_000),
     "most": Bound(1, 10_000),
     "images": Bound(1, 10**9),

@@ -155,19 +155,24 @@ def kinds_of(network: nn.Module, program: Program) -> dict[str, str]:
 @contextmanager
 def watched(places: Places, see: Callable[[str, Tensor], None]) -> Iterator[None]:
     """Show `see` (layer, output) for every call of a module; a call more than a module has layers is "NAME again"."""
-    calls: Counter[nn.Module] = Counter()
-
-    def hook(module: nn.Module, args: tuple[object, ...], output: Tensor) -> None:
-        names, call = places[module], calls[module]
-        calls[module] += 1
-        see(names[call] if call < len(names) else f"{names[-1]} again", output)
-
-    handles = [module.register_forward_hook(hook) for module in places]
+    handles = [module.register_forward_hook(_naming(names, see)) for module, names in places.items()]
     try:
         yield
     finally:
         for handle in handles:
             handle.remove()
+
+
+def _naming(names: tuple[str, ...], see: Callable[[str, Tensor], None]) -> Callable[..., None]:
+    """A hook for one module, by closure: what hooks are handed may be a view of the module that they were put on."""
+    calls = 0
+
+    def hook(module: nn.Module, args: tuple[object, ...], output: Tensor) -> None:
+        nonlocal calls
+        calls += 1
+        see(names[calls - 1] if calls <= len(names) else f"{names[-1]} again", output)
+
+    return hook
 
 
 @torch.no_grad()

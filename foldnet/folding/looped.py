@@ -8,11 +8,18 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from foldnet.errors import SettingError
 from foldnet.folding.owners import Owners, TiedLayers
-from foldnet.folding.program import Block, Program, Stage
+from foldnet.folding.program import Block, Program, Stage, expand, loops_in
+from foldnet.folding.ready import Ready, keep
 from foldnet.folding.stepped import SteppedBlock, join
-from foldnet.folding.trips import check_trips, schedule
+from foldnet.folding.trips import check_trips, give_own_steps, scales, schedule
+from foldnet.sharing.lend import lend
 from foldnet.sharing.share import SharedNetwork
+
+Place = tuple[
+    str, str
+]  # a stepped block of the looped network, and the position inside it of a layer that uses an owner
 
 
 class LoopedStage(nn.Module):
@@ -23,6 +30,7 @@ class LoopedStage(nn.Module):
         super().__init__()
         self.stage = stage
         self.schedule = schedule(stage.items)
+        self.scales: tuple[float, ...] = ()  # of the change that each entry of the schedule makes; none where all are 1
         self.blocks = nn.ModuleDict()
         for label in dict.fromkeys(block.label for block in stage.blocks):
             alike = [block for block in stage.blocks if block.label == label]
@@ -30,37 +38,44 @@ class LoopedStage(nn.Module):
             tied = tuple(use.position for use in alike[0].uses if use.group is not None)
             self.blocks[label] = SteppedBlock(modules, tied) if tied or _repeats_with_state(modules) else modules[0]
 
-    def set_trips(self, trips: Mapping[str, int], *, own_steps: bool) -> None:
+    def set_trips(self, trips: Mapping[str, int], *, own_steps: bool, damped: bool) -> None:
         """Run loops by `trips`; see LoopedNetwork.set_trips."""
-        self.schedule = schedule(self.stage.items, trips)
+        order = schedule(self.stage.items, trips)
+        copied: dict[str, tuple[int, ...]] = {}
+        self.scales = ()
+        if damped:
+            scaled = zip(order, scales(self.stage.items, trips), strict=True)
+            self.scales = tuple(scale if self.adds_to_state(label) else 1.0 for (label, _), scale in scaled)
+        stepped = {label: block for label, block in self.blocks.items() if isinstance(block, SteppedBlock)}
         if own_steps:
-            self.schedule = self._given_own_steps()
+            order, copied = give_own_steps(order, {label: block.found for label, block in stepped.items()})
+        for label, block in stepped.items():
+            block.lay_out(copied.get(label, ()))
+        self.schedule = order
 
-    def _given_own_steps(self) -> tuple[tuple[str, int], ...]:
-        """The schedule in which a step that runs again has tensors of its own, copies of those that it had."""
-        used: set[tuple[str, int]] = set()
-        copied: dict[str, list[int]] = {}
-        order = []
-        for label, step in self.schedule:
-            block = self.blocks[label]
-            own = step
-            if (label, step) in used and isinstance(block, SteppedBlock):
-                own = block.steps + len(copied.setdefault(label, []))
-                copied[label].append(step)
-            used.add((label, own))
-            order.append((label, own))
-        for label, steps in copied.items():
-            block = self.blocks[label]
-            assert isinstance(block, SteppedBlock)
-            block.lengthen(steps)
-        return tuple(order)
+    def adds_to_state(self, label: str) -> bool:
+        """Whether a block may be one that adds to its input: a single layer is not."""
+        block = self.blocks[label]
+        return any(True for _ in (block.body if isinstance(block, SteppedBlock) else block).children())
 
     def forward(self, x: Tensor) -> Tensor:
         """x (n, c, h, w) -> (n, c', h', w')."""
-        for label, step in self.schedule:
-            block = self.blocks[label]
+        for index, (label, step) in enumerate(self.schedule):
+            block, scale = self.blocks[label], self.scales[index] if self.scales else 1.0
+            before = x if scale == 1.0 else x.clone()  # a block may write into its input
             x = block(x, step) if isinstance(block, SteppedBlock) else block(x)
+            if scale != 1.0:
+                x = self._damped(label, before, x, scale)
         return x
+
+    def _damped(self, label: str, before: Tensor, after: Tensor, scale: float) -> Tensor:
+        """The state between those before and after a block. Raises SettingError where their shapes differ."""
+        if before.shape != after.shape:
+            raise SettingError(
+                f"`damped=True` scales what a block adds to its input, and block {label} of '{self.stage.name}' changes its shape; "
+                f"leave `damped` out"
+            )
+        return torch.lerp(before, after, scale)
 
 
 class LoopedNetwork(nn.Module):
@@ -80,36 +95,96 @@ class LoopedNetwork(nn.Module):
         self.network = network
         self.owners = nn.ModuleDict(owners)
         self._wiring = tuple(_wiring(program))
+        self._ready: Ready | None = None
 
-    def set_trips(self, trips: Mapping[str, int], *, own_steps: bool = False) -> None:
+    def set_trips(self, trips: Mapping[str, int], *, own_steps: bool = False, damped: bool = False) -> None:
         """Let loops run another number of times than they were found with; loops that are not named run as found.
 
-        Trips past the last reuse the last one's norms and gains; with `own_steps` they get copies, which recalibrating or
-        training then changes. Raises UnknownName for a loop that is not there, SettingError for fewer than one trip.
+        What comes of it depends on these arguments alone, not on earlier calls. 0 trips leave a loop out. Trips past the last reuse
+        the last one's norms and gains; with `own_steps` they hold copies, which recalibrating or training then changes, and which
+        are let go of when other trips are set. With `damped` a loop that was found with T trips and runs T' changes its state by
+        T / T' of what each block would add, as an integration with more and smaller steps: blocks give x + T / T' (block(x) - x),
+        which is what gains so scaled give in the layers that feed a residual sum.
+        Raises UnknownName for a loop that is not there, SettingError for fewer than 0 trips or more than 10,000 runs of blocks, and
+        with `damped` for a loop whose blocks are single layers, which add to no state.
         """
         check_trips(self.program, trips)
-        for stage in self.program.stages:
-            module = self.network.get_submodule(stage.name)
+        stages = [self.network.get_submodule(stage.name) for stage in self.program.stages]
+        if damped:
+            _check_damped([stage for stage in stages if isinstance(stage, LoopedStage)], trips)
+        for module in stages:
             assert isinstance(module, LoopedStage)
-            module.set_trips(trips, own_steps=own_steps)
+            module.set_trips(trips, own_steps=own_steps, damped=damped)
 
     def compile_bodies(self, **options: Any) -> None:
         """torch.compile the body of every block, once for all of its steps; `options` are torch.compile's."""
         for module in self.modules():
             if isinstance(module, SteppedBlock):
-                module.run_body = torch.compile(module.run_body, **options)  # type: ignore[method-assign]
+                module.compile_body(**options)
+        self._ready = None
 
-    def forward(self, x: Tensor) -> Tensor:
-        """x (n, c, h, w) -> logits (n, classes)."""
+    def forward(self, *inputs: Any, **options: Any) -> Any:
+        """Inputs and output are those of the network that was folded. Nothing of a module changes but what its own forward changes."""
         weights = {group: owners.owner_weights() for group, owners in self.owners.items()}  # type: ignore[operator]
-        given = {name: weights[group][owner] for name, group, owner in self._wiring}
-        logits: Tensor = functional_call(self.network, given, (x,), tie_weights=False)
-        return logits
+        given = {place: weights[group][owner] for place, group, owner in self._wiring}
+        if torch.compiler.is_dynamo_compiling():  # which makes no objects, and runs what it compiles without swapping
+            tensors = {join(block, "body", position, "weight"): owner for (block, position), owner in given.items()}
+            return functional_call(self.network, tensors, inputs, options, tie_weights=False)
+        if torch.is_grad_enabled() or _recorded():
+            return self._lent(given, either_side=False)(*inputs, **options)
+        return self._kept(given)(*inputs, **options)
+
+    def _kept(self, given: Mapping[Place, Tensor]) -> nn.Module:
+        """The network with its owners and each step's tensors lent, the one of the call before where nothing has changed since."""
+        ready, weights = self._ready, tuple(given.values())
+        if ready is not None and ready.holds(self.network, weights):
+            return ready.network
+        with torch.inference_mode(False), torch.no_grad():
+            network = self._lent(given, either_side=True)
+            if all(
+                isinstance(weight, nn.Parameter) for weight in weights
+            ):  # those that are mixed are new in every call
+                bodies = [module.body for module in self.network.modules() if isinstance(module, SteppedBlock)]
+                self._ready = keep(self.network, network, weights, bodies)
+        return network
+
+    def _lent(self, given: Mapping[Place, Tensor], *, either_side: bool) -> nn.Module:
+        """The network with its owners and each step's tensors lent; see gained for `either_side`."""
+        owners: dict[str, dict[str, Tensor]] = {}
+        for (block, position), owner in given.items():
+            owners.setdefault(block, {})[position] = owner
+        ready = {
+            module: module.ready(owners.get(name, {}), either_side=either_side)
+            for name, module in self.network.named_modules()
+            if isinstance(module, SteppedBlock)
+        }
+        return lend(self.network, {}, ready)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What is kept between calls belongs to this network alone."""
+        return {**vars(self), "_ready": None}
+
+
+def _recorded() -> bool:
+    """Whether torch.export or torch.jit.trace writes down what is computed: then nothing may come from an earlier call."""
+    tracing: bool = torch.jit.is_tracing()  # type: ignore[attr-defined,no-untyped-call]
+    return tracing or torch.compiler.is_compiling()
 
 
 def _repeats_with_state(modules: list[nn.Module]) -> bool:
     """Whether blocks without shared weights, such as norms between them, are one label with tensors of their own."""
     return len(modules) > 1 and any(True for _ in modules[0].state_dict())
+
+
+def _check_damped(stages: list[LoopedStage], trips: Mapping[str, int]) -> None:
+    """Raise SettingError for a loop of single layers."""
+    for stage in stages:
+        for loop in loops_in(stage.stage.items):
+            if loop.name in trips and not any(stage.adds_to_state(label) for label in expand(loop.body)):
+                raise SettingError(
+                    f"`damped=True` scales what blocks add to their input, and loop '{loop.name}' runs single layers, which "
+                    f"add nothing to it; leave `damped` out"
+                )
 
 
 def loop_tied(tied: SharedNetwork, program: Program) -> LoopedNetwork:
@@ -185,14 +260,10 @@ def _unrolled_block(stage: Stage, block: Block, step: int | None, state: dict[st
     }
 
 
-def _wiring(program: Program) -> Iterator[tuple[str, str, int]]:
-    """(parameter of the looped network, group, owner): where each label's layers take their weight from."""
+def _wiring(program: Program) -> Iterator[tuple[Place, str, int]]:
+    """(place, group, owner): where each label's layers take their weight from."""
     for stage in program.stages:
         for block in {block.label: block for block in stage.blocks}.values():
             for use in block.uses:
                 if use.group is not None and use.owner is not None:
-                    yield (
-                        join(f"{stage.name}.blocks.{block.label}.body", use.position, "weight"),
-                        use.group,
-                        use.owner,
-                    )
+                    yield (f"{stage.name}.blocks.{block.label}", use.position), use.group, use.owner

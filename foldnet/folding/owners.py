@@ -45,7 +45,7 @@ class TiedLayers(nn.Module):
     def layer_weights(self) -> tuple[Tensor, ...]:
         """A weight (O, I, *kernel) for each of the L layers."""
         owners = self.stored.owner_weights()
-        return tuple(gain * owners[owner] for gain, owner in zip(self.gains, self.assignment, strict=True))
+        return tuple(gain * owners[owner] for gain, owner in zip(self.gains.unbind(0), self.assignment, strict=True))
 
 
 def tie_bank(bank: Bank, tie: Tie) -> TiedLayers:

@@ -76,6 +76,14 @@ def expand(items: tuple[Item, ...]) -> Iterator[str]:
                 yield from expand(item.body)
 
 
+def loops_in(items: tuple[Item, ...]) -> Iterator[Loop]:
+    """Every loop, an outer one before those inside it."""
+    for item in items:
+        if isinstance(item, Loop):
+            yield item
+            yield from loops_in(item.body)
+
+
 def count_reuses(program: Program) -> int:
     """Layers that use an owner, less the owners that are used: the weights which sharing saves."""
     used = [

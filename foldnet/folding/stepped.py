@@ -1,12 +1,16 @@
 """One block that runs many steps: what the steps share is held once, what each has of its own is stacked."""
 
 import copy
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
+
+from foldnet.errors import NothingToFold
+from foldnet.folding.gained import gained
+from foldnet.sharing.lend import lend, tensors_of, view
 
 
 class SteppedBlock(nn.Module):
@@ -16,63 +20,99 @@ class SteppedBlock(nn.Module):
     stacked along a first dimension of length `steps`.
     """
 
+    lent: tuple[Any, ...] | None = (
+        None  # of a view: what each step runs with, a module, or tensors where the body is compiled
+    )
+
     def __init__(self, blocks: list[nn.Module], tied: tuple[str, ...]) -> None:
-        """`blocks` are the steps in their order, equal in structure; `tied` names the layers inside that use owners."""
+        """`blocks` are the steps in their order, equal in structure; `tied` names the layers inside that use owners.
+
+        Tensors of TorchScript modules cannot be stacked; raises NothingToFold where the blocks have different ones.
+        """
         super().__init__()
+        _check_scripts(blocks)
         self.body = copy.deepcopy(blocks[0])
         self.tied = tied
-        for name, parameter in list(self.body.named_parameters()):
-            stacked = torch.stack([block.get_parameter(name).detach() for block in blocks])
-            _replace(self.body, name, nn.Parameter(stacked, parameter.requires_grad))
-        for name, _ in list(self.body.named_buffers()):
-            _replace(self.body, name, torch.stack([block.get_buffer(name) for block in blocks]))
+        self.found = len(blocks)
+        self.copied: tuple[int, ...] = ()  # of the steps past those found: which of them each is a copy of
+        self._options: dict[str, Any] | None = None
+        self._compiled: Callable[[dict[str, Tensor], Any], Any] | None = None
+        for name, tensor in dict(_tensors(self.body)).items():
+            steps = [_tensor(block, name).detach() for block in blocks]
+            _replace(self.body, name, torch.stack(steps), tensor)
         like = next(iter(self.body.parameters()), torch.empty(0))
         for position in tied:
             gains = torch.ones(len(blocks), dtype=like.dtype, device=like.device)
             self.body.get_submodule(position).register_parameter("gain", nn.Parameter(gains))
-        self._gain_of = {join(position, "weight"): join(position, "gain") for position in tied}
-        self._slots = tuple(_slots(self.body, self._gain_of))
 
-    def forward(self, x: Tensor, step: int) -> Tensor:
+    def forward(self, x: Any, step: int) -> Any:
         """Run the step number `step`: x (n, c, h, w) -> (n, c', h', w')."""
-        given: dict[str, Tensor] = {}
-        for name, place, key in self._slots:  # gains stand before the weights that they scale
-            tensor = place[key]
-            owned = name in self._gain_of
-            given[name] = tensor * given[self._gain_of[name]] if owned else tensor[step]
-        return self.run_body(given, x)
+        if self.lent is None:  # inside a compiled graph, where the owners stand in their layers
+            owned = self._owned()
+            given = {name: tensor if name in owned else tensor[step] for name, tensor in _tensors(self.body)}
+            return self.run_body(self._scaled(given), x)
+        if self._compiled is not None:
+            return self._compiled(self._scaled(self.lent[step]), x)
+        return self.lent[step](x)
 
-    def run_body(self, given: dict[str, Tensor], x: Tensor) -> Tensor:
+    def run_body(self, given: dict[str, Tensor], x: Any) -> Any:
         """The body with one step's tensors: the same code and shapes whichever step it is, so it compiles once."""
-        if torch.compiler.is_compiling():
-            called: Tensor = functional_call(self.body, given, (x,), tie_weights=False)
-            return called
-        # The same by hand: functional_call looks every name up again, which takes longer than a small block's arithmetic.
-        kept = [place[key] for _, place, key in self._slots]
-        try:
-            for name, place, key in self._slots:
-                place[key] = given[name]
-            out: Tensor = self.body(x)
-        finally:
-            for (_, place, key), tensor in zip(self._slots, kept, strict=True):
-                place[key] = tensor
-        return out
+        return functional_call(self.body, given, (x,), tie_weights=False)
 
-    def lengthen(self, copied: list[int]) -> None:
-        """Add a step for each number in `copied`, a copy of the step that it names."""
-        owned = {join(position, "weight") for position in self.tied}
-        for name, parameter in list(self.body.named_parameters()):
-            if name not in owned:
-                longer = torch.cat([parameter.detach(), parameter.detach()[copied]])
-                _replace(self.body, name, nn.Parameter(longer, parameter.requires_grad))
-        for name, buffer in list(self.body.named_buffers()):
-            _replace(self.body, name, torch.cat([buffer, buffer[copied]]))
+    def compile_body(self, **options: Any) -> None:
+        """torch.compile the body, once for all steps; `options` are torch.compile's."""
+        self._options, self._compiled = options, torch.compile(self.run_body, **options)
+
+    def ready(self, owners: Mapping[str, Tensor], *, either_side: bool) -> "SteppedBlock":
+        """A view of this block that runs with these owners (O, I, *kernel), by the position of the layer that uses them.
+
+        See gained for `either_side`.
+        """
+        slices = [(join(*place), place, tensor.unbind(0)) for place, tensor in _places(self.body)]
+        if self._compiled is not None:
+            weights = {join(position, "weight"): owner for position, owner in owners.items()}
+            given = ({name: parts[step] for name, _, parts in slices} | weights for step in range(self.steps))
+            return view(self, {}, lent=tuple(given))
+        modules = dict(self.body.named_modules())
+        steps = []
+        for step in range(self.steps):
+            own: dict[str, dict[str, Tensor]] = {path: {"weight": owner} for path, owner in owners.items()}
+            for _, (path, key), parts in slices:
+                own.setdefault(path, {})[key] = parts[step]
+            using = {modules[path]: gained(modules[path], own.pop(path), either_side=either_side) for path in owners}
+            steps.append(lend(self.body, {modules[path]: tensors for path, tensors in own.items()}, using))
+        return view(self, {}, lent=tuple(steps))
+
+    def lay_out(self, copied: tuple[int, ...]) -> None:
+        """Hold the steps found and, past them, copies of those that `copied` names; copies held now stay where nothing changes."""
+        if copied == self.copied:
+            return
+        rows = [*range(self.found), *copied]
+        for name, tensor in dict(_tensors(self.body)).items():
+            _replace(self.body, name, tensor.detach()[rows], tensor)
+        self.copied = copied
 
     @property
     def steps(self) -> int:
         """How many steps have tensors of their own."""
-        _, place, key = self._slots[0]  # a step's own tensors come before what steps share
-        return len(place[key])
+        return self.found + len(self.copied)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """A copy compiles a body of its own."""
+        return {**vars(self), "_compiled": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)  # type: ignore[no-untyped-call]
+        if self._options is not None:
+            self.compile_body(**self._options)
+
+    def _owned(self) -> dict[str, str]:
+        """Weights that are owners, each with the gain that scales it."""
+        return {join(position, "weight"): join(position, "gain") for position in self.tied}
+
+    def _scaled(self, given: dict[str, Tensor]) -> dict[str, Tensor]:
+        """One step's tensors, the owners times their gains."""
+        return given | {weight: given[weight] * given[gain] for weight, gain in self._owned().items()}
 
 
 def join(*names: str) -> str:
@@ -80,22 +120,42 @@ def join(*names: str) -> str:
     return ".".join(name for name in names if name)
 
 
-def _slots(body: nn.Module, last: Collection[str]) -> Iterator[tuple[str, dict[str, Any], str]]:
-    """(name, where a module keeps it, under which key) for every tensor of `body`; those called `last` come last.
-
-    The places stay the same when tensors are loaded, moved or replaced, and copies of the module have their own.
-    """
-    found = [
-        (join(path, key), place, key)
-        for path, module in body.named_modules(remove_duplicate=False)
-        for place in (module._parameters, module._buffers)
-        for key, tensor in place.items()
-        if tensor is not None or join(path, key) in last
-    ]
-    yield from sorted(found, key=lambda slot: slot[0] in last)
+def _places(body: nn.Module) -> Iterator[tuple[tuple[str, str], Tensor]]:
+    """((path, key), tensor) for every parameter and buffer of `body` outside TorchScript modules, whose tensors have fixed places."""
+    for path, module in body.named_modules():
+        if not isinstance(module, torch.jit.ScriptModule):
+            for key, tensor in tensors_of(module).items():
+                yield (path, key), tensor
 
 
-def _replace(module: nn.Module, name: str, tensor: Tensor) -> None:
-    """Put a parameter or buffer in the place of the one called `name`."""
+def _tensors(body: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    """The same by name."""
+    return ((join(*place), tensor) for place, tensor in _places(body))
+
+
+def _tensor(module: nn.Module, name: str) -> Tensor:
+    """The parameter or buffer called `name`."""
     path, _, attribute = name.rpartition(".")
-    setattr(module.get_submodule(path), attribute, tensor)
+    tensor = getattr(module.get_submodule(path), attribute)
+    assert isinstance(tensor, Tensor)
+    return tensor
+
+
+def _replace(module: nn.Module, name: str, tensor: Tensor, like: Tensor) -> None:
+    """Put `tensor` in the place of the parameter or buffer `like`, which is called `name`."""
+    path, _, attribute = name.rpartition(".")
+    put = nn.Parameter(tensor, like.requires_grad) if isinstance(like, nn.Parameter) else tensor
+    setattr(module.get_submodule(path), attribute, put)
+
+
+def _check_scripts(blocks: list[nn.Module]) -> None:
+    """Raise NothingToFold where blocks that are to be one body have TorchScript modules with different tensors."""
+    for path, module in blocks[0].named_modules():
+        if isinstance(module, torch.jit.ScriptModule):
+            for name, tensor in module.state_dict().items():
+                place = join(path, name)
+                if any(not torch.equal(block.state_dict()[place], tensor) for block in blocks[1:]):
+                    raise NothingToFold(
+                        f"blocks cannot come to loop since the tensor '{place}' of a TorchScript module differs between them; "
+                        f"share the network before any part of it is scripted"
+                    )

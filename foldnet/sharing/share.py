@@ -1,7 +1,7 @@
 """A network whose layers take their weights from elsewhere, and the way back to one that holds its own."""
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Protocol, cast
 
 import torch
@@ -10,6 +10,7 @@ from torch.func import functional_call
 
 from foldnet.errors import NothingToFold, SettingError
 from foldnet.sharing.bank import Bank
+from foldnet.sharing.lend import lend
 from foldnet.sharing.plan import SharingPlan, check_plan, plan_sharing
 from foldnet.typed import checked
 
@@ -35,10 +36,12 @@ class SharedNetwork(nn.Module):
         self.network = without_weights(network, [name for group in plan.groups for name in group.layers])
         self.sources = nn.ModuleDict(sources)
 
-    def forward(self, x: Tensor, **options: Any) -> Tensor:
-        """`options` are those of the network's own forward."""
-        logits: Tensor = functional_call(self.network, dict(self.shared_weights()), (x,), options, tie_weights=False)
-        return logits
+    def forward(self, *inputs: Any, **options: Any) -> Any:
+        """Inputs and output are those of the network's own forward. Nothing of a module changes but what that forward changes."""
+        given = dict(self.shared_weights())
+        if torch.compiler.is_dynamo_compiling():  # which makes no objects, and runs what it compiles without swapping
+            return functional_call(self.network, given, inputs, options, tie_weights=False)
+        return lend(self.network, by_module(self.network, given), {})(*inputs, **options)
 
     def shared_weights(self) -> Iterator[tuple[str, Tensor]]:
         """(name of the parameter, weight (O, I, *kernel)) for every shared layer: one matrix product a group."""
@@ -90,6 +93,15 @@ def materialise(model: nn.Module) -> nn.Module:
             layer, _, attribute = name.rpartition(".")
             setattr(dense.get_submodule(layer), attribute, nn.Parameter(weight.detach().clone()))
     return dense
+
+
+def by_module(network: nn.Module, given: Mapping[str, Tensor]) -> dict[nn.Module, dict[str, Tensor]]:
+    """{"stage1.1.conv1.weight": w} as {the module: {"weight": w}}."""
+    found: dict[nn.Module, dict[str, Tensor]] = {}
+    for name, tensor in given.items():
+        path, _, attribute = name.rpartition(".")
+        found.setdefault(network.get_submodule(path), {})[attribute] = tensor
+    return found
 
 
 def without_weights(network: nn.Module, layers: list[str]) -> nn.Module:

@@ -40,8 +40,8 @@ def test_a_sweep_is_one_object(cli, shelf):
             "--steps 'stage2.loop1=²' is not LOOP=NUMBER; write stage2.loop1=5",
         ),
         (
-            ["evaluate", "runs/tied/fold-0.95", "--steps", "stage2.loop1=0"],
-            "--steps stage2.loop1=0 is not legal; give a whole number from 1 to 10000",
+            ["evaluate", "runs/tied/fold-0.95", "--steps", "stage2.loop1=-1"],
+            "--steps stage2.loop1=-1 is not legal; give a whole number from 0 to 10000",
         ),
         (
             ["fold", "runs/tied", "--sweep", "--max-drop", "1"],

@@ -1,13 +1,16 @@
 """The depth dial turned on a network: other numbers of trips equal the blocks run by hand, and bodies compile once."""
 
+import re
+
 import pytest
 import torch
 from torch import nn
 
-from foldnet.errors import UnknownName
+from foldnet.errors import SettingError, UnknownName
 from foldnet.folding.fold import fold_network
 from foldnet.folding.looped import unroll
 from foldnet.folding.stepped import SteppedBlock
+from foldnet.sharing.share import share
 from foldnet.zoo.build import build
 
 
@@ -39,7 +42,9 @@ def by_hand(looped, order):
 
 
 @pytest.mark.parametrize("own_steps", [False, True])
-@pytest.mark.parametrize(("trips", "order"), [(1, [0, 1]), (2, [0, 1, 2]), (3, [0, 1, 2, 3]), (5, [0, 1, 2, 3, 3, 3])])
+@pytest.mark.parametrize(
+    ("trips", "order"), [(0, [0]), (1, [0, 1]), (2, [0, 1, 2]), (3, [0, 1, 2, 3]), (5, [0, 1, 2, 3, 3, 3])]
+)
 def test_trips_equal_the_blocks_run_by_hand(looped, trips, order, own_steps):
     expected = by_hand(looped, order)
     looped.set_trips({"stage2.loop1": trips}, own_steps=own_steps)
@@ -66,6 +71,92 @@ def test_steps_of_their_own_are_longer_stacks_of_copies(looped):
     for step in (3, 4):
         assert torch.equal(body.norm2.weight[step], body.norm2.weight[2])
     assert looped.network.stage2.schedule == (("private1", 0), *(("A", step) for step in range(5)))
+
+
+def test_own_steps_depend_on_the_trips_alone(looped):
+    found = {name: tensor.clone() for name, tensor in looped.state_dict().items()}
+    for trips in (5, 5, 2, 7, 5):
+        looped.set_trips({"stage2.loop1": trips}, own_steps=True)
+        assert looped.network.stage2.blocks["A"].body.norm1.weight.shape == (max(trips, 3), 32)
+    with torch.no_grad():
+        expected = looped(X)
+        looped.set_trips({"stage2.loop1": 5}, own_steps=True)
+        assert torch.equal(looped(X), expected)
+    looped.set_trips({})
+    looped.load_state_dict(found)
+    assert all(torch.equal(tensor, found[name]) for name, tensor in looped.state_dict().items())
+
+
+def test_own_steps_keep_what_they_learnt_while_the_trips_stay(looped):
+    body = looped.network.stage2.blocks["A"].body
+    looped.set_trips({"stage2.loop1": 4}, own_steps=True)
+    with torch.no_grad():
+        body.norm1.weight[3] = 7.0
+    looped.set_trips({"stage2.loop1": 4}, own_steps=True)
+    assert (body.norm1.weight[3] == 7.0).all()
+    looped.set_trips({"stage2.loop1": 5}, own_steps=True)
+    assert torch.equal(body.norm1.weight[3], body.norm1.weight[2])
+
+
+def test_damping_scales_the_gains_of_the_layers_that_feed_the_residual_sum(looped):
+    """The second convolution of a block is the one whose output is added."""
+    gains = looped.network.stage2.blocks["A"].body.conv2.gain
+    own = gains.detach().clone()
+    for trips in (1, 2, 6):
+        looped.set_trips({"stage2.loop1": trips})
+        with torch.no_grad():
+            gains.copy_(own * 3 / trips)
+            expected = looped(X)
+            gains.copy_(own)
+            looped.set_trips({"stage2.loop1": trips}, damped=True)
+            torch.testing.assert_close(looped(X), expected, rtol=1e-4, atol=1e-4)
+    looped.set_trips({"stage2.loop1": 3}, damped=True)
+    with torch.no_grad():
+        damped = looped(X)
+        looped.set_trips({})
+        assert torch.equal(looped(X), damped)
+
+
+class InPlace(nn.Module):
+    """A block that adds to its input where that lies."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(3, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x += torch.tanh(self.layer(x))
+        return x
+
+
+def stack_of(blocks: list[nn.Module]) -> nn.Module:
+    """A looped network of `blocks`, whose layers are all alike."""
+    torch.manual_seed(0)
+    soft = share(nn.Sequential(nn.Linear(3, 3), nn.Sequential(*blocks)), 1)
+    return fold_network(soft, 0.5)[0].eval()
+
+
+def test_damping_works_on_blocks_that_write_into_their_input():
+    looped, x = stack_of([InPlace() for _ in range(2)]), torch.randn(4, 3)
+    with torch.no_grad():
+        state = looped.network[0](x)
+        owner = next(iter(looped.owners.values())).owner_weights()[0]
+        (block,) = looped.network[1].blocks.values()
+        for step in (0, 1, 1, 1):
+            layer = block.body.layer
+            state = state + 0.5 * torch.tanh(state @ (layer.gain[step] * owner).T + layer.bias[step])
+        looped.set_trips({"1.loop1": 4}, damped=True)
+        torch.testing.assert_close(looped(x), state)
+
+
+def test_damping_is_refused_where_nothing_is_added():
+    looped = stack_of([nn.Linear(3, 3) for _ in range(3)])
+    said = (
+        "`damped=True` scales what blocks add to their input, and loop '1.loop1' runs single layers, which add nothing to it; "
+        "leave `damped` out"
+    )
+    with pytest.raises(SettingError, match=f"^{re.escape(said)}$"):
+        looped.set_trips({"1.loop1": 5}, damped=True)
 
 
 def test_the_dial_turns_back(looped):

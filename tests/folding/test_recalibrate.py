@@ -1,12 +1,16 @@
 """Pooled batch norm statistics, against those of all data at once."""
 
+import re
+
 import pytest
 import torch
 from torch import nn
 
+import foldnet
 from foldnet.data.augment import Augmentation
 from foldnet.data.batches import Loader
 from foldnet.data.dataset import Dataset, images_of
+from foldnet.errors import SettingError
 from foldnet.folding.fold import fold_network
 from foldnet.folding.looped import unroll
 from foldnet.folding.recalibrate import recalibrate
@@ -217,3 +221,76 @@ def test_steps_of_one_loop_keep_statistics_of_their_own():
     assert stacked
     for tensor in stacked:
         assert len({tuple(row.tolist()) for row in tensor}) == len(tensor)
+
+
+class Twice(nn.Module):
+    """One norm that runs twice in a pass, on values of different sizes."""
+
+    def __init__(self):
+        super().__init__()
+        self.norm = nn.BatchNorm2d(1)
+
+    def forward(self, x):
+        return self.norm(x) + self.norm(10 * x + 3)
+
+
+def test_a_norm_called_twice_has_the_statistics_of_both_calls():
+    model, loader = Twice(), some_loader(40, 16)
+    recalibrate(model, loader, CPU)
+    x = torch.cat([x for x, _ in loader.in_order()]).double()
+    both = torch.cat([x, 10 * x + 3])
+    torch.testing.assert_close(model.norm.running_mean, both.mean().float()[None])
+    torch.testing.assert_close(model.norm.running_var, both.var().float()[None])
+
+
+def test_trips_that_use_one_steps_norm_again_pool_their_statistics():
+    looped, _, _ = fold_network(looping_network(5), 0.99)
+    looped.set_trips({"stage2.loop1": 5})
+    seen = {}
+    norm = looped.network.stage2.blocks["A"].body.norm1
+    handle = norm.register_forward_pre_hook(
+        lambda module, args: seen.setdefault(module.running_mean.data_ptr(), []).append(args[0].double())
+    )
+    recalibrate(looped, some_loader(32, 16), CPU)
+    handle.remove()
+    runs = [torch.cat(parts) for parts in seen.values()]
+    assert [len(run) for run in runs] == [32, 32, 96]
+    for step, run in enumerate(runs):
+        torch.testing.assert_close(norm.running_mean[step], run.mean((0, 2, 3)).float(), rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(norm.running_var[step], run.var((0, 2, 3)).float(), rtol=1e-4, atol=1e-5)
+
+
+def test_any_iterable_of_inputs_will_do():
+    x, y = torch.randn(6, 1, 4, 4), torch.arange(6)
+    wanted = x.mean()[None], x.var()[None]
+
+    class Both(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.norm = nn.BatchNorm2d(1)
+
+        def forward(self, image, scale=1.0):
+            return self.norm(image) * scale
+
+    for batches in ([x], [(x, y)], [[x, y]], iter([x]), [((x, y.view(-1, 1, 1, 1)), y)], [{"image": x, "scale": 2.0}]):
+        model = Both()
+        assert foldnet.recalibrate(model, batches) == 6
+        torch.testing.assert_close((model.norm.running_mean, model.norm.running_var), wanted)
+    model = Both()
+    assert foldnet.recalibrate(model, (part for part in x.split(2)), images=3) == 4
+
+
+@pytest.mark.parametrize(
+    ("batches", "said"),
+    [
+        ([], "there is no batch to recalibrate on; give an iterable of x or (x, y) that is not used up"),
+        (
+            [3.0],
+            "a batch is a float without a tensor; give x or (x, y), where x is a tensor, a tuple of positional inputs or a "
+            "dictionary of keyword inputs",
+        ),
+    ],
+)
+def test_what_cannot_be_run_is_named(batches, said):
+    with pytest.raises(SettingError, match=f"^{re.escape(said)}$"):
+        recalibrate(network(), batches)

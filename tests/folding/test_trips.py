@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from foldnet.errors import SettingError, UnknownName
 from foldnet.folding.program import Loop, Program, Stage, Step, expand
-from foldnet.folding.trips import check_trips, loops_of, schedule
+from foldnet.folding.trips import check_trips, count_runs, give_own_steps, loops_of, scales, schedule
 
 A, B, C = Step("A"), Step("B"), Step("C")
 AB = (Loop(3, (A, B), "s.loop1"), C)
@@ -21,6 +21,11 @@ def test_as_found_every_use_of_a_label_is_its_next_step():
 
 def test_fewer_trips_leave_out_the_last():
     assert schedule(AB, {"s.loop1": 1}) == (("A", 0), ("B", 0), ("C", 0))
+
+
+def test_no_trip_leaves_the_loop_out():
+    assert schedule(AB, {"s.loop1": 0}) == (("C", 0),)
+    assert schedule(NESTED, {"s.loop2": 0}) == (("A", 0), ("A", 1), ("B", 4))
 
 
 def test_more_trips_repeat_the_last():
@@ -92,10 +97,35 @@ def programs():
 
 
 @settings(max_examples=200)
-@given(programs(), st.dictionaries(st.sampled_from([f"s.loop{i}" for i in range(1, 6)]), st.integers(1, 6)))
+@given(programs(), st.dictionaries(st.sampled_from([f"s.loop{i}" for i in range(1, 6)]), st.integers(0, 6)))
 def test_any_program_runs_as_the_slow_reference_says(items, trips):
     assert schedule(items, trips) == reference(items, trips)
     assert [label for label, _ in schedule(items)] == list(expand(items))
+
+
+@settings(max_examples=50)
+@given(programs(), st.dictionaries(st.sampled_from([f"s.loop{i}" for i in range(1, 6)]), st.integers(0, 6)))
+def test_runs_are_counted_without_walking_them(items, trips):
+    assert count_runs(items, trips) == len(schedule(items, trips)) == len(scales(items, trips))
+
+
+def test_what_runs_again_gets_a_step_of_its_own():
+    order = schedule(AB, {"s.loop1": 5})
+    own, copied = give_own_steps(order, {"A": 3, "C": 1})
+    assert own[:6] == order[:6]
+    assert own[6:] == (("A", 3), ("B", 2), ("A", 4), ("B", 2), ("C", 0))  # B has no tensors of its own
+    assert copied == {"A": (2, 2)}
+
+
+def test_scales_are_trips_found_by_trips_run_over_all_loops_around():
+    assert scales(AB, {"s.loop1": 6}) == (0.5,) * 12 + (1.0,)
+    assert scales(NESTED, {"s.loop1": 1, "s.loop2": 4}) == (2.0, 1.0, 1.0, 1.0, 1.0, 1.0)
+
+
+def test_the_bound_is_on_the_runs_of_the_whole_pass():
+    check_trips(PROGRAM, {"t.loop1": 10_000 - 7})
+    with pytest.raises(SettingError):
+        check_trips(PROGRAM, {"t.loop1": 10_000 - 6})
 
 
 def test_loops_come_with_the_trips_that_they_were_found_with():
@@ -112,8 +142,17 @@ def test_loops_come_with_the_trips_that_they_were_found_with():
             "the loops are s.loop1, s.loop2, t.loop1",
         ),
         ({"zzz": 2}, UnknownName, "`steps` names 'zzz', which is not a loop; the loops are s.loop1, s.loop2, t.loop1"),
-        ({"s.loop1": 0}, SettingError, "`steps={'s.loop1': 0}` is not legal; give a whole number from 1 to 10000"),
-        ({"t.loop1": -3}, SettingError, "`steps={'t.loop1': -3}` is not legal; give a whole number from 1 to 10000"),
+        ({"s.loop1": -3}, SettingError, "`steps={'s.loop1': -3}` is not legal; give a whole number from 0 to 10000"),
+        (
+            {"t.loop1": 10**9},
+            SettingError,
+            "`steps={'t.loop1': 1000000000}` is not legal; give a whole number from 0 to 10000",
+        ),
+        (
+            {"t.loop1": 9_995, "s.loop1": 3},
+            SettingError,
+            "`steps` makes 10,005 runs of blocks in all; turn loops less, to 10,000 at most",
+        ),
     ],
 )
 def test_wrong_trips_are_named(trips, error, said):

@@ -311,3 +311,35 @@ def test_sharing_a_soft_network_again_is_refused():
     said = "the network shares its weights already; share the plain network that it came from"
     with pytest.raises(SettingError, match=exactly(said)):
         share(build("swrn-16-1-2"))
+
+
+class TwoInputs(nn.Module):
+    """Inputs by place and by name, and outputs by name."""
+
+    def __init__(self):
+        super().__init__()
+        self.body = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 4), nn.Linear(4, 4))
+
+    def forward(self, a, b, *, scale, bias=None):
+        y = self.body(a * scale + b)
+        return {"y": y, "sum": y if bias is None else y + bias}
+
+
+def test_several_inputs_pass_through_every_form_alike():
+    from foldnet.folding.fold import fold_network
+
+    torch.manual_seed(0)
+    soft = share(TwoInputs(), 1)
+    looped, tied, _ = fold_network(soft, 0.5)
+    a, b = torch.randn(2, 4), torch.randn(2, 4)
+    with torch.no_grad():
+        for call in (
+            lambda f: f(a, b, scale=2.0),
+            lambda f: f(a, b=b, scale=2.0, bias=b),
+            lambda f: f(b=b, a=a, scale=1),
+        ):
+            wanted = call(materialise(soft))
+            for form in (soft, tied, looped):
+                found = call(form)
+                assert found.keys() == {"y", "sum"}
+                torch.testing.assert_close(found, wanted)

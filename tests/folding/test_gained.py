@@ -1,0 +1,72 @@
+"""A layer that uses an owner by a gain: the weight is scaled, or the input where that is smaller, and both give the same."""
+
+import pytest
+import torch
+from torch import nn
+
+from foldnet.folding.gained import gained
+
+LAYERS = {
+    "conv": (nn.Conv2d(4, 6, 3, stride=2, padding=1), (1, 4, 3, 3)),
+    "reflected": (nn.Conv2d(4, 4, 3, padding=1, padding_mode="reflect", groups=2), (1, 4, 3, 3)),
+    "conv1d": (nn.Conv1d(8, 8, 3, bias=False), (1, 8, 4)),
+    "linear": (nn.Linear(8, 5), (2, 8)),
+}
+
+
+def using(layer: nn.Module, owner: torch.Tensor, gain: float, **options: bool) -> nn.Module:
+    bias = {} if layer.bias is None else {"bias": layer.bias}
+    return gained(layer, {"weight": owner, "gain": torch.tensor(gain), **bias}, **options)
+
+
+class Products:
+    """Counts the numbers in what is multiplied by a scalar."""
+
+    def __init__(self, monkeypatch):
+        self.sizes = []
+        real = torch.Tensor.__mul__
+        monkeypatch.setattr(
+            torch.Tensor, "__mul__", lambda a, b: (self.sizes.append(max(a.numel(), b.numel())), real(a, b))[1]
+        )
+
+
+@pytest.mark.parametrize("name", LAYERS)
+@pytest.mark.parametrize("either_side", [False, True])
+def test_it_is_the_layer_with_the_scaled_weight(name, either_side):
+    layer, shape = LAYERS[name]
+    owner, x = torch.randn_like(layer.weight), torch.randn(shape)
+    own = layer.weight
+    with torch.no_grad():
+        found = using(layer, owner, -1.7, either_side=either_side)(x)
+        assert layer.weight is own
+        layer.weight = nn.Parameter(-1.7 * owner)
+        torch.testing.assert_close(found, layer(x), rtol=1e-5, atol=1e-6)
+        layer.weight = own
+
+
+@pytest.mark.parametrize(("count", "scaled"), [(1, 4 * 9), (5, 6 * 4 * 9)])
+def test_the_smaller_one_is_scaled(monkeypatch, count, scaled):
+    layer, products = nn.Conv2d(4, 6, 3), Products(monkeypatch)
+    with torch.no_grad():
+        using(layer, layer.weight, 2.0, either_side=True)(
+            torch.randn(count, 4, 3, 3) if count == 1 else torch.randn(count, 4, 9, 9)
+        )
+    assert products.sizes == [scaled]
+
+
+def test_under_autocast_the_weight_is_scaled_in_full_precision(monkeypatch):
+    layer, products = nn.Linear(8, 8), Products(monkeypatch)
+    with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
+        using(layer, layer.weight, 2.0, either_side=True)(torch.randn(1, 8))
+    assert products.sizes == [64]
+
+
+def test_a_layer_that_does_more_with_its_weight_gets_it_scaled():
+    class Standardised(nn.Linear):
+        def forward(self, x):
+            return nn.functional.linear(x, torch.tanh(self.weight), self.bias)
+
+    layer, x = Standardised(8, 8), torch.randn(1, 8)
+    with torch.no_grad():
+        found = using(layer, layer.weight, 3.0, either_side=True)(x)
+        torch.testing.assert_close(found, nn.functional.linear(x, torch.tanh(3 * layer.weight), layer.bias))

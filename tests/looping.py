@@ -1,0 +1,35 @@
+"""Tiny networks in all of their forms, which loop by design; nothing is trained."""
+
+import copy
+
+import torch
+from torch import nn
+
+from foldnet.folding.fold import fold_network
+from foldnet.zoo.build import build
+
+FORMS = ("soft", "tied", "looped", "mixed")  # mixed: looped, of a group that keeps templates, fewer than its owners
+X = torch.linspace(-1, 1, 2 * 3 * 8 * 8).reshape(2, 3, 8, 8)
+
+
+def make_forms() -> dict[str, nn.Module]:
+    """SWRN-22-1 of which every stage has one block that loops, its norms differing by step."""
+    found = {}
+    with torch.random.fork_rng([]):
+        torch.manual_seed(0)
+        soft = build("swrn-22-1-2").eval()
+        with torch.no_grad():
+            for source in soft.sources.values():
+                source.coefficients.copy_(torch.tensor([[1.0, 0.3], [0.2, 1.0], [-2.0, -0.6], [0.1, 0.5]]))
+            for module in soft.modules():
+                if isinstance(module, nn.BatchNorm2d):
+                    module.weight.uniform_(0.5, 1.5)
+                    module.running_mean.uniform_(-0.5, 0.5)
+    found["soft"] = soft
+    found["looped"], found["tied"], _ = fold_network(soft, 1.0)
+    apart = copy.deepcopy(soft)
+    with torch.no_grad():
+        for source in apart.sources.values():
+            source.coefficients.copy_(torch.tensor([[1.0, 0.3], [0.2, 1.0], [-2.0, -0.6], [0.5, -1.0]]))
+    found["mixed"] = fold_network(apart, 1.0)[0]
+    return {name: model.eval() for name, model in found.items()}
