@@ -79,7 +79,13 @@ class SteppedBlock(nn.Module):
             own: dict[str, dict[str, Tensor]] = {path: {"weight": owner} for path, owner in owners.items()}
             for _, (path, key), parts in slices:
                 own.setdefault(path, {})[key] = parts[step]
-            using = {modules[path]: gained(modules[path], own.pop(path), either_side=either_side) for path in owners}
+            using: dict[nn.Module, nn.Module] = {}
+            for path in owners:
+                layer, tensors = modules[path], own[path]
+                if "forward" in vars(layer):  # the layer's alone, and who knows what it does with its weight
+                    tensors["weight"] = tensors["gain"] * tensors["weight"]
+                else:
+                    using[layer] = gained(layer, own.pop(path), either_side=either_side)
             steps.append(lend(self.body, {modules[path]: tensors for path, tensors in own.items()}, using))
         return view(self, {}, lent=tuple(steps))
 
@@ -96,6 +102,11 @@ class SteppedBlock(nn.Module):
     def steps(self) -> int:
         """How many steps have tensors of their own."""
         return self.found + len(self.copied)
+
+    @property
+    def keeps(self) -> bool:
+        """Whether what `ready` gives shows later changes of the tensors: a layer with a forward of its own has a weight made for it."""
+        return all("forward" not in vars(self.body.get_submodule(position)) for position in self.tied)
 
     def __getstate__(self) -> dict[str, Any]:
         """A copy compiles a body of its own."""

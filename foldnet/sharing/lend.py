@@ -5,12 +5,14 @@ down to its `__dict__`, in common with the module: modes, hooks, options, and wh
 calls may run at once, each with its own tensors. Putting tensors into the module and taking them out again, as
 torch.func.functional_call does, would let one call see those of another.
 
-How this may fail: hooks are handed the view, which is not the module that they were put on; a module that is held anywhere but
-in `_modules`, such as in a plain list, is reached without what is lent; and `type(self) is X` is false inside a view.
+How this may fail: hooks are handed the view, which is not the module that they were put on, and `type(self) is X` is false inside
+a view. Besides its children, a view knows the modules and bound methods that stand in plain attributes, lists, tuples and
+dictionaries of a module; one that is held elsewhere, such as in a closure, is reached without what is lent, and fails for want of it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache
+from types import MethodType
 from typing import Any, TypeVar
 
 import torch
@@ -41,7 +43,41 @@ def _lend(module: nn.Module, tensors: Mapping[nn.Module, Mapping[str, Tensor]], 
     own = tensors.get(module)
     lent = view(module, own or {}, children if changed else None) if own or changed else module
     standing[module] = lent
+    if lent is not module and (elsewhere := dict(_held_elsewhere(module, standing))):
+        _shadow(lent, elsewhere)
     return lent
+
+
+def _held_elsewhere(module: nn.Module, standing: Mapping[nn.Module, Any]) -> Iterator[tuple[str, Any]]:
+    """Plain attributes in which modules or their methods stand, with those that stand for them."""
+    for name, value in vars(module).items():
+        if type(value) in (MethodType, list, tuple, dict) and name not in ("_parameters", "_buffers", "_modules"):
+            other = _reached(value, standing)
+            if other is not value:
+                yield name, other
+
+
+def _reached(value: Any, standing: Mapping[nn.Module, Any]) -> Any:
+    """`value` with what stands for the modules in it; itself where there are none."""
+    if isinstance(value, nn.Module):
+        return standing.get(value, value)
+    if type(value) is MethodType:
+        owner = _reached(value.__self__, standing) if isinstance(value.__self__, nn.Module) else value.__self__
+        return value if owner is value.__self__ else MethodType(value.__func__, owner)
+    if type(value) in (list, tuple):
+        parts = [_reached(part, standing) for part in value]
+        return value if all(a is b for a, b in zip(parts, value, strict=True)) else type(value)(parts)
+    if type(value) is dict:
+        found = {key: _reached(part, standing) for key, part in value.items()}
+        return value if all(found[key] is part for key, part in value.items()) else found
+    return value
+
+
+def _shadow(seen: nn.Module, values: dict[str, Any]) -> None:
+    """Let a view read these attributes in place of those that stand in the `__dict__` which it shares."""
+    put = object.__setattr__
+    put(seen, "shadows", values)
+    put(seen, "__class__", _shadowing(type(seen), frozenset(values)))  # type: ignore[arg-type]
 
 
 def view(
@@ -56,18 +92,19 @@ def view(
 
     `kind` is a class that view_class made, for views that compute in another way.
     """
-    state = vars(module)
     seen = object.__new__(kind or view_class(type(module)))  # type: ignore[arg-type]
-    if not state.keys().isdisjoint(tensors):  # a replica of nn.DataParallel has its parameters as plain attributes
-        state = {name: value for name, value in state.items() if name not in tensors}
     put = object.__setattr__
-    put(seen, "__dict__", state)
+    put(seen, "__dict__", vars(module))
     buffers = {name: tensor for name, tensor in tensors.items() if name in module._buffers}
     put(seen, "_buffers", {**module._buffers, **buffers} if buffers else module._buffers)
     parameters = {name: tensor for name, tensor in tensors.items() if name not in buffers}
     put(seen, "_parameters", {**module._parameters, **parameters} if parameters else module._parameters)
     put(seen, "_modules", module._modules if children is None else dict(children))
     put(seen, "lent", lent)
+    if (
+        plain := vars(module).keys() & tensors.keys()
+    ):  # a replica of nn.DataParallel has its parameters as plain attributes
+        _shadow(seen, {name: tensors[name] for name in plain})
     return seen  # type: ignore[return-value]
 
 
@@ -94,7 +131,7 @@ def view_class(kind: type[nn.Module]) -> type[nn.Module]:
             kind.__setattr__(self, name, value)
 
     body = {
-        "__slots__": ("_buffers", "_modules", "_parameters", "lent"),
+        "__slots__": ("_buffers", "_modules", "_parameters", "lent", "shadows"),
         "is_view": True,
         "__doc__": kind.__doc__,
         "__getattr__": find,
@@ -105,6 +142,18 @@ def view_class(kind: type[nn.Module]) -> type[nn.Module]:
         "_compiled_call_impl": property(lambda self: None),
     }
     made: type[nn.Module] = type(kind)(kind.__name__, (kind,), body)  # type: ignore[misc]
+    return made
+
+
+@cache
+def _shadowing(kind: type[nn.Module], names: frozenset[str]) -> type[nn.Module]:
+    """The class of views whose attributes `names` are read from `shadows`: properties come before what stands in `__dict__`."""
+
+    def reader(name: str) -> property:
+        return property(lambda self: self.shadows[name])
+
+    body = {"__slots__": (), "__module__": kind.__module__, "__qualname__": kind.__qualname__}
+    made: type[nn.Module] = type(kind)(kind.__name__, (kind,), body | {name: reader(name) for name in names})  # type: ignore[misc]
     return made
 
 

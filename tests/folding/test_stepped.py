@@ -1,11 +1,14 @@
 """One block that runs many steps: its tensors are lent to the body for a call, and come back."""
 
 import copy
+import warnings
+from types import MethodType
 
 import pytest
 import torch
 from torch import Tensor, nn
 
+from foldnet.errors import NothingToFold
 from foldnet.folding.stepped import SteppedBlock
 
 
@@ -92,3 +95,64 @@ def test_training_changes_the_statistics_of_its_step_alone(halves):
     assert torch.equal(block.body.norm.running_mean[0], before[0])
     assert not torch.equal(block.body.norm.running_mean[1], before[1])
     assert block.body.norm.num_batches_tracked.tolist() == [0, 1]
+
+
+@pytest.mark.parametrize("either_side", [False, True])
+def test_a_ready_view_runs_every_step_and_leaves_the_block_alone(halves, either_side):
+    block, weight, x = stepped(halves), torch.randn(3, 3), torch.randn(5, 3)
+    expected = [run(block, weight, x, step) for step in range(2)]
+    with torch.no_grad():
+        ready = block.ready({"layer": weight}, either_side=either_side)
+        for step in (1, 0, 1):
+            torch.testing.assert_close(ready(x, step), expected[step])
+    assert block.lent is None
+    assert block.body.layer.weight is None
+
+
+def test_a_layer_with_a_forward_of_its_own_gets_its_weight_scaled(halves):
+    block, weight, x = stepped(halves), torch.randn(3, 3), torch.randn(5, 3)
+    assert block.keeps
+    block.body.layer.forward = MethodType(lambda self, x: x @ self.weight.exp(), block.body.layer)
+    assert not block.keeps
+    with torch.no_grad():
+        found = block.ready({"layer": weight}, either_side=True)(x, 1)
+        torch.testing.assert_close(found, halves[1].eval().norm(x) @ (-weight).exp())
+
+
+class Scripted(nn.Module):
+    """A layer behind a part that TorchScript holds."""
+
+    def __init__(self, part: nn.Module) -> None:
+        super().__init__()
+        self.part, self.layer = part, nn.Linear(3, 3)
+        self.layer.register_parameter("weight", None)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layer(self.part(x))
+
+
+@pytest.fixture
+def script() -> nn.Module:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch deprecates it
+        return torch.jit.script(nn.Linear(3, 3))
+
+
+def test_a_torchscript_part_keeps_its_tensors(script):
+    block, weight, x = SteppedBlock([Scripted(script)], ("layer",)), torch.randn(3, 3), torch.randn(5, 3)
+    assert block.state_dict()["body.part.weight"].shape == (3, 3)
+    with torch.no_grad():
+        found = block.ready({"layer": weight}, either_side=True)(x, 0)
+        torch.testing.assert_close(found, script(x) @ weight.T + block.body.layer.bias[0])
+
+
+def test_torchscript_parts_that_differ_cannot_be_one_body(script):
+    other = copy.deepcopy(script)
+    with torch.no_grad():
+        other.bias.add_(1)
+    said = (
+        "blocks cannot come to loop since the tensor 'part.bias' of a TorchScript module differs between them; "
+        "share the network before any part of it is scripted"
+    )
+    with pytest.raises(NothingToFold, match=f"^{said}$"):
+        SteppedBlock([Scripted(script), Scripted(other)], ("layer",))

@@ -280,13 +280,8 @@ def test_grids_and_curves_are_drawn(cli, shelf, tmp_path):
         ),
         ("train --dataset paths --cutout 4", "--cutout 4 has no place in 'scnn-20-32-20'; leave it out"),
         (
-<<<<<<< HEAD
             "evaluate runs/one/fold --steps body.loop1=-1",
             "--steps body.loop1=-1 is not legal; give a whole number from 0 to 10000",
-=======
-            "evaluate runs/one/fold --steps body.loop1=-1",
-            "--steps body.loop1=-1 is not legal; a loop runs 0 times or more, and 0 leaves it out",
->>>>>>> f1adad6 (Leave every module as it is while a soft, tied or looped network runs)
         ),
         ("evaluate runs/one --size 9", "--size 9 has no meaning for paths; it is for mazes"),
         ("evaluate runs/one --dataset mazes --grid 9", "--grid 9 has no meaning for mazes; it is for paths"),

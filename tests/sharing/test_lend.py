@@ -1,6 +1,7 @@
 """A view of a module runs with other tensors; all else it has in common with the module, which stays as it is."""
 
 import weakref
+from types import MethodType
 
 import pytest
 import torch
@@ -124,3 +125,37 @@ def test_tensors_are_found_in_replicas_too():
     assert "weight" in tensors_of(replica)
     other = torch.full((2,), 5.0)
     assert view(replica, {"weight": other}).weight is other
+
+
+class Hidden(nn.Module):
+    """Reaches its layers by a list, a dictionary and a method that is its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Linear(2, 2, bias=False), nn.Linear(2, 2, bias=False)
+        self.order = [self.first, ("second", self.second)]
+        self.by_name = {"first": self.first}
+        self.run = self.both
+
+    def both(self, x: Tensor) -> Tensor:
+        return self.by_name["first"](self.order[1][1](self.order[0](x)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.calls = vars(self).get("calls", 0) + 1
+        return self.run(x)
+
+
+def test_modules_in_plain_attributes_are_reached_with_what_is_lent():
+    module, one, two, x = Hidden(), torch.randn(2, 2), torch.randn(2, 2), torch.randn(3, 2)
+    lent = lend(module, {module.first: {"weight": one}, module.second: {"weight": two}}, {})
+    torch.testing.assert_close(lent(x), x @ one.T @ two.T @ one.T)
+    assert module.order[0] is module.first
+    assert module.run.__self__ is module
+    assert module.calls == 1
+
+
+def test_a_forward_of_the_modules_own_runs_with_what_is_lent():
+    module = nn.Sequential(nn.Linear(2, 2, bias=False))
+    module.forward = MethodType(lambda self, x: -self[0](x), module)
+    lent = lend(module, {module[0]: {"weight": torch.eye(2)}}, {})
+    assert torch.equal(lent(torch.ones(1, 2)), -torch.ones(1, 2))
