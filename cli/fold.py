@@ -72,7 +72,7 @@ def fold(
     and after.
     """
     from foldnet.recipes.fold import fold as recipe
-    from foldnet.recipes.fold import sweep as sweep_recipe
+    from foldnet.recipes.fold_sweep import sweep as sweep_recipe
     from foldnet_cli.parsing import names, parse_thresholds, refuse_together
     from foldnet_cli.progress import watching
 

@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from foldnet.recipes.by_length import OtherGrids
     from foldnet.recipes.certificate import Certificate
     from foldnet.recipes.evaluate import EvaluateReport, evaluate, load
-    from foldnet.recipes.fold import fold, sweep
+    from foldnet.recipes.fold import fold
     from foldnet.recipes.fold_report import FoldReport, SweepReport
+    from foldnet.recipes.fold_sweep import sweep
     from foldnet.recipes.info import info
     from foldnet.recipes.lsm import LsmReport, lsm
     from foldnet.recipes.reach import ReachReport, reach
@@ -61,7 +62,7 @@ _HOMES = {
     "reach": "recipes.reach",
     "recalibrate": "folding.recalibrate",
     "share": "sharing.share",
-    "sweep": "recipes.fold",
+    "sweep": "recipes.fold_sweep",
     "train": "recipes.train",
     "verify": "recipes.verify",
 }

@@ -1,7 +1,6 @@
 """foldnet fold: from a soft run to a folder with the network that loops."""
 
 import copy
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -11,10 +10,9 @@ from typing import Any
 
 from torch import nn
 
-from foldnet.config import UNITS, FoldSettings
+from foldnet.config import FoldSettings
 from foldnet.contents import check_replaceable
 from foldnet.errors import OutputError
-from foldnet.files import write_json
 from foldnet.folders import new_folder, numbered_folder
 from foldnet.folding.fold import FoldPlan, apply_fold
 from foldnet.folding.looped import LoopedNetwork, loop_tied
@@ -22,15 +20,15 @@ from foldnet.folding.loops import EXACT_LABELS, count_loops
 from foldnet.folding.program import count_reuses
 from foldnet.folding.program_text import program_text
 from foldnet.folding.shares import added_loss_shares
-from foldnet.folding.sweep import knee
 from foldnet.folds import Fold, save_fold, stored_groups
 from foldnet.leftovers import remove_leftovers
 from foldnet.recipes.fold_advice import advise
 from foldnet.recipes.fold_check import check_fold
-from foldnet.recipes.fold_choice import Choice, Soft, choose, soft_of
+from foldnet.recipes.fold_choice import Choice, Soft, check_budget_of, choose, soft_of
 from foldnet.recipes.fold_measure import Laboratory
 from foldnet.recipes.fold_memory import fold_in_memory, sizes_of
-from foldnet.recipes.fold_report import Accuracies, FoldReport, SweepReport
+from foldnet.recipes.fold_report import Accuracies, FoldReport
+from foldnet.recipes.fold_sweep import curve_of
 from foldnet.recipes.loading import task_of
 from foldnet.runs import Run, newest_run, open_run
 from foldnet.sharing.share import SharedNetwork
@@ -39,7 +37,6 @@ from foldnet.training.checkpoint import FILE
 from foldnet.training.observer import Observer, Silent
 from foldnet.typed import checked
 
-SWEEP_FILE = "sweep.json"
 PICKING = ("auto", "max_drop", "budget")  # choosers that need the sweep
 
 
@@ -75,10 +72,11 @@ def fold(
         if not numbered:
             _check_free(folder, force)
     soft = soft_of(opened.load(chosen.checkpoint)[0], chosen)
+    check_budget_of(soft)
     laboratory = None
     if evaluated or chosen.finetune or chosen.chooser in PICKING:
         laboratory = Laboratory(opened, data_dir, device, observer or Silent())
-    choice = _choose(soft, laboratory)
+    choice = _choose(opened, soft, laboratory)
     plan = soft.plan(choice.clusters)
     tied = apply_fold(soft.model, plan)
     accuracy, shares = Accuracies(), None
@@ -119,69 +117,11 @@ def fold(
     return report
 
 
-@checked
-def sweep(
-    run: Path | str | None = None,
-    *,
-    data_dir: Path | None = None,
-    device: str = "auto",
-    written: bool = True,
-    observer: Observer | None = None,
-    **settings: Any,
-) -> SweepReport:
-    """Walk all dendrograms of a soft run merge by merge, for layers and for blocks, and write the curve as RUN/sweep.json.
-
-    Every point is tied and recalibrated; the next merge is the one that costs least on the validation images.
-    Raises as fold does, and SettingError for a run without validation images.
-    """
-    start = time.perf_counter()
-    chosen = FoldSettings(**settings)
-    opened = open_run(Path(run) if run is not None else newest_run())
-    soft = soft_of(opened.load(chosen.checkpoint)[0], chosen)
-    laboratory = Laboratory(opened, data_dir, device, observer or Silent())
-    before = laboratory.score(soft.model, laboratory.validation)
-    units = {}
-    for unit in UNITS:
-        laboratory.observer.begin(f"sweep by {unit}", _judgements(soft, unit))
-        units[unit] = soft.sweep(unit, laboratory.judge(soft.model))
-        laboratory.observer.end()
-    after = laboratory.score(laboratory.recalibrated(copy.deepcopy(soft.model)), laboratory.validation)
-    best = {unit: knee(points) for unit, points in units.items()}
-    report = SweepReport(
-        run=str(opened.folder),
-        file=str(opened.folder / SWEEP_FILE) if written else None,
-        metric=soft.metric,
-        tie=soft.settings.tie,
-        linkage=soft.settings.linkage,
-        soft=before.accuracy,
-        soft_recalibrated=after.accuracy,
-        images=before.images,
-        dense_numbers=sum(len(entry.group.layers) * entry.weight_numbers for entry in soft.algebra),
-        units=units,
-        knees={unit: (units[unit].index(point), why) for unit, (point, why) in best.items()},
-        seconds=time.perf_counter() - start,
-        measure=task_of(opened.settings.arch).measure,
-    )
-    if written:
-        write_json(opened.folder / SWEEP_FILE, report.to_json())
-    return report
-
-
-def _choose(soft: Soft, laboratory: Laboratory | None) -> Choice:
+def _choose(run: Run, soft: Soft, laboratory: Laboratory | None) -> Choice:
     """Clusters, from the sweep where the settings ask for it."""
     if soft.settings.chooser not in PICKING or laboratory is None:
-        return choose(soft, None, None)
-    accuracy = laboratory.score(soft.model, laboratory.validation).accuracy
-    laboratory.observer.begin(f"sweep by {soft.settings.unit}", _judgements(soft, soft.settings.unit))
-    choice = choose(soft, laboratory.judge(soft.model), accuracy)
-    laboratory.observer.end()
-    return choice
-
-
-def _judgements(soft: Soft, unit: str) -> int:
-    """About how many folds a sweep judges: each round one a ladder, fewer as ladders end."""
-    rungs = sorted(len(ladder.rungs) for ladder in soft.ladders(unit))
-    return 1 + sum(count * (2 * len(rungs) - 2 * index + 1) // 2 for index, count in enumerate(rungs))
+        return choose(soft)
+    return choose(soft, curve_of(run, soft, laboratory))
 
 
 def _measure_shares(soft: Soft, plan: FoldPlan, laboratory: Laboratory) -> dict[str, float]:

@@ -35,6 +35,14 @@ Judge = Callable[[FoldPlan], Outcome]
 
 
 @dataclass(frozen=True, slots=True)
+class Curve:
+    """The points of a sweep, and the soft network's validation accuracy (0..1) that they are held against."""
+
+    points: tuple[SweepPoint, ...]
+    soft: float
+
+
+@dataclass(frozen=True, slots=True)
 class Choice:
     """The clusters to tie, the threshold to report (None where there is none), why, and the point of the sweep."""
 
@@ -131,8 +139,8 @@ def soft_of(model: nn.Module, settings: FoldSettings) -> Soft:
     return Soft(soft, groups_of(soft), settings, check_metric(settings.metric, soft), structures)
 
 
-def choose(soft: Soft, judge: Judge | None, soft_accuracy: float | None) -> Choice:
-    """Decide. `judge` and `soft_accuracy` (validation, 0..1) are needed by what picks from the sweep.
+def choose(soft: Soft, curve: Curve | None = None) -> Choice:
+    """Decide. The curve is needed by what picks from the sweep.
 
     Raises SettingError, UnknownName, and NothingToFold where nothing fits.
     """
@@ -143,25 +151,25 @@ def choose(soft: Soft, judge: Judge | None, soft_accuracy: float | None) -> Choi
         return Choice(_of_file(soft, file), None, f"clusters of {file.name}", None)
     if settings.chooser in ("threshold", "chance"):
         return _by_threshold(soft)
-    assert judge is not None
-    assert soft_accuracy is not None
-    budget = parse_budget(settings.budget) if settings.budget is not None else None
-    if budget is not None:
-        _check_reachable(soft, *budget)
-    points = soft.sweep(settings.unit, judge)
+    assert curve is not None
+    points = curve.points
     if settings.max_drop is not None:
-        point = within_drop(points, soft_accuracy, settings.max_drop / 100)
+        point = within_drop(points, curve.soft, settings.max_drop / 100)
         why = f"stores least within {settings.max_drop:g} points of the soft network's validation accuracy"
-    elif budget is not None:
-        point = within_budget(points, budget[0], in_bytes=budget[1])
+    elif settings.budget is not None:
+        budget, in_bytes = parse_budget(settings.budget)
+        point = within_budget(points, budget, in_bytes=in_bytes)
         why = f"best validation accuracy within {settings.budget}"
     else:
         point, why = knee(points)
     return Choice(point.clusters, None, why, point)
 
 
-def _check_reachable(soft: Soft, budget: int, in_bytes: bool) -> None:
-    """Raise NothingToFold where even complete tying is larger than the budget: known before anything is judged."""
+def check_budget_of(soft: Soft) -> None:
+    """Raise NothingToFold where even complete tying is larger than the settings' budget: known before any data are read."""
+    if soft.settings.budget is None:
+        return
+    budget, in_bytes = parse_budget(soft.settings.budget)
     plan = soft.plan(complete_tying(soft.ladders(soft.settings.unit)))
     looped = loop_tied(apply_fold(soft.model, plan), plan.program)
     parameters = sum(parameter.numel() for parameter in looped.parameters())

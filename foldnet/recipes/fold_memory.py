@@ -32,7 +32,7 @@ def fold_in_memory(model: nn.Module, settings: FoldSettings) -> FoldReport:
     """
     _check(settings)
     soft = soft_of(model, settings)
-    choice = choose(soft, None, None)
+    choice = choose(soft)
     plan = soft.plan(choice.clusters)
     looped = loop_tied(apply_fold(soft.model, plan), plan.program)
     parameters, in_bytes = sizes_of(soft.model, looped)

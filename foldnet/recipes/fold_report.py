@@ -173,7 +173,7 @@ class SweepReport(Report):
     """The curve: validation accuracy, tied and recalibrated, against what is stored, for each unit.
 
     `soft` is the soft network's validation accuracy, `dense_numbers` the shared weights' numbers when written out. `file` is
-    where the same was written as JSON.
+    where the same was written as JSON, `of` what it depends on: weights, images and settings.
     """
 
     run: str
@@ -189,6 +189,7 @@ class SweepReport(Report):
     knees: dict[str, tuple[int, str]]
     seconds: float
     measure: str = "accuracy"
+    of: Mapping[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """As plain data; `knee` is the index of each unit's point and why it is the one."""
@@ -205,6 +206,7 @@ class SweepReport(Report):
             "units": {unit: [point.to_json() for point in points] for unit, points in self.units.items()},
             "knee": {unit: {"point": index, "why": why} for unit, (index, why) in self.knees.items()},
             "seconds": self.seconds,
+            "of": dict(self.of),
         }
 
     def tables(self) -> tuple[Table, ...]:

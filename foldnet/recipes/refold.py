@@ -64,7 +64,7 @@ def fold_again(model: SharedNetwork, fold: Fold, settings: Mapping[str, Any]) ->
         entry.group.name: _clusters(owners.get(entry.group.name, {}), entry.group.layers) for entry in soft.algebra
     }
     plan = soft.plan(clusters)
-    choice = choose(soft, None, None) if chosen.chooser in ("threshold", "chance") else None
+    choice = choose(soft) if chosen.chooser in ("threshold", "chance") else None
     return Refold(
         model,
         plan,

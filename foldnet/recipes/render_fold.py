@@ -20,9 +20,9 @@ from foldnet.folds import open_fold
 from foldnet.reading import read_json
 from foldnet.recipes.depth import DepthReport
 from foldnet.recipes.evaluate import fold_folder
-from foldnet.recipes.fold import SWEEP_FILE
 from foldnet.recipes.origin import soft_of_fold
 from foldnet.recipes.render import target_of
+from foldnet.recipes.sweep_file import SWEEP_FILE
 from foldnet.runs import newest_run, open_run
 
 Matrix = NDArray[np.float64]

@@ -7,7 +7,8 @@ from planted import plant_run, use_few_digits
 
 from foldnet.errors import NothingToFold, RunError, SettingError
 from foldnet.recipes.depth import depth
-from foldnet.recipes.fold import fold, sweep
+from foldnet.recipes.fold import fold
+from foldnet.recipes.fold_sweep import sweep
 from foldnet.recipes.render_fold import draw_depth, draw_fold, draw_sweep
 
 
