@@ -14,7 +14,15 @@ from foldnet.training.checkpoint import FILE
 from foldnet.training.tensorboard import FOLDER
 
 FILES = {
-    "run": ("config.json", "metrics.jsonl", "coefficients.safetensors", "report.json", "sweep.json", "lock.json"),
+    "run": (
+        "config.json",
+        "metrics.jsonl",
+        "coefficients.safetensors",
+        "progress.json",
+        "report.json",
+        "sweep.json",
+        "lock.json",
+    ),
     "fold": ("config.json", "program.json", "report.json", "weights.safetensors", "certificate.json"),
 }
 OPENED = {"run": open_run, "fold": open_fold}

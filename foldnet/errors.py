@@ -12,6 +12,8 @@ FoldnetError
 ├── ProcessLost       another process of one training died
 ├── BrokenPromise     a fold that is not what it says
 └── MissingTool       a program or an optional package that is not installed
+
+FoldnetWarning        what foldnet goes on with although something about it could not be checked
 """
 
 from collections.abc import Iterable
@@ -20,6 +22,10 @@ from difflib import get_close_matches
 
 class FoldnetError(Exception):
     """The family: one sentence with the offending value, the place and the mend."""
+
+
+class FoldnetWarning(UserWarning):
+    """Something that foldnet goes on with although it could not check it."""
 
 
 class SettingError(FoldnetError):

@@ -1,7 +1,6 @@
 """A fold folder: the folded network as a program, tensors and a report, and how it is opened again."""
 
 import hashlib
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,11 +18,13 @@ from foldnet.folding.owners import Owners
 from foldnet.folding.program import Program
 from foldnet.folding.program_json import program_from_json, program_to_json
 from foldnet.reading import NotPlain, open_plain, read_bytes, read_json
-from foldnet.runs import CHECKPOINTS, SCHEMA, newest_run, read_config
+from foldnet.runs import CHECKPOINTS, newest_run, read_config
+from foldnet.seals import changed, sealed
 from foldnet.sharing.share import SharedNetwork
 from foldnet.tensors import check_header, load_tensors, save_tensors
 from foldnet.training.checkpoint import fill
 from foldnet.training.machine import channels_last
+from foldnet.upgrade import SCHEMA, check_seal, upgraded
 from foldnet.zoo.build import build
 
 WEIGHTS = "weights.safetensors"
@@ -128,12 +129,6 @@ def save_fold(
     )
 
 
-def sealed(config: dict[str, Any]) -> dict[str, Any]:
-    """`config` with a digest over everything else that stands in it, as "sha256"."""
-    content = {key: value for key, value in config.items() if key != "sha256"}
-    return content | {"sha256": hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()}
-
-
 def sha256_of(file: Path) -> str:
     """SHA-256 of a file's bytes. Raises RunError where it is missing or cannot be read."""
     try:
@@ -155,7 +150,7 @@ def check_files(folder: Path, files: Iterable[tuple[str, str]], names: Iterable[
     stated = dict(files)
     for name in names:
         if sha256_of(folder / name) != stated.get(name):
-            raise _changed(folder / name)
+            raise changed(folder / name, "fold")
 
 
 def open_fold(folder: Path) -> Fold:
@@ -165,15 +160,12 @@ def open_fold(folder: Path) -> Fold:
     changed after folding.
     """
     config = read_config(folder, "fold")
-    if "sha256" not in config:
-        raise RunError(
-            f"'{folder / 'config.json'}' states no digest; it was edited or is foreign, so fold the run again"
-        )
-    if sealed(config) != config:
-        raise _changed(folder / "config.json")
+    check_seal(config, folder / "config.json")
+    config = upgraded(config)
     try:
         files = tuple((str(name), str(digest)) for name, digest in config["files"].items())
-        check_files(folder, files, ["program.json"])
+        if files:
+            check_files(folder, files, ["program.json"])
         network = config["network"]
         if config["checkpoint"] not in CHECKPOINTS:  # it names a folder
             raise ValueError(f"checkpoint {shown(config['checkpoint'])!r}")
@@ -233,13 +225,6 @@ def newest_fold(run: Path | None = None) -> Path:
     if not found:
         raise RunError(f"run '{run}' has no fold; make one with `foldnet.fold({str(run)!r})`")
     return max(found)[1]
-
-
-def _changed(file: Path) -> RunError:
-    """What is said of a file that does not match its digest."""
-    return RunError(
-        f"'{file}' was changed after the fold was written (its SHA-256 differs); restore it or fold the run again"
-    )
 
 
 def stored_groups(looped: LoopedNetwork) -> tuple[StoredGroup, ...]:

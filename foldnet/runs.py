@@ -1,7 +1,7 @@
 """A run folder: what one training wrote, and what later commands read from it."""
 
 import json
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,20 +15,25 @@ from foldnet.errors import FoldnetError, RunError, SettingError
 from foldnet.files import refuse_link, write_json, write_whole
 from foldnet.leftovers import remove_leftovers, replaced_meanwhile
 from foldnet.reading import NotPlain, parse_json, read_json, read_text
-from foldnet.tensors import load_tensors, save_tensors
+from foldnet.seals import changed, digest_of_json, identity_of, sealed
+from foldnet.tensors import digest_of_tensors, facts_of, load_tensors, save_tensors
 from foldnet.training.checkpoint import FILE, load_model
 from foldnet.training.progress import Progress
+from foldnet.upgrade import SCHEMA, check_schema, check_seal, upgraded
 from foldnet.zoo.build import build
 
-SCHEMA = 1
 HOME = Path("runs")
 CHECKPOINTS = ("last", "best")
+PROGRESS = "progress.json"  # how far the last checkpoint has come
 KINDS = {"run": "runs/NAME", "fold": "runs/NAME/fold-0.95"}  # what a folder can be, and an example
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """An opened run folder. `classes`, `channels` and `size` are those of the images that the network was built for."""
+    """An opened run folder. `classes`, `channels` and `size` are those of the images that the network was built for.
+
+    `identity` tells it from every other run; what is `sealed` has checkpoints that state it.
+    """
 
     folder: Path
     settings: TrainSettings
@@ -37,6 +42,8 @@ class Run:
     size: int
     precision: str
     split_hash: str
+    identity: str = field(default="", compare=False)
+    sealed: bool = field(default=True, compare=False)
 
     def network(self) -> nn.Module:
         """The architecture, freshly initialised (under torch.device("meta"): not allocated)."""
@@ -50,6 +57,7 @@ class Run:
                 f"copy the folder with `cp -RL`"
             )
         if not (self.folder / checkpoint / FILE).is_file():
+            check_nothing_lost(self.folder)
             mend = (
                 f"train it on with `foldnet.train(resume=True, out={str(self.folder)!r})`"
                 if checkpoint == "last"
@@ -59,44 +67,53 @@ class Run:
         with torch.device("meta"):
             model = self.network()
         progress = load_model(self.folder / checkpoint, model)
+        self.check_own(checkpoint)
         return model.eval(), progress
 
+    def check_own(self, checkpoint: str) -> None:
+        """Raise RunError where a checkpoint says that it is another run's."""
+        file = self.folder / checkpoint / FILE
+        seal = facts_of(file).get("seal")
+        if (seal is None and not self.sealed) or (isinstance(seal, dict) and seal.get("run") == self.identity):
+            return
+        raise RunError(f"'{file}' is not a checkpoint of run '{self.folder}' but another run's; restore its own")
 
-def create_run(folder: Path, run: Run, machine: dict[str, Any]) -> None:
-    """Write config.json into `folder`, which exists: everything needed to run it again."""
-    write_json(
-        folder / "config.json",
-        {
-            "schema": SCHEMA,
-            "kind": "run",
-            "created": datetime.now(UTC).isoformat(timespec="microseconds"),
-            "settings": to_json(run.settings),
-            "network": {"classes": run.classes, "channels": run.channels, "size": run.size},
-            "precision": run.precision,
-            "split_hash": run.split_hash,
-            "machine": machine,
-        },
-    )
+
+def create_run(folder: Path, run: Run, machine: dict[str, Any]) -> Run:
+    """Write config.json into `folder`, which exists: everything needed to run it again. Returns the run with its identity."""
+    config = {
+        "schema": SCHEMA,
+        "kind": "run",
+        "created": datetime.now(UTC).isoformat(timespec="microseconds"),
+        "settings": to_json(run.settings),
+        "network": {"classes": run.classes, "channels": run.channels, "size": run.size},
+        "precision": run.precision,
+        "split_hash": run.split_hash,
+        "machine": machine,
+    }
+    write_json(folder / "config.json", sealed(config))
+    return replace(run, identity=identity_of(config))
 
 
 def open_run(folder: Path) -> Run:
-    """Read a run folder's config.json. Raises RunError where it is missing, empty, foreign or of another schema."""
-    config = read_config(folder, "run")
-    file = folder / "config.json"
+    """Read a run folder's config.json. Raises RunError where it is missing, empty, foreign, changed or of another schema."""
+    written = read_config(folder, "run")
+    config, file = upgraded(written), folder / "config.json"
     try:
         settings, network = config["settings"], config["network"]
-        unknown = sorted(settings.keys() - {field.name for field in fields(TrainSettings)})
+        unknown = sorted(settings.keys() - {known.name for known in fields(TrainSettings)})
         if unknown:
             raise SettingError(f"'{unknown[0]}' does not exist")
         for name, bound in (("classes", "classes"), ("channels", "channels"), ("size", "side")):
             check_number(bound, network[name], field=f"'{name}'")
         classes, channels, size = network["classes"], network["channels"], network["size"]
         precision, split_hash = str(config["precision"]), str(config["split_hash"])
-        return Run(folder, TrainSettings(**settings), classes, channels, size, precision, split_hash)
+        run = Run(folder, TrainSettings(**settings), classes, channels, size, precision, split_hash)
     except SettingError as error:
         raise RunError(f"'{file}' has a setting that is not legal ({error}); restore the file") from None
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise RunError(f"'{file}' is not a run's ({error!r}); it was edited or is foreign") from None
+    return replace(run, identity=identity_of(config), sealed=check_seal(written, file))
 
 
 def read_config(folder: Path, kind: str) -> dict[str, Any]:
@@ -114,10 +131,7 @@ def read_config(folder: Path, kind: str) -> dict[str, Any]:
         raise RunError(f"'{folder}' is the folder of a {found}, not of a {kind}; give the folder of a {kind}")
     if not isinstance(config, dict) or found != kind:
         raise RunError(f"'{file}' is not that of a {kind}; it was edited, or '{folder}' is not foldnet's")
-    if config.get("schema") != SCHEMA:
-        raise RunError(
-            f"'{file}' has schema {config.get('schema')!r} and this foldnet reads {SCHEMA}; use the version that wrote it"
-        )
+    check_schema(config, file)
     return config
 
 
@@ -154,8 +168,9 @@ def append_metrics(folder: Path, history: list[dict[str, Any]]) -> None:
 
 
 def read_metrics(folder: Path) -> list[dict[str, Any]]:
-    """The lines of metrics.jsonl; none where there is no file. Raises RunError where a line is not JSON."""
+    """The lines of metrics.jsonl; none where there is no file. Raises RunError where a line is not JSON, or was changed."""
     file = folder / "metrics.jsonl"
+    epochs, seal = _counted(folder)
     if not file.is_file():
         return []
     try:
@@ -166,6 +181,8 @@ def read_metrics(folder: Path) -> list[dict[str, Any]]:
         raise RunError(f"'{file}' is not one JSON object a line ({error}); restore it or remove it") from None
     if not all(isinstance(line, dict) for line in lines):
         raise RunError(f"'{file}' is not one JSON object a line; restore it or remove it")
+    if seal and len(lines) >= epochs and digest_of_json(lines[:epochs]) != seal.get(file.name):
+        raise changed(file, "run")
     return lines
 
 
@@ -175,8 +192,48 @@ def save_coefficients(folder: Path, history: dict[str, Tensor]) -> None:
 
 
 def load_coefficients(folder: Path) -> dict[str, Tensor]:
-    """One tensor a group, (epochs + 1, L, K), which only soft runs have. Raises RunError where they are missing or damaged."""
-    return load_tensors(folder / "coefficients.safetensors").tensors
+    """One tensor a group, (epochs + 1, L, K), which only soft runs have. Raises RunError where they are missing or changed."""
+    file = folder / "coefficients.safetensors"
+    epochs, seal = _counted(folder)
+    history = load_tensors(file).tensors
+    whole = all(
+        rows.dim() and len(rows) > epochs for rows in history.values()
+    )  # what is not, whoever uses it complains of
+    counted = {name: rows[: epochs + 1] for name, rows in history.items()} if whole else {}
+    if seal and whole and digest_of_tensors(counted) != seal.get(file.name):
+        raise changed(file, "run")
+    return history
+
+
+def _counted(folder: Path) -> tuple[int, dict[str, str]]:
+    """The epochs that the last checkpoint counts and what it says of the files beside it; (0, {}) where there is nothing to compare.
+
+    To be asked before a history is read: what a training adds meanwhile is then more than is counted, never less.
+    """
+    try:
+        facts = facts_of(folder / "last" / FILE)
+    except RunError:
+        return 0, {}  # whoever loads it is told why
+    epochs, seal = facts.get("epoch"), facts.get("seal")
+    return (epochs, seal) if type(epochs) is int and isinstance(seal, dict) else (0, {})
+
+
+def note_progress(folder: Path, progress: Progress) -> None:
+    """Say beside the checkpoint how far it has come, so that its loss is noticed."""
+    write_json(folder / PROGRESS, {"epoch": progress.epoch, "step": progress.under_way.step})
+
+
+def check_nothing_lost(folder: Path) -> None:
+    """Raise RunError where a run once had a checkpoint and has none now: training on would begin anew."""
+    file = folder / "last" / FILE
+    if file.exists() or not (folder / PROGRESS).exists():
+        return
+    reached = read_json(folder / PROGRESS)
+    epoch = reached.get("epoch") if isinstance(reached, dict) else None
+    raise RunError(
+        f"'{file}' is lost, with which the training had come to epoch {epoch}; restore it, use `checkpoint='best'`, "
+        f"or train again with `force=True`"
+    )
 
 
 def clear_leftovers(folder: Path) -> None:

@@ -4,7 +4,7 @@ import hashlib
 import json
 import math
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,6 +79,17 @@ def digest_of(path: Path, part: str = "") -> str:
         _, digests = _about(file, path)
     _check_part(digests, part, path)
     return str(digests[part])
+
+
+def facts_of(path: Path) -> dict[str, Any]:
+    """The metadata of a file, without reading the tensors. Raises RunError as load_tensors does."""
+    with _opened(path) as file:
+        return _about(file, path)[0]
+
+
+def digest_of_tensors(tensors: Mapping[str, Tensor]) -> str:
+    """SHA-256 over names, types, shapes and contents of tensors on the CPU."""
+    return _digest_of_all(tensors, sorted(tensors))
 
 
 def list_tensors(path: Path) -> tuple[list[tuple[str, str, tuple[int, ...]]], bool | None]:
@@ -173,9 +184,14 @@ def _digest_of_facts(metadata: Mapping[str, Any]) -> str:
 
 
 def _digest(tensors: Mapping[str, Tensor], part: str) -> str:
-    """SHA-256 over names, types, shapes and contents of the tensors of one part."""
+    """The digest of the tensors of one part."""
+    return _digest_of_all(tensors, sorted(name for name in tensors if _part(name) == part))
+
+
+def _digest_of_all(tensors: Mapping[str, Tensor], names: Iterable[str]) -> str:
+    """SHA-256 over names, types, shapes and contents of the tensors called `names`."""
     sha = hashlib.sha256()
-    for name in sorted(name for name in tensors if _part(name) == part):
+    for name in names:
         tensor = tensors[name]
         sha.update(f"{name}|{tensor.dtype}|{tuple(tensor.shape)}|".encode())
         sha.update(tensor.contiguous().view(-1).view(torch.uint8).numpy().data)

@@ -141,13 +141,14 @@ def tie_by_hand(source: Path, target: Path) -> None:
 
     Similarities in stage 1 are 0 and 0.71; the ties of the others are exact.
     """
-    from foldnet.runs import open_run
+    from foldnet.runs import load_coefficients, open_run, read_metrics
+    from foldnet.seals import seal_of, sealed
     from foldnet.training.checkpoint import save_checkpoint
     from foldnet.training.recurrence import banks_of
 
     shutil.copytree(source, target, ignore=shutil.ignore_patterns("best", "last", "report.json"))
     config = json.loads((target / "config.json").read_text())
-    (target / "config.json").write_text(json.dumps(config | {"created": "9999"}))
+    (target / "config.json").write_text(json.dumps(sealed(config | {"created": "9999"})))
     model, progress = open_run(source).load()
     unit = torch.eye(4)
     apart = [unit[0], unit[1], unit[2], unit[3], unit[0] + unit[1], unit[2] - unit[3]]
@@ -157,7 +158,8 @@ def tie_by_hand(source: Path, target: Path) -> None:
     with torch.no_grad():
         for group, rows in zip(GROUPS, (apart, blocks, whole), strict=True):
             banks_of(model)[group].coefficients.copy_(torch.stack(rows))
-    save_checkpoint(target / "last", model, None, progress)
+    seal = seal_of(open_run(target).identity, read_metrics(target), load_coefficients(target))
+    save_checkpoint(target / "last", model, None, progress, seal)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -11,9 +11,10 @@ from torch import nn
 from foldnet.config import train_settings
 from foldnet.data.dataset import Dataset
 from foldnet.data.digits import load_digits
-from foldnet.folds import SEALED, sealed, sha256_of
+from foldnet.folds import SEALED, sha256_of
 from foldnet.recipes import loading
 from foldnet.runs import Run, create_run
+from foldnet.seals import seal_of, sealed
 from foldnet.sharing.share import SharedNetwork
 from foldnet.training.checkpoint import save_checkpoint
 from foldnet.training.progress import Progress
@@ -54,8 +55,8 @@ def plant_run(folder: Path, *, rows: list[list[float]] | None = None, arch: str 
     for bank in model.sources.values():
         bank.coefficients.data.copy_(torch.tensor(rows or ROWS))
     folder.mkdir(parents=True)
-    create_run(folder, run, {})
-    save_checkpoint(folder / "last", model, None, Progress(1, None, None, 1.0))
+    run = create_run(folder, run, {})
+    save_checkpoint(folder / "last", model, None, Progress(1, None, None, 1.0), seal_of(run.identity, [], {}))
     return run
 
 

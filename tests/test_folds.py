@@ -72,10 +72,10 @@ def test_a_run_without_folds_says_how_to_make_one(cli, shelf):
         ('{"kind": "else"}', f"'{FOLD}/config.json' is not that of a run; it was edited, or '{FOLD}' is not foldnet's"),
         (
             '{"kind": "fold", "schema": 99}',
-            f"'{FOLD}/config.json' has schema 99 and this foldnet reads 1; use the version that wrote it",
+            f"'{FOLD}/config.json' has schema 99 and this foldnet reads 1 to 2; use the version that wrote it",
         ),
         (
-            '{"kind": "fold", "schema": 1}',
+            '{"kind": "fold", "schema": 2}',
             f"'{FOLD}/config.json' states no digest; it was edited or is foreign, so fold the run again",
         ),
     ],

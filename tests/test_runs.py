@@ -10,11 +10,13 @@ import pytest
 import torch
 
 from foldnet.config import TrainSettings
-from foldnet.errors import RunError
+from foldnet.errors import OutputError, RunError
+from foldnet.recipes.train import read_report
 from foldnet.runs import (
     Run,
     all_runs,
     append_metrics,
+    clear_leftovers,
     create_run,
     default_name,
     load_coefficients,
@@ -24,6 +26,7 @@ from foldnet.runs import (
     read_metrics,
     save_coefficients,
 )
+from foldnet.seals import sealed
 from foldnet.sharing.share import SharedNetwork
 
 READERS = (
@@ -44,7 +47,7 @@ def exactly(sentence):
 
 def edited(home, **changes):
     """The run's config.json with something else in it."""
-    return json.dumps(json.loads((home / "runs/soft/config.json").read_text()) | changes)
+    return json.dumps(sealed(json.loads((home / "runs/soft/config.json").read_text()) | changes))
 
 
 def settings_with(home, **changes):
@@ -64,9 +67,9 @@ def settings_with(home, **changes):
         ("[]", f"{CONFIG} is not that of a run; it was edited, or 'runs/soft' is not foldnet's"),
         ("null", f"{CONFIG} is not that of a run; it was edited, or 'runs/soft' is not foldnet's"),
         ('{"kind": ["run"]}', f"{CONFIG} is not that of a run; it was edited, or 'runs/soft' is not foldnet's"),
-        ('{"kind": "run"}', f"{CONFIG} has schema None and this foldnet reads 1; use the version that wrote it"),
+        ('{"kind": "run"}', f"{CONFIG} has schema None and this foldnet reads 1 to 2; use the version that wrote it"),
         (
-            '{"kind": "run", "schema": 1}',
+            '{"kind": "run", "schema": 2}',
             f"{CONFIG} is not a run's (KeyError('settings')); it was edited or is foreign",
         ),
     ],
@@ -80,7 +83,7 @@ def test_a_config_that_is_no_runs(cli, home, put, command, content, said):
 @pytest.mark.parametrize("schema", [99, 0, "1", None, 1.5])
 def test_another_schema_is_refused(cli, home, put, schema):
     put(home / "runs/soft/config.json", edited(home, schema=schema))
-    said = f"{CONFIG} has schema {schema!r} and this foldnet reads 1; use the version that wrote it"
+    said = f"{CONFIG} has schema {schema!r} and this foldnet reads 1 to 2; use the version that wrote it"
     assert cli.refused("lsm", "runs/soft") == said
 
 
@@ -124,7 +127,7 @@ def test_any_leaf_of_a_config_may_be_anything(home, put):
         kept = holder.pop(key)
         for value in (None, "x", -1, 2.5, [], {}, True, "../\n"):
             holder[key] = value
-            put(file, json.dumps(config))
+            put(file, json.dumps(sealed(config)))
             try:
                 open_run(home / "runs/soft")
                 opened += 1
@@ -187,7 +190,7 @@ def test_weights_of_another_run_or_kind(cli, home, put):
 @pytest.mark.parametrize("command", READERS)
 def test_weights_that_are_gone(cli, home, command):
     (home / "runs/soft/last/checkpoint.safetensors").unlink()
-    said = "run 'runs/soft' has no 'last' checkpoint; train it on with `foldnet train --resume --out runs/soft`"
+    said = f"{WEIGHTS} is lost, with which the training had come to epoch 3; restore it, use --checkpoint best, or train again with --force"
     assert cli.refused(*command) == said
 
 
@@ -244,7 +247,7 @@ def test_runs_are_ordered_by_age_not_by_name(tmp_path):
         folder.mkdir()
         create_run(folder, some_run(folder), {})
         config = json.loads((folder / "config.json").read_text())
-        (folder / "config.json").write_text(json.dumps(config | {"created": created}))
+        (folder / "config.json").write_text(json.dumps(sealed(config | {"created": created})))
     (tmp_path / "file").write_text("")
     (tmp_path / "empty").mkdir()
     assert [folder.name for folder in all_runs(tmp_path)] == ["b", "c", "a"]
@@ -307,3 +310,75 @@ def test_the_last_row_of_the_history_is_the_network(shelf):
         assert history[name].shape == (progress.epoch + 1, 6, 4)
         assert torch.equal(history[name][-1], bank.coefficients.detach())
         assert not torch.equal(history[name][0], history[name][-1])
+
+
+def change_lr(folder, put):
+    config = json.loads((folder / "config.json").read_text())
+    put(folder / "config.json", json.dumps(config | {"settings": config["settings"] | {"lr": 0.0123}}))
+
+
+def change_metrics(folder, put):
+    lines = (folder / "metrics.jsonl").read_text().splitlines()
+    put(folder / "metrics.jsonl", "".join(json.dumps(json.loads(line) | {"train_loss": 0.1}) + "\n" for line in lines))
+
+
+def change_coefficients(folder, put):
+    history = load_coefficients(folder)
+    (folder / "coefficients.safetensors").unlink()
+    save_coefficients(folder, {name: rows + 1 for name, rows in history.items()})
+
+
+def change_report(folder, put):
+    report = json.loads((folder / "report.json").read_text())
+    put(folder / "report.json", json.dumps(report | {"test_accuracy": 1.0}))
+
+
+@pytest.mark.parametrize(
+    ("change", "name", "read"),
+    [
+        (change_lr, "config.json", open_run),
+        (change_metrics, "metrics.jsonl", read_metrics),
+        (change_coefficients, "coefficients.safetensors", load_coefficients),
+        (change_report, "report.json", read_report),
+    ],
+)
+def test_what_was_changed_is_named(home, put, change, name, read):
+    folder = Path("runs/soft")
+    read(folder)
+    change(folder, put)
+    said = f"'runs/soft/{name}' was changed after the run was written (its SHA-256 differs); restore it or train again"
+    with pytest.raises(RunError, match=exactly(said)):
+        read(folder)
+
+
+@pytest.mark.parametrize("checkpoint", ["last", "best"])
+def test_a_checkpoint_of_another_run_is_refused(home, put, checkpoint):
+    """Of the same architecture, so that its tensors fit."""
+    file = home / "runs/soft" / checkpoint / "checkpoint.safetensors"
+    put(file, (home / "runs/tied/last/checkpoint.safetensors").read_bytes())
+    said = (
+        f"'runs/soft/{checkpoint}/checkpoint.safetensors' is not a checkpoint of run 'runs/soft' but another run's; "
+        f"restore its own"
+    )
+    with pytest.raises(RunError, match=exactly(said)):
+        open_run(Path("runs/soft")).load(checkpoint)
+
+
+def test_a_report_of_another_run_is_refused(home, put):
+    put(home / "runs/soft/report.json", (home / "runs/plain/report.json").read_bytes())
+    said = "'runs/soft/report.json' is not the report of run 'runs/soft' but another run's; restore its own"
+    with pytest.raises(RunError, match=exactly(said)):
+        read_report(Path("runs/soft"))
+
+
+def test_a_linked_checkpoint_folder_is_refused_where_it_would_be_written_through(tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere/.x.a1b2c3d4.foldnet-unfinished").touch()
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run/best").symlink_to("../elsewhere")
+    said = (
+        f"'{tmp_path / 'run/best'}' is a link and foldnet writes through none inside a run; put the folder itself there"
+    )
+    with pytest.raises(OutputError, match=exactly(said)):
+        clear_leftovers(tmp_path / "run")
+    assert len(list((tmp_path / "elsewhere").iterdir())) == 1

@@ -63,7 +63,7 @@ def begin_run(
             # Nothing is replaced that was not there before: two trainings may be started at one time.
             check = partial(check_replaceable, kind="run", force=force) if replaces else None
             temporary = stack.enter_context(new_folder(folder, check=check))
-        create_run(temporary, run, about_machine(machine))
+        run = create_run(temporary, run, about_machine(machine))
         if banks_of(model):
             save_coefficients(temporary, coefficients(model, {}))
         lock = take_lock(temporary)

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from foldnet.errors import RunError, SettingError
-from foldnet.runs import append_metrics, load_coefficients, read_metrics, save_coefficients
-from foldnet.training.checkpoint import save_checkpoint, save_weights
+from foldnet.runs import append_metrics, load_coefficients, note_progress, read_metrics, save_coefficients
+from foldnet.seals import seal_of
+from foldnet.training.checkpoint import FILE, save_checkpoint, save_weights
 from foldnet.training.journal import EpochMetrics
 from foldnet.training.progress import Progress, UnderWay
 from foldnet.training.recurrence import banks_of
@@ -39,14 +40,15 @@ class Recorder:
         epochs: int,
         every: float = EVERY,
         writes: bool = True,
+        identity: str = "",
         restarts: Collection[int] = (),
     ) -> None:
-        """`restarts` are epochs, from 0, with which other data begin: what was best before them no longer counts.
+        """`identity` is the run's; `restarts` are epochs, from 0, with which other data begin: what was best before them no longer counts.
 
         Cuts the histories back to where the checkpoint stands: a killed process may have written epochs more."""
         self.folder, self.model, self.optimiser = folder, model, optimiser
         self.progress, self.epochs, self.every, self.writes = progress, epochs, every, writes
-        self.restarts = restarts
+        self.identity, self.restarts = identity, restarts
         self.saved = time.monotonic()
         self.best: tuple[dict[str, Tensor], Progress] | None = None  # not on the disk yet
         done = progress.epoch
@@ -61,6 +63,10 @@ class Recorder:
                 raise RunError(
                     f"'{folder / file}' holds {entries} of the {whole} entries that the checkpoint counts; restore it"
                 )
+        if progress.best_epoch is not None and not (folder / "best" / FILE).is_file():
+            raise RunError(
+                f"'{folder / 'best' / FILE}' is lost, the weights of epoch {progress.best_epoch}; restore it or train again"
+            )
 
     def after_epoch(self, metrics: EpochMetrics) -> None:
         """Record one whole epoch."""
@@ -100,11 +106,13 @@ class Recorder:
         return time.monotonic() - self.saved
 
     def _save(self) -> None:
-        """Write the best weights, where they are new, and the checkpoint."""
+        """Write the best weights, where they are new, and the checkpoint, which states the histories as they are by now."""
+        seal = seal_of(self.identity, self.metrics, self.coefficients)
         if self.best is not None:
-            save_weights(self.folder / "best", *self.best)
+            save_weights(self.folder / "best", *self.best, {"run": self.identity})
             self.best = None
-        save_checkpoint(self.folder / "last", self.model, self.optimiser, self.progress)
+        save_checkpoint(self.folder / "last", self.model, self.optimiser, self.progress, seal)
+        note_progress(self.folder, self.progress)
         self.saved = time.monotonic()
 
 

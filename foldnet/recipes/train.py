@@ -23,7 +23,8 @@ from foldnet.reading import read_json
 from foldnet.recipes.begin import begin_run, course_of, data_of, folder_to_resume, initial_network, take_up, with_recall
 from foldnet.recipes.loading import loader_of, training_batches
 from foldnet.recipes.recorder import EVERY, Recorder, check_every
-from foldnet.runs import Run, clear_leftovers, open_run
+from foldnet.runs import Run, check_nothing_lost, clear_leftovers, open_run
+from foldnet.seals import SEAL, check_sealed, sealed
 from foldnet.show.report import Report
 from foldnet.training.checkpoint import FILE, load_model, load_optimiser
 from foldnet.training.compile import choose_compilation
@@ -156,7 +157,11 @@ def _train_on(run: Run, dataset: Dataset, split: Split, observer: Observer, ever
     settings = run.settings
     machine = choose_machine(settings.device, run.precision, world)
     model = initial_network(run)
-    progress = load_model(run.folder / "last", model) if (run.folder / "last" / FILE).is_file() else BEGINNING
+    check_nothing_lost(run.folder)
+    progress = BEGINNING
+    if (run.folder / "last" / FILE).is_file():
+        progress = load_model(run.folder / "last", model)
+        run.check_own("last")
     if machine.device.type == "cuda":
         torch.cuda.set_device(
             machine.device
@@ -185,6 +190,7 @@ def _train_on(run: Run, dataset: Dataset, split: Split, observer: Observer, ever
         epochs=settings.epochs,
         every=every,
         writes=world.writes,
+        identity=run.identity,
         restarts=first_epochs(settings.epochs, len(split.phases)),
     )
     batches, validation = training_batches(dataset, split, settings, machine)
@@ -213,7 +219,7 @@ def _train_on(run: Run, dataset: Dataset, split: Split, observer: Observer, ever
     except Stopped:
         raise Stopped(_where_stopped(run.folder, recorder.progress)) from None
     if world.writes:
-        write_json(run.folder / "report.json", report.to_json())
+        write_json(run.folder / "report.json", sealed(report.to_json() | {"identity": run.identity}))
     return report
 
 
@@ -225,11 +231,20 @@ def _where_stopped(folder: Path, progress: Progress) -> str:
 
 
 def read_report(folder: Path) -> TrainReport:
-    """The report of a finished run. Raises RunError where it is damaged."""
+    """The report of a finished run. Raises RunError where it is damaged, changed, or another run's."""
+    file = folder / "report.json"
+    content = read_json(file)
     try:
-        return TrainReport(**(read_json(folder / "report.json") | {"run": str(folder)}))
-    except TypeError as error:
-        raise RunError(f"'{folder / 'report.json'}' is not a training report ({error}); restore it") from None
+        plain = {key: value for key, value in content.items() if key not in ("identity", SEAL)}
+        report = TrainReport(**(plain | {"run": str(folder)}))
+    except (AttributeError, TypeError) as error:
+        raise RunError(f"'{file}' is not a training report ({error}); restore it") from None
+    run = open_run(folder)
+    if run.sealed or SEAL in content:
+        check_sealed(content, file, "run")
+        if content.get("identity") != run.identity:
+            raise RunError(f"'{file}' is not the report of run '{folder}' but another run's; restore its own")
+    return report
 
 
 def _report(

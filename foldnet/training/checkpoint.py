@@ -16,18 +16,28 @@ FILE = "checkpoint.safetensors"
 
 
 def save_checkpoint(
-    folder: Path, model: nn.Module, optimiser: torch.optim.Optimizer | None, progress: Progress
+    folder: Path,
+    model: nn.Module,
+    optimiser: torch.optim.Optimizer | None,
+    progress: Progress,
+    seal: Mapping[str, str] | None = None,
 ) -> None:
     """Write the checkpoint into `folder`, which is made; the one before stays until the new one is whole.
+
+    The seal says whose the checkpoint is and what the files beside it are.
 
     Random states and the order of the data need no place in it: they follow from the run's seed and from the epoch and step
     that `progress` names.
     """
-    save_weights(folder, model.state_dict(), progress, {} if optimiser is None else _state(model, optimiser))
+    save_weights(folder, model.state_dict(), progress, seal, {} if optimiser is None else _state(model, optimiser))
 
 
 def save_weights(
-    folder: Path, weights: Mapping[str, Tensor], progress: Progress, state: Mapping[str, Tensor] | None = None
+    folder: Path,
+    weights: Mapping[str, Tensor],
+    progress: Progress,
+    seal: Mapping[str, str] | None = None,
+    state: Mapping[str, Tensor] | None = None,
 ) -> None:
     """The same from the tensors themselves. Raises OutputError where the place cannot be written."""
     tensors = {f"model/{name}": tensor for name, tensor in weights.items()}
@@ -37,7 +47,7 @@ def save_weights(
         folder.mkdir(exist_ok=True)
     except OSError as error:
         raise OutputError(f"'{folder}' cannot be made ({error.strerror}); free the place or choose another") from error
-    save_tensors(folder / FILE, tensors, progress.to_json())
+    save_tensors(folder / FILE, tensors, progress.to_json() | ({} if seal is None else {"seal": dict(seal)}))
 
 
 def load_model(folder: Path, model: nn.Module) -> Progress:

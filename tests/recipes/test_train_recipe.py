@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from foldnet.bounds import BOUNDS
 from foldnet.data.dataset import Dataset
 from foldnet.data.digits import load_digits
 from foldnet.errors import MissingTool, OutputError, RunError, SettingError, TrainingDiverged, UnknownName
@@ -20,10 +21,11 @@ from foldnet.leftovers import UNFINISHED
 from foldnet.recipes import begin, loading
 from foldnet.recipes import recorder as recording
 from foldnet.recipes import train as recipe
-from foldnet.recipes.train import TrainReport
+from foldnet.recipes.train import TrainReport, read_report
 from foldnet.runs import all_runs, load_coefficients, newest_run, open_run, read_metrics
 from foldnet.tensors import load_tensors
 from foldnet.training import compile as compiling
+from foldnet.training.checkpoint import FILE
 from foldnet.training.journal import EpochMetrics
 from foldnet.training.observer import Silent, Stopped
 from foldnet.training.progress import BEGINNING
@@ -43,6 +45,7 @@ TINY = {
 }
 STEPS = 5  # of an epoch: 140 images in batches of 32
 TIMES = ("seconds", "images_per_second", "waited")
+SEALS = ("seal", "identity", "sha256")  # of a run, which was made at a time of its own
 # These few epochs are over before the first checkpoint is due by time.
 train = functools.partial(recipe.train, checkpoint_every=0)
 
@@ -98,7 +101,7 @@ def assert_same_tensors(one: Path, two: Path) -> None:
     assert list(first.tensors) == list(second.tensors)
     for name, tensor in first.tensors.items():
         assert torch.equal(tensor, second.tensors[name]), name
-    assert without(first.metadata, *TIMES) == without(second.metadata, *TIMES)
+    assert without(first.metadata, *TIMES, *SEALS) == without(second.metadata, *TIMES, *SEALS)
 
 
 def assert_same_run(one: Path, two: Path) -> None:
@@ -109,7 +112,7 @@ def assert_same_run(one: Path, two: Path) -> None:
             assert_same_tensors(one / name, two / name)
     lines = [[without(line, *TIMES) for line in read_metrics(folder)] for folder in (one, two)]
     assert lines[0] == lines[1]
-    for name, apart in (("config.json", ("created",)), ("report.json", ("run", *TIMES))):
+    for name, apart in (("config.json", ("created", *SEALS)), ("report.json", ("run", *TIMES, *SEALS))):
         facts = [without(json.loads((folder / name).read_text()), *apart) for folder in (one, two)]
         assert facts[0] == facts[1]
 
@@ -159,11 +162,12 @@ def test_a_run_folder_holds_everything(whole, few):
         "last",
         "last/checkpoint.safetensors",
         "metrics.jsonl",
+        "progress.json",
         "report.json",
     ]
     config = json.loads((whole / "config.json").read_text())
     assert set(config) == {
-        "schema", "kind", "created", "settings", "network", "precision", "split_hash", "machine"
+        "schema", "kind", "created", "settings", "network", "precision", "split_hash", "machine", "sha256"
     }  # fmt: skip
     assert set(config["machine"]) == {
         "foldnet", "torch", "python", "platform", "device", "processor", "threads"
@@ -171,7 +175,7 @@ def test_a_run_folder_holds_everything(whole, few):
     assert {name: config["settings"][name] for name in TINY} == TINY
     assert config["settings"]["recurrence"] == 0.5  # the digits' preset for soft networks
     assert config["network"] == {"classes": 10, "channels": 1, "size": 8}
-    assert (config["schema"], config["kind"], config["precision"]) == (1, "run", "fp32")
+    assert (config["schema"], config["kind"], config["precision"]) == (2, "run", "fp32")
     assert re.fullmatch(r"[0-9a-f]{64}", run.split_hash)
 
 
@@ -206,7 +210,9 @@ def test_the_first_of_equally_good_epochs_stays_the_best(whole, place):
     shutil.copytree(whole, place / "run")
     model, _ = open_run(place / "run").load()
     optimiser = recipe.build_optimiser(model, lr=0.1, momentum=0.9, weight_decay=0.0)
-    recorder = recording.Recorder(place / "run", model, optimiser, BEGINNING, epochs=4, every=0)
+    recorder = recording.Recorder(
+        place / "run", model, optimiser, BEGINNING, epochs=4, every=0, identity=open_run(place / "run").identity
+    )
     seen = []
     for epoch, accuracy in enumerate([0.5, 0.75, 0.75, 0.25], 1):
         recorder.after_epoch(EpochMetrics(epoch, 0.1, 1.0, 0.5, None, None, 1.0, accuracy, 1.0, 1.0, 0.0))
@@ -218,7 +224,7 @@ def test_the_first_of_equally_good_epochs_stays_the_best(whole, place):
 
 
 def test_the_report_is_that_of_the_last_weights_on_the_test_set(whole, few):
-    report = TrainReport(**json.loads((whole / "report.json").read_text()))
+    report = read_report(whole)
     model, progress = open_run(whole).load()
     assert not model.training
     x = (few.test.pixels.float() / 16 - few.mean[0]) / few.std[0]
@@ -318,7 +324,7 @@ def test_checkpoints_are_made_at_most_as_often_as_is_asked_and_at_the_end(whole,
     saved = []
     save = recording.save_checkpoint
     monkeypatch.setattr(
-        recording, "save_checkpoint", lambda *content: saved.append(content[-1].epoch) or save(*content)
+        recording, "save_checkpoint", lambda *content: saved.append(content[-2].epoch) or save(*content)
     )
     recipe.train(out="run", checkpoint_every=1000, **TINY)
     assert saved == [EPOCHS]
@@ -437,7 +443,7 @@ def test_resume_of_a_finished_run_gives_its_report_and_changes_nothing(whole, mo
     before = content_of(whole)
     monkeypatch.setattr(loading, "load_dataset", lambda *args, **options: pytest.fail("read the data"))
     report = train(out=whole, resume=True, **TINY)
-    assert report.to_json() == json.loads((whole / "report.json").read_text())
+    assert report.to_json() == without(json.loads((whole / "report.json").read_text()), *SEALS)
     assert content_of(whole) == before
 
 
@@ -567,7 +573,8 @@ def test_changed_data_are_refused(place, monkeypatch, few):
     assert content_of(place / "run") == before
 
 
-def test_a_rate_that_is_much_too_high_diverges_in_one_sentence(place):
+def test_a_rate_that_is_much_too_high_diverges_in_one_sentence(place, monkeypatch):
+    monkeypatch.setitem(BOUNDS, "lr", replace(BOUNDS["lr"], most=1e9))
     with pytest.raises(TrainingDiverged) as caught:
         train(out="run", **TINY | {"lr": 1e6})
     assert re.fullmatch(
@@ -617,7 +624,7 @@ def test_a_full_disk_keeps_the_checkpoint_before(whole, place, monkeypatch, chec
 
     def fill(folder, *content):
         with pytest.MonkeyPatch.context() as patch:
-            if content[-1].epoch == 2:
+            if content[-2].epoch == 2:
                 patch.setattr(os, "fsync", full)
             save(folder, *content)
 
@@ -659,6 +666,23 @@ def test_a_history_shorter_than_the_checkpoint_is_refused(place, file, left, who
     sentence = f"'run/{file}' holds {left} of the {whole} entries that the checkpoint counts; restore it"
     with pytest.raises(RunError, match=exactly(sentence)):
         train(out="run", resume=True)
+
+
+@pytest.mark.parametrize("name", ["last", "best"])
+def test_a_lost_checkpoint_is_said_and_nothing_is_trained_anew(place, name):
+    with pytest.raises(KeyboardInterrupt):
+        train(out="run", observer=Stopping("metrics", 0), **TINY)
+    best = load_tensors(place / "run/last" / FILE).metadata["best_epoch"]
+    shutil.rmtree(place / "run" / name)
+    before = content_of(place / "run")
+    file = f"'run/{name}/checkpoint.safetensors' is lost"
+    sentence = {
+        "last": f"{file}, with which the training had come to epoch 1; restore it, use `checkpoint='best'`, or train again with `force=True`",
+        "best": f"{file}, the weights of epoch {best}; restore it or train again",
+    }[name]
+    with pytest.raises(RunError, match=exactly(sentence)):
+        train(out="run", resume=True)
+    assert content_of(place / "run") == before
 
 
 def test_a_damaged_report_is_one_sentence(whole, place):
