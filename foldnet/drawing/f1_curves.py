@@ -9,13 +9,15 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
-from foldnet.drawing.colors import BOX_LINE, distinct
+from foldnet.drawing.colors import BOX_LINE, INK, distinct
 from foldnet.drawing.figures import draw_legend, draw_title, dress_axes, legend_inches, own_settings
 from foldnet.errors import SettingError
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 
@@ -24,6 +26,7 @@ def f1_figure(
 ) -> Figure:
     """`curves` are F1 after each epoch, a row for every seed; `borders` the epochs after which a new phase begins, `phases` their names.
 
+    The axis of F1 begins where the curves are: first epochs that lie far below all others are cut off, which the picture says.
     The band reaches from the least to the largest of the seeds. Raises SettingError where there is nothing to draw or seeds of
     one network have other numbers of epochs.
     """
@@ -56,8 +59,23 @@ def f1_figure(
         dress_axes(axes, "epoch", "F1 on held-out grids", whole=True)
         axes.set_xlim(0.5, longest + 0.5)
         axes.margins(y=0.04)
+        _cut_first_epochs(axes, [np.asarray(seeds, np.float64) for seeds in curves.values()])
         bottom = (0.5 + legend_inches(handles, figure.get_figwidth())) / figure.get_figheight()
         figure.subplots_adjust(left=0.09, right=0.98, bottom=bottom, top=0.84 if title else 0.9)
         draw_legend(figure, handles)
         draw_title(figure, title)
     return figure
+
+
+def _cut_first_epochs(axes: Axes, curves: Sequence[NDArray[np.float64]]) -> None:
+    """Begin the axis at what all but a twentieth of the values reach, where the rest would take more than half of its height."""
+    values = np.concatenate([curve.ravel() for curve in curves])
+    low, high = float(np.quantile(values, 0.05)), float(values.max())
+    if low - values.min() <= high - low:
+        return
+    room = 0.15 * (high - low) or 0.01
+    below = [curve < low - room for curve in curves]
+    last = max(int(np.flatnonzero(cut.any(0)).max(initial=-1)) for cut in below) + 1
+    axes.set_ylim(low - room, high + room)
+    said = f"not shown: F1 below {low - room:.2f}, down to {values.min():.2f}, up to epoch {last}"
+    axes.text(0.99, 0.02, said, transform=axes.transAxes, ha="right", va="bottom", fontsize=6.5, color=INK)

@@ -109,6 +109,11 @@ def dress_axes(axes: Axes, x_label: str, y_label: str, *, whole: bool = False) -
     axes.ticklabel_format(useOffset=False, style="plain")
     if whole:
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        low, high = axes.get_xlim()
+        if high - low < 1:
+            # The locator puts fractions into so short an axis, which one single number makes.
+            middle = round((low + high) / 2)
+            axes.set_xlim(middle - 1, middle + 1)
 
 
 def legend_inches(handles: Sequence[Artist], width: float) -> float:

@@ -14,14 +14,15 @@ from numpy.typing import ArrayLike, NDArray
 
 from foldnet.analysis.chance import beyond_chance, shown_level
 from foldnet.drawing.colors import MARK
-from foldnet.drawing.figures import draw_title, own_settings
+from foldnet.drawing.figures import draw_legend, draw_title, legend_inches, own_settings, title_inches
 from foldnet.errors import SettingError
 
 if TYPE_CHECKING:
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-VALUES_UP_TO = 10  # layers of a panel whose cells still have room for their number
+VALUES_UP_TO = 16  # layers of a panel whose cells still have room for their number
 NAMES_UP_TO = 40  # layers of a panel whose names are still readable
 MARKS_UP_TO = 60  # layers of a panel whose frames would not hide the cells
 PANELS_A_ROW = 4
@@ -62,15 +63,19 @@ def lsm_figure(groups: Sequence[GroupSimilarity], title: str = "") -> Figure:
 
     refuse_nothing(groups)
     labels = [_label_inches(short_names(group.name, group.layers)) for group in groups]
-    (width, height), boxes = _layout([_panel_inches(len(group.layers)) for group in groups], labels, title)
     with own_settings():
+        handles = _handles(groups)
+        least = max(title_inches(title), 0.7 + 0.062 * max(len(str(handle.get_label())) for handle in handles))
+        (width, _), _ = _layout(groups, labels, least, (0.0, 0.0))
+        ends = (0.42 if title else 0.08, 0.05 + legend_inches(handles, width))
+        (_, height), boxes = _layout(groups, labels, least, ends)
         figure = Figure(figsize=(width, height))
         for group, room, (x, y, side) in zip(groups, labels, boxes, strict=True):
             axes = figure.add_axes((x / width, y / height, side / width, side / height))
             draw_matrix(axes, np.asarray(group.matrix, dtype=np.float64))
             _draw_group(axes, group, (room + 0.02) / side)
         draw_title(figure, title)
-        _draw_legend(figure, height, framed=any(_marks(group).any() for group in groups))
+        draw_legend(figure, handles)
     return figure
 
 
@@ -92,33 +97,37 @@ def _label_inches(names: Sequence[str]) -> float:
     return 0.15 + 0.062 * (max(map(len, names)) if 0 < len(names) <= NAMES_UP_TO else 4)
 
 
-def _title_inches(title: str) -> float:
-    """Room for the title, or for the legend, which is about as long as 30 letters of a title."""
-    return 0.105 * max(len(title), 30)
+def _overhang(group: GroupSimilarity, side: float) -> float:
+    """How far the group's name, above its panel, or its chance level, below, reach beyond the panel on either side."""
+    return max(0.0, 0.088 * len(group.name) - side, 0.06 * len(_caption(group.chance)) - side) / 2
 
 
 def _layout(
-    sides: Sequence[float], labels: Sequence[float], title: str
+    groups: Sequence[GroupSimilarity], labels: Sequence[float], least: float, ends: tuple[float, float]
 ) -> tuple[tuple[float, float], list[tuple[float, float, float]]]:
-    """The figure's size, and the left, bottom and side of each panel's square, in inches from bottom left.
+    """The figure's size, at least `least` wide, and the left, bottom and side of each panel's square, in inches from bottom left.
 
-    Panels stand in rows of at most four. From the left: labels, panel, gap. From the top: title, then for
-    each row the names, the panels, their labels and the chance level; then the legend.
+    Panels stand in rows of at most four. From the left: labels, panel, gap. From the top: room for the title, then for
+    each row the names, the panels, their labels and the chance level; then room for the legend. `ends` are these two.
     """
+    sides = [_panel_inches(len(group.layers)) for group in groups]
+    over = [_overhang(group, side) for group, side in zip(groups, sides, strict=True)]
     columns = min(len(sides), PANELS_A_ROW)
     starts = range(0, len(sides), columns)
-    gap, name_room, caption_room, legend_room = 0.25, 0.28, 0.3, 0.3
-    lefts = [max(labels[column::columns]) for column in range(columns)]
-    widths = [lefts[column] + max(sides[column::columns]) + gap for column in range(columns)]
+    gap, name_room, caption_room = 0.25, 0.28, 0.3
+    lefts = [max(*labels[column::columns], *over[column::columns]) for column in range(columns)]
+    widths = [
+        lefts[column] + max(sides[column::columns]) + max(gap, *(some + 0.05 for some in over[column::columns]))
+        for column in range(columns)
+    ]
     heights = [name_room + max(sides[i : i + columns]) + max(labels[i : i + columns]) + caption_room for i in starts]
-    top = 0.42 if title else 0.08
-    width, height = max(sum(widths), _title_inches(title)), top + sum(heights) + legend_room
+    width, height = max(sum(widths), least), sum(ends) + sum(heights)
     margin = (width - sum(widths)) / 2
     boxes = []
     for index, side in enumerate(sides):
         row, column = divmod(index, columns)
         x = margin + sum(widths[:column]) + lefts[column]
-        boxes.append((x, height - top - sum(heights[:row]) - name_room - side, side))
+        boxes.append((x, height - ends[0] - sum(heights[:row]) - name_room - side, side))
     return (width, height), boxes
 
 
@@ -153,28 +162,21 @@ def _draw_marks(axes: Axes, marks: NDArray[np.bool_]) -> None:
         axes.add_patch(frame)
 
 
-def _draw_legend(figure: Figure, height: float, *, framed: bool) -> None:
-    """What the shades and the frames mean, once for the whole figure."""
+def _handles(groups: Sequence[GroupSimilarity]) -> list[Artist]:
+    """What the shades, the frames and q95 mean, once for the whole figure."""
     from matplotlib.patches import Patch
 
-    black = Patch(facecolor="black", edgecolor="black", linewidth=0.6, label="similarity 0")
-    white = Patch(facecolor="white", edgecolor="black", linewidth=0.6, label="1")
-    frame = Patch(
-        facecolor="none", edgecolor=MARK, linewidth=0.9, label="above q95: in no group of 95 % of untrained networks"
-    )
-    figure.legend(
-        handles=[black, white, frame] if framed else [black, white],
-        loc="lower center",
-        bbox_to_anchor=(0.5, 0.02 / height),
-        ncols=3,
-        frameon=False,
-        fontsize=7,
-        handlelength=0.9,
-        handleheight=0.9,
-        handletextpad=0.5,
-        columnspacing=1.2,
-        borderpad=0.2,
-    )
+    handles: list[Artist] = [
+        Patch(facecolor="black", edgecolor="black", linewidth=0.6, label="similarity 0"),
+        Patch(facecolor="white", edgecolor="black", linewidth=0.6, label="similarity 1"),
+    ]
+    if any(_marks(group).any() for group in groups):
+        said = "above q95: in no group of 95 % of untrained networks"
+        handles.append(Patch(facecolor="none", edgecolor=MARK, linewidth=0.9, label=said))
+    elif any(len(group.layers) > 1 for group in groups):
+        said = "q95: 95 % of untrained networks stay below it in all groups"
+        handles.append(Patch(facecolor="none", edgecolor="none", label=said))
+    return handles
 
 
 def _marks(group: GroupSimilarity) -> NDArray[np.bool_]:

@@ -11,14 +11,15 @@ from numpy.typing import NDArray
 from foldnet.drawing.colors import BOX_LINE, FAINT_LINE, NEGATIVE, OWNER_FILL, POSITIVE, PRIVATE_FILL
 
 FONT = "Helvetica"
-FAINTEST = 0.05  # of a row's largest coefficient; what is below is not drawn
+# Of a row's largest coefficient: what is below is not drawn, in a group of few coefficients and in one of more than MANY.
+FAINTEST, MANY, FAINTEST_OF_MANY = 0.05, 24, 0.25
 WIDEST = 4.0  # points
 VALUES_SHOWN = 8  # a group with more edges shows no numbers
 VALUE_PLACE = 0.24  # of the way from layer to template
 
 # Inches. The places are ours and not the layout program's: it would shuffle the layers to cross fewer edges.
 GROUPS_A_ROW = 4
-ROW, TALL_ROW, SPAN, TEMPLATE, MARGIN, HEADING, GAP = 0.48, 0.8, 1.7, 0.45, 0.2, 0.4, 0.4
+ROW, TALL_ROW, SPAN, TEMPLATE, MARGIN, HEADING, GAP = 0.48, 0.8, 1.7, 0.45, 0.2, 0.5, 0.4
 LETTER = 0.095  # width of a letter at 12 points
 
 VALUE_STYLE = {
@@ -48,7 +49,8 @@ def sharing_dot(groups: Sequence[SharedGroup], title: str) -> graphviz.Digraph:
     """A picture of the groups side by side: layers on the left of each, templates on the right.
 
     The width and strength of an edge is |coefficient| over the largest of its layer's, its colour is the
-    sign: red plus, blue minus. What is below a twentieth of the largest is left out.
+    sign: red plus, blue minus. What is below a twentieth of the largest, or a quarter where a group has more than 24
+    coefficients, is left out, and the group says how many that are.
     """
     digraph = graphviz.Digraph(
         graph_attr={
@@ -82,14 +84,18 @@ def _draw_group(
     templates = group.coefficients.shape[1]
     layer_width = max((LETTER * len(name) for name in names), default=0) + 0.3
     width = layer_width + SPAN + TEMPLATE + 2 * MARGIN
-    drawn = _drawn(group.coefficients)
+    drawn, faintest = _drawn(group.coefficients)
+    hidden = group.coefficients.size - len(drawn)
     inner = (TALL_ROW if len(drawn) <= VALUES_SHOWN else ROW) * max(len(names), templates)
     height = inner + HEADING + MARGIN
     box = {"shape": "box", "style": "rounded", "width": f"{width:.3f}", "height": f"{height:.3f}", "color": FAINT_LINE}
     digraph.node(f"g{number}", "", pos=_place(left + width / 2, top - height / 2), **box)
     heading = {"shape": "plaintext", "style": "", "fontsize": "13"}
     place = _place(left + width / 2, top - HEADING / 2)
-    digraph.node(f"g{number}name", f"<<b>{html.escape(group.name)}</b>>", pos=place, **heading)
+    said = f"<b>{html.escape(group.name)}</b>"
+    if hidden:
+        said += f'<br/><font point-size="9">hidden: {hidden} of {group.coefficients.size}, below {100 * faintest:.0f} %</font>'
+    digraph.node(f"g{number}name", f"<{said}>", pos=place, **heading)
     x_layer, x_template = left + MARGIN + layer_width / 2, left + width - MARGIN - TEMPLATE / 2
     layers_y, templates_y = _spread(len(names), top - HEADING, inner), _spread(templates, top - HEADING, inner)
     layer_style = {"shape": "box", "width": f"{layer_width:.3f}", "height": "0.34", "fillcolor": PRIVATE_FILL}
@@ -114,13 +120,17 @@ def _place(x: float, y: float) -> str:
     return f"{x:.3f},{y:.3f}!"
 
 
-def _drawn(coefficients: NDArray[np.floating]) -> list[tuple[int, int, float, float]]:
-    """(row, column, value, |value| over the row's largest) of what is drawn, the faint first: the strong lie on top."""
+def _drawn(coefficients: NDArray[np.floating]) -> tuple[list[tuple[int, int, float, float]], float]:
+    """(row, column, value, |value| over the row's largest) of what is drawn, and the least such share that is.
+
+    The faint come first: the strong lie on top.
+    """
+    faintest = FAINTEST if coefficients.size <= MANY else FAINTEST_OF_MANY
     largest = np.abs(coefficients).max(axis=1, keepdims=True, initial=0)
     strengths = np.divide(np.abs(coefficients), largest, out=np.zeros(coefficients.shape), where=largest > 0)
-    places = np.argwhere(strengths >= FAINTEST).tolist()
+    places = np.argwhere(strengths >= faintest).tolist()
     drawn = [(row, column, float(coefficients[row, column]), float(strengths[row, column])) for row, column in places]
-    return sorted(drawn, key=lambda edge: edge[3])
+    return sorted(drawn, key=lambda edge: edge[3]), faintest
 
 
 def _draw_coefficients(
@@ -151,5 +161,5 @@ def _title(title: str) -> str:
     """The title and what the colours say."""
     signs = ((_tint(1.0, 1.0), "positive"), (_tint(1.0, -1.0), "negative"))
     keys = ", ".join(f'<font color="{color}">{word}</font>' for color, word in signs)
-    text = f'<b>{html.escape(title)}</b><br/><font point-size="12">coefficients:&#160;{keys}, width by size</font>'
+    text = f'<b>{html.escape(title)}</b><br/><font point-size="12">coefficients:&#160;{keys}, width by size, in % of the layer&#39;s largest</font>'
     return f"<{text}<br/>&#160;>"

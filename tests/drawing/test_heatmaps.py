@@ -4,6 +4,7 @@ import re
 import subprocess
 import sys
 from dataclasses import dataclass
+from itertools import product
 
 import matplotlib
 import numpy as np
@@ -66,13 +67,17 @@ def test_only_pairs_above_the_q95_of_the_whole_network_are_framed_and_the_legend
     frames = [[(patch.get_x(), patch.get_y()) for patch in axes.patches] for axes in figure.axes]
     assert frames == [[(1.57, -0.43), (-0.43, 1.57)], []]
     said = [text.get_text() for text in figure.legends[0].get_texts()]
-    assert said == ["similarity 0", "1", "above q95: in no group of 95 % of untrained networks"]
+    assert said == ["similarity 0", "similarity 1", "above q95: in no group of 95 % of untrained networks"]
     for unframed in (group(alike=0.5), group(layers=61)):
         said = [text.get_text() for text in lsm_figure([unframed]).legends[0].get_texts()]
-        assert said == ["similarity 0", "1"]
+        assert said == ["similarity 0", "similarity 1", "q95: 95 % of untrained networks stay below it in all groups"]
+    said = [text.get_text() for text in lsm_figure([group(layers=1)]).legends[0].get_texts()]
+    assert said == ["similarity 0", "similarity 1"]
 
 
-@pytest.mark.parametrize(("layers", "numbers", "names"), [(10, 100, 10), (11, 0, 11), (40, 0, 40), (41, 0, 0)])
+@pytest.mark.parametrize(
+    ("layers", "numbers", "names"), [(10, 100, 10), (16, 256, 16), (17, 0, 17), (40, 0, 40), (41, 0, 0)]
+)
 def test_a_large_panel_leaves_out_what_would_not_be_readable(layers, numbers, names):
     (axes,) = lsm_figure([group(layers=layers)]).axes
     assert len(axes.texts) == numbers + 1
@@ -91,11 +96,14 @@ def test_panels_do_not_overlap_and_stay_inside():
 def test_every_word_lies_on_the_page():
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-    for groups in ([group(layers=1)], [group(), group("stage2", 10)], [group("s", 60)]):
-        figure = lsm_figure(groups, "swrn-28-10-4 on cifar10, epoch 200, by coefficients")
+    long = group("encoder.layers.attention.projection.weights", 2)
+    cases = ([group(layers=1)], [group(), group("stage2", 10)], [group("s", 60)], [long, group(), long], [long])
+    for groups, title in product(cases, ("swrn-28-10-4 on cifar10, epoch 200, by coefficients", "swrn-28-1-2")):
+        figure = lsm_figure(groups, title)
         FigureCanvasAgg(figure).draw()
         page = figure.bbox
-        for words in [figure.texts[0], *(text for axes in figure.axes for text in axes.texts)]:
+        words_of_panels = [text for axes in figure.axes for text in [axes.title, *axes.texts]]
+        for words in [figure.texts[0], *figure.legends[0].get_texts(), *words_of_panels]:
             box = words.get_window_extent()
             assert box.x0 >= page.x0
             assert box.x1 <= page.x1

@@ -1,5 +1,7 @@
 """Grids, Figure 5 and reach as pictures: what is drawn, in which colours, and that it is the same file every time."""
 
+import re
+
 import numpy as np
 import pytest
 from matplotlib.colors import to_hex
@@ -67,6 +69,28 @@ def test_f1_is_a_mean_and_a_band_over_seeds_with_borders():
     assert border.get_xdata() == [2.5, 2.5]
     assert [(text.get_text(), text.get_position()[0]) for text in axes.texts] == [("window 5", 1.5), ("window 9", 3.5)]
     assert legend(figure) == ["cnn (1 seed)", "scnn (2 seeds)"]
+
+
+def test_a_bad_first_epoch_does_not_press_the_curves_together():
+    seeds = [[0.05, *[0.97] * 30, *[0.99] * 19], [0.9, *[0.98] * 49]]
+    (axes,) = f1_figure({"cnn": seeds}, [], []).axes
+    assert axes.get_ylim()[0] > 0.9
+    (said,) = [text.get_text() for text in axes.texts]
+    assert re.fullmatch(r"not shown: F1 below 0\.9\d, down to 0\.05, up to epoch 1", said)
+
+
+def test_slow_curves_are_shown_whole():
+    rising = np.linspace(0.1, 0.9, 50).tolist()
+    (axes,) = f1_figure({"cnn": [rising]}, [], []).axes
+    assert 0.0 < axes.get_ylim()[0] < 0.1
+    assert list(axes.texts) == []
+
+
+def test_a_single_number_of_steps_has_whole_numbers_beside_it():
+    for axes in reach_figure([ReachCurve("plain", ((4, 0.5, 0.2),), (), None, ((2, 1.0, 0.9),))]).axes:
+        ticks = [float(tick) for tick in axes.get_xticks()]
+        assert len(ticks) >= 2
+        assert all(tick.is_integer() for tick in ticks)
 
 
 CURVES = [

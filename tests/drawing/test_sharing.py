@@ -52,6 +52,18 @@ def test_many_edges_carry_no_numbers() -> None:
     assert not re.search(r"label=\"?[+−]\d", source)
 
 
+def test_more_than_24_coefficients_are_thinned_out_which_the_group_says() -> None:
+    rows = np.tile([1.0, 0.3, -0.25, 0.2, -0.06], (5, 1))
+    group = Group("g", tuple(f"g.{n}" for n in range(5)), rows)
+    source = sharing_dot([group], "").source
+    assert len(edges(source)) == 15
+    assert '<b>g</b><br/><font point-size="9">hidden: 10 of 25, below 25 %</font>' in source
+    few = sharing_dot([Group("g", group.layers[:4], rows[:4])], "").source
+    assert len(edges(few)) == 20
+    assert "hidden" not in few
+    assert "hidden: 3 of 6, below 5 %" in sharing_dot([SMALL], "").source
+
+
 def test_layers_stand_in_their_order_and_groups_side_by_side() -> None:
     group = Group("g", tuple(f"g.{n}" for n in range(6)), np.ones((6, 4)))
     places = {
