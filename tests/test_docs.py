@@ -55,3 +55,13 @@ def test_links_lead_somewhere(page):
         file = page.parent / path if path else page
         assert file.exists(), target
         assert not place or place in anchors(file), target
+
+
+@pytest.mark.parametrize("page", [TOP / "README.md", TOP / "docs" / "python.md"], ids=lambda page: page.name)
+def test_python_that_needs_no_training_runs_as_it_is_printed(page, tmp_path):
+    blocks = re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), flags=re.S)
+    code = [block for block in blocks if "foldnet.train(" not in block]
+    assert code
+    for block in code:
+        done = subprocess.run([sys.executable, "-c", block], capture_output=True, text=True, cwd=tmp_path)
+        assert (done.returncode, done.stderr) == (0, "")

@@ -1,7 +1,7 @@
 """foldnet verify: compute again whether a fold is what it says."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from foldnet.recipes.evaluate import fold_folder
 from foldnet.recipes.evidence import check_origin, count
 from foldnet.recipes.loading import loader_of, task_of
 from foldnet.recipes.refold import Refold, check_norms, check_refold, fold_again
+from foldnet.recipes.verify_memory import verify_in_memory
 from foldnet.sharing.share import materialise
 from foldnet.training.machine import Machine, choose_machine, exact_fp32
 from foldnet.training.observer import Observer, Silent
@@ -41,8 +42,10 @@ FORMS = ("soft", "dense", "tied", "looped")
 
 @checked
 def verify(
-    path: Path | str | None = None,
+    path: Path | str | nn.Module | None = None,
     *,
+    against: nn.Module | None = None,
+    inputs: Iterable[Any] | None = None,
     run: Path | str | None = None,
     data: bool = True,
     images: int | None = None,
@@ -59,12 +62,17 @@ def verify(
     again. With the run's data: norms, and every accuracy in the report. Forms run in fp32 on the test images (the first
     `images` of them, default all; without `data` none) and on seeded random inputs.
 
+    A network in memory is compared with another one, `against`, on every batch of `inputs` (x or (x, y)): looped with tied, or dense
+    with soft. Nothing is written then.
+
     What is false makes no exception here, and what could not be checked is said: see the certificate's `passed` (None where
     nothing is false and something could not be checked), `notes` and `check`. Digests have no key: they tell accidents, and whoever edits a
     fold can state them anew, which only the comparison with the run finds. What the report advises (near misses, shares of the drop)
     is not checked.
     Raises RunError where a file of the fold was changed after folding or `run` is not its run, DataError, SettingError.
     """
+    if isinstance(path, nn.Module):
+        return verify_in_memory(path, against, inputs)
     start = time.perf_counter()
     if images is not None:
         check_number("images", images)
