@@ -4,6 +4,7 @@ import functools
 import inspect
 import os
 import sys
+import warnings
 from collections.abc import Callable
 from typing import Annotated, Any
 
@@ -25,7 +26,9 @@ def _guarded(function: Callable[..., Any]) -> Callable[..., None]:
     def command(*args: Any, as_json: bool, debug: bool, **kwargs: Any) -> None:
         code = 0
         try:
-            report = function(*args, **kwargs)
+            with warnings.catch_warnings():
+                warnings.showwarning = _warn
+                report = function(*args, **kwargs)
             if report is not None:
                 _show(report, as_json)
             # A report that can find fault with itself does so once it is shown: its numbers are what a user needs then.
@@ -56,6 +59,17 @@ def _guarded(function: Callable[..., Any]) -> Callable[..., None]:
     command.__signature__ = signature.replace(parameters=[*own, *common], return_annotation=None)  # type: ignore[attr-defined]
     command.__annotations__ = {parameter.name: parameter.annotation for parameter in [*own, *common]}
     return command
+
+
+def _warn(message: Warning | str, category: type[Warning], *where: Any) -> None:
+    """Say what foldnet itself warns of as a note, and what others do as they would."""
+    from foldnet.errors import FoldnetWarning
+    from foldnet_cli.page import note
+
+    if issubclass(category, FoldnetWarning):
+        note(str(message))
+    else:
+        sys.stderr.write(warnings.formatwarning(message, category, *where[:2]))
 
 
 def _show(report: Any, as_json: bool) -> None:

@@ -25,6 +25,11 @@ def complain(text: str) -> None:
     console.print(Text("Error: ", style="bold red") + printable(spoken(text)))
 
 
+def note(text: str) -> None:
+    """One sentence on stderr about something that is no error."""
+    Page(stderr=True, soft_wrap=True, highlight=False).print(Text("note: ", style="yellow") + printable(text))
+
+
 def printable(text: str, style: str = "") -> Text:
     """A line of text as it stands, no markup, and what would move the cursor or colour the terminal written out."""
     return Text("".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text), style=style)

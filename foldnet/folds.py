@@ -28,6 +28,7 @@ from foldnet.upgrade import SCHEMA, check_seal, upgraded
 from foldnet.zoo.build import build
 
 WEIGHTS = "weights.safetensors"
+READINGS = 5  # times that a fold is read which is replaced meanwhile
 SEALED = (WEIGHTS, "program.json", "report.json")  # files whose digests stand in config.json
 
 
@@ -208,6 +209,28 @@ def settings_of(folder: Path) -> dict[str, Any]:
     """The settings by which a fold was made, as they stand in its config.json. Raises RunError as open_fold does."""
     settings = read_config(folder, "fold").get("settings")
     return dict(settings) if isinstance(settings, dict) else {}
+
+
+def load_fold(folder: Path) -> tuple[Fold, LoopedNetwork]:
+    """A fold and its network, both of one writing: where another command replaces it meanwhile, it is read anew. Raises RunError."""
+    for _ in range(READINGS):
+        before = _which(folder)
+        try:
+            fold = open_fold(folder)
+            return fold, fold.load()
+        except RunError:
+            if _which(folder) == before:
+                raise
+    raise RunError(f"'{folder}' is replaced again and again while it is read; wait for whoever does that")
+
+
+def _which(folder: Path) -> tuple[int, int] | None:
+    """Which folder it is that has this name now; None where there is none."""
+    try:
+        there = folder.stat()
+    except OSError:
+        return None
+    return there.st_dev, there.st_ino
 
 
 def newest_fold(run: Path | None = None) -> Path:

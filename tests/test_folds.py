@@ -12,9 +12,10 @@ import torch
 
 import foldnet
 import foldnet_cli
+from foldnet import folds
 from foldnet.errors import FoldnetError, RunError
 from foldnet.folding.looped import LoopedNetwork
-from foldnet.folds import newest_fold, open_fold, stored_groups
+from foldnet.folds import load_fold, newest_fold, open_fold, stored_groups
 from foldnet.recipes.evaluate import open_network
 from foldnet.recipes.info import info
 
@@ -57,6 +58,41 @@ def test_the_newest_fold_is_the_one_made_last(cli, home):
     (home / "runs/tied/zzz").mkdir()
     (home / "runs/tied/zzz/config.json").write_text("{")
     assert str(newest_fold()) == later
+
+
+def test_a_fold_that_is_replaced_while_it_is_read_comes_whole(cli, home, monkeypatch):
+    """What was opened is the old one; before its weights are read, another stands there."""
+    cli.done("fold", "runs/tied", "--no-evaluate", "--threshold", "0", "--out", "new")
+    old, new = open_fold(Path(FOLD)), open_fold(Path("new"))
+    read, times = folds.load_tensors, []
+
+    def replaced_first(file):
+        times.append(file)
+        if len(times) == 1:
+            Path(FOLD).rename("old")
+            Path("new").rename(FOLD)
+        return read(file)
+
+    monkeypatch.setattr(folds, "load_tensors", replaced_first)
+    fold, looped = load_fold(Path(FOLD))
+    assert len(times) == 2
+    assert fold.program == looped.program == new.program != old.program
+    assert fold.files == new.files
+
+
+def test_a_fold_that_is_changed_is_not_read_again_and_one_that_changes_for_ever_is_given_up(home, put, monkeypatch):
+    file = home / FOLD / "program.json"
+    program = file.read_text()
+    put(file, "{}")
+    with pytest.raises(RunError, match="was changed after the fold was written"):
+        load_fold(Path(FOLD))
+    put(file, program)
+    numbers = iter(range(100))
+    monkeypatch.setattr(folds, "_which", lambda folder: next(numbers))
+    put(file, "{}")
+    said = f"^'{FOLD}' is replaced again and again while it is read; wait for whoever does that$"
+    with pytest.raises(RunError, match=said):
+        load_fold(Path(FOLD))
 
 
 def test_a_run_without_folds_says_how_to_make_one(cli, shelf):

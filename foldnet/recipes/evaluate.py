@@ -10,7 +10,7 @@ from torch import nn
 from foldnet.errors import SettingError
 from foldnet.folding.looped import LoopedNetwork
 from foldnet.folding.recalibrate import recalibrate
-from foldnet.folds import newest_fold, open_fold
+from foldnet.folds import load_fold, newest_fold
 from foldnet.reading import read_json
 from foldnet.recipes.by_length import LengthScore, OtherGrids, other_grids, score_by_length
 from foldnet.recipes.loading import loader_of, split_of_run, training_loader
@@ -128,7 +128,7 @@ def load(path: Path | str, *, checkpoint: str = "last") -> nn.Module:
     """
     folder = Path(path)
     if kind_of(folder) == "fold":
-        return open_fold(folder).load()
+        return load_fold(folder)[1]
     return open_run(folder).load(checkpoint)[0]
 
 
@@ -140,8 +140,8 @@ def open_network(folder: Path, checkpoint: str = "last", named: Path | str | Non
     if kind_of(folder) == "fold":
         if checkpoint != "last":
             raise SettingError(f"`checkpoint={checkpoint!r}` is for runs and '{folder}' is a fold; leave it out")
-        fold = open_fold(folder)
-        return fold.load(), run_of_fold(fold, named), "looped"
+        fold, looped = load_fold(folder)
+        return looped, run_of_fold(fold, named), "looped"
     if named is not None:
         raise SettingError(f"`run` is for folds and '{folder}' is a run; leave it out")
     run = open_run(folder)

@@ -16,7 +16,7 @@ from foldnet.drawing.sharing import sharing_dot
 from foldnet.errors import NothingToFold
 from foldnet.files import free_name, refuse_existing
 from foldnet.folding.looped import LoopedNetwork, gain_slots
-from foldnet.folds import open_fold
+from foldnet.folds import load_fold
 from foldnet.recipes.evaluate import fold_folder
 from foldnet.recipes.lsm import LsmReport, lsm_history
 from foldnet.runs import newest_run, open_run
@@ -58,9 +58,8 @@ def draw(
         looped, title = path, "network"
     else:
         folder = fold_folder(Path(path) if path is not None else None)
-        fold = open_fold(folder)
-        target = target_of(out, folder / "graph.svg", force)
-        looped, title = fold.load(), fold.arch
+        fold, looped = load_fold(folder)
+        target, title = target_of(out, folder / "graph.svg", force), fold.arch
     gains = {layer: gain[step].item() for gain, step, layer in gain_slots(looped)}
     write_graph(program_graph(looped.program, gains=gains, residual=residual), target, title)
     return target
