@@ -2,13 +2,14 @@
 
 import functools
 import inspect
-import os
 import sys
 import warnings
 from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
+
+from foldnet_cli.streams import silence, speaking
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout, everything else on stderr.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
@@ -39,13 +40,15 @@ def _guarded(function: Callable[..., Any]) -> Callable[..., None]:
         except KeyboardInterrupt as interrupt:
             code = _fail(str(interrupt) or "interrupted", 130, debug)
         except BrokenPipeError:
-            # The reader went away (`foldnet lsm | head`): nothing is wrong, but Python must not flush into the closed pipe.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            silence()  # the reader went away (`foldnet lsm | head`): nothing is wrong
         except Exception as error:
             from foldnet.errors import FoldnetError
 
-            known = isinstance(error, FoldnetError)
-            text = str(error) if known else f"unexpected {type(error).__name__}: {error}; add --debug for the traceback"
+            text = f"unexpected {type(error).__name__}: {error}; add --debug for the traceback"
+            if isinstance(error, FoldnetError):
+                text = str(error)
+            elif isinstance(error, MemoryError) or "can't allocate memory" in str(error):
+                text = "this takes more memory than the machine has free; choose a smaller network or --batch-size"
             code = _fail(text, 1, debug)
         if code:
             raise typer.Exit(code)
@@ -76,11 +79,11 @@ def _show(report: Any, as_json: bool) -> None:
     """Print a report, as one JSON object or for a reader."""
     from foldnet_cli.views import show, to_json
 
-    if as_json:
-        sys.stdout.write(to_json(report) + "\n")
-    else:
-        show(report)
-    sys.stdout.flush()
+    with speaking():
+        if as_json:
+            sys.stdout.write(to_json(report) + "\n")
+        else:
+            show(report)
 
 
 def _fail(text: str, code: int, debug: bool) -> int:

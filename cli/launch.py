@@ -11,6 +11,7 @@ from typing import Any
 
 import typer
 
+MOST_PROCESSES = 100_000
 SAID = 3.0  # seconds in which the first process has said what is wrong with all
 ENVIRONMENT = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")  # what torchrun sets for its processes
 
@@ -21,8 +22,24 @@ def in_world() -> bool:
 
 
 def rank() -> int:
-    """This process's number among those that torchrun started."""
-    return int(os.environ["RANK"])
+    """This process's number among those that torchrun started. Raises SettingError where the environment contradicts itself."""
+    from foldnet.errors import SettingError
+
+    def number(name: str, least: int, most: int, default: str | None = None) -> int:
+        text = os.environ.get(name, default) or ""
+        value = int(text) if text.isdecimal() and len(text) < 10 else -1
+        if not least <= value <= most:
+            raise SettingError(
+                f"{name}={text} in the environment is not legal; give a whole number from {least} to {most}, "
+                f"or unset {name} to train in one process"
+            )
+        return value
+
+    size = number("WORLD_SIZE", 1, MOST_PROCESSES)
+    beside = number("LOCAL_WORLD_SIZE", 1, size, default="1")
+    number("LOCAL_RANK", 0, max(beside, size) - 1)
+    number("MASTER_PORT", 1, 65535)
+    return number("RANK", 0, size - 1)
 
 
 @contextmanager

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from foldnet.errors import OutputError
 from foldnet_cli.bench import app as bench
 from foldnet_cli.data import app as data
 from foldnet_cli.doctor import doctor
@@ -14,7 +15,9 @@ from foldnet_cli.fold import fold
 from foldnet_cli.guard import add_command
 from foldnet_cli.info import info
 from foldnet_cli.lsm import lsm
+from foldnet_cli.page import complain
 from foldnet_cli.render import app as render
+from foldnet_cli.streams import settle, speaking
 from foldnet_cli.train import train
 from foldnet_cli.verify import verify
 
@@ -55,4 +58,19 @@ def common(
 
 def main() -> None:
     """Run the command line."""
-    app()
+    problem = settle()
+    if problem is not None:
+        complain(problem)
+        raise SystemExit(1)
+    try:
+        with speaking():
+            try:
+                app()
+            except SystemExit as end:
+                code = end.code
+    except BrokenPipeError:
+        code = 0
+    except OutputError as error:  # what is printed outside of commands, such as the help
+        complain(str(error))
+        code = 1
+    raise SystemExit(code)

@@ -10,6 +10,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from foldnet_cli.page import Page
 from foldnet_cli.words import spoken
 
 LONG = ("sweep", "shares", "depth")  # tasks that leave a line behind also where there is no bar
@@ -101,7 +102,7 @@ class Watcher:
 @contextmanager
 def watching(*, saves: bool = False, quiet: bool = False) -> Iterator[Watcher]:
     """An observer that is shown on stderr while the block runs, or with `quiet` only minds signals; for `saves` see Watcher."""
-    console = Console(stderr=True, soft_wrap=True, markup=False, emoji=False, quiet=quiet)
+    console = Page(stderr=True, soft_wrap=True, markup=False, emoji=False, quiet=quiet)
     if quiet or not console.is_terminal:
         watcher = Watcher(console, None, saves=saves)
         with _minding_signals(watcher):

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import functools
 import os
+import warnings
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +16,11 @@ import torch
 from torch import Tensor
 
 from foldnet.errors import DataError
+from foldnet.reading import open_plain
+
+MOST_PIXELS = 64 << 20  # of one picture: decoded and resized it takes about ten bytes a pixel
+# Pillow knows others, some of which start programs.
+FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -66,10 +74,18 @@ def decode(path: str, size: int) -> Tensor:
 
 
 def open_picture(path: str) -> Any:
-    """One picture in three channels of 8 bits. Raises what Pillow raises, and ValueError where there are more bits."""
+    """One picture in three channels of 8 bits. Raises what Pillow raises, and ValueError where it has more bits, too many pixels,
+    or is no plain file.
+    """
     from PIL import Image
 
-    with Image.open(path) as picture:
+    with ExitStack() as opened:
+        file = opened.enter_context(open_plain(Path(path), links=True))
+        with warnings.catch_warnings():  # a picture that is too large is refused below, in foldnet's words
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            picture = opened.enter_context(Image.open(file, formats=FORMATS))
+        if picture.width * picture.height > MOST_PIXELS:
+            raise ValueError(f"it has {picture.width:,}x{picture.height:,} pixels and {MOST_PIXELS:,} are the most")
         if picture.mode.startswith(("I", "F")):  # Pillow would clip them to white
             raise ValueError("it has more than 8 bits a channel")
         if picture.mode == "P" and "transparency" in picture.info:  # Pillow warns of the direct way

@@ -33,7 +33,10 @@ def joined(local: int, beside: int, last_words: Callable[[str], None]) -> Iterat
     Raises ProcessLost where another process dies while this one works with it. Where this one waits in a collective that
     does not come back, `last_words` gets the sentence and the process ends with exit code 1.
     """
-    store, rank, size = next(rendezvous("env://", timeout=TO_MEET))
+    try:
+        store, rank, size = next(rendezvous("env://", timeout=TO_MEET))
+    except (RuntimeError, ValueError, dist.DistError) as error:
+        raise ProcessLost(_not_met(error)) from None
     if size == 1:
         yield ALONE
         return
@@ -61,6 +64,15 @@ def joined(local: int, beside: int, last_words: Callable[[str], None]) -> Iterat
         dist.destroy_process_group()
     finally:
         pulse.stop()
+
+
+def _not_met(error: Exception) -> str:
+    """What is said where the processes cannot find each other."""
+    place = f"{os.environ.get('MASTER_ADDR')}:{os.environ.get('MASTER_PORT')}"
+    if "EADDRINUSE" in str(error) or "already in use" in str(error):
+        return f"the processes cannot meet at '{place}', which another program uses; choose another MASTER_PORT"
+    reason = str(error).split("\n")[0]
+    return f"the processes cannot meet at '{place}' ({reason}); check MASTER_ADDR and MASTER_PORT"
 
 
 class _Pulse(threading.Thread):

@@ -1,5 +1,7 @@
 """--gpus: what it refuses, and what it hands on."""
 
+import socket
+
 import pytest
 import torch
 
@@ -59,3 +61,44 @@ def test_each_process_gets_the_command_as_it_was_given(monkeypatch, gpus, given)
     launch.check_gpus(2, None)
     launch.launch(2)
     assert started == [(2, ["train", "--seed", "3", "--json"])]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("RANK", "2", "RANK=2 in the environment is not legal; give a whole number from 0 to 1"),
+        ("RANK", "-1", "RANK=-1 in the environment is not legal; give a whole number from 0 to 1"),
+        ("RANK", "first", "RANK=first in the environment is not legal; give a whole number from 0 to 1"),
+        ("WORLD_SIZE", "0", "WORLD_SIZE=0 in the environment is not legal; give a whole number from 1 to 100000"),
+        ("LOCAL_RANK", "2", "LOCAL_RANK=2 in the environment is not legal; give a whole number from 0 to 1"),
+        (
+            "MASTER_PORT",
+            "65536",
+            "MASTER_PORT=65536 in the environment is not legal; give a whole number from 1 to 65535",
+        ),
+        (
+            "LOCAL_WORLD_SIZE",
+            "x",
+            "LOCAL_WORLD_SIZE=x in the environment is not legal; give a whole number from 1 to 2",
+        ),
+    ],
+)
+def test_an_environment_that_contradicts_itself_is_refused(cli, tmp_path, monkeypatch, name, value, said):
+    monkeypatch.chdir(tmp_path)
+    sound = {"RANK": "0", "WORLD_SIZE": "2", "LOCAL_RANK": "0", "MASTER_ADDR": "localhost", "MASTER_PORT": "29500"}
+    for variable, text in (sound | {name: value}).items():
+        monkeypatch.setenv(variable, text)
+    assert cli.refused("train") == f"{said}, or unset {name} to train in one process"
+
+
+def test_a_port_in_use_is_refused(cli, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        world = {"RANK": "0", "WORLD_SIZE": "2", "LOCAL_RANK": "0", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+        for variable, text in world.items():
+            monkeypatch.setenv(variable, text)
+        said = (
+            f"the processes cannot meet at '127.0.0.1:{port}', which another program uses; choose another MASTER_PORT"
+        )
+        assert cli.refused("train") == said

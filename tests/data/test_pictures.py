@@ -2,6 +2,9 @@
 
 import os
 import pickle
+import re
+import struct
+import zlib
 
 import numpy as np
 import pytest
@@ -11,7 +14,7 @@ from PIL import Image
 from foldnet.data import batches as batching
 from foldnet.data import folder
 from foldnet.data.batches import Loader
-from foldnet.data.pictures import Pictures, pictures_of
+from foldnet.data.pictures import Pictures, decode, pictures_of
 from foldnet.data.sources import load_dataset
 from foldnet.errors import DataError
 
@@ -101,3 +104,31 @@ def test_some_pictures_keep_their_ids_and_travel_to_other_processes(datasets):
 def test_names_in_no_encoding_are_kept(tmp_path):
     name = os.fsdecode(b"/some/\xff\xc3\xb6.png")
     assert os.fsdecode(pictures_of([(name, 0), ("/a.png", 1)], 16).files[0]) == name
+
+
+def test_a_pipe_among_the_pictures_is_not_waited_for(tmp_path):
+    pipe = tmp_path / "a.png"
+    os.mkfifo(pipe)
+    said = (
+        f"'{pipe}' can't be read as a picture (is a named pipe and not a plain file; put one there); mend or remove it"
+    )
+    with pytest.raises(DataError, match=f"^{re.escape(said)}$"):
+        decode(str(pipe), 8)
+
+
+@pytest.mark.parametrize(
+    ("width", "said"), [(13_000, "it has 13,000x13,000 pixels and 67,108,864 are the most"), (60_000, "Image size ")]
+)
+def test_a_picture_of_too_many_pixels_is_refused_before_it_is_decoded(tmp_path, width, said):
+    header = struct.pack(">II5B", width, width, 8, 2, 0, 0, 0)
+    chunks = [(b"IHDR", header), (b"IDAT", b""), (b"IEND", b"")]
+    content = b"".join(struct.pack(">I", len(d)) + n + d + struct.pack(">I", zlib.crc32(n + d)) for n, d in chunks)
+    (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n" + content)
+    with pytest.raises(DataError, match=re.escape(f"can't be read as a picture ({said}")):
+        decode(str(tmp_path / "a.png"), 8)
+
+
+def test_no_format_is_read_that_starts_programs(tmp_path):
+    (tmp_path / "a.png").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n%%EndComments\n")
+    with pytest.raises(DataError, match="cannot identify image file"):
+        decode(str(tmp_path / "a.png"), 8)
