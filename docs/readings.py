@@ -5,7 +5,10 @@ from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 from statistics import mean, stdev
+from types import SimpleNamespace
 from typing import Any
+
+from foldnet.folding.sweep import within_drop
 
 FILES = Path(__file__).parents[1] / "examples" / "benchmarks"
 HOME = "examples/benchmarks"
@@ -93,10 +96,9 @@ def gaps(name: str, first: tuple[str, str], second: tuple[str, str], key: str) -
     return [one[key] - other[key] for one, other in pairs]
 
 
-def smallest_within(points: list[dict[str, Any]], soft: float, drop: float) -> dict[str, Any]:
-    """What `foldnet fold --max-drop` takes of a sweep: the least stored numbers, then accuracy, then loops."""
-    near = [point for point in points if point["accuracy"] >= soft - drop / 100 - 1e-9]
-    return min(near, key=lambda point: (point["stored_numbers"], -point["accuracy"], -point["loops"]))
+def smallest_within(points: list[dict[str, Any]], soft: float, drop: float) -> Any:
+    """What `foldnet fold --max-drop` takes of a sweep, chosen by the function that the command uses."""
+    return within_drop(tuple(SimpleNamespace(**point) for point in points), soft, drop / 100)
 
 
 def networks(name: str, words: str) -> list[dict[str, Any]]:
