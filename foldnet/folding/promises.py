@@ -154,6 +154,7 @@ def check_settings(report: Any, settings: Mapping[str, Any], checkpoint: str) ->
         "linkage": "linkage",
         "checkpoint": "checkpoint",
         "keep": "kept",
+        "ignore": "ignored",
         "finetune": "finetune.epochs",
         "finetune_lr": "finetune.lr",
         "distill": "finetune.distill",
@@ -205,10 +206,16 @@ def check_distances(report: Any, distances: Mapping[str, float]) -> list[Promise
 
 
 def layers_of(report: Any) -> list[dict[str, Any]]:
-    """Every layer of every group of a fold's report; what is not there is not given."""
-    groups = report.get("groups") if isinstance(report, dict) else None
-    found = [layer for group in groups or [] for layer in group.get("layers") or []]
-    return [layer for layer in found if {"name", "gain", "error"} <= layer.keys()]
+    """Every layer of every group of a fold's report that has a name, a gain and an error; what is anything else is not given."""
+    groups = _entries(report.get("groups") if isinstance(report, dict) else None)
+    found = [layer for group in groups for layer in _entries(group.get("layers"))]
+    kinds = {"name": str, "gain": int | float, "error": int | float}
+    return [layer for layer in found if all(isinstance(layer.get(key), kind) for key, kind in kinds.items())]
+
+
+def _entries(value: Any) -> list[dict[str, Any]]:
+    """The objects in a list; none where it is no list."""
+    return [entry for entry in value if isinstance(entry, dict)] if isinstance(value, list) else []
 
 
 def is_finetuned(report: Any) -> bool:

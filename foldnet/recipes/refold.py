@@ -45,6 +45,7 @@ class Refold:
     soft: SharedNetwork
     plan: FoldPlan
     tied: SharedNetwork
+    metric: str
     chosen: dict[str, Clusters] | None
     threshold: float | dict[str, float] | None
 
@@ -69,6 +70,7 @@ def fold_again(model: SharedNetwork, fold: Fold, settings: Mapping[str, Any]) ->
         model,
         plan,
         apply_fold(model, plan),
+        soft.metric,
         None
         if choice is None
         else {name: choice.clusters.get(name) or _apart(rows) for name, rows in clusters.items()},
@@ -126,13 +128,17 @@ def _apart(clusters: Clusters) -> Clusters:
 
 
 def _check_choice(refold: Refold, report: Any) -> list[Promise]:
-    """Thresholds choose the clusters that were tied, and report.json names them."""
+    """Thresholds choose the clusters that were tied, and report.json names them, and the metric."""
+    metric = equal(
+        "metric in report.json", str(report.get("metric")) if isinstance(report, dict) else "", refold.metric
+    )
     if refold.chosen is None:
-        return []
+        return [metric]
     tied = {group.name: sorted(sorted(cluster) for cluster in group.clusters) for group in refold.plan.groups}
     wrong = [name for name, chosen in refold.chosen.items() if sorted(map(sorted, chosen)) != tied[name]]
     stated = report.get("threshold") if isinstance(report, dict) else None
     return [
+        metric,
         equal("groups whose clusters are not those at the threshold", ", ".join(wrong), ""),
         Promise("threshold in report.json", _close(stated, refold.threshold), str(stated), str(refold.threshold)),
     ]

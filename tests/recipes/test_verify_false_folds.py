@@ -244,6 +244,11 @@ FALSE = {
         say(lambda report: report.update(threshold=0.1), {"threshold": 0.1}),
         "groups whose clusters are not those at the threshold",
     ),
+    "another metric": (say(lambda report: report.update(metric="weights")), "metric in report.json"),
+    "a gain that is no number": (
+        say(lambda report: report["groups"][0]["layers"][0].update(gain="1")),
+        "gains against report.json, relative difference",
+    ),
     "another tie in the report": (
         say(lambda report: report.update(tie="mean")),
         "settings in report.json that are not config.json's",
