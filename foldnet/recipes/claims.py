@@ -66,7 +66,7 @@ def _measures(
     found: dict[str, Callable[[], float]] = {"finetuned" if tuned else "recalibrated": lambda: looped}
     if refold is None:
         return found
-    before, tied = refold.soft, refold.tied
+    before, tied = refold.soft.model, refold.tied
     if soft is not None:
         found["soft"] = lambda: soft
 

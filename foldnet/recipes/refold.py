@@ -26,7 +26,8 @@ from foldnet.folding.promises import (
     owners_of,
 )
 from foldnet.folds import Fold
-from foldnet.recipes.fold_choice import choose, soft_of
+from foldnet.recipes.advice_again import check_advice, close
+from foldnet.recipes.fold_choice import Choice, Soft, choose, soft_of
 from foldnet.recipes.fold_measure import Laboratory
 from foldnet.sharing.share import SharedNetwork
 
@@ -39,15 +40,13 @@ STRANGE = 0.1  # cosine to the tied network below which a fine-tuned weight no l
 class Refold:
     """A checkpoint folded again by the clusters of a fold: the plan, and the tied network with the checkpoint's own norms.
 
-    `chosen` are the clusters that the fold's settings choose, None where they were not chosen by thresholds.
+    `choice` is what the fold's settings choose, None where they did not choose by thresholds.
     """
 
-    soft: SharedNetwork
+    soft: Soft
     plan: FoldPlan
     tied: SharedNetwork
-    metric: str
-    chosen: dict[str, Clusters] | None
-    threshold: float | dict[str, float] | None
+    choice: Choice | None
 
 
 def fold_again(model: SharedNetwork, fold: Fold, settings: Mapping[str, Any]) -> Refold:
@@ -66,16 +65,7 @@ def fold_again(model: SharedNetwork, fold: Fold, settings: Mapping[str, Any]) ->
     }
     plan = soft.plan(clusters)
     choice = choose(soft) if chosen.chooser in ("threshold", "chance") else None
-    return Refold(
-        model,
-        plan,
-        apply_fold(model, plan),
-        soft.metric,
-        None
-        if choice is None
-        else {name: choice.clusters.get(name) or _apart(rows) for name, rows in clusters.items()},
-        None if choice is None else choice.threshold,
-    )
+    return Refold(soft, plan, apply_fold(model, plan), choice)
 
 
 def check_refold(refold: Refold, fold: Fold, tied: nn.Module, report: Any) -> Findings:
@@ -89,6 +79,7 @@ def check_refold(refold: Refold, fold: Fold, tied: nn.Module, report: Any) -> Fi
         ),
         *_check_choice(refold, report),
         _check_gains(refold, report),
+        check_advice(refold.soft, refold.plan, refold.choice, report),
     ]
     found = _check_tuned(refold, tied) if is_finetuned(report) else _check_untouched(refold, tied, report)
     return Findings(tuple(promises)) + found
@@ -130,29 +121,26 @@ def _apart(clusters: Clusters) -> Clusters:
 def _check_choice(refold: Refold, report: Any) -> list[Promise]:
     """Thresholds choose the clusters that were tied, and report.json names them, and the metric."""
     metric = equal(
-        "metric in report.json", str(report.get("metric")) if isinstance(report, dict) else "", refold.metric
+        "metric in report.json", str(report.get("metric")) if isinstance(report, dict) else "", refold.soft.metric
     )
-    if refold.chosen is None:
+    if refold.choice is None:
         return [metric]
     tied = {group.name: sorted(sorted(cluster) for cluster in group.clusters) for group in refold.plan.groups}
-    wrong = [name for name, chosen in refold.chosen.items() if sorted(map(sorted, chosen)) != tied[name]]
+    found = {
+        group.name: refold.choice.clusters.get(group.name) or _apart(group.clusters) for group in refold.plan.groups
+    }
+    wrong = [name for name, chosen in found.items() if sorted(map(sorted, chosen)) != tied[name]]
     stated = report.get("threshold") if isinstance(report, dict) else None
     return [
         metric,
         equal("groups whose clusters are not those at the threshold", ", ".join(wrong), ""),
-        Promise("threshold in report.json", _close(stated, refold.threshold), str(stated), str(refold.threshold)),
+        Promise(
+            "threshold in report.json",
+            close(stated, refold.choice.threshold),
+            str(stated),
+            str(refold.choice.threshold),
+        ),
     ]
-
-
-def _close(stated: Any, wanted: Any) -> bool:
-    """Whether thresholds, one number or one a group, are the same but for rounding: those of chance are measured."""
-    if isinstance(wanted, dict):
-        return (
-            isinstance(stated, dict)
-            and stated.keys() == wanted.keys()
-            and all(_close(stated[k], wanted[k]) for k in wanted)
-        )
-    return isinstance(stated, int | float) and abs(stated - wanted) <= 1e-6
 
 
 def _check_gains(refold: Refold, report: Any) -> Promise:
@@ -172,8 +160,8 @@ def _check_gains(refold: Refold, report: Any) -> Promise:
 
 def _check_untouched(refold: Refold, tied: nn.Module, report: Any) -> Findings:
     """Nothing was trained: private tensors are the checkpoint's to the bit, and tied weights those of tying again."""
-    shared = dict(refold.soft.shared_weights())
-    before, distances = dict(refold.soft.network.named_parameters()), {}
+    shared = dict(refold.soft.model.shared_weights())
+    before, distances = dict(refold.soft.model.network.named_parameters()), {}
     again = {name: weight.detach() for name, weight in refold.tied.shared_weights()}
     moved = [name for name, now in tied.named_parameters() if name in before and not _equal(before[name], now)]
     for name, soft in shared.items():
@@ -190,7 +178,7 @@ def _check_untouched(refold: Refold, tied: nn.Module, report: Any) -> Findings:
 
 def _check_tuned(refold: Refold, tied: nn.Module) -> Findings:
     """Fine-tuning moved the weights, and from where they were tied; where they are now nobody can check but by accuracies."""
-    before: dict[str, Tensor] = dict(refold.soft.network.named_parameters())
+    before: dict[str, Tensor] = dict(refold.soft.model.network.named_parameters())
     before |= dict(refold.tied.shared_weights())
     now = dict(tied.named_parameters())
     moved = sum(not torch.allclose(now[name], value, rtol=1e-6, atol=0.0) for name, value in before.items())

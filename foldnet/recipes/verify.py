@@ -67,8 +67,8 @@ def verify(
 
     What is false makes no exception here, and what could not be checked is said: see the certificate's `passed` (None where
     nothing is false and something could not be checked), `notes` and `check`. Digests have no key: they tell accidents, and whoever edits a
-    fold can state them anew, which only the comparison with the run finds. What the report advises (near misses, shares of the drop)
-    is not checked.
+    fold can state them anew, which only the comparison with the run finds. The tied layers' shares
+    of the added loss in the report are not checked.
     Raises RunError where a file of the fold was changed after folding or `run` is not its run, DataError, SettingError.
     """
     if isinstance(path, nn.Module):

@@ -32,6 +32,7 @@ NORMS = "norms against the training images, in standard deviations"
 COUNTS = "report.json against the other files"
 GAINS = "gains and errors in report.json against tying again, difference"
 PROGRAM = "program of folding the checkpoint again"
+ADVICE = "advice in report.json that is not that of folding again"
 ORIGIN = "architecture, classes, channels, size and dropout of the run"
 
 
@@ -243,6 +244,11 @@ FALSE = {
     "another threshold everywhere": (
         say(lambda report: report.update(threshold=0.1), {"threshold": 0.1}),
         "groups whose clusters are not those at the threshold",
+    ),
+    "less chance than there is": (say(lambda report: report["chance"].update(merges=0.5)), ADVICE),
+    "a near miss of nothing": (
+        say(lambda report: report["near_misses"].append({"stage": "stage1", "threshold": 0.9})),
+        ADVICE,
     ),
     "another metric": (say(lambda report: report.update(metric="weights")), "metric in report.json"),
     "a gain that is no number": (
