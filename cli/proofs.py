@@ -26,11 +26,12 @@ def show_certificate(report: Certificate, console: Console) -> None:
             if difference is not None:
                 agree = f"{100 * found.agreement:.2f} %" if pair == "looped" else ""
                 table.add_row(f"{form} with {reference}", f"{found.count} {found.inputs}", *_numbers(difference), agree)
+    console.print(table)
     for pair, (form, reference) in PAIRS.items():
         worst = _worst(report, pair)
         if worst is not None:
-            table.add_row(f"{form} with {reference}", f"worst layer, {worst.name}", *_numbers(getattr(worst, pair)), "")
-    console.print(table)
+            apart = f"{getattr(worst, pair).relative:.2e}"
+            _say(console, f"{form} with {reference}, layer by layer: {apart} relative at most, at {worst.name}")
     _show_forms(report, console)
     _say(console, "kept: " + "; ".join(promise.name for promise in report.promises if promise.held))
     for promise in report.promises:
