@@ -3,12 +3,14 @@
 import errno
 import os
 import re
+import threading
 from pathlib import Path
 
 import pytest
 
 from foldnet import folders
 from foldnet.errors import OutputError
+from foldnet.exchange import exchange
 from foldnet.folders import new_folder, numbered_folder
 from foldnet.leftovers import REPLACED, UNFINISHED, remove_leftovers
 
@@ -159,6 +161,28 @@ def test_where_names_are_exchanged_there_is_no_moment_with_neither(tmp_path, mon
     with new_folder(path, check=check) as temporary:
         (temporary / "new").touch()
     assert (names(tmp_path), names(path)) == (["run"], ["new"])
+
+
+def test_there_is_always_a_folder_while_it_is_replaced_again_and_again(tmp_path):
+    """Where names can be exchanged, as on any Linux file system of today."""
+    for name in ("one", "other", "run"):
+        (tmp_path / name).mkdir()
+    if not exchange(tmp_path / "one", tmp_path / "other"):
+        return
+    found, over = set(), threading.Event()
+
+    def look() -> None:
+        while not over.is_set():
+            found.add((tmp_path / "run").is_dir())
+
+    reader = threading.Thread(target=look)
+    reader.start()
+    for _ in range(30):
+        with new_folder(tmp_path / "run", check=check) as temporary:
+            (temporary / "new").touch()
+    over.set()
+    reader.join()
+    assert found == {True}
 
 
 def test_what_came_into_a_folder_while_its_successor_was_filled_is_seen(tmp_path):

@@ -18,6 +18,7 @@ from foldnet.folding.looped import LoopedNetwork
 from foldnet.folds import load_fold, newest_fold, open_fold, stored_groups
 from foldnet.recipes.evaluate import open_network
 from foldnet.recipes.info import info
+from foldnet.seals import sealed
 
 FOLD = "runs/tied/fold-0.95"
 READERS = (["evaluate", FOLD], ["render", "graph", FOLD, "-o", "a.dot"])
@@ -58,6 +59,15 @@ def test_the_newest_fold_is_the_one_made_last(cli, home):
     (home / "runs/tied/zzz").mkdir()
     (home / "runs/tied/zzz/config.json").write_text("{")
     assert str(newest_fold()) == later
+
+
+def test_a_fold_elsewhere_that_is_linked_or_not_finished_is_not_the_newest(home):
+    shutil.copytree(home / FOLD, home / "elsewhere")
+    config = json.loads((home / "elsewhere/config.json").read_text())
+    (home / "elsewhere/config.json").write_text(json.dumps(sealed(config | {"created": "9999"})))
+    (home / "runs/tied/zzz").symlink_to(home / "elsewhere")
+    shutil.copytree(home / "elsewhere", home / "runs/tied/.fold-0.95.a1b2c3d4.foldnet-unfinished")
+    assert newest_fold(Path("runs/tied")) == Path(FOLD)
 
 
 def test_a_fold_that_is_replaced_while_it_is_read_comes_whole(cli, home, monkeypatch):

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from foldnet.errors import OutputError, RunError
-from foldnet.tensors import save_tensors
+from foldnet.tensors import facts_of, save_tensors
 from foldnet.training.checkpoint import FILE, load_model, load_optimiser, save_checkpoint
 from foldnet.training.optimiser import build_optimiser
 from foldnet.training.progress import Progress, UnderWay
@@ -223,3 +223,19 @@ def test_a_folder_that_cannot_be_made_is_one_sentence(tmp_path):
     sentence = f"'{folder}' cannot be made (Not a directory); free the place or choose another"
     with pytest.raises(OutputError, match=exactly(sentence)):
         save_checkpoint(folder, model, None, PROGRESS)
+
+
+def test_a_checkpoint_is_written_through_no_link(tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "last").symlink_to("elsewhere")
+    sentence = (
+        f"'{tmp_path / 'last'}' is a link and foldnet writes through none inside a run; put the folder itself there"
+    )
+    with pytest.raises(OutputError, match=exactly(sentence)):
+        save_checkpoint(tmp_path / "last", build("wrn-10-1"), None, PROGRESS)
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
+def test_a_checkpoint_states_the_seal_that_it_is_given(tmp_path):
+    save_checkpoint(tmp_path / "last", build("wrn-10-1"), None, PROGRESS, {"run": "a"})
+    assert facts_of(tmp_path / "last" / FILE)["seal"] == {"run": "a"}

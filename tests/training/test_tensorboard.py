@@ -6,10 +6,11 @@ import re
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from foldnet.errors import MissingTool
+from foldnet.errors import MissingTool, OutputError
 from foldnet.recipes.train import train
 from foldnet.runs import read_metrics
 from foldnet.training.observer import Silent
+from foldnet.training.tensorboard import FOLDER, Board
 
 SETTINGS = {"arch": "swrn-16-1-2", "epochs": 3, "batch_size": 256, "precision": "fp32", "device": "cpu"}
 
@@ -58,3 +59,12 @@ def test_without_the_package_a_sentence_names_the_extra(tmp_path, monkeypatch):
     with pytest.raises(MissingTool, match=f"^{re.escape(sentence)}$"):
         train(out=tmp_path / "run", tensorboard=True, **SETTINGS)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_events_are_written_through_no_link(tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / FOLDER).symlink_to("../elsewhere")
+    with pytest.raises(OutputError, match="is a link and foldnet writes through none inside a run"):
+        Board(Silent()).open(tmp_path / "run", 0)
+    assert list((tmp_path / "elsewhere").iterdir()) == []
