@@ -31,10 +31,16 @@ def evaluate(
     batch_size: Annotated[int, typer.Option(min=1, help="Images a batch.")] = 128,
     steps: Annotated[
         list[str] | None,
-        typer.Option(help="Run a loop of a fold another number of times: stage2.loop1=5 (repeatable)."),
+        typer.Option(
+            help="Run a loop of a fold another number of times: stage2.loop1=5 (repeatable); 0 leaves it out."
+        ),
     ] = None,
     recalibrate: Annotated[
         bool, typer.Option("--recalibrate", help="Estimate batch norm anew first, further trips on their own.")
+    ] = False,
+    damped: Annotated[
+        bool,
+        typer.Option("--damped", help="A loop found with T trips that runs T' adds T / T' of what its blocks would."),
     ] = False,
     dataset: OtherDataset = None,
     grid: OtherGrid = None,
@@ -60,6 +66,7 @@ def evaluate(
             batch_size=batch_size,
             steps=parse_steps(steps or []),
             recalibrated=recalibrate,
+            damped=damped,
             observer=observer,
             grids=parse_grids(dataset, grid, window, obstacles, target, size, count),
         )

@@ -110,6 +110,8 @@ def _(report: EvaluateReport, console: Console) -> None:
     table.add_row(report.form, report.path)
     if report.steps:
         table.add_row("steps", ", ".join(f"{loop} runs {count} times" for loop, count in report.steps.items()))
+    if report.damped:
+        table.add_row("changes", "damped by the trips found to those run")
     if report.recalibrated:
         table.add_row("batch norm", "estimated anew on training images")
     test = _counted(report.accuracy, report.images, report.measure, report.right)
@@ -199,10 +201,11 @@ def _(report: SweepReport, console: Console) -> None:
 @_show.register
 def _(report: DepthReport, console: Console) -> None:
     for loop in report.loops:
-        table = Table("trips", "as found", "recalibrated", box=None, pad_edge=False)
-        for (trips, accuracy), (_, anew) in zip(loop.accuracy, loop.recalibrated, strict=True):
+        columns = [(name.replace("_", ", "), dict(curve)) for name, curve in loop.curves().items() if curve]
+        table = Table("trips", *(name.replace("accuracy", "as it is") for name, _ in columns), box=None, pad_edge=False)
+        for trips, _ in loop.accuracy:
             found = "  (found)" if trips == loop.found else ""
-            shown = (_counted(value, report.images, report.measure) for value in (accuracy, anew))
+            shown = (_counted(curve[trips], report.images, report.measure) for _, curve in columns)
             table.add_row(f"{trips}{found}", *shown)
         console.print(f"{loop.name}, test {report.measure}")
         console.print(table)

@@ -29,7 +29,10 @@ if TYPE_CHECKING:
     from foldnet.recipes.verify import verify
     from foldnet.sharing.plan import SharingPlan, plan_sharing
     from foldnet.sharing.share import SharedNetwork, materialise, share
+    from foldnet.training.recurrence import recurrence
     from foldnet.zoo.build import build
+
+    __version__: str
 
 _HOMES = {
     "Certificate": "recipes.certificate",
@@ -61,6 +64,7 @@ _HOMES = {
     "program_text": "folding.program_text",
     "reach": "recipes.reach",
     "recalibrate": "folding.recalibrate",
+    "recurrence": "training.recurrence",
     "share": "sharing.share",
     "sweep": "recipes.fold_sweep",
     "train": "recipes.train",
@@ -97,6 +101,7 @@ __all__ = [
     "program_text",
     "reach",
     "recalibrate",
+    "recurrence",
     "share",
     "sweep",
     "train",
@@ -105,7 +110,9 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Import a public name where it lives, when it is first used."""
+    """Import a public name where it lives, when it is first used; `__version__` is that of the installed package."""
+    if name == "__version__":
+        return import_module("importlib.metadata").version("foldnet")
     if name not in _HOMES:
         raise AttributeError(f"module 'foldnet' has no attribute '{name}'")
     return getattr(import_module(f"foldnet.{_HOMES[name]}"), name)

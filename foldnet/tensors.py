@@ -50,9 +50,7 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[st
     """
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     digests = {part: _digest(plain, part) for part in sorted({_part(name) for name in plain})}
-    facts = dict(metadata or {})
-    about = {"metadata": facts, "metadata_sha256": _digest_of_facts(facts), "sha256": digests}
-    write_whole(path, save(plain, {"foldnet": json.dumps(about, allow_nan=False)}))
+    write_whole(path, save(plain, {"foldnet": _stated(metadata, digests)}))
 
 
 def load_tensors(path: Path, part: str | None = None) -> TensorFile:
@@ -115,9 +113,14 @@ def check_header(path: Path) -> None:
         pass
 
 
-def file_bytes(tensors: Mapping[str, Tensor]) -> int:
-    """Bytes of a safetensors file that holds just these tensors: nothing is allocated, meta tensors will do."""
-    header, offset = {}, 0
+def file_bytes(tensors: Mapping[str, Tensor], metadata: Mapping[str, Any] | None = None, *, stated: bool = True) -> int:
+    """Bytes of the file that save_tensors writes, header included: nothing is allocated, meta tensors will do.
+
+    Without `stated` what the file says of itself is left out, as version 0.1 counted.
+    """
+    digests = dict.fromkeys(sorted({_part(name) for name in tensors}), "0" * hashlib.sha256().digest_size * 2)
+    header: dict[str, Any] = {"__metadata__": {"foldnet": _stated(metadata, digests)}} if stated else {}
+    offset = 0
     order = list(_TYPES)
     # The length of a header depends on the offsets that it states, so the order matters: by type, then by name.
     for name, tensor in sorted(tensors.items(), key=lambda entry: (order.index(entry[1].dtype), entry[0])):
@@ -126,6 +129,13 @@ def file_bytes(tensors: Mapping[str, Tensor]) -> int:
         offset = end
     text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
     return 8 + math.ceil(len(text) / 8) * 8 + offset
+
+
+def _stated(metadata: Mapping[str, Any] | None, digests: Mapping[str, str]) -> str:
+    """What a file says of itself: plain data, and digests over them and over each part of the tensors."""
+    facts = dict(metadata or {})
+    about = {"metadata": facts, "metadata_sha256": _digest_of_facts(facts), "sha256": dict(digests)}
+    return json.dumps(about, allow_nan=False)
 
 
 @contextmanager

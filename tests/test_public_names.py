@@ -1,5 +1,6 @@
 """The public names: sorted, importable, documented, and cheap."""
 
+import importlib.metadata
 import inspect
 import re
 import subprocess
@@ -29,6 +30,10 @@ def test_every_name_is_importable_where_it_says_and_documented(name):
     assert value.__name__ == name
     assert value.__doc__
     assert not value.__doc__.startswith(f"{name}(")  # what dataclasses write for themselves
+
+
+def test_the_version_is_that_of_the_package():
+    assert foldnet.__version__ == importlib.metadata.version("foldnet")
 
 
 def test_the_names_for_type_checkers_are_the_same():

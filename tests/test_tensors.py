@@ -234,10 +234,11 @@ def test_tensors_are_listed_with_the_state_of_their_digest(path, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["wrn-16-1", "swrn-16-1-2", "swrn-28-1-4"])
-def test_the_size_of_a_file_is_known_to_the_byte_without_writing_it(name):
+def test_the_size_of_a_file_is_known_to_the_byte_without_writing_it(name, path):
     with torch.device("meta"):
         counted = file_bytes(build(name).state_dict())
-    assert counted == len(save(build(name).state_dict()))
+    save_tensors(path, build(name).state_dict())
+    assert counted == path.stat().st_size
 
 
 @settings(max_examples=60, deadline=None)
@@ -250,11 +251,15 @@ def test_the_size_of_a_file_is_known_to_the_byte_without_writing_it(name):
             | st.sampled_from([torch.bool, torch.uint8, torch.int8, torch.int16]),
         ),
         max_size=8,
-    )
+    ),
+    st.dictionaries(st.text(max_size=5), st.integers() | st.text(max_size=5), max_size=2),
 )
-def test_the_size_is_that_of_any_tensors_file(spec):
+def test_the_size_is_that_of_any_tensors_file(tmp_path_factory, spec, metadata):
     tensors = {name: torch.zeros(shape, dtype=dtype) for name, (shape, dtype) in spec.items()}
-    assert file_bytes(tensors) == len(save(tensors))
+    path = tmp_path_factory.getbasetemp() / "any.safetensors"
+    save_tensors(path, tensors, metadata)
+    assert file_bytes(tensors, metadata) == path.stat().st_size
+    assert file_bytes(tensors, stated=False) == len(save(tensors))
 
 
 def test_a_file_that_fails_to_be_written_leaves_the_old_one(path, monkeypatch):

@@ -109,12 +109,26 @@ class LoopedNetwork(nn.Module):
         with `damped` for a loop whose blocks are single layers, which add to no state.
         """
         check_trips(self.program, trips)
-        stages = [self.network.get_submodule(stage.name) for stage in self.program.stages]
-        if damped:
-            _check_damped([stage for stage in stages if isinstance(stage, LoopedStage)], trips)
-        for module in stages:
-            assert isinstance(module, LoopedStage)
-            module.set_trips(trips, own_steps=own_steps, damped=damped)
+        for name in trips if damped else ():
+            if not self.can_be_damped(name):
+                raise SettingError(
+                    f"`damped=True` scales what blocks add to their input, and loop '{name}' runs single layers, which add "
+                    f"nothing to it; leave `damped` out"
+                )
+        for stage in self._stages():
+            stage.set_trips(trips, own_steps=own_steps, damped=damped)
+
+    def can_be_damped(self, loop: str) -> bool:
+        """Whether a loop, by its name, has a block that may add to its input."""
+        loops = ((stage, inner) for stage in self._stages() for inner in loops_in(stage.stage.items))
+        return any(
+            stage.adds_to_state(label) for stage, inner in loops if inner.name == loop for label in expand(inner.body)
+        )
+
+    def _stages(self) -> list[LoopedStage]:
+        """The stages that loop, in order."""
+        found = [self.network.get_submodule(stage.name) for stage in self.program.stages]
+        return [stage for stage in found if isinstance(stage, LoopedStage)]
 
     def compile_bodies(self, **options: Any) -> None:
         """torch.compile the body of every block, once for all of its steps; `options` are torch.compile's."""
@@ -174,17 +188,6 @@ def _recorded() -> bool:
 def _repeats_with_state(modules: list[nn.Module]) -> bool:
     """Whether blocks without shared weights, such as norms between them, are one label with tensors of their own."""
     return len(modules) > 1 and any(True for _ in modules[0].state_dict())
-
-
-def _check_damped(stages: list[LoopedStage], trips: Mapping[str, int]) -> None:
-    """Raise SettingError for a loop of single layers."""
-    for stage in stages:
-        for loop in loops_in(stage.stage.items):
-            if loop.name in trips and not any(stage.adds_to_state(label) for label in expand(loop.body)):
-                raise SettingError(
-                    f"`damped=True` scales what blocks add to their input, and loop '{loop.name}' runs single layers, which "
-                    f"add nothing to it; leave `damped` out"
-                )
 
 
 def loop_tied(tied: SharedNetwork, program: Program) -> LoopedNetwork:

@@ -17,17 +17,27 @@ from foldnet.training.evaluate import evaluate
 from foldnet.training.machine import choose_machine
 from foldnet.training.observer import Observer, Silent
 
+Curve = tuple[tuple[int, float], ...]  # (trips, accuracy)
 FURTHER = 2  # a loop is run up to this many times as often as it was found
 
 
 @dataclass(frozen=True, slots=True)
 class LoopDepth:
-    """One loop: how often it was found to run, and test accuracy by trips, as it is and with batch norm estimated anew."""
+    """One loop: how often it was found to run, and test accuracy by trips, as it is and with batch norm estimated anew.
+
+    The same with every change of the state damped by found / trips; empty where the loop runs single layers, which add to none.
+    """
 
     name: str
     found: int
-    accuracy: tuple[tuple[int, float], ...]
-    recalibrated: tuple[tuple[int, float], ...]
+    accuracy: Curve
+    recalibrated: Curve
+    damped: Curve = ()
+    damped_recalibrated: Curve = ()
+
+    def curves(self) -> dict[str, Curve]:
+        """What was measured, by its name in JSON."""
+        return {name: getattr(self, name) for name in ("accuracy", "recalibrated", "damped", "damped_recalibrated")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +58,8 @@ class DepthReport(Report):
             "images": self.images,
             "measure": self.measure,
             "loops": [
-                {
-                    "name": loop.name,
-                    "found": loop.found,
-                    "accuracy": [{"steps": t, "accuracy": a} for t, a in loop.accuracy],
-                    "recalibrated": [{"steps": t, "accuracy": a} for t, a in loop.recalibrated],
-                }
+                {"name": loop.name, "found": loop.found}
+                | {name: [{"steps": t, "accuracy": a} for t, a in curve] for name, curve in loop.curves().items()}
                 for loop in self.loops
             ],
         }
@@ -68,7 +74,8 @@ def depth(
     device: str = "auto",
     observer: Observer | None = None,
 ) -> DepthReport:
-    """Test accuracy of a fold (default: the newest of the newest run) for 1 to `most` trips through each loop, in fp32.
+    """Test accuracy of a fold (default: the newest of the newest run) for 0 to `most` trips through each loop, in fp32: as it is,
+    recalibrated, damped, and both.
 
     `most` is twice what was found where it is not given; `run` names the run of a fold that does not lie inside it. Nothing is chosen
     by these numbers.
@@ -90,20 +97,28 @@ def depth(
     test = loader_of(dataset, split.test, BATCH, machine)
     train = training_loader(dataset, split.train, origin.settings, machine, BATCH)
 
-    def accuracy(loop: str, trips: int, own_steps: bool) -> float:
+    def accuracy(loop: str, trips: int, anew: bool, damped: bool) -> float:
         looped = fold.load().to(machine.device)
-        looped.set_trips({loop: trips}, own_steps=own_steps)
-        if own_steps:
+        looped.set_trips({loop: trips}, own_steps=anew, damped=damped)
+        if anew:
             recalibrate(looped, train, machine)
         observer.advance()
         return evaluate(looped, test, machine).accuracy
 
+    tried = {name: range((most or FURTHER * found) + 1) for name, found in loops.items()}
+    structure = fold.load()
+    able = [name for name in loops if structure.can_be_damped(name)]
+    # Without trips, and with those found, damping changes nothing.
+    turned = {name: [trips for trips in tried[name] if trips not in (0, loops[name])] for name in able}
+    observer.begin("depth", 2 * sum(map(len, tried.values())) + 2 * sum(map(len, turned.values())))
     measured = []
-    observer.begin("depth", sum(2 * (most or FURTHER * found) for found in loops.values()))
     for name, found in loops.items():
-        tried = range(1, (most or FURTHER * found) + 1)
-        as_found = tuple((trips, accuracy(name, trips, False)) for trips in tried)
-        anew = tuple((trips, accuracy(name, trips, True)) for trips in tried)
-        measured.append(LoopDepth(name, found, as_found, anew))
+        plain, damped = ([{t: accuracy(name, t, anew, False) for t in tried[name]} for anew in (False, True)], [])
+        if name in able:
+            damped = [
+                known | {t: accuracy(name, t, anew, True) for t in turned[name]}
+                for anew, known in zip((False, True), plain, strict=True)
+            ]
+        measured.append(LoopDepth(name, found, *(tuple(curve.items()) for curve in (*plain, *damped))))
     observer.end()
     return DepthReport(str(folder), fold.arch, test.images, tuple(measured), dataset.task.measure)

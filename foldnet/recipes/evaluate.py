@@ -47,6 +47,7 @@ class EvaluateReport(Report):
     data: str = ""
     whole: float | None = None
     by_length: tuple[LengthScore, ...] = ()
+    damped: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """As plain data."""
@@ -65,22 +66,26 @@ def evaluate(
     batch_size: int = BATCH,
     steps: Mapping[str, int] | None = None,
     recalibrated: bool = False,
+    damped: bool = False,
     observer: Observer | None = None,
     grids: OtherGrids | None = None,
 ) -> EvaluateReport:
     """Score a run's network or a fold's looped one (default: the newest run) on the test set, or on other `grids`.
 
     fp32 by default, so that the forms of one network can be compared to the last image. `steps` lets loops of a fold run
-    another number of times, {"stage2.loop1": 5}; with `recalibrated` batch norm is estimated anew on training images, and
-    further trips get statistics of their own. Nothing is written.
+    another number of times, {"stage2.loop1": 5}, or 0 times, which leaves it out; with `recalibrated` batch norm is estimated anew on
+    training images, and further trips get statistics of their own; with `damped` a loop that was found with T trips and runs T' adds
+    T / T' of what each of its blocks would add. Nothing is written.
     `grids` are for networks that answer for cells alone. `run` names the run of a fold that does not lie inside it.
     Raises RunError, DataError, SettingError, and UnknownName for a loop that is not there.
     """
     folder = Path(path) if path is not None else newest_run()
     model, origin, form = open_network(folder, checkpoint, run)
     machine = choose_machine(device, precision)
+    if damped and not steps:
+        raise SettingError("`damped=True` scales loops that run another number of times than found; give `steps` too")
     if steps:
-        turn_dial(model, folder, steps, own_steps=recalibrated)
+        turn_dial(model, folder, steps, own_steps=recalibrated, damped=damped)
     model.to(machine.device)
     dataset, data = other_grids(origin, grids) if grids is not None else (split_of_run(origin, data_dir)[0], "")
     loader = loader_of(dataset, dataset.test, batch_size, machine)
@@ -107,16 +112,17 @@ def evaluate(
         data=data or dataset.name,
         whole=score.right / score.images if by_length else None,
         by_length=by_length,
+        damped=damped,
     )
 
 
-def turn_dial(model: nn.Module, folder: Path, steps: Mapping[str, int], *, own_steps: bool) -> None:
+def turn_dial(model: nn.Module, folder: Path, steps: Mapping[str, int], *, own_steps: bool, damped: bool) -> None:
     """Set how often the loops of a folded network run. Raises SettingError for a network that has not been folded."""
     if not isinstance(model, LoopedNetwork):
         raise SettingError(
             f"`steps` needs the loops of a fold, and '{folder}' is a run; name its fold, or make one with `foldnet.fold({str(folder)!r})`"
         )
-    model.set_trips(steps, own_steps=own_steps)
+    model.set_trips(steps, own_steps=own_steps, damped=damped)
 
 
 @checked

@@ -33,10 +33,12 @@ def count(fold: Fold, looped: LoopedNetwork, report: Any) -> tuple[Numbers, Numb
     parameters: Numbers = {form: _parameters(model) for form, model in forms.items()}
     parameters["folded"] = _numbers(tensors, looped)
     bytes_: Numbers = {form: file_bytes(model.state_dict()) for form, model in forms.items()}
+    bare: Numbers = {form: file_bytes(model.state_dict(), stated=False) for form, model in forms.items()}
+    written = report.get("bytes") if isinstance(report, dict) else None
     counts = _group_counts(fold, tensors) | templates | {"measure": task_of(fold.arch).measure}
     counts |= {
         f"{kind}.{form}": number
-        for kind, numbers in (("parameters", parameters), ("bytes", bytes_))
+        for kind, numbers in (("parameters", parameters), ("bytes", bare if written == bare else bytes_))
         for form, number in numbers.items()
     }
     gains = {layer: gain[step].item() for gain, step, layer in gain_slots(looped)}

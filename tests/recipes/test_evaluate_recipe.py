@@ -177,3 +177,22 @@ def test_what_is_no_run_is_not_loaded(shelf, path):
     }[path]
     with pytest.raises(RunError, match=exactly(said)):
         foldnet.load(path)
+
+
+def test_a_damped_loop_is_scored_and_said(cli, shelf):
+    fold = "runs/tied/fold-0.95"
+    report = cli.done("evaluate", fold, "--steps", "stage3.loop1=6", "--damped")
+    assert (report["damped"], report["steps"]) == (True, {"stage3.loop1": 6})
+    plain = cli.done("evaluate", fold, "--steps", "stage3.loop1=6")
+    assert not plain["damped"]
+    assert plain["loss"] != report["loss"]
+    shown = cli("evaluate", fold, "--steps", "stage3.loop1=6", "--damped")
+    assert "damped by the trips found to those run" in shown.out
+    assert cli.done("evaluate", fold, "--steps", "stage3.loop1=0")["steps"] == {"stage3.loop1": 0}
+    as_found = cli.done("evaluate", fold, "--steps", "stage3.loop1=3", "--damped")
+    assert as_found["loss"] == cli.done("evaluate", fold)["loss"]
+
+
+def test_damping_without_steps_is_refused(cli, shelf):
+    said = cli.refused("evaluate", "runs/tied/fold-0.95", "--damped")
+    assert said == "--damped scales loops that run another number of times than found; give --steps too"

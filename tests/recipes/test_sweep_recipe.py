@@ -62,7 +62,12 @@ def test_depth_is_measured_for_every_loop_and_drawn():
     report = depth(made, most=3)
     assert [(loop.name, loop.found) for loop in report.loops] == [(f"stage{n}.loop1", 2) for n in (1, 2, 3)]
     for loop in report.loops:
-        assert [trips for trips, _ in loop.accuracy] == [trips for trips, _ in loop.recalibrated] == [1, 2, 3]
+        curves = loop.curves()
+        assert list(curves) == ["accuracy", "recalibrated", "damped", "damped_recalibrated"]
+        assert all([trips for trips, _ in curve] == [0, 1, 2, 3] for curve in map(sorted, curves.values()))
+        for plain, damped in (("accuracy", "damped"), ("recalibrated", "damped_recalibrated")):
+            same = {trips for trips in range(4) if dict(curves[plain])[trips] == dict(curves[damped])[trips]}
+            assert same >= {0, 2}
     assert len({dict(loop.accuracy)[2] for loop in report.loops}) == 1  # as found, whichever loop is named
     assert "<svg" in draw_depth(report).read_text()
     assert "<svg" in draw_fold(made).read_text()

@@ -24,6 +24,9 @@ from foldnet.recipes.certificate import Certificate
 from foldnet.recipes.evaluate import evaluate
 from foldnet.recipes.fold import fold
 from foldnet.recipes.verify import verify
+from foldnet.runs import open_run
+from foldnet.sharing.share import materialise
+from foldnet.tensors import file_bytes
 
 STAGES = ("stage1", "stage2", "stage3")
 LEFT_OUT = "soft and dense, and what folding the run again gives, are left out"
@@ -408,3 +411,17 @@ def test_a_tie_that_is_far_off_is_compared_by_its_size(tmp_path):
     name = "distance of tied to soft weights against report.json, difference"
     promises = {promise.name: promise for promise in verify(tmp_path / "run/fold", data=False).promises}
     assert promises[name].held, promises[name]
+
+
+def test_a_fold_whose_report_counts_bytes_as_version_0_1_did_passes(run):
+    made = run / "fold"
+    file = made / "report.json"
+    report = json.loads(file.read_text())
+    looped = open_fold(made).load()
+    soft = open_run(run).network()
+    forms = {"soft": soft, "dense": materialise(soft), "folded": looped}
+    bare = {form: file_bytes(model.state_dict(), stated=False) for form, model in forms.items()}
+    assert report["bytes"]["folded"] > bare["folded"]
+    file.write_text(json.dumps(report | {"bytes": bare}))
+    planted.reseal(made)
+    assert verify(run).passed
