@@ -12,6 +12,7 @@ from foldnet.data.tasks import CLASSES, Task
 from foldnet.folding.looped import LoopedNetwork
 from foldnet.folding.program import Program
 from foldnet.folding.stepped import SteppedBlock, join
+from foldnet.sharing.in_order import stands_in
 from foldnet.sharing.plan import SHAREABLE
 from foldnet.sharing.share import SharedNetwork
 
@@ -244,12 +245,11 @@ def _agreements(logits: Mapping[str, Tensor], task: Task) -> dict[str, int]:
 def _places_of_looped(model: LoopedNetwork, program: Program) -> Places:
     """The n-th call of a looped body is the n-th block of its label."""
     places: Places = {}
-    staged = tuple(f"{stage.name}." for stage in program.stages)
     for name, module in model.network.named_modules():
-        if isinstance(module, SHAREABLE) and not name.startswith(staged):
+        if isinstance(module, SHAREABLE) and not any(stands_in(name, stage.path) for stage in program.stages):
             places[module] = (name,)
     for stage in program.stages:
-        bodies = model.network.get_submodule(f"{stage.name}.blocks")
+        bodies = model.network.get_submodule(join(stage.path, "blocks"))
         for label in dict.fromkeys(block.label for block in stage.blocks):
             alike = [block for block in stage.blocks if block.label == label]
             body = bodies.get_submodule(label)

@@ -7,7 +7,8 @@ from torch import nn
 from foldnet.folding.program import Program, Use
 from foldnet.folding.program_build import build_program
 from foldnet.folding.structures import Structures, structures_of
-from foldnet.sharing.plan import SHAREABLE, SharingPlan
+from foldnet.sharing.in_order import joined, stands_in
+from foldnet.sharing.plan import ROOT, SHAREABLE, SharingPlan
 from foldnet.sharing.sequences import block_names, sequences_of
 
 Owner = tuple[str, int]  # group, index of the owner
@@ -25,11 +26,11 @@ def describe(
     outside = [
         name
         for name, module in network.named_modules()
-        if isinstance(module, SHAREABLE) and not name.startswith(tuple(f"{stage}." for stage in sequences))
+        if isinstance(module, SHAREABLE) and not any(stands_in(name, stage) for stage in sequences)
     ]
     order = [name for name, _ in network.named_modules()]
     first = order.index(sequences[0])
-    stages = [(name, list(_blocks(network, name, owners, structures))) for name in sequences]
+    stages = [(name or ROOT, list(_blocks(network, name, owners, structures))) for name in sequences]
     return build_program(
         tuple(name for name in outside if order.index(name) < first),
         stages,
@@ -46,7 +47,7 @@ def _blocks(
         uses = []
         for position, module in block.named_modules():
             if isinstance(module, SHAREABLE):
-                layer = f"{name}.{position}" if position else name
+                layer = joined(name, position)
                 group, owner = owners.get(layer, (None, None))
                 uses.append(Use(layer, position, group, owner))
         yield name, structures.numbers[name], tuple(uses)

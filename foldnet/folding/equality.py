@@ -11,7 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from foldnet.folding.owned_numbers import owned_number
 from foldnet.folding.values import MISSING, Comparison, attributes, is_open, paired, show
+from foldnet.sharing.in_order import joined
 
 _EVERY = frozenset(vars(nn.Module()))  # attributes that every module has
 _HOOKS = tuple(sorted(name for name in _EVERY if name.endswith("_hooks")))
@@ -53,7 +55,9 @@ def differences(
 def attribute_names(block: nn.Module) -> dict[str, str]:
     """The plain attributes of a block and its submodules: place -> name, such as "norm.eps" -> "eps"."""
     return {
-        _join(path, name): name for path, module in block.named_modules() for name in attributes(module).keys() - _EVERY
+        joined(path, name): name
+        for path, module in block.named_modules()
+        for name in attributes(module).keys() - _EVERY
     }
 
 
@@ -82,17 +86,20 @@ def _of_module(
 ) -> Iterator[Difference]:
     """One submodule, its own submodules aside."""
     if one.training != other.training:
-        yield Difference(_join(path, "training"), f"{one.training} and {other.training}")
+        yield Difference(joined(path, "training"), f"{one.training} and {other.training}")
     for name in _HOOKS:
         if getattr(one, name) or getattr(other, name):
-            yield Difference(_join(path, name), "a hook may do anything")
+            yield Difference(joined(path, name), "a hook may do anything")
     if one._non_persistent_buffers_set != other._non_persistent_buffers_set:
-        yield Difference(_join(path, "_non_persistent_buffers_set"), "buffers that are saved, and that are not")
+        yield Difference(joined(path, "_non_persistent_buffers_set"), "buffers that are saved, and that are not")
     for kind in ("_parameters", "_buffers"):
         yield from _tensors(path, vars(one)[kind], vars(other)[kind])
+    owned = owned_number(one)
     for name, value, counterpart in paired(attributes(one), attributes(other)):
-        place = _join(path, name)
+        place = joined(path, name)
         if (name in _EVERY and name != "_is_full_backward_hook") or name in ignore or place in ignore:
+            continue
+        if name == owned and name == owned_number(other):
             continue
         if value is MISSING or counterpart is MISSING:
             yield Difference(place, "an attribute of one block alone")
@@ -108,7 +115,7 @@ def _tensors(path: str, one: Mapping[str, Any], other: Mapping[str, Any]) -> Ite
     for name, tensor in one.items():
         reason = _unlike(tensor, other[name])
         if reason is not None:
-            yield Difference(_join(path, name), reason)
+            yield Difference(joined(path, name), reason)
 
 
 def _unlike(one: Tensor | None, other: Tensor | None) -> str | None:
@@ -145,9 +152,4 @@ def registered(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
         for kind in (part._parameters, part._buffers):
             for name, tensor in kind.items():
                 if tensor is not None:
-                    yield _join(path, name), tensor
-
-
-def _join(path: str, name: str) -> str:
-    """The place of an attribute in a block."""
-    return f"{path}.{name}" if path else name
+                    yield joined(path, name), tensor

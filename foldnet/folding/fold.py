@@ -19,6 +19,7 @@ from foldnet.folding.proof import prove
 from foldnet.folding.structures import KeptApart, Structures, structures_of
 from foldnet.folding.tie import Tie, stored_weights, tie_rows
 from foldnet.sharing.bank import Bank
+from foldnet.sharing.plan import ROOT
 from foldnet.sharing.sequences import block_names, sequences_of
 from foldnet.sharing.share import SharedNetwork
 from foldnet.typed import checked
@@ -100,7 +101,7 @@ def blocks_of(model: SharedNetwork, groups: set[str], structures: Structures | N
         for name in block_names(model.network, sequence):
             inside = [row for layer, row in rows.items() if layer == name or layer.startswith(f"{name}.")]
             if inside and all(group in groups for group, _ in inside):
-                found.append(BlockLayers(structures.numbers[name], tuple(inside), sequence))
+                found.append(BlockLayers(structures.numbers[name], tuple(inside), sequence or ROOT))
     return found
 
 

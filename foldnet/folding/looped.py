@@ -1,7 +1,8 @@
 """The folded network that really loops: a program executes owners, each held once, with per-step norms and gains."""
 
 import copy
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import torch
@@ -12,8 +13,10 @@ from foldnet.errors import SettingError
 from foldnet.folding.owners import Owners, TiedLayers
 from foldnet.folding.program import Block, Program, Stage, expand, loops_in
 from foldnet.folding.ready import Ready, keep
+from foldnet.folding.standing import in_several_places
 from foldnet.folding.stepped import SteppedBlock, join
 from foldnet.folding.trips import check_trips, give_own_steps, scales, schedule
+from foldnet.sharing.in_order import stands_in
 from foldnet.sharing.lend import lend
 from foldnet.sharing.share import SharedNetwork
 
@@ -25,8 +28,11 @@ Place = tuple[
 class LoopedStage(nn.Module):
     """A sequence of blocks as the program writes it: each label once, executed step by step."""
 
-    def __init__(self, stage: Stage, blocks: nn.Module) -> None:
-        """`blocks` is the unrolled sequence, whose shared layers have no weights; its tensors are stacked, not kept."""
+    def __init__(self, stage: Stage, blocks: nn.Module, elsewhere: Collection[int] = ()) -> None:
+        """`blocks` is the unrolled sequence, whose shared layers have no weights; its tensors are stacked, not kept.
+
+        Those whose ids are in `elsewhere` stand in other places of the network too, and stay what they are.
+        """
         super().__init__()
         self.stage = stage
         self.schedule = schedule(stage.items)
@@ -34,9 +40,10 @@ class LoopedStage(nn.Module):
         self.blocks = nn.ModuleDict()
         for label in dict.fromkeys(block.label for block in stage.blocks):
             alike = [block for block in stage.blocks if block.label == label]
-            modules = [blocks.get_submodule(block.name.removeprefix(f"{stage.name}.")) for block in alike]
+            modules = [blocks.get_submodule(block.name.rpartition(".")[2]) for block in alike]
             tied = tuple(use.position for use in alike[0].uses if use.group is not None)
-            self.blocks[label] = SteppedBlock(modules, tied) if tied or _repeats_with_state(modules) else modules[0]
+            stepped = tied or _repeats_with_state(modules)
+            self.blocks[label] = SteppedBlock(modules, tied, elsewhere) if stepped else modules[0]
 
     def set_trips(self, trips: Mapping[str, int], *, own_steps: bool, damped: bool) -> None:
         """Run loops by `trips`; see LoopedNetwork.set_trips."""
@@ -60,13 +67,20 @@ class LoopedStage(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """x (n, c, h, w) -> (n, c', h', w')."""
-        for index, (label, step) in enumerate(self.schedule):
-            block, scale = self.blocks[label], self.scales[index] if self.scales else 1.0
-            before = x if scale == 1.0 else x.clone()  # a block may write into its input
-            x = block(x, step) if isinstance(block, SteppedBlock) else block(x)
-            if scale != 1.0:
-                x = self._damped(label, before, x, scale)
+        for index in range(len(self.schedule)):
+            x = self.run(index, x)
         return x
+
+    def run(self, index: int, x: Any, *inputs: Any, **options: Any) -> Any:
+        """One entry of the schedule; x is the state, further inputs are passed on to the block."""
+        label, step = self.schedule[index]
+        block, scale = self.blocks[label], self.scales[index] if self.scales else 1.0
+        before = x if scale == 1.0 else x.clone()  # a block may write into its input
+        if isinstance(block, SteppedBlock):
+            after = block(x, step, *inputs, **options)
+        else:
+            after = block(x, *inputs, **options)
+        return after if scale == 1.0 else self._damped(label, before, after, scale)
 
     def _damped(self, label: str, before: Tensor, after: Tensor, scale: float) -> Tensor:
         """The state between those before and after a block. Raises SettingError where their shapes differ."""
@@ -76,6 +90,23 @@ class LoopedStage(nn.Module):
                 f"leave `damped` out"
             )
         return torch.lerp(before, after, scale)
+
+
+class LoopedList(LoopedStage):
+    """The blocks of an nn.ModuleList, for another's forward to call: as many as the schedule has entries, each the entry's step."""
+
+    def __len__(self) -> int:
+        return len(self.schedule)
+
+    def __iter__(self) -> Iterator[Callable[..., Any]]:
+        return (self[index] for index in range(len(self)))
+
+    def __getitem__(self, index: Any) -> Any:
+        """What calls one entry, or a list of them for a slice."""
+        chosen = range(len(self))[index]
+        if isinstance(chosen, range):
+            return [self[one] for one in chosen]
+        return partial(self.run, chosen)
 
 
 class LoopedNetwork(nn.Module):
@@ -88,10 +119,17 @@ class LoopedNetwork(nn.Module):
         """Takes `network` over: the unrolled architecture, its shared layers without weights."""
         super().__init__()
         self.program = program
+        names = [block.name for stage in program.stages for block in stage.blocks]
+        elsewhere = in_several_places(network, {name: network.get_submodule(name) for name in names})
         for stage in program.stages:
-            parent, _, name = stage.name.rpartition(".")
-            looped = LoopedStage(stage, network.get_submodule(stage.name))
-            setattr(network.get_submodule(parent), name, looped)
+            parent, _, name = stage.path.rpartition(".")
+            sequence = network.get_submodule(stage.path)
+            kind = LoopedList if isinstance(sequence, nn.ModuleList) else LoopedStage
+            looped = kind(stage, sequence, elsewhere)
+            if stage.path:
+                setattr(network.get_submodule(parent), name, looped)
+            else:
+                network = looped
         self.network = network
         self.owners = nn.ModuleDict(owners)
         self._wiring = tuple(_wiring(program))
@@ -127,7 +165,7 @@ class LoopedNetwork(nn.Module):
 
     def _stages(self) -> list[LoopedStage]:
         """The stages that loop, in order."""
-        found = [self.network.get_submodule(stage.name) for stage in self.program.stages]
+        found = [self.network.get_submodule(stage.path) for stage in self.program.stages]
         return [stage for stage in found if isinstance(stage, LoopedStage)]
 
     def compile_bodies(self, **options: Any) -> None:
@@ -210,7 +248,7 @@ def loop_tied(tied: SharedNetwork, program: Program) -> LoopedNetwork:
 def gain_slots(looped: LoopedNetwork) -> Iterator[tuple[nn.Parameter, int, str]]:
     """(stacked gains (steps,), step, name of the unrolled layer) for every use of an owner."""
     for stage in looped.program.stages:
-        module = looped.network.get_submodule(stage.name)
+        module = looped.network.get_submodule(stage.path)
         for label in dict.fromkeys(block.label for block in stage.blocks):
             alike = [block for block in stage.blocks if block.label == label]
             for step, block in enumerate(alike):
@@ -233,18 +271,17 @@ def unroll(looped: LoopedNetwork, network: nn.Module) -> nn.Module:
     state = looped.network.state_dict()
     owners = {name: source.owner_weights() for name, source in looped.owners.items()}  # type: ignore[operator]
     target: dict[str, Tensor] = {}
-    staged = tuple(f"{stage.name}." for stage in program.stages)
     for name, tensor in state.items():
-        if not name.startswith(staged):
+        if not any(stands_in(name, stage.path) for stage in program.stages):
             target[name] = tensor
     for stage in program.stages:
         steps: dict[str, int] = {}
         for block in stage.blocks:
             step = steps.get(block.label, 0)
             steps[block.label] = step + 1
-            looped_block = looped.network.get_submodule(f"{stage.name}.blocks.{block.label}")
-            stepped = isinstance(looped_block, SteppedBlock)
-            target.update(_unrolled_block(stage, block, step if stepped else None, state))
+            looped_block = looped.network.get_submodule(join(stage.path, "blocks", block.label))
+            stepped = looped_block if isinstance(looped_block, SteppedBlock) else None
+            target.update(_unrolled_block(stage, block, step, stepped, state))
             for use in block.uses:
                 if use.group is not None and use.owner is not None:
                     gain = target.pop(f"{use.layer}.gain")
@@ -253,14 +290,15 @@ def unroll(looped: LoopedNetwork, network: nn.Module) -> nn.Module:
     return network
 
 
-def _unrolled_block(stage: Stage, block: Block, step: int | None, state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors that one block of the unrolled network has of its own; `step` is None where they are not stacked."""
-    prefix = f"{stage.name}.blocks.{block.label}." + ("" if step is None else "body.")
-    return {
-        f"{block.name}.{key.removeprefix(prefix)}": value if step is None else value[step]
-        for key, value in state.items()
-        if key.startswith(prefix)
-    }
+def _unrolled_block(
+    stage: Stage, block: Block, step: int, stepped: SteppedBlock | None, state: dict[str, Tensor]
+) -> dict[str, Tensor]:
+    """The tensors that one block of the unrolled network has; `stepped` is None where none is stacked."""
+    prefix = join(stage.path, "blocks", block.label, "" if stepped is None else "body") + "."
+    found = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
+    if stepped is not None:
+        found = {name: value if name in stepped.kept else value[step] for name, value in found.items()}
+    return {join(block.name, name): value for name, value in found.items()}
 
 
 def _wiring(program: Program) -> Iterator[tuple[Place, str, int]]:
@@ -269,4 +307,4 @@ def _wiring(program: Program) -> Iterator[tuple[Place, str, int]]:
         for block in {block.label: block for block in stage.blocks}.values():
             for use in block.uses:
                 if use.group is not None and use.owner is not None:
-                    yield (f"{stage.name}.blocks.{block.label}", use.position), use.group, use.owner
+                    yield (join(stage.path, "blocks", block.label), use.position), use.group, use.owner

@@ -56,6 +56,11 @@ class Stage:
     blocks: tuple[Block, ...]
     items: tuple[Item, ...]
 
+    @property
+    def path(self) -> str:
+        """The name of the module that holds the blocks; "" where that is the network itself, a stage which is called "network"."""
+        return self.blocks[0].name.rpartition(".")[0]
+
 
 @dataclass(frozen=True, slots=True)
 class Program:

@@ -1,7 +1,7 @@
 """One block that runs many steps: what the steps share is held once, what each has of its own is stacked."""
 
 import copy
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
 import torch
@@ -10,7 +10,8 @@ from torch.func import functional_call
 
 from foldnet.errors import NothingToFold
 from foldnet.folding.gained import gained
-from foldnet.sharing.lend import lend, tensors_of, view
+from foldnet.folding.owned_numbers import Numbers, own_numbers
+from foldnet.sharing.lend import lend, shadowed, tensors_of, view
 
 
 class SteppedBlock(nn.Module):
@@ -24,20 +25,24 @@ class SteppedBlock(nn.Module):
         None  # of a view: what each step runs with, a module, or tensors where the body is compiled
     )
 
-    def __init__(self, blocks: list[nn.Module], tied: tuple[str, ...]) -> None:
+    def __init__(self, blocks: list[nn.Module], tied: tuple[str, ...], elsewhere: Collection[int] = ()) -> None:
         """`blocks` are the steps in their order, equal in structure; `tied` names the layers inside that use owners.
+
+        Tensors and modules whose ids are in `elsewhere` stand in other places of the network too: they are kept as they are.
 
         Tensors of TorchScript modules cannot be stacked; raises NothingToFold where the blocks have different ones.
         """
         super().__init__()
         _check_scripts(blocks)
-        self.body = copy.deepcopy(blocks[0])
+        self.body = copy.deepcopy(blocks[0], _standing(blocks[0], elsewhere))
+        self.kept = frozenset(name for name, tensor in _tensors(self.body) if id(tensor) in elsewhere)
+        self.numbers = own_numbers(blocks)
         self.tied = tied
         self.found = len(blocks)
         self.copied: tuple[int, ...] = ()  # of the steps past those found: which of them each is a copy of
         self._options: dict[str, Any] | None = None
-        self._compiled: Callable[[dict[str, Tensor], Any], Any] | None = None
-        for name, tensor in dict(_tensors(self.body)).items():
+        self._compiled: Callable[..., Any] | None = None
+        for name, tensor in dict(self._stacks()).items():
             steps = [_tensor(block, name).detach() for block in blocks]
             _replace(self.body, name, torch.stack(steps), tensor)
         like = next(iter(self.body.parameters()), torch.empty(0))
@@ -45,19 +50,25 @@ class SteppedBlock(nn.Module):
             gains = torch.ones(len(blocks), dtype=like.dtype, device=like.device)
             self.body.get_submodule(position).register_parameter("gain", nn.Parameter(gains))
 
-    def forward(self, x: Any, step: int) -> Any:
-        """Run the step number `step`: x (n, c, h, w) -> (n, c', h', w')."""
+    def forward(self, x: Any, step: int, /, *inputs: Any, **options: Any) -> Any:
+        """Run the step number `step`; x and further inputs are those of the block, and so is the output."""
         if self.lent is None:  # inside a compiled graph, where the owners stand in their layers
             owned = self._owned()
-            given = {name: tensor if name in owned else tensor[step] for name, tensor in _tensors(self.body)}
-            return self.run_body(self._scaled(given), x)
+            given = {name: tensor if name in owned else tensor[step] for name, tensor in self._stacks()}
+            return self.run_body(self._scaled(given), self._numbers_of(step), x, *inputs, **options)
         if self._compiled is not None:
-            return self._compiled(self._scaled(self.lent[step]), x)
-        return self.lent[step](x)
+            return self._compiled(self._scaled(self.lent[step]), self._numbers_of(step), x, *inputs, **options)
+        return self.lent[step](x, *inputs, **options)
 
-    def run_body(self, given: dict[str, Tensor], x: Any) -> Any:
-        """The body with one step's tensors: the same code and shapes whichever step it is, so it compiles once."""
-        return functional_call(self.body, given, (x,), tie_weights=False)
+    def run_body(self, given: dict[str, Tensor], numbers: Numbers, *inputs: Any, **options: Any) -> Any:
+        """The body with one step's tensors and numbers: the same code and shapes whichever step it is, so it compiles once."""
+        found = {place: getattr(self.body.get_submodule(place[0]), place[1]) for place in numbers}
+        for (path, name), number in numbers.items():
+            setattr(self.body.get_submodule(path), name, number)
+        output = functional_call(self.body, given, inputs, options, tie_weights=False)
+        for (path, name), number in found.items():
+            setattr(self.body.get_submodule(path), name, number)
+        return output
 
     def compile_body(self, **options: Any) -> None:
         """torch.compile the body, once for all steps; `options` are torch.compile's."""
@@ -68,7 +79,11 @@ class SteppedBlock(nn.Module):
 
         See gained for `either_side`.
         """
-        slices = [(join(*place), place, tensor.unbind(0)) for place, tensor in _places(self.body)]
+        slices = [
+            (join(*place), place, tensor.unbind(0))
+            for place, tensor in _places(self.body)
+            if join(*place) not in self.kept
+        ]
         if self._compiled is not None:
             weights = {join(position, "weight"): owner for position, owner in owners.items()}
             given = ({name: parts[step] for name, _, parts in slices} | weights for step in range(self.steps))
@@ -86,6 +101,8 @@ class SteppedBlock(nn.Module):
                     tensors["weight"] = tensors["gain"] * tensors["weight"]
                 else:
                     using[layer] = gained(layer, own.pop(path), either_side=either_side)
+            for (path, name), number in self._numbers_of(step).items():
+                using[modules[path]] = shadowed(modules[path], {name: number})
             steps.append(lend(self.body, {modules[path]: tensors for path, tensors in own.items()}, using))
         return view(self, {}, lent=tuple(steps))
 
@@ -94,7 +111,7 @@ class SteppedBlock(nn.Module):
         if copied == self.copied:
             return
         rows = [*range(self.found), *copied]
-        for name, tensor in dict(_tensors(self.body)).items():
+        for name, tensor in dict(self._stacks()).items():
             _replace(self.body, name, tensor.detach()[rows], tensor)
         self.copied = copied
 
@@ -116,6 +133,15 @@ class SteppedBlock(nn.Module):
         super().__setstate__(state)  # type: ignore[no-untyped-call]
         if self._options is not None:
             self.compile_body(**self._options)
+
+    def _stacks(self) -> Iterator[tuple[str, Tensor]]:
+        """The tensors that steps have of their own, and owners where they are lent."""
+        return ((name, tensor) for name, tensor in _tensors(self.body) if name not in self.kept)
+
+    def _numbers_of(self, step: int) -> Numbers:
+        """The numbers that one step has of its own; a copy has those of the step that it is a copy of."""
+        rows = (*range(self.found), *self.copied)
+        return {place: numbers[rows[step]] for place, numbers in self.numbers.items()}
 
     def _owned(self) -> dict[str, str]:
         """Weights that are owners, each with the gain that scales it."""
@@ -142,6 +168,12 @@ def _places(body: nn.Module) -> Iterator[tuple[tuple[str, str], Tensor]]:
 def _tensors(body: nn.Module) -> Iterator[tuple[str, Tensor]]:
     """The same by name."""
     return ((join(*place), tensor) for place, tensor in _places(body))
+
+
+def _standing(block: nn.Module, elsewhere: Collection[int]) -> dict[int, Any]:
+    """For copy.deepcopy: what it shall not copy."""
+    parts = [*block.modules(), *(tensor for _, tensor in _tensors(block))]
+    return {id(part): part for part in parts if id(part) in elsewhere}
 
 
 def _tensor(module: nn.Module, name: str) -> Tensor:

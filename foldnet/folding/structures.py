@@ -7,7 +7,8 @@ from torch import nn
 
 from foldnet.errors import UnknownName, nearest
 from foldnet.folding.equality import Difference, attribute_names, differences, registered
-from foldnet.sharing.plan import SHAREABLE, SharingPlan
+from foldnet.sharing.in_order import joined
+from foldnet.sharing.plan import ROOT, SHAREABLE, SharingPlan
 from foldnet.sharing.sequences import block_names, sequences_of
 
 
@@ -61,7 +62,9 @@ def structures_of(network: nn.Module, plan: SharingPlan, ignore: Collection[str]
             if near is not None:
                 found = [entangled[block] for block in (near, name) if block in entangled]
                 found += differences(blocks[near], blocks[name], ignore)
-                kept_apart += (KeptApart(sequence, entry.attribute, (near, name), entry.reason) for entry in found)
+                kept_apart += (
+                    KeptApart(sequence or ROOT, entry.attribute, (near, name), entry.reason) for entry in found
+                )
             firsts.append(name)
     return Structures(numbers, tuple(kept_apart))
 
@@ -90,7 +93,7 @@ def _entangled(network: nn.Module, blocks: Mapping[str, nn.Module]) -> dict[str,
             for kind in (module._parameters, module._buffers):
                 for key, tensor in kind.items():
                     if tensor is not None:
-                        places.setdefault(id(tensor), {}).setdefault("", f"{path}.{key}" if path else key)
+                        places.setdefault(id(tensor), {}).setdefault("", joined(path, key))
     found: dict[str, Difference] = {}
     for homes in places.values():
         for name in homes if len(homes) > 1 else ():
@@ -105,7 +108,7 @@ def _near(name: str, firsts: list[str], blocks: Mapping[str, nn.Module], shared:
 
     def kind(block: str) -> object:
         weighted = [path for path, module in blocks[block].named_modules() if isinstance(module, SHAREABLE)]
-        uses = [(path, shared.get(f"{block}.{path}" if path else block)) for path in weighted]
+        uses = [(path, shared.get(joined(block, path))) for path in weighted]
         return uses or type(blocks[block])  # blocks without weights are all possible
 
     wanted = kind(name)

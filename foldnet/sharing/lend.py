@@ -80,6 +80,13 @@ def _shadow(seen: nn.Module, values: dict[str, Any]) -> None:
     put(seen, "__class__", _shadowing(type(seen), frozenset(values)))  # type: ignore[arg-type]
 
 
+def shadowed(module: M, values: Mapping[str, Any]) -> M:
+    """A view of a module that reads these plain attributes in place of the module's own."""
+    seen = view(module, {})
+    _shadow(seen, dict(values))
+    return seen
+
+
 def view(
     module: M,
     tensors: Mapping[str, Tensor],

@@ -1,14 +1,17 @@
 """Who shares with whom, who does not, and why: decided once, as plain data."""
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from torch import nn
 
 from foldnet.errors import SettingError, ShapeMismatch, UnknownName, nearest
+from foldnet.sharing.in_order import holds_stages, is_stage, runs_in_order, stands_in
 from foldnet.typed import checked
 
 SHAREABLE = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)
+ROOT = "network"  # the stage whose blocks are children of the network itself
 _NO_MODULES = nn.ModuleDict()
 
 
@@ -39,7 +42,8 @@ def plan_sharing(
 ) -> SharingPlan:
     """Group the convolutions and linear layers of a network by stage and weight shape.
 
-    A stage is one of `network.sequences` where the network declares them, else the first part of a layer's name. Layers
+    A stage is one of `network.sequences` where the network declares them, else the first part of a layer's name, or "network" for the
+    blocks of an nn.Sequential that is the network itself. Layers
     named by `network.private_layers()` or by `keep` (layer -> reason) stay private, and so do those without a partner.
     `templates` is a number for every group, a number by group, or None for one template a layer.
 
@@ -52,20 +56,25 @@ def plan_sharing(
         if name not in modules:
             raise UnknownName(f"layer '{name}' to keep is not a layer of the network{nearest(name, modules)}")
         reasons[name] = reason
-    sequences = tuple(getattr(network, "sequences", ()))
+    stages, twice = _stages_of(network, list(modules)), _used_twice(network)
     members: dict[tuple[str, tuple[int, ...]], list[str]] = {}
     private: list[tuple[str, str]] = []
     for name, module in modules.items():
-        stage = _stage_of(name, sequences)
+        stage, weight = stages[name], module._parameters.get("weight")
         if name in reasons:
             private.append((name, reasons[name]))
-        elif module._parameters.get("weight") is None:
+        elif weight is None:
             private.append((name, "its weight is computed from other parameters"))
+        elif id(weight) in twice:
+            private.append((name, "its weight is used in several places"))
         elif stage is None:
             private.append((name, "outside the stages"))
         else:
-            members.setdefault((stage, tuple(module.weight.shape)), []).append(name)
+            members.setdefault((stage, tuple(weight.shape)), []).append(name)
     lone = {key for key, layers in members.items() if len(layers) < 2}
+    if any(stage != ROOT for stage, _ in members.keys() - lone):  # what stands between stages is no stage
+        outside = {key for key in members.keys() - lone if key[0] == ROOT}
+        private += [(layer, "outside the stages") for key in outside for layer in members.pop(key)]
     private += [(members[key][0], "the only layer of its shape in its stage") for key in lone]
     together = {key: layers for key, layers in members.items() if key not in lone}
     names = _group_names(list(together))
@@ -89,6 +98,7 @@ def check_plan(network: nn.Module, plan: SharingPlan) -> None:
     modules = dict(network.named_modules())
     names = [group.name for group in plan.groups]
     seen: set[str] = set()
+    twice = _used_twice(network)
     for group in plan.groups:
         if names.count(group.name) > 1:
             raise SettingError(f"group '{group.name}' stands in the plan twice; give each group a name of its own")
@@ -101,6 +111,10 @@ def check_plan(network: nn.Module, plan: SharingPlan) -> None:
                 raise SettingError(f"layer '{name}' stands in the plan twice; a layer belongs to one group")
             seen.add(name)
             weight = modules[name]._parameters.get("weight")
+            if id(weight) in twice:
+                raise SettingError(
+                    f"layer '{name}' of group '{group.name}' cannot share; its weight is used in several places"
+                )
             if not isinstance(modules[name], SHAREABLE) or weight is None:
                 raise SettingError(
                     f"layer '{name}' of group '{group.name}' cannot share; only convolutions and linear layers "
@@ -114,11 +128,29 @@ def check_plan(network: nn.Module, plan: SharingPlan) -> None:
                 )
 
 
-def _stage_of(layer: str, sequences: tuple[str, ...]) -> str | None:
-    """The stage that a layer stands in; None for a layer outside the declared sequences."""
-    if not sequences:
-        return layer.split(".")[0]
-    return next((stage for stage in sequences if layer.startswith(f"{stage}.")), None)
+def _stages_of(network: nn.Module, layers: list[str]) -> dict[str, str | None]:
+    """The stage that each layer stands in; None for a layer outside the declared sequences.
+
+    Where blocks follow each other in the network itself, they are its one stage, ROOT.
+    """
+    sequences = tuple(getattr(network, "sequences", ()))
+    if sequences:
+        return {layer: next((stage for stage in sequences if stands_in(layer, stage)), None) for layer in layers}
+    inside = [layer.split(".") for layer in layers]
+    of_its_own = not runs_in_order(network) or holds_stages("", network, layers)
+    stages = {parts[0]: of_its_own or is_stage(network, parts[0], inside) for parts in inside}
+    return {layer: parts[0] if stages[parts[0]] else ROOT for layer, parts in zip(layers, inside, strict=True)}
+
+
+def _used_twice(network: nn.Module) -> set[int]:
+    """Ids of the parameters that stand in several places."""
+    places = Counter(
+        id(parameter)
+        for _, module in network.named_modules(remove_duplicate=False)
+        for parameter in module._parameters.values()
+        if parameter is not None
+    )
+    return {key for key, count in places.items() if count > 1}
 
 
 def _group_names(keys: list[tuple[str, tuple[int, ...]]]) -> dict[tuple[str, tuple[int, ...]], str]:

@@ -229,7 +229,7 @@ def test_a_sequential_that_does_more_than_run_its_children_is_a_block_and_no_seq
 
 def assert_refused(network, layer):
     said = (
-        f"layer '{layer}' shares weights but stands in no nn.Sequential of blocks, so it cannot come to loop; "
+        f"layer '{layer}' shares weights but stands in no nn.Sequential or nn.ModuleList of blocks, so it cannot come to loop; "
         f"put its blocks into one, or name the sequences in the network's attribute 'sequences'"
     )
     with pytest.raises(NothingToFold, match=exactly(said)):
@@ -250,14 +250,14 @@ def test_a_shared_layer_outside_a_sequential_is_refused():
 
 def test_a_sequence_that_runs_a_block_twice_is_refused():
     block = ConvBn(8, 8, 3)
-    assert_refused(Net(nn.Sequential(block, ConvBn(8, 8, 3), block)), "features.0.conv")
+    assert_refused(Net(nn.Sequential(block, ConvBn(8, 8, 3), ConvBn(8, 8, 3), block)), "features.1.conv")
 
 
 @pytest.mark.parametrize(
     ("name", "features"),
     [
         ("feature", nn.Sequential(conv(), conv())),
-        ("features", nn.ModuleList([conv(), conv()])),
+        ("features", nn.ModuleDict({"a": conv(), "b": conv()})),
         ("features", Residual(conv(), conv())),
     ],
 )
@@ -265,7 +265,7 @@ def test_a_declared_sequence_that_is_none_is_refused(name, features):
     network = Net(features)
     network.sequences = (name,)
     said = (
-        f"'{name}', which the network's attribute 'sequences' names, is no nn.Sequential of blocks that each run "
+        f"'{name}', which the network's attribute 'sequences' names, is no nn.Sequential or nn.ModuleList of blocks that each run "
         f"once, in order, so it cannot come to loop; make it one"
     )
     with pytest.raises(NothingToFold, match=exactly(said)):

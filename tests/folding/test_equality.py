@@ -408,10 +408,17 @@ def test_blocks_that_hold_what_cannot_be_merged_are_kept_apart_although_they_loo
     assert (found.kept_apart[0].attribute, found.kept_apart[0].reason) == (attribute, reason)
 
 
-@pytest.mark.parametrize("prepare", [hook_all, keep_sparse])
+@pytest.mark.parametrize("prepare", [tied_norms, tied_scales, tied_buffers, tie_inside, hook_all, keep_sparse])
 def test_what_is_kept_apart_is_computed_as_before(prepare):
     looped, tied, _ = folded([Body() for _ in range(4)], prepare)
     assert_same(looped, tied)
+    x = torch.randn(4, 3, 5, 5)
+    for network in (looped, tied):
+        optimiser = torch.optim.SGD(network.parameters(), lr=0.1)
+        network.train()(x).square().sum().backward()
+        optimiser.step()
+    assert_same(looped, tied)
+    assert sum(p.numel() for p in looped.parameters()) == sum(p.numel() for p in tied.parameters())
 
 
 LEAVES = st.one_of(

@@ -90,7 +90,7 @@ def test_an_attribute_that_was_ignored_and_matters_is_found_out():
 
 
 def test_an_attribute_to_ignore_that_no_block_has_is_refused_with_the_nearest():
-    said = "--ignore 'indx' is no attribute of any block; did you mean 'index'?"
+    said = "`ignore` names 'indx', which is no attribute of any block; did you mean 'index'?"
     with pytest.raises(UnknownName, match=exactly(said)):
         fold_network(soft(Body, 0, 0), ignore=("indx",))
     assert fold_network(soft(Body, 0, 1), ignore=("norm.eps", "index"))

@@ -276,7 +276,7 @@ def test_weights_are_taken_off_in_place():
     ("model", "plan", "error", "said"),
     [
         (
-            lambda: nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2)),
+            lambda: nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 3)),
             None,
             NothingToFold,
             "no two layers of the network have one weight shape in one stage; there is nothing to share",
