@@ -40,7 +40,9 @@ RunOption = Annotated[
     Path | None,
     typer.Option("--run", metavar="RUN", help="The run of a fold that does not lie inside it.", show_default=False),
 ]
-DataDir = Annotated[Path | None, typer.Option(help="Where the dataset lies, for cifar10, cifar100 and folder.")]
+DataDir = Annotated[
+    Path | None, typer.Option(help="Where the dataset lies, for cifar10, cifar100 and folder; no run keeps it.")
+]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
 Precision = Annotated[str, typer.Option(help="auto, fp32 or bf16 (auto: bf16 where the hardware has it).")]
 Compile = Annotated[str, typer.Option(help="auto, on or off: torch.compile (auto: on a GPU).")]

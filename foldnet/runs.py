@@ -30,7 +30,7 @@ KINDS = {"run": "runs/NAME", "fold": "runs/NAME/fold-0.95"}  # what a folder can
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """An opened run folder. `classes`, `channels` and `size` are those of the images that the network was built for.
+    """An opened run folder. It never says where its data lie: whoever opens a stranger's folder would read what that names. `classes`, `channels` and `size` are those of the images that the network was built for.
 
     `identity` tells it from every other run; what is `sealed` has checkpoints that state it.
     """
@@ -85,7 +85,7 @@ def create_run(folder: Path, run: Run, machine: dict[str, Any]) -> Run:
         "schema": SCHEMA,
         "kind": "run",
         "created": datetime.now(UTC).isoformat(timespec="microseconds"),
-        "settings": to_json(run.settings),
+        "settings": to_json(replace(run.settings, data_dir=None)),
         "network": {"classes": run.classes, "channels": run.channels, "size": run.size},
         "precision": run.precision,
         "split_hash": run.split_hash,
@@ -108,7 +108,9 @@ def open_run(folder: Path) -> Run:
             check_number(bound, network[name], field=f"'{name}'")
         classes, channels, size = network["classes"], network["channels"], network["size"]
         precision, split_hash = str(config["precision"]), str(config["split_hash"])
-        run = Run(folder, TrainSettings(**settings), classes, channels, size, precision, split_hash)
+        run = Run(
+            folder, TrainSettings(**(settings | {"data_dir": None})), classes, channels, size, precision, split_hash
+        )
     except SettingError as error:
         raise RunError(f"'{file}' has a setting that is not legal ({error}); restore the file") from None
     except (KeyError, TypeError, ValueError, AttributeError) as error:

@@ -94,8 +94,7 @@ def make_stock(folder: Path) -> None:
     """A small trained run with a fold and a sweep, and what a user writes by hand: everything that is spoilt later."""
     from PIL import Image
 
-    from foldnet.recipes.fold import fold, sweep
-    from foldnet.recipes.train import train
+    from foldnet import fold, sweep, train
 
     before = Path.cwd()
     os.chdir(folder)
