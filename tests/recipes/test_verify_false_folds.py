@@ -21,6 +21,7 @@ from foldnet.recipes.fold import fold
 from foldnet.recipes.fold_measure import Laboratory
 from foldnet.recipes.verify import verify
 from foldnet.runs import open_run
+from foldnet.seals import seal_of
 from foldnet.tensors import digest_of, load_tensors, save_tensors
 from foldnet.training.checkpoint import save_checkpoint
 from foldnet.training.observer import Silent
@@ -183,8 +184,9 @@ def take_another_run(folder: Path) -> None:
     """The run around the fold is another, and the fold says that it was made from it."""
     other = folder.parent.with_name("other")
     planted.plant_run(other, arch=ARCH, rows=planted.ROWS[:4], seed=1)
-    shutil.rmtree(folder.parent / "last")
-    shutil.copytree(other / "last", folder.parent / "last")
+    foreign = load_tensors(other / "last" / "checkpoint.safetensors")
+    seal = seal_of(open_run(folder.parent).identity, [], {})  # as a careful forger would
+    save_tensors(folder.parent / "last" / "checkpoint.safetensors", foreign.tensors, foreign.metadata | {"seal": seal})
     write(folder, run_sha256=digest_of(other / "last" / "checkpoint.safetensors", "model"))
 
 
@@ -358,7 +360,7 @@ def test_a_soft_network_that_overflows_is_named_as_that(run):
         for norm in (module for module in model.modules() if isinstance(module, nn.BatchNorm2d)):
             norm.weight.mul_(1e3)
             norm.running_var.mul_(1e-6)
-    save_checkpoint(run / "last", model, None, progress)
+    save_checkpoint(run / "last", model, None, progress, seal_of(open_run(run).identity, [], {}))
     fold(run, out=run / "large", evaluated=False)
     certificate = verify(run / "large")
     assert (broken(certificate), certificate.passed, certificate.exit_status) == (set(), None, 3)
