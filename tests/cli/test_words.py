@@ -19,7 +19,7 @@ OPTIONS = {
     (words, name): option for words, command in commands().items() for name, option in options_of(command).items()
 }
 # What only Python has: an observer and a world of processes, a report that is not written, one group's thresholds as pairs.
-PYTHON_ALONE = {"observer", "world", "written", "momentum", "given", "settings", "steps", "grids"}
+PYTHON_ALONE = {"observer", "world", "written", "momentum", "given", "settings", "steps", "grids", "against", "inputs"}
 QUOTABLE = st.text(st.characters(exclude_characters="'\"`", codec="utf-8"), min_size=1)
 
 
