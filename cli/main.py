@@ -1,5 +1,6 @@
 """The program `foldnet`: this file only assembles."""
 
+import os
 import sys
 from importlib import metadata
 from typing import Annotated
@@ -58,6 +59,8 @@ def common(
 
 def main() -> None:
     """Run the command line."""
+    # Where a process of several dies, torch's C++ parts would warn the others with backtraces. Read when torch is imported.
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     problem = settle()
     if problem is not None:
         complain(problem)

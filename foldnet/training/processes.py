@@ -24,6 +24,16 @@ BEAT = 1.0  # seconds between two signs of life
 SILENCE = 12.0  # seconds without one after which a process is taken for dead
 GRACE = 3.0  # seconds that the main thread then has to fail by itself before it is ended
 LEFT = "left"
+# Words of torch's and gloo's errors where the other end has gone.
+CONNECTION = (
+    "Connection closed by peer",
+    "Connection reset",
+    "Connection refused",
+    "Broken pipe",
+    "gloo",
+    "NCCL",
+    "TCPStore",
+)
 
 
 @contextmanager
@@ -55,15 +65,30 @@ def joined(local: int, beside: int, last_words: Callable[[str], None]) -> Iterat
     except torch.OutOfMemoryError:
         raise
     except (RuntimeError, dist.DistError) as error:  # what a collective raises when the other end has gone
-        lost = pulse.lost(patience=SILENCE + 2 * BEAT)
+        lost = pulse.lost(patience=SILENCE + 2 * BEAT) or unreachable(error)
         if lost is None:
             raise
-        raise ProcessLost(lost) from error
+        raise ProcessLost(lost) from None
     else:
         pulse.leave()
         dist.destroy_process_group()
     finally:
         pulse.stop()
+
+
+def unreachable(error: Exception) -> str | None:
+    """What is said of an error of the connection itself, without torch's backtrace; None for any other error.
+
+    On a busy machine the signs of life of a dead process may be missed later than the connection to it.
+    """
+    text = str(error)
+    if not isinstance(error, dist.DistError) and not any(word in text for word in CONNECTION):
+        return None
+    reason = text.split("\n")[0].strip()[:200]
+    return (
+        f"another process cannot be reached any more ({reason}), so this one ends too; "
+        f"go on from the last checkpoint with `resume=True`"
+    )
 
 
 def _not_met(error: Exception) -> str:
