@@ -1,4 +1,4 @@
-"""A layer that uses an owner by a gain, W = g C: the smaller of its weight and its input is scaled."""
+"""A layer that uses an owner by a gain, W = g C: what passes through it is scaled where that is smaller than its weight."""
 
 from collections.abc import Mapping
 from functools import cache
@@ -13,8 +13,8 @@ from foldnet.sharing.plan import SHAREABLE
 def gained(layer: nn.Module, tensors: Mapping[str, Tensor], *, either_side: bool) -> nn.Module:
     """A view of a convolution or linear layer whose weight is tensors["gain"] () times tensors["weight"] (O, I, *kernel), an owner.
 
-    With `either_side` a call scales its input where that has fewer numbers than the weight: both are linear, g C * x = C * g x, and
-    no scaled weight is made. That rounds differently, so under autocast, where it would show, the weight is scaled in full precision;
+    With `either_side` a call scales what passes through where its input has fewer numbers than the weight, since g C * x = g (C * x):
+    the output, where that lies, or with a bias, which has no gain, the input. No scaled weight is made. That rounds differently, so under autocast, where it would show, the weight is scaled in full precision;
     and a layer of another class than torch's own may do more with its weight than multiply by it.
     """
     return view(layer, tensors, lent=either_side, kind=_gained_class(type(layer)))  # type: ignore[arg-type]
@@ -32,6 +32,8 @@ def _gained_class(kind: type[nn.Module]) -> type[nn.Module]:
         assert weight is not None
         assert gain is not None
         if linear and self.lent and x.numel() < weight.numel() and not torch.is_autocast_enabled(x.device.type):
+            if own["bias"] is None:
+                return kind.forward(self, x).mul_(gain)  # type: ignore[no-any-return]
             return kind.forward(self, x * gain)  # type: ignore[no-any-return]
         scaled = view(self, {"weight": gain * weight}, kind=plain)
         return kind.forward(scaled, x)  # type: ignore[no-any-return]

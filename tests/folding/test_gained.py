@@ -44,6 +44,17 @@ def test_it_is_the_layer_with_the_scaled_weight(name, either_side):
         layer.weight = own
 
 
+def test_without_a_bias_the_output_is_scaled_where_it_lies(monkeypatch):
+    layer, products = nn.Conv2d(4, 6, 3, bias=False), Products(monkeypatch)
+    x = torch.randn(1, 4, 3, 3)
+    before = x.clone()
+    with torch.no_grad():
+        found = using(layer, layer.weight, 2.0, either_side=True)(x)
+    assert products.sizes == []
+    torch.testing.assert_close(found, 2 * layer(x))
+    assert torch.equal(x, before)
+
+
 @pytest.mark.parametrize(("count", "scaled"), [(1, 4 * 9), (5, 6 * 4 * 9)])
 def test_the_smaller_one_is_scaled(monkeypatch, count, scaled):
     layer, products = nn.Conv2d(4, 6, 3), Products(monkeypatch)
