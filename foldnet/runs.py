@@ -1,6 +1,8 @@
 """A run folder: what one training wrote, and what later commands read from it."""
 
 import json
+import warnings
+from contextlib import suppress
 from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -151,10 +153,14 @@ def all_runs(home: Path = HOME) -> list[Path]:
 
 
 def newest_run(home: Path = HOME) -> Path:
-    """The run folder made last. Raises RunError where there is none."""
+    """The run folder made last, of those that open where there are any. Raises RunError where there is none."""
     runs = all_runs(home)
     if not runs:
         raise RunError(f"there is no run under '{home}'; train one with `foldnet.train()`, or name its folder")
+    for folder in reversed(runs):
+        with suppress(FoldnetError), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # whoever opens it is warned then
+            return open_run(folder).folder
     return runs[-1]
 
 

@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import torch
 
 from foldnet.config import TrainSettings
 from foldnet.errors import OutputError, RunError
+from foldnet.folds import newest_fold
 from foldnet.recipes.train import read_report
 from foldnet.runs import (
     Run,
@@ -382,3 +384,26 @@ def test_a_linked_checkpoint_folder_is_refused_where_it_would_be_written_through
     with pytest.raises(OutputError, match=exactly(said)):
         clear_leftovers(tmp_path / "run")
     assert len(list((tmp_path / "elsewhere").iterdir())) == 1
+
+
+def test_no_bad_folder_hides_the_good_ones(cli, home):
+    wrong = {
+        "deep": "[" * 100_000,
+        "digits": '{"kind": "run", "schema": ' + "9" * 5000 + "}",
+        "list": "[]",
+        "created": '{"kind": "run", "schema": 1, "created": "99999"}',
+    }
+    for name, text in wrong.items():
+        (home / "runs" / name).mkdir()
+        (home / "runs" / name / "config.json").write_text(text)
+    for name in ("pipe", "link", "zero"):
+        (home / "runs" / name).mkdir()
+    os.mkfifo(home / "runs/pipe/config.json")
+    (home / "runs/link/config.json").symlink_to(home / "runs/soft/config.json")
+    (home / "runs/zero/config.json").symlink_to("/dev/zero")
+    shutil.copytree(home / "runs/deep", home / "runs/tied/fold-bad")
+    sound = {"plain", "soft", "tied"}
+    listed = [line for line in cli.done("info")["runs"] if line["problem"] is None]
+    assert {Path(line["run"]).name for line in listed} == sound
+    assert newest_fold(home / "runs/tied").name == "fold-0.95"
+    assert newest_run(home / "runs").name == "tied"
