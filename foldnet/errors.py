@@ -16,6 +16,7 @@ FoldnetError
 FoldnetWarning        what foldnet goes on with although something about it could not be checked
 """
 
+import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 
@@ -81,4 +82,15 @@ def nearest(name: str, known: Iterable[str], *, say: int = 3) -> str:
     close = get_close_matches(name, list(known), n=say, cutoff=0.5)
     if not close:
         return ""
-    return "; did you mean " + " or ".join(repr(match) for match in close) + "?"
+    return "; did you mean " + " or ".join(repr(match) for match in in_order(close)) + "?"
+
+
+def in_order(names: Iterable[str]) -> list[str]:
+    """Names as people count: stage2 comes before stage10."""
+
+    def parts(name: str) -> list[tuple[int, str]]:
+        """Text and numbers in turn, a number by its length first; int would refuse one of thousands of digits."""
+        found = re.split(r"(\d+)", name)
+        return [(len(part.lstrip("0")), part.lstrip("0")) if at % 2 else (0, part) for at, part in enumerate(found)]
+
+    return sorted(names, key=lambda name: (parts(name), name))

@@ -8,6 +8,7 @@ from foldnet.errors import SettingError
 from foldnet.sharing.bank import Bank
 from foldnet.sharing.sequences import positions
 from foldnet.sharing.share import SharedNetwork
+from foldnet.typed import checked
 
 
 def banks_of(model: nn.Module) -> dict[str, Bank]:
@@ -16,6 +17,7 @@ def banks_of(model: nn.Module) -> dict[str, Bank]:
     return {name: source for name, source in sources.items() if isinstance(source, Bank)}
 
 
+@checked
 def recurrence(model: nn.Module, form: str = "mean") -> Tensor:
     """The similarity of its layers that the regulariser rewards in a soft network, a scalar.
 

@@ -165,6 +165,7 @@ def test_what_has_no_coefficients_no_blocks_or_no_such_form_is_refused():
     loose.a, loose.b = (torch.nn.Sequential(torch.nn.Linear(3, 3)) for _ in range(2))
     loose.inner = torch.nn.ModuleDict({"first": torch.nn.Linear(3, 3), "second": torch.nn.Linear(3, 3)})
     with pytest.raises(
-        NothingToFold, match=r"^layer 'inner\.first' shares weights but stands in no nn\.Sequential of blocks"
+        NothingToFold,
+        match=r"^layer 'inner\.first' shares weights but stands in no nn\.Sequential or nn\.ModuleList of blocks",
     ):
         recurrence(share(loose), "loops")
