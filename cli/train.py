@@ -24,7 +24,10 @@ def train(
         bool, typer.Option("--recall", help="Feed the input to every step of a cnn or scnn: its -recall form.")
     ] = False,
     epochs: Annotated[
-        int | None, typer.Option(help="All phases together.  [default: 200; digits 30; paths 250; mazes 50]")
+        int | None,
+        typer.Option(
+            help="All phases together; with --resume, more make a run longer.  [default: 200; digits 30; paths 250; mazes 50]"
+        ),
     ] = None,
     batch_size: Annotated[int | None, typer.Option(help="[default: 128; digits 64; paths and mazes 32]")] = None,
     optimiser: Annotated[
@@ -122,7 +125,13 @@ def train(
         bool, typer.Option("--tensorboard", help="Write the epochs' numbers into the run folder for TensorBoard too.")
     ] = False,
     out: Annotated[Path | None, typer.Option(help="Run folder to make.  [default: a new one under runs/]")] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with --out, or with the newest run.")] = False,
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume",
+            help="Go on with --out, or with the newest run; with more --epochs than it has, by the schedule of the longer run.",
+        ),
+    ] = False,
     force: ForceTwice = 0,
 ) -> Any:
     """Train a network and keep everything about it in a run folder.

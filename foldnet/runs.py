@@ -16,6 +16,7 @@ from foldnet.config import TrainSettings, to_json
 from foldnet.errors import FoldnetError, RunError, SettingError
 from foldnet.files import refuse_link, write_json, write_whole
 from foldnet.leftovers import remove_leftovers, replaced_meanwhile
+from foldnet.lengths import Lengthened, read_lengthened
 from foldnet.reading import NotPlain, parse_json, read_json, read_text
 from foldnet.seals import changed, digest_of_json, identity_of, sealed
 from foldnet.tensors import digest_of_tensors, facts_of, load_tensors, save_tensors
@@ -34,7 +35,7 @@ KINDS = {"run": "runs/NAME", "fold": "runs/NAME/fold-0.95"}  # what a folder can
 class Run:
     """An opened run folder. It never says where its data lie: whoever opens a stranger's folder would read what that names. `classes`, `channels` and `size` are those of the images that the network was built for.
 
-    `identity` tells it from every other run; what is `sealed` has checkpoints that state it.
+    `lengthened` says what its epochs were to be before they became those of the settings; `identity` tells it from every other run; what is `sealed` has checkpoints that state it.
     """
 
     folder: Path
@@ -44,6 +45,7 @@ class Run:
     size: int
     precision: str
     split_hash: str
+    lengthened: Lengthened = ()
     identity: str = field(default="", compare=False)
     sealed: bool = field(default=True, compare=False)
 
@@ -110,9 +112,9 @@ def open_run(folder: Path) -> Run:
             check_number(bound, network[name], field=f"'{name}'")
         classes, channels, size = network["classes"], network["channels"], network["size"]
         precision, split_hash = str(config["precision"]), str(config["split_hash"])
-        run = Run(
-            folder, TrainSettings(**(settings | {"data_dir": None})), classes, channels, size, precision, split_hash
-        )
+        settings = TrainSettings(**(settings | {"data_dir": None}))
+        lengthened = read_lengthened(config.get("lengthened", ()), settings.epochs)
+        run = Run(folder, settings, classes, channels, size, precision, split_hash, lengthened)
     except SettingError as error:
         raise RunError(f"'{file}' has a setting that is not legal ({error}); restore the file") from None
     except (KeyError, TypeError, ValueError, AttributeError) as error:

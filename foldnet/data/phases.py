@@ -6,23 +6,25 @@ from torch import Tensor
 
 from foldnet.data.batches import Batches
 from foldnet.data.tasks import Task
+from foldnet.lengths import Lengthened, length_at
 
 
-def phase_of(epoch: int, epochs: int, phases: int) -> int:
+def phase_of(epoch: int, epochs: int, phases: int, lengthened: Lengthened = ()) -> int:
     """Which phase, from 0, an epoch belongs to: the epochs are shared out evenly and in order; later ones are of the last."""
-    return min(epoch * phases // epochs, phases - 1)
+    return min(epoch * phases // length_at(epoch, epochs, lengthened), phases - 1)
 
 
-def first_epochs(epochs: int, phases: int) -> tuple[int, ...]:
-    """The epochs, from 0, with which phases begin."""
-    return tuple(-(-number * epochs // phases) for number in range(phases))
+def first_epochs(epochs: int, phases: int, lengthened: Lengthened = ()) -> tuple[int, ...]:
+    """The epochs, from 0, with which phases begin; a training that was lengthened may go back to one."""
+    found = [phase_of(epoch, epochs, phases, lengthened) for epoch in range(epochs)]
+    return tuple(epoch for epoch in range(epochs) if epoch == 0 or found[epoch] != found[epoch - 1])
 
 
 class Phased:
     """Batches of a phase for each part of a training of `epochs`. Outside one they are those of the last phase."""
 
-    def __init__(self, phases: Sequence[Batches], epochs: int) -> None:
-        self.phases, self.epochs = tuple(phases), epochs
+    def __init__(self, phases: Sequence[Batches], epochs: int, lengthened: Lengthened = ()) -> None:
+        self.phases, self.epochs, self.lengthened = tuple(phases), epochs, lengthened
 
     @property
     def images(self) -> int:
@@ -43,7 +45,7 @@ class Phased:
 
     def of_epoch(self, number: int) -> Batches:
         """The batches of that epoch's phase."""
-        return self.phases[phase_of(number, self.epochs, len(self.phases))]
+        return self.phases[phase_of(number, self.epochs, len(self.phases), self.lengthened)]
 
     def epoch(self, number: int, start: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
         """Those of the last phase, shuffled by (seed, number)."""

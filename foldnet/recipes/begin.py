@@ -22,6 +22,7 @@ from foldnet.errors import OutputError, RunError, SettingError, UnknownName, nea
 from foldnet.folders import new_folder, numbered_folder
 from foldnet.hardware import memory_bytes
 from foldnet.lock import Lock, take_lock
+from foldnet.recipes.lengthen import check_longer
 from foldnet.recipes.loading import check_answers, split_of
 from foldnet.recipes.recorder import coefficients
 from foldnet.runs import Run, create_run, default_name, newest_run, save_coefficients
@@ -52,7 +53,7 @@ def begin_run(
     run = Run(place, settings, len(dataset.classes), dataset.channels, dataset.size, machine.precision, split.hash)
     _check_memory(run, machine)
     model = initial_network(run)
-    course_of(settings, dataset.task, model, machine)
+    course_of(run, dataset.task, model, machine)
     with ExitStack() as stack:
         if folder is None:
             temporary, folder = stack.enter_context(numbered_folder(place))
@@ -72,7 +73,10 @@ def begin_run(
 
 
 def take_up(run: Run, asked: Mapping[str, Any], config: Path | None, recall: bool) -> Run:
-    """The run as it goes on: what may change does. Raises SettingError and UnknownName for anything else that is asked."""
+    """The run as it goes on: what may change does, and more epochs make it longer (recipes/lengthen.py keeps that).
+
+    Raises SettingError and UnknownName for anything else that is asked.
+    """
     if recall and not run.settings.arch.endswith(RECALL):
         raise SettingError(
             f"`recall=True` contradicts run '{run.folder}', which trains '{run.settings.arch}'; leave it out, or start another run"
@@ -86,8 +90,10 @@ def take_up(run: Run, asked: Mapping[str, Any], config: Path | None, recall: boo
     for key, value in changes.items():
         if key not in stored:
             raise UnknownName(f"setting '{key}' does not exist{nearest(key, stored)}")
-        if key not in FREE_TO_CHANGE:
-            said = f"`{key}={value!r}`" if key in asked else f"'{config}' with {key} = {value}"
+        said = f"`{key}={value!r}`" if key in asked else f"'{config}' with {key} = {value}"
+        if key == "epochs":
+            check_longer(run, value, said)
+        elif key not in FREE_TO_CHANGE:
             raise SettingError(
                 f"{said} contradicts run '{run.folder}', which was started with {stored.get(key)}; "
                 f"leave it out, or start another run with `out`"
@@ -139,11 +145,12 @@ def with_recall(given: Mapping[str, Any], config: Path | None) -> str:
     return arch if arch.endswith(RECALL) else arch + RECALL
 
 
-def course_of(settings: TrainSettings, task: Task, model: nn.Module, machine: Machine) -> Course:
-    """What the settings say of the loop in which `model` is trained."""
+def course_of(run: Run, task: Task, model: nn.Module, machine: Machine) -> Course:
+    """What the run says of the loop in which `model` is trained."""
+    settings = run.settings
     loss = progressive_loss(model, task, machine, settings.progressive) if settings.progressive else None
     objective = Objective(settings.recurrence, settings.recurrence_form, task, loss)
-    return Course(settings.epochs, settings.lr, settings.seed, settings.schedule, objective)
+    return Course(settings.epochs, settings.lr, settings.seed, settings.schedule, objective, run.lengthened)
 
 
 def about_machine(machine: Machine) -> dict[str, Any]:

@@ -116,10 +116,9 @@ def training_loader(
     return loader_of(dataset, images, batch_size or settings.batch_size, machine, augmentation, settings.seed)
 
 
-def training_batches(
-    dataset: Dataset, split: Split, settings: TrainSettings, machine: Machine
-) -> tuple[Batches, Batches | None]:
+def training_batches(dataset: Dataset, split: Split, run: Run, machine: Machine) -> tuple[Batches, Batches | None]:
     """What a whole training sees and what it is judged by between epochs; of a curriculum, phase by phase."""
+    settings = run.settings
 
     def plain(images: Examples | None) -> Loader | None:
         return None if images is None else loader_of(dataset, images, settings.batch_size, machine)
@@ -128,4 +127,5 @@ def training_batches(
         return training_loader(dataset, split.train, settings, machine), plain(split.validation)
     train = [training_loader(dataset, phase.train, settings, machine) for phase in split.phases]
     held = [loader for phase in split.phases if (loader := plain(phase.validation)) is not None]
-    return Phased(train, settings.epochs), Phased(held, settings.epochs) if held else None
+    epochs, lengthened = settings.epochs, run.lengthened
+    return Phased(train, epochs, lengthened), Phased(held, epochs, lengthened) if held else None

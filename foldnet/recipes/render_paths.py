@@ -11,7 +11,7 @@ import torch
 from foldnet.bounds import check_number
 from foldnet.config import GRID_PRESETS
 from foldnet.data.curriculum import lengths_of
-from foldnet.data.phases import first_epochs
+from foldnet.data.phases import first_epochs, phase_of
 from foldnet.data.tasks import CELLS
 from foldnet.drawing.f1_curves import f1_figure
 from foldnet.drawing.figures import write_figure
@@ -95,10 +95,11 @@ def draw_curves(paths: Sequence[Path | str] = (), out: Path | str | None = None,
         curves.setdefault(_name_of(run), []).append(lines)
     target = target_of(out, runs[0].folder.parent / "figure5.svg", force)
     windows = first.windows or ()
-    borders = first_epochs(first.epochs, len(windows))[1:] if windows else ()
-    names = [f"window {window}" for window in windows]
+    length = (first.epochs, len(windows), runs[0].lengthened)
+    begins = first_epochs(*length) if windows else ()
+    names = [f"window {windows[phase_of(epoch, *length)]}" for epoch in begins]
     title = f"{first.grid}x{first.grid} cells" if first.grid is not None else f"{first.size}x{first.size} mazes"
-    write_figure(f1_figure(curves, borders, names, title), target)
+    write_figure(f1_figure(curves, begins[1:], names, title), target)
     return target
 
 

@@ -21,6 +21,7 @@ from foldnet.leftovers import remove_leftovers
 from foldnet.lock import take_lock
 from foldnet.reading import read_json
 from foldnet.recipes.begin import begin_run, course_of, data_of, folder_to_resume, initial_network, take_up, with_recall
+from foldnet.recipes.lengthen import is_longer, keep_length, lengthened
 from foldnet.recipes.loading import loader_of, training_batches
 from foldnet.recipes.recorder import EVERY, Recorder, check_every
 from foldnet.runs import Run, check_nothing_lost, clear_leftovers, open_run
@@ -84,7 +85,8 @@ def train(
 
     What is not given comes from the TOML file `config`, then from the preset of dataset and architecture. The test set is
     read once, at the end, with the weights of the last epoch, in fp32. With `resume` a stopped run goes on from its last
-    checkpoint, as if it had never stopped; a finished one gives its report again. Checkpoints are made at the end of epochs, at
+    checkpoint, as if it had never stopped; a finished one gives its report again. With `resume` and more `epochs` than the run has, it becomes
+    longer: what is trained stays, and the next epoch on follows the schedule of the longer run. Checkpoints are made at the end of epochs, at
     most every `checkpoint_every` seconds, within very long epochs, and where the observer wants the end (Stopped is raised).
     With `force` a run that is at `out` already is replaced, with 2 also one that holds folds and notes.
     With `tensorboard` the epochs' numbers are written for TensorBoard too. Of several processes (`world`) the first alone writes;
@@ -110,7 +112,7 @@ def train(
             folder = folder_to_resume(folder)
         if resume and folder is not None and (folder / "config.json").is_file():
             run = take_up(open_run(folder), asked, config, recall)
-            if _finished(folder):
+            if _finished(run):
                 world.tell("run", {"folder": str(folder)})
                 return read_report(folder)
             data, lock = data_of(run, download, world), take_lock(folder)
@@ -141,15 +143,15 @@ def _follow(
     folder = world.hear("run")["folder"]
     if folder is None:
         raise ProcessLost("process 0 could not begin; it says why", told=True)
-    if _finished(Path(folder)):
-        return read_report(Path(folder))
     run = take_up(open_run(Path(folder)), asked, config, recall)
+    if _finished(run):
+        return read_report(run.folder)
     return _train_on(run, *data_of(run, False, world), observer, every, world)
 
 
-def _finished(folder: Path) -> bool:
-    """Whether a run has come to its end."""
-    return (folder / "report.json").is_file()
+def _finished(run: Run) -> bool:
+    """Whether a run has come to its end, and is not to go further now."""
+    return (run.folder / "report.json").is_file() and not is_longer(run)
 
 
 def _train_on(run: Run, dataset: Dataset, split: Split, observer: Observer, every: float, world: World) -> TrainReport:
@@ -162,6 +164,7 @@ def _train_on(run: Run, dataset: Dataset, split: Split, observer: Observer, ever
     if (run.folder / "last" / FILE).is_file():
         progress = load_model(run.folder / "last", model)
         run.check_own("last")
+    run = lengthened(run, progress)
     if machine.device.type == "cuda":
         torch.cuda.set_device(
             machine.device
@@ -191,9 +194,12 @@ def _train_on(run: Run, dataset: Dataset, split: Split, observer: Observer, ever
         every=every,
         writes=world.writes,
         identity=run.identity,
-        restarts=first_epochs(settings.epochs, len(split.phases)),
+        restarts=first_epochs(settings.epochs, len(split.phases), run.lengthened),
     )
-    batches, validation = training_batches(dataset, split, settings, machine)
+    batches, validation = training_batches(dataset, split, run, machine)
+    course = course_of(run, dataset.task, model, machine)
+    if world.writes:
+        keep_length(run, course, len(split.phases), observer)
     try:
         fit(
             model,
@@ -201,7 +207,7 @@ def _train_on(run: Run, dataset: Dataset, split: Split, observer: Observer, ever
             batches,
             validation,
             machine,
-            course_of(settings, dataset.task, model, machine),
+            course,
             observer=observer,
             journal=recorder,
             start=progress,

@@ -13,6 +13,7 @@ from foldnet.data.batches import Batches
 from foldnet.data.seeds import seed_of
 from foldnet.data.tasks import CLASSES, Task
 from foldnet.errors import TrainingDiverged
+from foldnet.lengths import Lengthened, length_at
 from foldnet.training.compile import UNCOMPILED, Compilation
 from foldnet.training.evaluate import Score, Tally, evaluate
 from foldnet.training.interrupt import Interruptible
@@ -38,13 +39,18 @@ class Objective:
 
 @dataclass(frozen=True, slots=True)
 class Course:
-    """How long and how fast is trained, by which seed, and towards what."""
+    """How long and how fast is trained, by which seed, and towards what; `lengthened` where it was to be shorter at first."""
 
     epochs: int
     lr: float
     seed: int
     schedule: str = "steps"
     objective: Objective = Objective()
+    lengthened: Lengthened = ()
+
+    def rate(self, epoch: int) -> float:
+        """The learning rate of epoch 0, 1, ..."""
+        return learning_rate(epoch, length_at(epoch, self.epochs, self.lengthened), self.lr, self.schedule)
 
 
 def fit(
@@ -103,7 +109,7 @@ class _Training:
     def epoch(self, epoch: int, under_way: UnderWay) -> None:
         """One pass over the training data, or the rest of one, and one over the validation data."""
         course, data = self.course, self.train.of_epoch(epoch)
-        rate = learning_rate(epoch, course.epochs, course.lr, course.schedule)
+        rate = course.rate(epoch)
         for group in self.optimiser.param_groups:
             group["lr"] = rate
         done = self._steps(epoch, data, under_way)

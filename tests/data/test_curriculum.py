@@ -98,3 +98,14 @@ def test_batches_are_those_of_the_epochs_phase():
         assert torch.equal(mine[0], last[0])
     for mine, last in zip(phased.epoch(4), parts[-1].epoch(4), strict=True):
         assert np.array_equal(mine[1].numpy(), last[1].numpy())
+
+
+def test_a_training_that_was_lengthened_goes_by_both_lengths():
+    lengthened = ((2, 4),)  # 2 of 4 epochs, then those of 8
+    found = [phase_of(epoch, 8, 4, lengthened) for epoch in range(8)]
+    assert found == [0, 1, 1, 1, 2, 2, 3, 3]
+    assert first_epochs(8, 4, lengthened) == (0, 1, 4, 6)
+    assert first_epochs(6, 2, ((2, 2),)) == (0, 1, 2, 3)  # back to the first phase, whose best counts no more
+    dataset, split = split_curriculum(Curriculum(RULES, 20, 0, 6, seed=0))
+    parts = [loader(dataset, phase.train) for phase in split.phases]
+    assert [parts.index(Phased(parts, 6, ((1, 1),)).of_epoch(epoch)) for epoch in range(6)] == [0, 0, 1, 1, 2, 2]

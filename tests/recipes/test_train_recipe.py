@@ -455,7 +455,6 @@ def test_a_finished_run_that_moved_says_where_it_is_now(whole, place):
 @pytest.mark.parametrize(
     ("option", "value", "sentence"),
     [
-        ("epochs", 5, "`epochs=5` contradicts run '{}', which was started with 3"),
         ("arch", "wrn-16-1", "`arch='wrn-16-1'` contradicts run '{}', which was started with swrn-16-1-2"),
         ("batch_size", 64, "`batch_size=64` contradicts run '{}', which was started with 32"),
         ("seed", 0, "`seed=0` contradicts run '{}', which was started with 3"),
