@@ -150,7 +150,7 @@ def course_of(run: Run, task: Task, model: nn.Module, machine: Machine) -> Cours
     settings = run.settings
     loss = progressive_loss(model, task, machine, settings.progressive) if settings.progressive else None
     objective = Objective(settings.recurrence, settings.recurrence_form, task, loss)
-    return Course(settings.epochs, settings.lr, settings.seed, settings.schedule, objective, run.lengthened)
+    return Course(settings.epochs, settings.lr, settings.seed, settings.schedule, objective, lengthened=run.lengthened)
 
 
 def about_machine(machine: Machine) -> dict[str, Any]:
