@@ -17,6 +17,7 @@ from foldnet.recipes.bench_inference import InferenceReport
 from foldnet.recipes.bench_train import TrainBenchReport
 from foldnet.recipes.by_length import binned
 from foldnet.recipes.certificate import Certificate
+from foldnet.recipes.check import CheckReport
 from foldnet.recipes.depth import DepthReport
 from foldnet.recipes.doctor import Health
 from foldnet.recipes.evaluate import EvaluateReport
@@ -27,6 +28,7 @@ from foldnet.recipes.lsm import GroupLsm, LsmReport
 from foldnet.recipes.reach import ReachReport
 from foldnet.recipes.train import TrainReport
 from foldnet_cli.advice import chance_column, show_chance, show_near_misses
+from foldnet_cli.checks import show_checks
 from foldnet_cli.kept_apart import show_kept_apart
 from foldnet_cli.machines import show_health
 from foldnet_cli.page import Page
@@ -280,6 +282,7 @@ _show.register(Certificate, show_certificate)
 _show.register(InferenceReport, show_inference)
 _show.register(TrainBenchReport, show_training)
 _show.register(Health, show_health)
+_show.register(CheckReport, show_checks)
 
 
 def _show_matrix(group: GroupLsm, console: Console) -> None:

@@ -47,10 +47,11 @@ def spoken(text: str) -> str:
 
 
 def spoken_notes(plain: Any) -> Any:
-    """A report as plain data, whose notes and problems speak as the command line does."""
+    """A report as plain data, whose notes, problems and reasons speak as the command line does."""
     if isinstance(plain, Mapping):
         return {
-            key: _each(value) if key in ("notes", "problem") else spoken_notes(value) for key, value in plain.items()
+            key: _each(value) if key in ("notes", "problem", "why") else spoken_notes(value)
+            for key, value in plain.items()
         }
     return [spoken_notes(value) for value in plain] if isinstance(plain, list | tuple) else plain
 

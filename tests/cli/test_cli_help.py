@@ -22,7 +22,7 @@ OPTIONS = {
     "render paths": "--curves --examples -o",
     "render reach": "--trips --recalibrate --grid --window -o",
     "info": "",
-    "doctor": "",
+    "doctor": "--check --device --skip",
     "bench train": "--arch --batch-size --steps --device --precision --compile --threads --profile -o --force",
 }
 COMMANDS = ["train", "lsm", "fold", "render", "evaluate", "info", "bench", "doctor"]

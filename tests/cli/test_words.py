@@ -12,6 +12,7 @@ import foldnet
 from foldnet.config import FoldSettings, TrainSettings
 from foldnet.recipes.bench_inference import bench_inference
 from foldnet.recipes.bench_train import bench_train
+from foldnet.recipes.check import check
 from foldnet.recipes.grids import write_mazes, write_paths
 from foldnet_cli.words import commands, options_of, spoken, spoken_notes
 
@@ -45,6 +46,7 @@ def test_every_setting_of_a_command_is_its_option(words):
         foldnet.draw,
         bench_train,
         bench_inference,
+        check,
         write_paths,
         write_mazes,
     ],

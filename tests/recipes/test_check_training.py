@@ -1,0 +1,37 @@
+"""Checks of training: a resumed run that differs, a stop that is not heard and a slow soft network do not pass."""
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from foldnet.errors import BrokenPromise
+from foldnet.recipes import check_training as module
+from foldnet.recipes.check_training import check_resume, check_throughput
+from foldnet.training.machine import Machine
+
+CPU = Machine(torch.device("cpu"), "fp32")
+
+
+def test_a_run_that_is_resumed_without_its_momenta_fails(monkeypatch):
+    monkeypatch.setattr("foldnet.recipes.train.load_optimiser", lambda *_: None)
+    tensors, losses = check_resume(CPU)
+    assert (tensors.held, losses.held) == (False, False)
+    assert tensors.value > 20
+
+
+def test_a_training_that_does_not_stop_is_said(monkeypatch):
+    monkeypatch.setattr(module, "STOP_AFTER", 1000)
+    with pytest.raises(BrokenPromise) as caught:
+        check_resume(CPU)
+    assert str(caught.value) == "a training that was asked to stop went on to its end; report this as a fault"
+
+
+@pytest.mark.parametrize(("ratio", "held"), [(0.49, False), (0.5, True), (1.1, True)])
+def test_a_soft_network_trains_at_half_the_speed_of_a_plain_one_at_least(monkeypatch, ratio, held):
+    def bench(arch, **settings):
+        return SimpleNamespace(arch=arch, speed_ratio=lambda form, base: (ratio, ratio, ratio))
+
+    monkeypatch.setattr(module, "bench_train", bench)
+    (part,) = check_throughput(CPU)
+    assert (part.what, part.value, part.held) == ("speed of swrn-16-1-2 to plain", ratio, held)
