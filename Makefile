@@ -40,7 +40,7 @@ dot:
 # One thread, because other numbers of them round differently: this way it is the run that README shows.
 demo: export OMP_NUM_THREADS = 1
 demo: $(VENV)/.installed dot
-	$(BIN)/foldnet train --out $(DEMO) --force
+	$(BIN)/foldnet train --out $(DEMO) --force --force
 	$(BIN)/foldnet lsm $(DEMO) --output $(DEMO)/lsm.png
 	$(BIN)/foldnet fold $(DEMO) --out $(DEMO)/fold
 	@if command -v dot >/dev/null; then ending=svg; else ending=dot; fi; set -ex; \
