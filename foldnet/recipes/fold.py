@@ -12,7 +12,7 @@ from torch import nn
 
 from foldnet.config import FoldSettings
 from foldnet.contents import check_replaceable
-from foldnet.errors import OutputError
+from foldnet.errors import OutputError, SettingError
 from foldnet.folders import new_folder, numbered_folder
 from foldnet.folding.fold import FoldPlan, apply_fold
 from foldnet.folding.looped import LoopedNetwork, loop_tied
@@ -51,6 +51,7 @@ def fold(
     data_dir: Path | None = None,
     device: str = "auto",
     observer: Observer | None = None,
+    inputs: Any = None,
     **settings: Any,
 ) -> FoldReport:
     """Tie similar layers of a soft run (default: the newest) and write the looped network; keywords are FoldSettings' fields.
@@ -59,12 +60,15 @@ def fold(
     them: what is chosen is chosen on the run's validation images. With `evaluated` off no data are touched, so that batch norm
     stays as it was. With `dry_run` nothing is written. With `force` a fold that is there already is replaced, with 2 also one that
     holds notes. Before anything is written, the looped network must compute what the tied one does.
-    A soft network in memory instead of a run is folded in memory: nothing is measured or written, and the report's `network` loops.
+    A soft network in memory instead of a run is folded in memory: nothing is measured or written, and the report's `network` loops. With
+    `inputs`, a tensor or a tuple of what it is called with, that network must compute what the tied one does.
     Raises NothingToFold, SettingError, UnknownName, RunError, OutputError, DataError, BrokenPromise.
     """
     chosen = FoldSettings(**settings)
     if isinstance(run, nn.Module):
-        return fold_in_memory(run, chosen)
+        return fold_in_memory(run, chosen, out, inputs)
+    if inputs is not None:
+        raise SettingError("`inputs` are for a network in memory, and a run has its own data; leave them out")
     opened = open_run(Path(run) if run is not None else newest_run())
     folder, numbered = _folder(opened, chosen, out), out is None and not force
     if not dry_run:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -15,6 +16,7 @@ from foldnet.folding.looped import LoopedNetwork, loop_tied
 from foldnet.folding.loops import EXACT_LABELS, count_loops
 from foldnet.folding.program import count_reuses
 from foldnet.folding.program_text import program_text
+from foldnet.folding.proof import prove
 from foldnet.recipes.fold_advice import advise
 from foldnet.recipes.fold_choice import choose, soft_of
 from foldnet.recipes.fold_report import Accuracies, FoldReport, Sizes
@@ -25,16 +27,29 @@ from foldnet.tensors import file_bytes
 OF_A_RUN = ("max_drop", "budget", "finetune", "finetune_lr", "control")
 
 
-def fold_in_memory(model: nn.Module, settings: FoldSettings) -> FoldReport:
+def fold_in_memory(
+    model: nn.Module, settings: FoldSettings, out: Path | str | None = None, inputs: Any = None
+) -> FoldReport:
     """Fold a soft network; the report's `network` is the looped one. `model` stays as it was, and batch norm as it is there.
 
-    Raises NothingToFold for a network without shared groups, SettingError for settings that need a run, UnknownName.
+    With `inputs`, a tensor or a tuple of what the network is called with, looped is run against tied. Raises NothingToFold for a
+    network without shared groups, SettingError for settings that need a run, UnknownName, BrokenPromise where the two differ.
     """
+    if out is not None:
+        raise SettingError(
+            f"`out={str(out)!r}` is for the fold of a run, and a network in memory belongs to none; leave it out and keep the "
+            f"report's `network`"
+        )
     _check(settings)
     soft = soft_of(model, settings)
     choice = choose(soft)
     plan = soft.plan(choice.clusters)
-    looped = loop_tied(apply_fold(soft.model, plan), plan.program)
+    tied = apply_fold(soft.model, plan)
+    looped = loop_tied(tied, plan.program)
+    proof = None
+    if inputs is not None:
+        given = inputs if isinstance(inputs, tuple) else (inputs,)
+        proof = prove(looped, tied, plan.program, given, ignored=settings.ignore)
     parameters, in_bytes = sizes_of(soft.model, looped)
     return FoldReport(
         fold=None,
@@ -55,6 +70,7 @@ def fold_in_memory(model: nn.Module, settings: FoldSettings) -> FoldReport:
         parameters=parameters,
         bytes=in_bytes,
         kept_apart=plan.kept_apart,
+        proof=proof,
         network=looped,
     )
 

@@ -99,6 +99,26 @@ def test_a_network_in_memory_folds_as_a_run_does(soft):
     assert report.program in read.cells
 
 
+def test_a_network_in_memory_is_run_against_the_tied_one_where_inputs_are_given(soft):
+    proof = foldnet.fold(soft, threshold=0.95, inputs=torch.randn(2, 3, 8, 8)).proof
+    assert (proof.inputs, proof.count) == ("given", 2)
+    assert proof.relative < 1e-5
+
+
+def test_a_network_in_memory_has_no_folder_and_a_run_no_inputs(soft):
+    with pytest.raises(foldnet.FoldnetError) as caught:
+        foldnet.fold(soft, out="runs/fold")
+    assert str(caught.value) == (
+        "`out='runs/fold'` is for the fold of a run, and a network in memory belongs to none; leave it out and keep the "
+        "report's `network`"
+    )
+    with pytest.raises(
+        foldnet.FoldnetError,
+        match=r"^`inputs` are for a network in memory, and a run has its own data; leave them out$",
+    ):
+        foldnet.fold("runs/some", inputs=torch.zeros(1))
+
+
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
