@@ -38,7 +38,7 @@ def _guarded(function: Callable[..., Any]) -> Callable[..., None]:
         except (typer.Exit, typer.BadParameter):
             raise
         except KeyboardInterrupt as interrupt:
-            code = _fail(str(interrupt) or "interrupted", 130, debug)
+            code = _fail(str(interrupt) or "interrupted", 130, debug, fault=False)
         except BrokenPipeError:
             silence()  # the reader went away (`foldnet lsm | head`): nothing is wrong
         except Exception as error:
@@ -86,13 +86,13 @@ def _show(report: Any, as_json: bool) -> None:
             show(report)
 
 
-def _fail(text: str, code: int, debug: bool) -> int:
-    """Say what went wrong; with --debug show where."""
+def _fail(text: str, code: int, debug: bool, *, fault: bool = True) -> int:
+    """Say what went wrong, or without `fault` only what ended the command; with --debug show where."""
     if debug:
         import traceback
 
         traceback.print_exc()
     from foldnet_cli.page import complain
 
-    complain(text)
+    complain(text, fault=fault)
     return code

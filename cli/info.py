@@ -16,3 +16,10 @@ def info(
     from foldnet.recipes.info import info_runs
 
     return info_runs() if name is None else recipe(name)
+
+
+def runs() -> Any:
+    """List the runs here and their folds, with what they were trained on, how well they do and their sizes."""
+    from foldnet.recipes.info import info_runs
+
+    return info_runs()

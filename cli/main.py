@@ -14,7 +14,7 @@ from foldnet_cli.doctor import doctor
 from foldnet_cli.evaluate import evaluate
 from foldnet_cli.fold import fold
 from foldnet_cli.guard import add_command
-from foldnet_cli.info import info
+from foldnet_cli.info import info, runs
 from foldnet_cli.lsm import lsm
 from foldnet_cli.page import complain
 from foldnet_cli.render import app as render
@@ -33,7 +33,7 @@ app = typer.Typer(
 for command in (train, lsm, fold):
     add_command(app, command)
 app.add_typer(render, name="render")
-for command in (evaluate, verify, info):
+for command in (evaluate, verify, info, runs):
     add_command(app, command)
 app.add_typer(bench, name="bench")
 add_command(app, doctor)

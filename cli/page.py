@@ -1,19 +1,41 @@
 """Where commands print, and the sentence with which they fail. Nothing here waits for torch, which may be half imported then."""
 
+import textwrap
 from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any
 
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
+from rich.table import Table
 from rich.text import Text
+
+WIDTH = 80  # columns of a line where there is no terminal
+UNBROKEN: Any = {"break_long_words": False, "break_on_hyphens": False, "replace_whitespace": False}
 
 
 class Page(Console):
-    """A console whose reader may go away, as head does; the guard then ends the program as a success.
+    """A console whose lines fit: as the terminal wraps them, elsewhere in 80 columns.
 
-    What names and the contents of files could do to a terminal is taken out of all that is printed.
+    Its reader may go away, as head does; the guard then ends the program as a success. What names and the contents of files
+    could do to a terminal is taken out of all that is printed.
     """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        if not self.is_terminal:
+            self.width = WIDTH
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        """Tables fold their cells, text goes on in the next line; a word is never broken, so that paths can be copied."""
+        for entry in objects or ("",):
+            if isinstance(entry, Table):
+                for column in entry.columns:
+                    column.overflow = "fold"
+                super().print(entry, **options)
+                continue
+            shown = wrapped(entry) if isinstance(entry, str) and not self.is_terminal else entry
+            super().print(shown, **{"soft_wrap": True} | options)
 
     def on_broken_pipe(self) -> None:
         """Pass on what rich would turn into exit code 1."""
@@ -37,23 +59,48 @@ def spelt_out(text: str) -> str:
     return "".join(letter if letter.isprintable() or letter == "\n" else repr(letter)[1:-1] for letter in text)
 
 
+def wrapped(text: str, *, indent: int = 0) -> str:
+    """Text in lines of at most 80 columns; what goes on is indented, and all of it where `indent` says so.
+
+    A line with a word that fits into none stays whole: paths are there to be copied.
+    """
+    first, further = " " * indent, " " * (indent or 2)
+    return "\n".join(
+        textwrap.fill(line, WIDTH, initial_indent=first, subsequent_indent=further, **UNBROKEN)
+        if len(first + line) > WIDTH and max(map(len, line.split())) <= WIDTH - len(further)
+        else first + line
+        for line in text.split("\n")
+    )
+
+
+def shortened(name: str, most: int) -> str:
+    """A name of at most so many letters: a longer one loses those in its middle."""
+    if len(name) <= most:
+        return name
+    head = (most - 1) // 2
+    return f"{name[:head]}…{name[head + 1 - most :]}"
+
+
 def tell(text: str) -> None:
     """A line on stderr, beside what stdout holds."""
-    Page(stderr=True, soft_wrap=True, highlight=False).print(Text(text))
+    Page(stderr=True, highlight=False).print(Text(text))
 
 
-def complain(text: str) -> None:
-    """One sentence on stderr, in one line. Where stderr cannot be written either, the exit code must do."""
+def complain(text: str, *, fault: bool = True) -> None:
+    """One sentence on stderr, in one line. Where stderr cannot be written either, the exit code must do.
+
+    Without `fault` it is no error that is told.
+    """
     from foldnet_cli.words import spoken
 
-    console = Page(stderr=True, soft_wrap=True, highlight=False)
+    console = Page(stderr=True, highlight=False)
     with suppress(OSError):
-        console.print(Text("Error: ", style="bold red") + printable(spoken(text)))
+        console.print(Text("Error: " if fault else "", style="bold red") + printable(spoken(text)))
 
 
 def note(text: str) -> None:
     """One sentence on stderr about something that is no error."""
-    Page(stderr=True, soft_wrap=True, highlight=False).print(Text("note: ", style="yellow") + printable(text))
+    Page(stderr=True, highlight=False).print(Text("note: ", style="yellow") + printable(text))
 
 
 def printable(text: str, style: str = "") -> Text:

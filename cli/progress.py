@@ -10,10 +10,13 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from foldnet_cli.page import Page
+from foldnet.training.observer import CONTROL, EPOCH, TUNING
+from foldnet_cli.page import WIDTH, Page
 from foldnet_cli.words import spoken
 
+WAITS = 0.05  # share of an epoch's time without data from which it is worth a word
 LONG = ("sweep", "shares", "depth")  # tasks that leave a line behind also where there is no bar
+COURSES = (EPOCH, TUNING, CONTROL)
 
 
 class Watcher:
@@ -31,7 +34,7 @@ class Watcher:
 
     def begin(self, task: str, total: int, part: int = 0, parts: int = 1) -> None:
         """Move the bar to this part of the task; an evaluation inside a training gets no bar of its own."""
-        self.nested = parts == 1 and self.name == "epoch"
+        self.nested = parts == 1 and self.name in COURSES
         kind = task.split(" ")[0]
         if self.progress is None and kind in LONG:
             self.console.print(f"{task}: {total} steps", highlight=False)
@@ -55,7 +58,7 @@ class Watcher:
 
     def end(self) -> None:
         """Take away the bar of a task that has no further part."""
-        if self.name != "epoch":
+        if self.name not in COURSES:
             self.end_bar()
         self.nested = False
 
@@ -67,19 +70,7 @@ class Watcher:
 
     def epoch(self, metrics: Mapping[str, Any]) -> None:
         """One line an epoch."""
-        validation, alike = metrics["validation_accuracy"], metrics["similarity"]
-        parts = [
-            f"epoch {metrics['epoch']:3d}",
-            f"loss {metrics['train_loss']:.4f}",
-            f"train {100 * metrics['train_accuracy']:5.1f} %",
-            *([f"validation {100 * validation:5.1f} %"] if validation is not None else []),
-            *([f"recurrence {metrics['recurrence']:.2f}"] if metrics["recurrence"] is not None else []),
-            *([f"alike {' '.join(f'{value:.2f}' for value in alike.values())}"] if alike else []),
-            f"{metrics['images_per_second']:,.0f} img/s",
-            f"waited {100 * metrics['waited']:.1f} %",
-            f"{time.perf_counter() - self.start:.0f} s",
-        ]
-        self.console.print("  ".join(parts), highlight=False)
+        self.console.print(epoch_line(metrics, time.perf_counter() - self.start), highlight=False)
 
     def note(self, sentence: str) -> None:
         """A sentence of its own."""
@@ -99,10 +90,35 @@ class Watcher:
         raise KeyboardInterrupt
 
 
+def epoch_line(metrics: Mapping[str, Any], seconds: float) -> str:
+    """An epoch in at most 80 columns: what matters most, and as much of the rest as fits. metrics.jsonl holds all of it."""
+    validation, alike, measure = metrics["validation_accuracy"], metrics["similarity"], metrics["measure"]
+    parts = [
+        f"{metrics['course']} {metrics['epoch']:3d}",
+        f"loss {metrics['train_loss']:.4f}",
+        f"train {_score(metrics['train_accuracy'], measure)}",
+        *([f"validation {_score(validation, measure)}"] if validation is not None else []),
+        f"{seconds:.0f} s",
+        *([f"waited {100 * metrics['waited']:.0f} %"] if metrics["waited"] >= WAITS else []),
+        *([f"alike {' '.join(f'{value:.2f}' for value in alike.values())}"] if alike else []),
+        f"{metrics['images_per_second']:,.0f} img/s",
+    ]
+    line = parts[0]
+    for part in parts[1:]:
+        if len(line) + 2 + len(part) <= WIDTH:
+            line += f"  {part}"
+    return line
+
+
+def _score(value: float, measure: str) -> str:
+    """An accuracy in per cent, another measure by its name."""
+    return f"{100 * value:5.1f} %" if measure == "accuracy" else f"{measure} {value:.4f}"
+
+
 @contextmanager
 def watching(*, saves: bool = False, quiet: bool = False) -> Iterator[Watcher]:
     """An observer that is shown on stderr while the block runs, or with `quiet` only minds signals; for `saves` see Watcher."""
-    console = Page(stderr=True, soft_wrap=True, markup=False, emoji=False, quiet=quiet)
+    console = Page(stderr=True, markup=False, emoji=False, quiet=quiet)
     if quiet or not console.is_terminal:
         watcher = Watcher(console, None, saves=saves)
         with _minding_signals(watcher):

@@ -237,6 +237,14 @@ def newest_fold(run: Path | None = None) -> Path:
     """The fold made last of a run (the newest run where none is named). Raises RunError where there is none."""
     run = run or newest_run()
     read_config(run, "run")
+    found = all_folds(run)
+    if not found:
+        raise RunError(f"run '{run}' has no fold; make one with `foldnet.fold({str(run)!r})`")
+    return found[-1]
+
+
+def all_folds(run: Path) -> list[Path]:
+    """The folds directly inside a run, oldest first."""
     found = []
     for config in run.glob("*/config.json"):
         if config.parent.name.startswith(".") or config.parent.is_symlink():
@@ -245,9 +253,7 @@ def newest_fold(run: Path | None = None) -> Path:
             found.append((str(read_config(config.parent, "fold")["created"]), config.parent))
         except (FoldnetError, KeyError):
             continue  # a damaged neighbour must not hide the sound ones
-    if not found:
-        raise RunError(f"run '{run}' has no fold; make one with `foldnet.fold({str(run)!r})`")
-    return max(found)[1]
+    return [folder for _, folder in sorted(found)]
 
 
 def stored_groups(looped: LoopedNetwork) -> tuple[StoredGroup, ...]:

@@ -34,7 +34,7 @@ from foldnet.runs import Run, newest_run, open_run
 from foldnet.sharing.share import SharedNetwork
 from foldnet.tensors import digest_of
 from foldnet.training.checkpoint import FILE
-from foldnet.training.observer import Observer, Silent
+from foldnet.training.observer import CONTROL, Observer, Silent
 from foldnet.typed import checked
 
 PICKING = ("auto", "max_drop", "budget")  # choosers that need the sweep
@@ -157,7 +157,7 @@ def _train_and_measure(laboratory: Laboratory, soft: Soft, tied: SharedNetwork, 
         finetuned = accuracy(tied)
         if settings.control:
             trained = copy.deepcopy(original)
-            laboratory.finetune(trained, settings, None)
+            laboratory.finetune(trained, settings, None, CONTROL)
             control = accuracy(trained)
     images = laboratory.test.images if evaluated else None
     return Accuracies(before, soft_recalibrated, as_tied, recalibrated, finetuned, control, images)

@@ -24,7 +24,7 @@ from foldnet.tensors import file_bytes
 from foldnet.training.evaluate import Score, evaluate
 from foldnet.training.loop import Course, Objective, fit
 from foldnet.training.machine import Machine, choose_machine
-from foldnet.training.observer import Observer, Silent
+from foldnet.training.observer import TUNING, Observer, Silent
 from foldnet.training.optimiser import build_optimiser
 
 BATCH = 128  # images a batch when batch norm is estimated anew and accuracies are read
@@ -95,7 +95,7 @@ class Laboratory:
 
         return loss
 
-    def finetune(self, model: nn.Module, settings: FoldSettings, teacher: nn.Module | None) -> None:
+    def finetune(self, model: nn.Module, settings: FoldSettings, teacher: nn.Module | None, name: str = TUNING) -> None:
         """Train `model` in place on what it stores, as the run was trained, then estimate its batch norm anew.
 
         With a teacher half of the loss is its softened answer (Hinton et al., https://arxiv.org/abs/1503.02531).
@@ -114,6 +114,7 @@ class Laboratory:
                 lr=lr,
                 seed=run.seed,
                 objective=Objective(task=task, loss=None if teacher is None else _taught_by(teacher, task, machine)),
+                name=name,
             ),
             observer=self.observer,
         )

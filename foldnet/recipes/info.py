@@ -11,10 +11,10 @@ from foldnet.config import TrainSettings
 from foldnet.errors import FoldnetError, RunError
 from foldnet.folding.program import Program
 from foldnet.folding.program_text import program_text
-from foldnet.folds import Fold, open_fold
+from foldnet.folds import Fold, all_folds, open_fold
 from foldnet.recipes.evaluate import kind_of
 from foldnet.recipes.train import read_report
-from foldnet.runs import Run, all_runs, open_run, read_metrics
+from foldnet.runs import HOME, Run, all_runs, open_run, read_metrics
 from foldnet.sharing.share import SharedNetwork, materialise
 from foldnet.show.report import Report, Table
 from foldnet.tensors import list_tensors
@@ -96,8 +96,19 @@ class FileInfo(Report):
 
 
 @dataclass(frozen=True, slots=True)
+class FoldLine:
+    """One fold of a run in the list of runs, and the bytes of its files."""
+
+    fold: str
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class RunLine:
-    """One run in the list of runs. `problem` says what is wrong with a damaged one, of which little else is known."""
+    """One run in the list of runs. `problem` says what is wrong with a damaged one, of which little else is known.
+
+    `bytes` are those of its own files, without its folds.
+    """
 
     run: str
     arch: str | None = None
@@ -108,6 +119,8 @@ class RunLine:
     test_accuracy: float | None = None
     problem: str | None = None
     measure: str = "accuracy"
+    bytes: int = 0
+    folds: tuple[FoldLine, ...] = ()
 
 
 @checked
@@ -125,9 +138,9 @@ def info(name: Path | str) -> NetworkInfo | FileInfo:
     return _of_network(str(name), "architecture", model, None)
 
 
-def info_runs() -> tuple[RunLine, ...]:
-    """The runs under runs/, oldest first."""
-    return tuple(_line(folder) for folder in all_runs())
+def info_runs(home: Path = HOME) -> tuple[RunLine, ...]:
+    """The runs under `home`, oldest first, with their folds."""
+    return tuple(_line(folder) for folder in all_runs(home))
 
 
 def _of_run(run: Run) -> NetworkInfo:
@@ -211,6 +224,21 @@ def _line(folder: Path) -> RunLine:
     except FoldnetError as error:
         return RunLine(str(folder), problem=str(error))
     accuracy, measure = (report.test_accuracy, report.measure) if report else (None, "accuracy")
+    folds = tuple(FoldLine(str(fold), _bytes(fold)) for fold in all_folds(folder))
     return RunLine(
-        str(folder), settings.arch, settings.dataset, settings.seed, done, settings.epochs, accuracy, measure=measure
+        str(folder),
+        settings.arch,
+        settings.dataset,
+        settings.seed,
+        done,
+        settings.epochs,
+        accuracy,
+        measure=measure,
+        bytes=_bytes(folder) - sum(fold.bytes for fold in folds),
+        folds=folds,
     )
+
+
+def _bytes(folder: Path) -> int:
+    """Bytes of all files in a folder; links are not followed."""
+    return sum(path.lstat().st_size for path in folder.rglob("*") if path.is_file() and not path.is_symlink())

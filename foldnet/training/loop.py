@@ -19,7 +19,7 @@ from foldnet.training.evaluate import Score, Tally, evaluate
 from foldnet.training.interrupt import Interruptible
 from foldnet.training.journal import EpochMetrics, Journal, Unwritten
 from foldnet.training.machine import Machine, reseed, seeded
-from foldnet.training.observer import Observer, Silent, Stopped
+from foldnet.training.observer import EPOCH, Observer, Silent, Stopped
 from foldnet.training.optimiser import learning_rate
 from foldnet.training.parallel import Forward
 from foldnet.training.progress import BEGINNING, Progress, UnderWay
@@ -39,7 +39,10 @@ class Objective:
 
 @dataclass(frozen=True, slots=True)
 class Course:
-    """How long and how fast is trained, by which seed, and towards what; `lengthened` where it was to be shorter at first."""
+    """How long and how fast is trained, by which seed, and towards what; `lengthened` where it was to be shorter at first.
+
+    `name` is what an epoch is called.
+    """
 
     epochs: int
     lr: float
@@ -47,6 +50,7 @@ class Course:
     schedule: str = "steps"
     objective: Objective = Objective()
     lengthened: Lengthened = ()
+    name: str = EPOCH
 
     def rate(self, epoch: int) -> float:
         """The learning rate of epoch 0, 1, ..."""
@@ -131,13 +135,16 @@ class _Training:
             waited=done.waited / done.seconds,
         )
         self.journal.after_epoch(metrics)
-        self.observer.epoch(metrics.to_json())  # said last, so that what a user reads is safe on the disk
+        # Said last, so that what a user reads is safe on the disk.
+        self.observer.epoch(metrics.to_json() | {"measure": task.measure, "course": course.name})
 
     def _steps(self, epoch: int, data: Batches, under_way: UnderWay) -> UnderWay:
         """The steps of an epoch that are left; what the whole epoch came to."""
         world, sizes = self.machine.world, data.sizes()
         self.model.train()
-        self.observer.begin(f"epoch {epoch + 1}/{self.course.epochs}", len(sizes), epoch, self.course.epochs)
+        self.observer.begin(
+            f"{self.course.name} {epoch + 1}/{self.course.epochs}", len(sizes), epoch, self.course.epochs
+        )
         self.observer.advance(under_way.step)
         tally = Tally(data.task, self.machine, under_way)
         waited, before = under_way.waited, time.perf_counter() - under_way.seconds

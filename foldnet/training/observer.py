@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any, Protocol
 
+EPOCH, TUNING, CONTROL = "epoch", "fine-tuning", "control"  # what epochs are called, by what they are of
+
 
 class Stopped(KeyboardInterrupt):
     """A watcher asked for the end, and it came between two steps: what was done is saved."""
@@ -21,7 +23,7 @@ class Observer(Protocol):
         """The task is done."""
 
     def epoch(self, metrics: Mapping[str, Any]) -> None:
-        """An epoch is over; the metrics are those of a line of metrics.jsonl."""
+        """An epoch is over; the metrics are those of a line of metrics.jsonl, with the `measure` of its scores and its `course`."""
 
     def note(self, sentence: str) -> None:
         """Something that a user should know."""

@@ -2,10 +2,12 @@
 
 import io
 
+from hypothesis import given
+from hypothesis import strategies as st
 from rich.console import Console
 from rich.progress import Progress
 
-from foldnet_cli.progress import Watcher, watching
+from foldnet_cli.progress import COURSES, Watcher, epoch_line, watching
 
 EPOCH = {
     "epoch": 3,
@@ -16,6 +18,8 @@ EPOCH = {
     "similarity": None,
     "images_per_second": 1234.5,
     "waited": 0.0123,
+    "measure": "accuracy",
+    "course": "epoch",
 }
 
 
@@ -29,16 +33,45 @@ def test_elsewhere_than_on_a_terminal_there_are_plain_lines(capsys):
     captured = capsys.readouterr()
     first, second = captured.err.splitlines()
     assert captured.out == ""
-    assert first.startswith("epoch   3  loss 0.2500  train  50.0 %  1,234 img/s  waited 1.2 %  ")
+    assert first.startswith("epoch   3  loss 0.2500  train  50.0 %  0 s  1,234 img/s")
     assert second == "[bold] is not markup? see :smile:"
 
 
-def test_an_epoch_says_what_was_measured(capsys):
-    with watching() as watcher:
-        watcher.epoch(
-            EPOCH | {"validation_accuracy": 0.75, "recurrence": 0.5, "similarity": {"stage1": 0.1, "stage2": 0.98}}
-        )
-    assert "validation  75.0 %  recurrence 0.50  alike 0.10 0.98  " in capsys.readouterr().err
+def test_an_epoch_says_what_was_measured():
+    measured = EPOCH | {"validation_accuracy": 0.75, "recurrence": 0.5, "similarity": {"stage1": 0.1, "stage2": 0.98}}
+    said = "epoch   3  loss 0.2500  train  50.0 %  validation  75.0 %  9 s  alike 0.10 0.98"
+    assert epoch_line(measured, 9.4) == said
+
+
+def test_waiting_for_data_is_said_where_it_costs_something():
+    assert epoch_line(EPOCH | {"waited": 0.21}, 9) == (
+        "epoch   3  loss 0.2500  train  50.0 %  9 s  waited 21 %  1,234 img/s"
+    )
+
+
+def test_f1_is_not_called_an_accuracy_nor_fine_tuning_an_epoch():
+    grids = EPOCH | {"measure": "F1", "validation_accuracy": 0.75, "course": "fine-tuning"}
+    assert epoch_line(grids, 9) == "fine-tuning   3  loss 0.2500  train F1 0.5000  validation F1 0.7500  9 s"
+
+
+@given(
+    st.fixed_dictionaries(
+        {
+            "epoch": st.integers(1, 10_000),
+            "train_loss": st.floats(0, 1e6),
+            "train_accuracy": st.floats(0, 1),
+            "validation_accuracy": st.none() | st.floats(0, 1),
+            "similarity": st.none() | st.dictionaries(st.text(), st.floats(0, 1), max_size=20),
+            "images_per_second": st.floats(0, 1e9),
+            "waited": st.floats(0, 1),
+            "measure": st.sampled_from(["accuracy", "F1"]),
+            "course": st.sampled_from(COURSES),
+        }
+    ),
+    st.floats(0, 1e7),
+)
+def test_the_line_of_an_epoch_has_at_most_80_columns(metrics, seconds):
+    assert len(epoch_line(metrics, seconds)) <= 80
 
 
 def test_one_bar_runs_over_all_parts_and_goes_away():

@@ -62,8 +62,10 @@ def test_without_shades_a_matrix_of_more_layers_has_numbers(capsys):
     report = foldnet.lsm(foldnet.build("swrn-52-1-2"))
     show(report)
     lines = capsys.readouterr().out.splitlines()
-    row = next(line for line in lines if line.startswith("1.conv1"))
-    numbers = [float(cell.rstrip("*")) for cell in row.split()[1:]]
+    assert max(map(len, lines)) <= 80
+    assert [line for line in lines if "columns" in line][:2] == ["columns 1 to 12", "columns 13 to 14"]
+    first, second = [line for line in lines if line.startswith("1.conv1")][:2]
+    numbers = [float(cell.rstrip("*")) for cell in (first.split()[1:] + second.split()[1:])]
     assert numbers == [pytest.approx(value, abs=0.0051) for value in report.groups[0].matrix[0]]
 
 

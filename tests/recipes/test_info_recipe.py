@@ -89,15 +89,24 @@ def test_without_a_name_there_is_a_line_for_every_run(cli, shelf):
     assert [line["test_accuracy"] for line in runs][1:] == [trained["test_accuracy"], None]
     assert [(line["epochs"], line["of"]) for line in runs] == [(1, 1), (3, 3), (3, 3)]
     text = cli("info").out.splitlines()
-    assert text[0].split() == ["run", "arch", "dataset", "seed", "epochs", "test"]
-    assert text[2].split()[:5] == ["runs/soft", "swrn-28-1-4", "digits", "0", "3/3"]
+    assert text[1].startswith("runs/soft              swrn-28-1-4 digits, seed 0, 3/3 epochs, ")
+    assert text[3].split()[:2] == ["runs/tied/fold-0.95", "fold,"]
+
+
+def test_runs_are_listed_with_their_folds_and_sizes(cli, shelf):
+    assert cli("runs").out == cli("info").out
+    runs = {line["run"]: line for line in cli.done("runs")["runs"]}
+    (fold,) = runs["runs/tied"]["folds"]
+    assert fold["fold"] == "runs/tied/fold-0.95"
+    for folder, size in (("runs/tied/fold-0.95", fold["bytes"]), ("runs/soft", runs["runs/soft"]["bytes"])):
+        assert size == sum(path.stat().st_size for path in (shelf / folder).rglob("*") if path.is_file())
 
 
 def test_no_runs_at_all(cli, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert info_runs() == ()
     assert cli.done("info") == {"runs": []}
-    assert cli("info").out == "no runs under runs/; train one with `foldnet train`\n"
+    assert cli("info").out == "no runs here; train one with `foldnet train`\n"
 
 
 @pytest.mark.parametrize("name", ["config.json", "report.json", "metrics.jsonl"])
@@ -107,9 +116,9 @@ def test_a_damaged_run_does_not_hide_the_others(cli, home, put, name, content):
     lines = {line["run"]: line for line in cli.done("info")["runs"]}
     assert {"runs/plain", "runs/tied"} <= lines.keys()
     text = cli("info").out
-    assert "runs/plain  wrn-16-1 " in text
+    assert "wrn-16-1 digits, seed 0, 1/1 epochs, 65.28 %, " in text
     if "runs/soft" in lines and lines["runs/soft"]["problem"] is not None:
-        assert f"damaged: runs/soft: {lines['runs/soft']['problem']}\n" in text
+        assert f"damaged: runs/soft: {lines['runs/soft']['problem']}" in " ".join(text.split())
         assert f"runs/soft/{name}" in lines["runs/soft"]["problem"]
 
 

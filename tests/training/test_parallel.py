@@ -219,7 +219,7 @@ def test_a_ctrl_c_to_the_launcher_saves_what_the_processes_did(tmp_path):
     assert process.returncode == 130
     lines = [line for line in said.splitlines() if not line.startswith("epoch ")]
     assert lines[0] == "saving after this step, then stopping; Ctrl-C again stops at once"
-    assert lines[1].startswith("Error: stopped after ")
+    assert lines[1].startswith("stopped after ")
     assert len(lines) == 2
     assert (tmp_path / "run/last/checkpoint.safetensors").is_file()
     assert not (tmp_path / "run/lock.json").exists()

@@ -1,0 +1,33 @@
+"""How the list of runs looks."""
+
+from rich.console import Console
+
+from foldnet.recipes.info import RunLine
+from foldnet_cli.scores import scored
+from foldnet_cli.words import spoken
+
+NAMES = 40  # columns up to which the names of runs are set below each other
+
+
+def show_runs(report: tuple[RunLine, ...], console: Console) -> None:
+    """A line a run and, indented, a line a fold; damaged runs at the end."""
+    if not report:
+        console.print("no runs here; train one with `foldnet train`")
+        return
+    sound = [line for line in report if line.problem is None]
+    names = [line.run for line in sound] + [f"  {fold.fold}" for line in sound for fold in line.folds]
+    width = min(max(map(len, names), default=0), NAMES)
+    for line in sound:
+        test = "-" if line.test_accuracy is None else scored(line.test_accuracy, line.measure)
+        trained = f"{line.arch} {line.dataset}, seed {line.seed}, {line.epochs}/{line.of} epochs"
+        console.print(f"{line.run:<{width}}  {trained}, {test}, {_size(line.bytes)}")
+        for fold in line.folds:
+            console.print(f"{'  ' + fold.fold:<{width}}  fold, {_size(fold.bytes)}")
+    for line in report:
+        if line.problem is not None:
+            console.print(f"damaged: {line.run}: {spoken(line.problem)}", style="yellow")
+
+
+def _size(count: int) -> str:
+    """Bytes in MB."""
+    return f"{count / 1e6:.1f} MB"

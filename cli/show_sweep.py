@@ -1,0 +1,35 @@
+"""How a sweep looks."""
+
+from rich.console import Console
+from rich.table import Table
+
+from foldnet.recipes.fold_report import SweepReport
+from foldnet_cli.scores import counted
+
+
+def show_sweep(report: SweepReport, console: Console) -> None:
+    """A table a unit: every merge, what is stored after it, and what that scores."""
+    before, after = (counted(value, report.images, report.measure) for value in (report.soft, report.soft_recalibrated))
+    console.print(
+        f"validation {report.measure}, tied and recalibrated; the soft network has {before}, recalibrated {after}"
+    )
+    for unit, points in report.units.items():
+        table = Table(
+            "merged", "similarity", "owners", "stored", "bytes", "loops", report.measure, "", box=None, pad_edge=False
+        )
+        for index, point in enumerate(points):
+            knee = "knee" if index == report.knees[unit][0] else ""
+            table.add_row(
+                point.merged or "(nothing)",
+                "" if point.height is None else f"{point.height:.3f}",
+                str(point.owners),
+                f"{100 * point.stored_numbers / report.dense_numbers:.1f} %",
+                f"{point.outcome.bytes:,}",
+                str(point.loops),
+                counted(point.accuracy, report.images, report.measure, point.outcome.right),
+                knee,
+            )
+        console.print(f"\nby {unit} (stored: share of the dense shared weights)")
+        console.print(table)
+        console.print(f"knee: {report.knees[unit][1]}")
+    console.print(f"\n{report.seconds:.1f} s" + (f", wrote {report.file}" if report.file else ""))
