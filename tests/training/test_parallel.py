@@ -145,7 +145,7 @@ def test_a_run_that_one_process_was_asked_to_stop_goes_on_in_another_number_of_t
     settings = {"batch_size": 60, "recurrence": 0.0, "lr": 0.001}
     stopped = run_together(2, tmp_path, out="run", stop_at=3, **settings)
     assert stopped.returncode != 0
-    sentence = "after step 4 of epoch 1, all of it saved; go on with `foldnet train --resume --out run`"
+    sentence = "after step 4 of epoch 1, all of it saved; go on with `foldnet.train(resume=True, out='run')`"
     assert stopped.stderr.count(sentence) == 2
     assert not (tmp_path / "run/report.json").exists()
     done = run_together(3, tmp_path, out="run", resume=True, **settings)
@@ -307,11 +307,11 @@ def test_together_what_is_wanted_is_done_a_step_later(gloo):
 @pytest.mark.parametrize(
     ("device", "local", "sentence"),
     [
-        ("cuda:1", 1, "--device 'cuda:1' names one GPU for 2 processes; write cuda"),
+        ("cuda:1", 1, "`device='cuda:1'` names one GPU for 2 processes; write cuda"),
         (
             "cuda",
             5,
-            "--device 'cuda' is not there for process 5 of this machine: this machine has 2 CUDA devices; write --device cpu",
+            "`device='cuda'` is not there for process 5 of this machine: this machine has 2 CUDA devices; write `device='cpu'`",
         ),
     ],
 )
