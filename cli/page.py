@@ -1,6 +1,5 @@
 """Where commands print, and the sentence with which they fail. Nothing here waits for torch, which may be half imported then."""
 
-import textwrap
 from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any
@@ -10,8 +9,7 @@ from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
-WIDTH = 80  # columns of a line where there is no terminal
-UNBROKEN: Any = {"break_long_words": False, "break_on_hyphens": False, "replace_whitespace": False}
+from foldnet.show.lines import WIDTH, spelt_out, wrapped
 
 
 class Page(Console):
@@ -50,27 +48,6 @@ class Page(Console):
         for segment in super().render(renderable, options):
             harmless = segment.control is not None or spelt_out(segment.text) == segment.text
             yield segment if harmless else Segment(spelt_out(segment.text), segment.style)
-
-
-def spelt_out(text: str) -> str:
-    """`text` in which escapes, and all else that a terminal would obey, are spelt out; ends of lines stay."""
-    if text.isprintable():
-        return text
-    return "".join(letter if letter.isprintable() or letter == "\n" else repr(letter)[1:-1] for letter in text)
-
-
-def wrapped(text: str, *, indent: int = 0) -> str:
-    """Text in lines of at most 80 columns; what goes on is indented, and all of it where `indent` says so.
-
-    A line with a word that fits into none stays whole: paths are there to be copied.
-    """
-    first, further = " " * indent, " " * (indent or 2)
-    return "\n".join(
-        textwrap.fill(line, WIDTH, initial_indent=first, subsequent_indent=further, **UNBROKEN)
-        if len(first + line) > WIDTH and max(map(len, line.split())) <= WIDTH - len(further)
-        else first + line
-        for line in text.split("\n")
-    )
 
 
 def shortened(name: str, most: int) -> str:

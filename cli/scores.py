@@ -3,7 +3,7 @@
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.text import Text
 
-from foldnet_cli.page import wrapped
+from foldnet.show.lines import wrapped
 
 
 class Pairs:

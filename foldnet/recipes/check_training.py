@@ -38,12 +38,12 @@ def check_resume(machine: Machine) -> tuple[Part, ...]:
     exact = torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False)
     with TemporaryDirectory(prefix="foldnet-check-") as place, exact:
         whole, stopped = Path(place) / "whole", Path(place) / "stopped"
-        train(out=whole, **settings)
+        train(out=whole, observer=Silent(), **settings)
         try:
             train(out=stopped, observer=_Stopping(STOP_AFTER), **settings)
             raise BrokenPromise("a training that was asked to stop went on to its end; report this as a fault")
         except Stopped:
-            train(out=stopped, resume=True, **settings)
+            train(out=stopped, resume=True, observer=Silent(), **settings)
         losses = [[line["train_loss"] for line in read_metrics(run)] for run in (whole, stopped)]
         return (
             Part("tensors that differ", _different(whole, stopped), 0),

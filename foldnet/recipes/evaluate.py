@@ -16,6 +16,7 @@ from foldnet.recipes.by_length import LengthScore, OtherGrids, other_grids, scor
 from foldnet.recipes.loading import loader_of, split_of_run, training_loader
 from foldnet.recipes.origin import run_of_fold
 from foldnet.runs import Run, newest_run, open_run
+from foldnet.show.progress import watched
 from foldnet.show.report import Report
 from foldnet.training.machine import choose_machine
 from foldnet.training.observer import Observer
@@ -54,6 +55,7 @@ class EvaluateReport(Report):
         return asdict(self) | {"by_length": [part.to_json() for part in self.by_length]}
 
 
+@watched
 @checked
 def evaluate(
     path: Path | str | None = None,
@@ -77,6 +79,7 @@ def evaluate(
     training images, and further trips get statistics of their own; with `damped` a loop that was found with T trips and runs T' adds
     T / T' of what each of its blocks would add. Nothing is written.
     `grids` are for networks that answer for cells alone. `run` names the run of a fold that does not lie inside it.
+    Progress is shown where a person looks, on a terminal or in a notebook, unless an `observer` is given (Silent: none).
     Raises RunError, DataError, SettingError, and UnknownName for a loop that is not there.
     """
     folder = Path(path) if path is not None else newest_run()

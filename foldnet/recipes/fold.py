@@ -32,6 +32,7 @@ from foldnet.recipes.fold_sweep import curve_of
 from foldnet.recipes.loading import task_of
 from foldnet.runs import Run, newest_run, open_run
 from foldnet.sharing.share import SharedNetwork
+from foldnet.show.progress import watched
 from foldnet.tensors import digest_of
 from foldnet.training.checkpoint import FILE
 from foldnet.training.observer import CONTROL, Observer, Silent
@@ -40,6 +41,7 @@ from foldnet.typed import checked
 PICKING = ("auto", "max_drop", "budget")  # choosers that need the sweep
 
 
+@watched
 @checked
 def fold(
     run: Path | str | nn.Module | None = None,
@@ -62,6 +64,7 @@ def fold(
     holds notes. Before anything is written, the looped network must compute what the tied one does.
     A soft network in memory instead of a run is folded in memory: nothing is measured or written, and the report's `network` loops. With
     `inputs`, a tensor or a tuple of what it is called with, that network must compute what the tied one does.
+    Progress is shown where a person looks, on a terminal or in a notebook, unless an `observer` is given (Silent: none).
     Raises NothingToFold, SettingError, UnknownName, RunError, OutputError, DataError, BrokenPromise.
     """
     chosen = FoldSettings(**settings)

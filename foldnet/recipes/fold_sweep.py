@@ -16,10 +16,12 @@ from foldnet.recipes.fold_report import SweepReport
 from foldnet.recipes.loading import task_of
 from foldnet.recipes.sweep_file import SWEEP_FILE, OtherSweep, kept_curve, made_of
 from foldnet.runs import Run, newest_run, open_run
+from foldnet.show.progress import watched
 from foldnet.training.observer import Observer, Silent
 from foldnet.typed import checked
 
 
+@watched
 @checked
 def sweep(
     run: Path | str | None = None,
@@ -34,6 +36,7 @@ def sweep(
 
     Every point is tied and recalibrated; the next merge is the one that costs least on the validation images. Folds that are chosen
     by a drop, a budget or the knee take the curve from there while the weights and the settings are the same.
+    Progress is shown where a person looks, on a terminal or in a notebook, unless an `observer` is given (Silent: none).
     Raises as fold does, and SettingError for a run without validation images.
     """
     start = time.perf_counter()

@@ -17,6 +17,7 @@ from foldnet.recipes.by_length import LengthScore, OtherGrids, other_grids, scor
 from foldnet.recipes.evaluate import BATCH, open_network
 from foldnet.recipes.loading import loader_of, split_of_run, training_loader
 from foldnet.runs import Run
+from foldnet.show.progress import watched
 from foldnet.show.report import Report, Table, percent
 from foldnet.training.machine import Machine, choose_machine
 from foldnet.training.observer import Observer, Silent
@@ -76,6 +77,7 @@ class ReachReport(Report):
         return (Table(f"{self.images} {self.data}", columns, rows),)
 
 
+@watched
 @checked
 def reach(
     paths: Sequence[Path | str],
@@ -90,7 +92,8 @@ def reach(
 
     `trips` None is a quarter to three times what was found. With `recalibrated` every number of trips is measured a second time,
     with batch norm estimated anew on the run's training grids and further trips having statistics of their own. fp32; nothing is
-    chosen by these numbers. Raises SettingError, RunError.
+    chosen by these numbers. Progress is shown where a person looks, on a terminal or in a notebook, unless an `observer` is given
+    (Silent: none). Raises SettingError, RunError.
     """
     if not paths:
         raise SettingError("there is no network to compare; name runs or folds that were trained on grids")

@@ -26,6 +26,7 @@ from foldnet.recipes.loading import loader_of, training_batches
 from foldnet.recipes.recorder import EVERY, Recorder, check_every
 from foldnet.runs import Run, check_nothing_lost, clear_leftovers, open_run
 from foldnet.seals import SEAL, check_sealed, sealed
+from foldnet.show.progress import watched
 from foldnet.show.report import Report
 from foldnet.training.checkpoint import FILE, load_model, load_optimiser
 from foldnet.training.compile import choose_compilation
@@ -66,6 +67,7 @@ class TrainReport(Report):
     measure: str = "accuracy"
 
 
+@watched
 @checked
 def train(
     *,
@@ -92,6 +94,7 @@ def train(
     With `tensorboard` the epochs' numbers are written for TensorBoard too. Of several processes (`world`) the first alone writes;
     each takes its part of every batch.
 
+    Progress is shown where a person looks, on a terminal or in a notebook, unless an `observer` is given (Silent: none).
     Raises SettingError and UnknownName for bad settings, DataError, RunError (also where another process writes into the run),
     OutputError, TrainingDiverged, ProcessLost, and MissingTool where `tensorboard` is not installed.
     """

@@ -28,6 +28,7 @@ from foldnet.recipes.loading import loader_of, task_of
 from foldnet.recipes.refold import Refold, check_norms, check_refold, fold_again
 from foldnet.recipes.verify_memory import verify_in_memory
 from foldnet.sharing.share import materialise
+from foldnet.show.progress import watched
 from foldnet.training.machine import Machine, choose_machine, exact_fp32
 from foldnet.training.observer import Observer, Silent
 from foldnet.typed import checked
@@ -40,6 +41,7 @@ SEED = 0  # of the random inputs
 FORMS = ("soft", "dense", "tied", "looped")
 
 
+@watched
 @checked
 def verify(
     path: Path | str | nn.Module | None = None,
@@ -69,6 +71,7 @@ def verify(
     nothing is false and something could not be checked), `notes` and `check`. Digests have no key: they tell accidents, and whoever edits a
     fold can state them anew, which only the comparison with the run finds. The tied layers' shares
     of the added loss in the report are not checked.
+    Progress is shown where a person looks, on a terminal or in a notebook, unless an `observer` is given (Silent: none).
     Raises RunError where a file of the fold was changed after folding or `run` is not its run, DataError, SettingError.
     """
     if isinstance(path, nn.Module):

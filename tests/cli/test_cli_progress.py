@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from rich.console import Console
 from rich.progress import Progress
 
-from foldnet_cli.progress import COURSES, Watcher, epoch_line, watching
+from foldnet.show.progress import COURSES, epoch_line
+from foldnet_cli.progress import Watcher, watching
 
 EPOCH = {
     "epoch": 3,

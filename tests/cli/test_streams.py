@@ -6,7 +6,8 @@ import sys
 
 import pytest
 
-from foldnet_cli.page import Page, complain, spelt_out
+from foldnet.show.lines import spelt_out
+from foldnet_cli.page import Page, complain
 
 FOLDNET = [sys.executable, "-m", "foldnet_cli"]
 FULL = "standard output cannot be written (No space left on device); free the place or send it elsewhere"

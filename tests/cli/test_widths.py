@@ -2,7 +2,8 @@
 
 import pytest
 
-from foldnet_cli.page import shortened, wrapped
+from foldnet.show.lines import wrapped
+from foldnet_cli.page import shortened
 
 BENCH = ("--threads", "1", "--device", "cpu")
 

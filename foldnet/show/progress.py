@@ -1,0 +1,163 @@
+"""What people see while foldnet works: a bar with the time left on a terminal, plain lines elsewhere, all on stderr."""
+
+import functools
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, TypeVar, cast
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from foldnet.show.lines import WIDTH, spelt_out, wrapped
+from foldnet.training.observer import CONTROL, EPOCH, TUNING, Observer, Silent
+
+WAITS = 0.05  # share of an epoch's time without data from which it is worth a word
+LONG = ("sweep", "shares", "depth")  # tasks that leave a line behind also where there is no bar
+COURSES = (EPOCH, TUNING, CONTROL)
+Watched = TypeVar("Watched", bound=Callable[..., Any])
+
+
+class Watcher:
+    """An observer for people. On a terminal a bar runs over all parts of a task; an epoch leaves one line behind."""
+
+    def __init__(self, console: Console, progress: Progress | None) -> None:
+        self.console, self.progress = console, progress
+        self.task: TaskID | None = None
+        self.name = ""
+        self.nested = False
+        self.start = time.perf_counter()
+
+    def begin(self, task: str, total: int, part: int = 0, parts: int = 1) -> None:
+        """Move the bar to this part of the task; an evaluation inside a training gets no bar of its own."""
+        self.nested = parts == 1 and self.name in COURSES
+        kind = task.split(" ")[0]
+        if self.progress is None and kind in LONG:
+            self.line(f"{task}: {total} steps")
+        if self.nested:
+            return
+        if kind != self.name:
+            self.end_bar()
+            self.name = kind
+        if self.progress is None:
+            return
+        if self.task is None:
+            self.task = self.progress.add_task(task)
+        self.progress.update(self.task, description=task, total=total * parts, completed=total * part)
+
+    def advance(self, steps: int = 1) -> None:
+        """Move the bar."""
+        if self.progress is not None and self.task is not None and not self.nested:
+            self.progress.advance(self.task, steps)
+
+    def end(self) -> None:
+        """Take away the bar of a task that has no further part."""
+        if self.name not in COURSES:
+            self.end_bar()
+        self.nested = False
+
+    def end_bar(self) -> None:
+        """Take the bar away."""
+        if self.progress is not None and self.task is not None:
+            self.progress.remove_task(self.task)
+        self.task, self.name = None, ""
+
+    def epoch(self, metrics: Mapping[str, Any]) -> None:
+        """One line an epoch."""
+        self.line(epoch_line(metrics, time.perf_counter() - self.start))
+
+    def note(self, sentence: str) -> None:
+        """A sentence of its own."""
+        self.line(sentence)
+
+    def line(self, text: str) -> None:
+        """Print a line, as the terminal wraps it, elsewhere in 80 columns."""
+        text = spelt_out(text)
+        self.console.print(text if self.console.is_terminal else wrapped(text), highlight=False, soft_wrap=True)
+
+    def wants_stop(self) -> bool:
+        """Never."""
+        return False
+
+
+def epoch_line(metrics: Mapping[str, Any], seconds: float) -> str:
+    """An epoch in at most 80 columns: what matters most, and as much of the rest as fits. metrics.jsonl holds all of it."""
+    validation, alike, measure = metrics["validation_accuracy"], metrics["similarity"], metrics["measure"]
+    parts = [
+        f"{metrics['course']} {metrics['epoch']:3d}",
+        f"loss {metrics['train_loss']:.4f}",
+        f"train {_score(metrics['train_accuracy'], measure)}",
+        *([f"validation {_score(validation, measure)}"] if validation is not None else []),
+        f"{seconds:.0f} s",
+        *([f"waited {100 * metrics['waited']:.0f} %"] if metrics["waited"] >= WAITS else []),
+        *([f"alike {' '.join(f'{value:.2f}' for value in alike.values())}"] if alike else []),
+        f"{metrics['images_per_second']:,.0f} img/s",
+    ]
+    line = parts[0]
+    for part in parts[1:]:
+        if len(line) + 2 + len(part) <= WIDTH:
+            line += f"  {part}"
+    return line
+
+
+def _score(value: float, measure: str) -> str:
+    """An accuracy in per cent, another measure by its name."""
+    return f"{100 * value:5.1f} %" if measure == "accuracy" else f"{measure} {value:.4f}"
+
+
+def bars(console: Console) -> Progress:
+    """A bar that says how much is done and how long the rest takes, and goes away."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.percentage:3.0f} %"),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
+    return Progress(*columns, console=console, transient=True)
+
+
+@contextmanager
+def watcher() -> Iterator[Observer]:
+    """Who watches where nobody was named: a person, if stderr is a terminal or IPython is running, else nobody.
+
+    A notebook is no terminal: it gets lines.
+    """
+    terminal = sys.stderr is not None and sys.stderr.isatty()
+    if not terminal and not _in_ipython():
+        yield Silent()
+        return
+    console = Console(
+        file=sys.stderr,
+        markup=False,
+        emoji=False,
+        force_jupyter=False,
+        force_terminal=terminal,
+        width=None if terminal else WIDTH,
+    )
+    if not terminal:
+        yield Watcher(console, None)
+        return
+    with bars(console) as progress:
+        yield Watcher(console, progress)
+
+
+def watched(function: Watched) -> Watched:
+    """`function`, which takes an observer, with the usual watcher where it is given none. Of several processes the first is watched."""
+
+    @functools.wraps(function)
+    def watching(*args: Any, observer: Observer | None = None, **kwargs: Any) -> Any:
+        if observer is not None or not getattr(kwargs.get("world"), "writes", True):
+            return function(*args, observer=observer, **kwargs)
+        with watcher() as usual:
+            return function(*args, observer=usual, **kwargs)
+
+    return cast(Watched, watching)
+
+
+def _in_ipython() -> bool:
+    """Whether IPython runs this process, as in a notebook; it is not imported to find out."""
+    ipython = sys.modules.get("IPython")
+    return ipython is not None and ipython.get_ipython() is not None
