@@ -18,7 +18,9 @@ FoldnetWarning        what foldnet goes on with although something about it coul
 
 import re
 from collections.abc import Iterable
-from difflib import get_close_matches
+from difflib import SequenceMatcher
+
+LIKE = 0.5  # likeness (0..1) from which a name is worth suggesting
 
 
 class FoldnetError(Exception):
@@ -79,10 +81,15 @@ class MissingTool(FoldnetError):
 
 def nearest(name: str, known: Iterable[str], *, say: int = 3) -> str:
     """The known names like `name`, as the end of a sentence: "; did you mean 'a' or 'b'?", or nothing."""
-    close = get_close_matches(name, list(known), n=say, cutoff=0.5)
+    matcher, likeness = SequenceMatcher(b=name), {}
+    for entry in in_order(set(known)):
+        matcher.set_seq1(entry)
+        if matcher.quick_ratio() >= LIKE:  # cheap, and never less than ratio
+            likeness[entry] = matcher.ratio()
+    close = sorted((entry for entry, ratio in likeness.items() if ratio >= LIKE), key=lambda entry: -likeness[entry])
     if not close:
         return ""
-    return "; did you mean " + " or ".join(repr(match) for match in in_order(close)) + "?"
+    return "; did you mean " + " or ".join(repr(match) for match in in_order(close[:say])) + "?"
 
 
 def in_order(names: Iterable[str]) -> list[str]:

@@ -129,7 +129,7 @@ def test_a_stream_is_uniform_and_below_its_limit():
             "a window of 11 is larger than the grid of 9; give at most 9, or a larger `grid`",
         ),
         ({"grid": 1, "window": 1}, "`grid=1` has no pair of free cells for the queries; give at least 3"),
-        ({"target": "onion"}, "`target='onion'` is not legal; choose union or one; did you mean 'union' or 'one'?"),
+        ({"target": "onion"}, "`target='onion'` is not legal; choose union or one; did you mean 'one' or 'union'?"),
     ],
 )
 def test_what_cannot_be_drawn_is_said_in_one_sentence(rule, said):

@@ -198,7 +198,7 @@ GROUPS = "the groups are stage1, stage2, stage3"
         (
             {"threshold": {"stage4": 0.5}},
             UnknownName,
-            f"group 'stage4' does not exist; did you mean 'stage3' or 'stage2' or 'stage1'?; {GROUPS}",
+            f"group 'stage4' does not exist; did you mean 'stage1' or 'stage2' or 'stage3'?; {GROUPS}",
         ),
     ],
 )

@@ -58,7 +58,7 @@ def test_near_misses_and_blocks_hear_of_what_is_ignored(cli, shelf, monkeypatch)
 
 
 def test_an_attribute_to_ignore_that_no_block_has_is_refused(cli, shelf):
-    said = "--ignore names 'strid', which is no attribute of any block; did you mean 'stride' or 'conv2.stride' or 'conv1.stride'?"
+    said = "--ignore names 'strid', which is no attribute of any block; did you mean 'conv1.stride' or 'conv2.stride' or 'stride'?"
     assert cli.refused("fold", "runs/tied", "--ignore", "strid") == said
 
 

@@ -104,7 +104,7 @@ def test_kept_layers_stay_private_with_their_reason():
     plan = plan_sharing(network, keep={"body.1": "it is special"})
     assert plan.groups[0].layers == ("body.0", "body.2", "body.3")
     assert plan.private == (("body.1", "it is special"),)
-    said = "layer 'body.9' to keep is not a layer of the network; did you mean 'body.3' or 'body.2' or 'body.1'?"
+    said = "layer 'body.9' to keep is not a layer of the network; did you mean 'body.0' or 'body.1' or 'body.2'?"
     with pytest.raises(UnknownName, match=exactly(said)):
         plan_sharing(network, keep={"body.9": "x"})
 
@@ -150,7 +150,7 @@ NOT_SHAREABLE = "cannot share; only convolutions and linear layers with a weight
         (
             [Group("g", ("a.0", "a.7"), (4, 4), 1)],
             UnknownName,
-            "layer 'a.7' of group 'g' does not exist; did you mean 'a.2' or 'a.1' or 'a.0'?",
+            "layer 'a.7' of group 'g' does not exist; did you mean 'a.0' or 'a.1' or 'a.2'?",
         ),
         (
             [Group("g", ("a.0", "a.0"), (4, 4), 1)],
