@@ -20,6 +20,7 @@ def show_health(report: Health, console: Console) -> None:
     console.print(chosen)
     for note in report.notes:
         console.print(f"note: {spoken(note)}", style="yellow")
+    console.print("prove it: foldnet doctor --check")
 
 
 def _offers(report: Health) -> list[tuple[str, str]]:

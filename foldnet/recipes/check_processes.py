@@ -55,11 +55,12 @@ def run_together(command: Sequence[str], place: Path) -> None:
         "MASTER_ADDR": HERE,
         "MASTER_PORT": str(store.port),
         "TORCHELASTIC_USE_AGENT_STORE": "True",
+        "TORCHELASTIC_RESTART_COUNT": "0",
         "WORLD_SIZE": str(PROCESSES),
         "LOCAL_WORLD_SIZE": str(PROCESSES),
         "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(max(cores() // PROCESSES, 1))),
     }
-    with open(place / "said.txt", "w+") as said:
+    with open(place / "said.txt", "a+") as said:
         running = [
             subprocess.Popen(
                 command,

@@ -102,3 +102,9 @@ def test_the_json_speaks_the_language_of_the_command_line(cli, monkeypatch):
 )
 def test_what_is_refused(cli, options, sentence):
     assert cli.refused("doctor", *options) == sentence
+
+
+def test_the_help_names_every_check(cli, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "300")
+    said = cli("doctor", "--help").out
+    assert [name for name in module.CHECKS if name not in said] == []

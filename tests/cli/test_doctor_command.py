@@ -20,6 +20,7 @@ def test_two_tables(cli):
         assert len(rows[name].split()) >= 2, name
     for name in ("device", "precision", "memory format", "compile", "threads"):
         assert len(rows[name].split()) >= 3, name
+    assert outcome.out.splitlines()[-1] == "prove it: foldnet doctor --check"
     assert list(Path().iterdir()) == []
 
 

@@ -8,8 +8,9 @@ from torch.nn import functional
 
 from foldnet.errors import BrokenPromise
 from foldnet.recipes import check_numbers as module
+from foldnet.recipes.check import CHECKS, check
 from foldnet.recipes.check_numbers import check_bf16, check_forms, check_fp32, check_memory_format
-from foldnet.training.machine import Machine
+from foldnet.training.machine import Machine, exact_fp32
 
 CPU = Machine(torch.device("cpu"), "fp32")
 
@@ -44,6 +45,17 @@ def test_products_that_are_rounded_as_in_tf32_are_no_exact_fp32(monkeypatch):
     assert 1e-4 < parts[0].value < 1e-3
 
 
+def test_exact_fp32_takes_back_that_tf32_was_allowed():
+    gpu, cudnn, matmul = Machine(torch.device("cuda"), "fp32"), torch.backends.cudnn, torch.backends.cuda.matmul
+    before = (cudnn.allow_tf32, matmul.allow_tf32)
+    with module._tf32_allowed(gpu):
+        assert (cudnn.allow_tf32, matmul.allow_tf32) == (True, True)
+        with exact_fp32(gpu):
+            assert (cudnn.allow_tf32, matmul.allow_tf32) == (False, False)
+        assert (cudnn.allow_tf32, matmul.allow_tf32) == (True, True)
+    assert (cudnn.allow_tf32, matmul.allow_tf32) == before
+
+
 def test_a_dense_network_that_differs_from_the_soft_one_fails(monkeypatch):
     right = module.materialise
 
@@ -72,7 +84,8 @@ def test_a_looped_network_that_differs_from_the_tied_one_fails(monkeypatch):
 
 def test_a_wrong_product_in_bf16_fails(wrong_convolution):
     wrong_convolution(lambda x: torch.is_autocast_enabled("cpu"))
-    assert "outputs" in beyond(check_bf16(CPU))
+    (found,) = check("cpu", skip=tuple(name for name in CHECKS if name != "bf16")).checks
+    assert (found.outcome, found.why) == ("failed", "beyond the limit: outputs, loss, gradients")
 
 
 def test_bf16_that_is_not_used_fails(monkeypatch):

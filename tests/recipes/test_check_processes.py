@@ -8,6 +8,7 @@ import torch
 
 from foldnet.errors import ProcessLost
 from foldnet.recipes import check_processes as module
+from foldnet.recipes.check import CHECKS, check
 from foldnet.recipes.check_parts import NotHere
 from foldnet.recipes.check_processes import check_processes, run_together
 from foldnet.recipes.check_worker import trained_weights
@@ -40,6 +41,16 @@ def test_a_process_that_dies_is_named_and_ends_the_other(tmp_path, code, sentenc
     with pytest.raises(ProcessLost) as caught:
         run_together(program(code), tmp_path)
     assert str(caught.value) == sentence
+
+
+def test_a_dead_process_is_the_failure_of_its_check_and_no_end_of_the_others(monkeypatch):
+    monkeypatch.setattr(
+        module, "COMMAND", program("os.kill(os.getpid(), signal.SIGKILL) if second else time.sleep(60)")
+    )
+    left_out = tuple(name for name in CHECKS if name not in ("processes", "cuda-graphs"))
+    found = {entry.name: (entry.outcome, entry.why) for entry in check("cpu", skip=left_out).checks}
+    assert found["processes"] == ("failed", "process 1 ended by signal 9; none of them said why")
+    assert found["cuda-graphs"][0] == "not here"
 
 
 def test_processes_that_do_not_end_are_ended(tmp_path, monkeypatch):
