@@ -120,7 +120,7 @@ def test_the_trained_templates_make_the_level_by_weights(soft):
 def test_a_seed_gives_the_same_networks(soft):
     algebra = groups_of(soft)
     first, again, other = (
-        next(iter(untrained_similarities(algebra, "coefficients", seed)))["stage2"] for seed in (0, 0, 1)
+        next(iter(untrained_similarities(algebra, "coefficients", seed=seed)))["stage2"] for seed in (0, 0, 1)
     )
     np.testing.assert_array_equal(first, again)
     assert not np.array_equal(first, other)
