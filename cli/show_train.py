@@ -11,7 +11,11 @@ def show_train(report: TrainReport, console: Console) -> None:
     table = pairs()
     table.add_row("run", report.run)
     table.add_row("network", f"{report.arch}, {report.parameters:,} parameters")
-    table.add_row("trained", f"{report.epochs} epochs on {report.dataset}, seed {report.seed}, {report.precision}")
+    longer = (
+        f" (lengthened after {' and '.join(str(until) for until, _ in report.lengthened)})" if report.lengthened else ""
+    )
+    trained = f"{report.epochs} epochs{longer} on {report.dataset}, seed {report.seed}, {report.precision}"
+    table.add_row("trained", trained)
     table.add_row("time", f"{report.seconds:.1f} s, {report.images_per_second:,.0f} images/s on {report.device}")
     if report.best_validation_accuracy is not None:
         best = scored(report.best_validation_accuracy, report.measure)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +46,7 @@ from foldnet.typed import checked
 @dataclass(frozen=True, slots=True)
 class TrainReport(Report):
     """What `foldnet train` says. Accuracies 0..1, in the data's own `measure`; `test_right` counts what was answered wholly right,
-    `seconds` are those of training, without the final test.
+    `seconds` are those of training, without the final test. `lengthened` is [[2, 3], ...] where the first 2 epochs are those of a run of 3.
     """
 
     run: str
@@ -65,6 +65,7 @@ class TrainReport(Report):
     seconds: float
     images_per_second: float
     measure: str = "accuracy"
+    lengthened: list[list[int]] = field(default_factory=list)
 
 
 @watched
@@ -242,13 +243,12 @@ def _where_stopped(folder: Path, progress: Progress) -> str:
 def read_report(folder: Path) -> TrainReport:
     """The report of a finished run. Raises RunError where it is damaged, changed, or another run's."""
     file = folder / "report.json"
-    content = read_json(file)
+    content, run = read_json(file), open_run(folder)
     try:
         plain = {key: value for key, value in content.items() if key not in ("identity", SEAL)}
-        report = TrainReport(**(plain | {"run": str(folder)}))
+        report = TrainReport(**(plain | {"run": str(folder), "lengthened": _pairs(run)}))
     except (AttributeError, TypeError) as error:
         raise RunError(f"'{file}' is not a training report ({error}); restore it") from None
-    run = open_run(folder)
     if run.sealed or SEAL in content:
         check_sealed(content, file, "run")
         if content.get("identity") != run.identity:
@@ -280,4 +280,10 @@ def _report(
         seconds=progress.seconds,
         images_per_second=sorted(speeds)[len(speeds) // 2],
         measure=test.task.measure,
+        lengthened=_pairs(run),
     )
+
+
+def _pairs(run: Run) -> list[list[int]]:
+    """What a run was to be before it was lengthened, as JSON has it."""
+    return [list(pair) for pair in run.lengthened]

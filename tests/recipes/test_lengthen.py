@@ -222,7 +222,10 @@ def test_the_command_line_says_so_in_its_own_words(cli, shelf, place):
         "--epochs 1 contradicts run 'run', which has 2 epochs and can only be given more; "
         "leave it out, or start another run with --out"
     )
-    assert cli.done("train", "--out", "run", "--resume", "--epochs", 3)["epochs"] == 3
+    report = cli.done("train", "--out", "run", "--resume", "--epochs", 3)
+    assert (report["epochs"], report["lengthened"]) == (3, [[2, 2]])
+    shown = cli("train", "--out", "run", "--resume").out
+    assert "trained          3 epochs (lengthened after 2) on digits, seed 0, fp32\n" in shown
 
 
 def test_what_cannot_go_on_is_not_made_longer(shelf, place):
