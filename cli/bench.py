@@ -31,7 +31,9 @@ def inference(
     from foldnet.recipes.bench_inference import bench_inference
     from foldnet_cli.parsing import parse_sizes
     from foldnet_cli.progress import watching
+    from foldnet_cli.taken import fold_or_newest
 
+    fold = fold_or_newest(fold)
     with watching() as observer:
         return bench_inference(
             fold,

@@ -54,7 +54,9 @@ def evaluate(
     from foldnet.recipes.evaluate import evaluate as recipe
     from foldnet_cli.parsing import parse_grids, parse_steps
     from foldnet_cli.progress import watching
+    from foldnet_cli.taken import run_or_newest
 
+    path = run_or_newest(path)
     with watching() as observer:
         return recipe(
             path,

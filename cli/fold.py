@@ -75,6 +75,7 @@ def fold(
     from foldnet.recipes.fold_sweep import sweep as sweep_recipe
     from foldnet_cli.parsing import names, parse_thresholds, refuse_together
     from foldnet_cli.progress import watching
+    from foldnet_cli.taken import run_or_newest
 
     overall, single = parse_thresholds(threshold or [])
     how = {
@@ -87,6 +88,7 @@ def fold(
         "checkpoint": checkpoint,
     }
     picking = {"threshold": overall, "thresholds": single, "max_drop": max_drop, "budget": budget}
+    run = run_or_newest(run)
     with watching() as observer:
         if sweep:
             others = {"clusters": clusters, "finetune": finetune or None, "control": control, "out": out}

@@ -2,16 +2,24 @@
 
 import functools
 import inspect
+import os
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from foldnet.home import VARIABLE
 from foldnet_cli.streams import silence, speaking
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout, everything else on stderr.")]
+Home = Annotated[
+    Path | None,
+    typer.Option("--home", metavar="DIR", envvar=VARIABLE, help="Where runs lie.  [default: runs]", show_default=False),
+]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 
 
@@ -24,14 +32,14 @@ def _guarded(function: Callable[..., Any]) -> Callable[..., None]:
     """`function` with the common options behind its own."""
 
     @functools.wraps(function)
-    def command(*args: Any, as_json: bool, debug: bool, **kwargs: Any) -> None:
+    def command(*args: Any, as_json: bool, home: Path | None, debug: bool, **kwargs: Any) -> None:
         code = 0
         try:
-            with warnings.catch_warnings():
-                warnings.showwarning = _warn
-                report = function(*args, **kwargs)
-            if report is not None:
-                _show(report, as_json)
+            with _at_home(home):
+                with _warnings_as_sentences():
+                    report = function(*args, **kwargs)
+                if report is not None:
+                    _show(report, as_json)
             # A report that can find fault with itself does so once it is shown: its numbers are what a user needs then.
             getattr(report, "check", lambda: None)()
             code = getattr(report, "exit_status", 0)
@@ -56,6 +64,7 @@ def _guarded(function: Callable[..., Any]) -> Callable[..., None]:
     signature = inspect.signature(function)
     common = [
         inspect.Parameter("as_json", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=AsJson),
+        inspect.Parameter("home", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Home),
         inspect.Parameter("debug", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=Debug),
     ]
     own = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in signature.parameters.values()]
@@ -64,15 +73,41 @@ def _guarded(function: Callable[..., Any]) -> Callable[..., None]:
     return command
 
 
-def _warn(message: Warning | str, category: type[Warning], *where: Any) -> None:
-    """Say what foldnet itself warns of as a note, and what others do as they would."""
-    from foldnet.errors import FoldnetWarning
-    from foldnet_cli.page import note
+@contextmanager
+def _at_home(home: Path | None) -> Iterator[None]:
+    """Let runs lie in `home` while the block runs, for this process and those that it starts."""
+    before = os.environ.get(VARIABLE)
+    if home is not None:
+        os.environ[VARIABLE] = str(home)
+    try:
+        yield
+    finally:
+        if home is not None:
+            os.environ.pop(VARIABLE)
+        if before is not None:
+            os.environ[VARIABLE] = before
 
-    if issubclass(category, FoldnetWarning):
-        note(str(message))
-    else:
-        sys.stderr.write(warnings.formatwarning(message, category, *where[:2]))
+
+@contextmanager
+def _warnings_as_sentences() -> Iterator[None]:
+    """Say once in plain words whatever foldnet itself warns of in this block; the warnings of others look as they would."""
+    from foldnet.errors import FoldnetWarning
+    from foldnet_cli.page import warn
+
+    said = set()
+    with warnings.catch_warnings():
+        theirs = warnings.showwarning
+
+        def show(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
+            if not issubclass(category, FoldnetWarning):
+                theirs(message, category, *where, **more)
+            elif str(message) not in said:
+                said.add(str(message))
+                warn(str(message))
+
+        warnings.simplefilter("always", FoldnetWarning)
+        warnings.showwarning = show
+        yield
 
 
 def _show(report: Any, as_json: bool) -> None:

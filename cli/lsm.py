@@ -25,13 +25,15 @@ def lsm(
     from foldnet.recipes.lsm import lsm as recipe
     from foldnet.recipes.render import draw_history, draw_lsm
     from foldnet_cli.page import tell
+    from foldnet_cli.taken import run_or_newest
     from foldnet_cli.views import Written
 
     if history:
         if metric == "weights" or checkpoint != "last":
             raise SettingError("--history shows the coefficients of every epoch; leave out --metric and --checkpoint")
-        return Written(draw_history(run, output, force=force))
-    report = recipe(run, metric=metric, checkpoint=checkpoint)
+        run = run_or_newest(run)
+        return Written(draw_history(run, output, force=force), run=run)
+    report = recipe(run_or_newest(run), metric=metric, checkpoint=checkpoint)
     if output is not None:
         tell(f"wrote {draw_lsm(report, output, force=force)}")
     return report

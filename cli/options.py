@@ -7,7 +7,7 @@ import typer
 
 RunArgument = Annotated[
     Path | None,
-    typer.Argument(metavar="RUN", help="Run folder; left out, the newest under runs/.", show_default=False),
+    typer.Argument(metavar="RUN", help="Run folder; left out, the newest under --home.", show_default=False),
 ]
 FoldArgument = Annotated[
     Path | None,

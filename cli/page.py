@@ -75,9 +75,13 @@ def complain(text: str, *, fault: bool = True) -> None:
         console.print(Text("Error: " if fault else "", style="bold red") + printable(spoken(text)))
 
 
-def note(text: str) -> None:
+def warn(text: str) -> None:
     """One sentence on stderr about something that is no error."""
-    Page(stderr=True, highlight=False).print(Text("note: ", style="yellow") + printable(text))
+    from foldnet_cli.words import spoken
+
+    Page(stderr=True, highlight=False, markup=False, emoji=False).print(
+        wrapped(f"warning: {printable(spoken(text))}"), style="yellow"
+    )
 
 
 def printable(text: str, style: str = "") -> Text:

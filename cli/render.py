@@ -39,9 +39,11 @@ def graph(
     By the file's ending: .svg, .png, .pdf (these need Graphviz's dot), .dot, .graphml or .json.
     """
     from foldnet.recipes.render import draw
+    from foldnet_cli.taken import fold_or_newest
     from foldnet_cli.views import Written
 
-    return Written(draw(fold, output, residual=residual, force=force))
+    fold = fold_or_newest(fold)
+    return Written(draw(fold, output, residual=residual, force=force), fold=fold)
 
 
 def sharing(
@@ -52,9 +54,11 @@ def sharing(
 ) -> Any:
     """Draw who mixes what (the paper's Figure 1): layers, templates, coefficients as weighted edges."""
     from foldnet.recipes.render import draw_sharing
+    from foldnet_cli.taken import run_or_newest
     from foldnet_cli.views import Written
 
-    return Written(draw_sharing(run, output, checkpoint=checkpoint, force=force))
+    run = run_or_newest(run)
+    return Written(draw_sharing(run, output, checkpoint=checkpoint, force=force), run=run)
 
 
 def lsm(
@@ -67,25 +71,31 @@ def lsm(
     """Draw the layer similarity matrices (white is 1, as in the paper's Figure 2)."""
     from foldnet.recipes.lsm import lsm as recipe
     from foldnet.recipes.render import draw_lsm
+    from foldnet_cli.taken import run_or_newest
     from foldnet_cli.views import Written
 
-    return Written(draw_lsm(recipe(run, metric=metric, checkpoint=checkpoint), output, force=force))
+    run = run_or_newest(run)
+    return Written(draw_lsm(recipe(run, metric=metric, checkpoint=checkpoint), output, force=force), run=run)
 
 
 def fold(fold: FoldArgument = None, output: Output = None, run: RunOption = None, force: Force = False) -> Any:
     """Draw each stage's layers, its similarity matrix and the folded stage side by side (the paper's Figure 4)."""
     from foldnet.recipes.render_fold import draw_fold
+    from foldnet_cli.taken import fold_or_newest
     from foldnet_cli.views import Written
 
-    return Written(draw_fold(fold, output, run=run, force=force))
+    fold = fold_or_newest(fold)
+    return Written(draw_fold(fold, output, run=run, force=force), fold=fold)
 
 
 def sweep(run: RunArgument = None, output: Output = None, force: Force = False) -> Any:
     """Draw the curve that `foldnet fold --sweep` measured: accuracy against what is stored."""
     from foldnet.recipes.render_fold import draw_sweep
+    from foldnet_cli.taken import run_or_newest
     from foldnet_cli.views import Written
 
-    return Written(draw_sweep(run, output, force=force))
+    run = run_or_newest(run)
+    return Written(draw_sweep(run, output, force=force), run=run)
 
 
 def depth(
@@ -104,7 +114,9 @@ def depth(
     from foldnet.recipes.render_fold import draw_depth
     from foldnet_cli.page import tell
     from foldnet_cli.progress import watching
+    from foldnet_cli.taken import fold_or_newest
 
+    fold = fold_or_newest(fold)
     with watching() as observer:
         report = recipe(fold, most=most, run=run, data_dir=data_dir, device=device, observer=observer)
     tell(f"wrote {draw_depth(report, output, force=force)}")
@@ -131,20 +143,24 @@ def paths(
     """Draw grids, their true paths, and what a network finds, misses and marks wrongly.
 
     With --curves: F1 on held-out grids against epochs, mean and band over the seeds of each network, phases marked; without
-    runs to name all under runs/ that were trained on grids.
+    runs to name all under --home that were trained on grids.
     """
     from foldnet.errors import SettingError
+    from foldnet.recipes.evaluate import kind_of
     from foldnet.recipes.render_paths import draw_curves, draw_paths
     from foldnet_cli.parsing import parse_grids
+    from foldnet_cli.taken import grid_runs_or_all, run_or_newest
     from foldnet_cli.views import Written
 
     if curves:
-        return Written(draw_curves(networks or (), output, force=force))
+        runs = grid_runs_or_all(networks or ())
+        return Written(draw_curves(runs, output, force=force), runs=runs)
     if len(networks or ()) > 1:
         raise SettingError("grids are drawn of one network; name one run or fold, or add --curves")
     others = parse_grids(dataset, grid, window, obstacles, target, size, None)
-    only = networks[0] if networks else None
-    return Written(draw_paths(only, output, examples=examples, grids=others, run=run, device=device, force=force))
+    only = run_or_newest(networks[0] if networks else None)
+    file = draw_paths(only, output, examples=examples, grids=others, run=run, device=device, force=force)
+    return Written(file, **{kind_of(only): only})
 
 
 def reach(

@@ -4,15 +4,24 @@ from rich.console import Console
 from rich.table import Table
 
 from foldnet.recipes.info import FileInfo, NetworkInfo
-from foldnet_cli.scores import pairs
+from foldnet.recipes.listing import RunLine
+from foldnet_cli.scores import Pairs, pairs, scored
+from foldnet_cli.show_runs import about_fold, size
+from foldnet_cli.words import spoken
 
 
 def show_network(report: NetworkInfo, console: Console) -> None:
     """Sizes, groups, private layers, and the program of a fold."""
     table = pairs()
     table.add_row(report.kind, report.name)
+    if report.trained is not None:
+        _add_training(report.trained, table)
     table.add_row("parameters", f"{report.parameters:,} ({report.trainable:,} trainable)")
     table.add_row("virtual", f"{report.virtual_parameters:,} as if every layer had a weight of its own")
+    if report.folded is not None:
+        table.add_row("test, size", about_fold(report.folded))
+    for fold in report.trained.folds if report.trained else ():
+        table.add_row("fold", f"{fold.fold}, {about_fold(fold)}")
     console.print(table)
     if report.groups:
         groups = Table("group", "layers", "templates", "owners", "weight", "numbers", box=None, pad_edge=False)
@@ -28,6 +37,18 @@ def show_network(report: NetworkInfo, console: Console) -> None:
         console.print(f"private, {reason}: {', '.join(layers)}")
     if report.program is not None:
         console.print(report.program)
+
+
+def _add_training(line: RunLine, table: Pairs) -> None:
+    """How a run came to be, and how well it does."""
+    if line.problem is not None:
+        table.add_row("damaged", spoken(line.problem))
+        return
+    table.add_row("network", str(line.arch))
+    table.add_row("data", f"{line.dataset}, seed {line.seed}")
+    table.add_row("epochs", f"{line.epochs} of {line.of}")
+    table.add_row("test", "not measured" if line.test_accuracy is None else scored(line.test_accuracy, line.measure))
+    table.add_row("size", size(line.bytes))
 
 
 def show_file(report: FileInfo, console: Console) -> None:

@@ -2,7 +2,8 @@
 
 from rich.console import Console
 
-from foldnet.recipes.info import RunLine
+from foldnet.home import runs_home
+from foldnet.recipes.listing import FoldLine, RunLine
 from foldnet_cli.scores import scored
 from foldnet_cli.words import spoken
 
@@ -12,7 +13,7 @@ NAMES = 40  # columns up to which the names of runs are set below each other
 def show_runs(report: tuple[RunLine, ...], console: Console) -> None:
     """A line a run and, indented, a line a fold; damaged runs at the end."""
     if not report:
-        console.print("no runs here; train one with `foldnet train`")
+        console.print(f"no runs under '{runs_home()}'; train one with `foldnet train`")
         return
     sound = [line for line in report if line.problem is None]
     names = [line.run for line in sound] + [f"  {fold.fold}" for line in sound for fold in line.folds]
@@ -20,14 +21,21 @@ def show_runs(report: tuple[RunLine, ...], console: Console) -> None:
     for line in sound:
         test = "-" if line.test_accuracy is None else scored(line.test_accuracy, line.measure)
         trained = f"{line.arch} {line.dataset}, seed {line.seed}, {line.epochs}/{line.of} epochs"
-        console.print(f"{line.run:<{width}}  {trained}, {test}, {_size(line.bytes)}")
+        console.print(f"{line.run:<{width}}  {trained}, {test}, {size(line.bytes)}")
         for fold in line.folds:
-            console.print(f"{'  ' + fold.fold:<{width}}  fold, {_size(fold.bytes)}")
+            console.print(f"{'  ' + fold.fold:<{width}}  fold, {about_fold(fold)}")
     for line in report:
         if line.problem is not None:
             console.print(f"damaged: {line.run}: {spoken(line.problem)}", style="yellow")
 
 
-def _size(count: int) -> str:
+def about_fold(fold: FoldLine) -> str:
+    """How well a fold does, and its size; or what is wrong with it."""
+    if fold.problem is not None:
+        return f"damaged: {spoken(fold.problem)}"
+    return f"{'-' if fold.accuracy is None else scored(fold.accuracy, fold.measure)}, {size(fold.bytes)}"
+
+
+def size(count: int) -> str:
     """Bytes in MB."""
     return f"{count / 1e6:.1f} MB"

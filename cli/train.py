@@ -124,7 +124,7 @@ def train(
     tensorboard: Annotated[
         bool, typer.Option("--tensorboard", help="Write the epochs' numbers into the run folder for TensorBoard too.")
     ] = False,
-    out: Annotated[Path | None, typer.Option(help="Run folder to make.  [default: a new one under runs/]")] = None,
+    out: Annotated[Path | None, typer.Option(help="Run folder to make.  [default: a new one under --home]")] = None,
     resume: Annotated[
         bool,
         typer.Option(
@@ -192,10 +192,14 @@ def _train(**options: Any) -> Any:
     from foldnet.recipes.train import train as recipe
     from foldnet_cli.launch import in_world, one_of_several, rank
     from foldnet_cli.progress import watching
+    from foldnet_cli.taken import run_to_resume
 
+    first = not in_world() or rank() == 0
+    if first and options["resume"] and options["out"] is None:
+        options["out"] = run_to_resume()
     if not in_world():
         with watching(saves=True) as observer:
             return recipe(observer=observer, **options)
-    with watching(saves=True, quiet=rank() > 0) as observer, one_of_several() as world:
+    with watching(saves=True, quiet=not first) as observer, one_of_several() as world:
         report = recipe(observer=observer, world=world, **options)
     return report if world.writes else None

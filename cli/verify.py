@@ -29,7 +29,9 @@ def verify(
     """
     from foldnet.recipes.verify import verify as recipe
     from foldnet_cli.progress import watching
+    from foldnet_cli.taken import fold_or_newest
 
+    fold = fold_or_newest(fold)
     with watching() as observer:
         return recipe(
             fold, run=run, data=not no_data, images=images, data_dir=data_dir, device=device, observer=observer

@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,13 +40,18 @@ from foldnet_cli.words import spoken_notes
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """A file that a command wrote."""
+    """A file that a command wrote, and the run, fold or runs that it shows."""
 
     file: Path
+    run: Path | None = None
+    fold: Path | None = None
+    runs: Sequence[Path] = ()
 
     def to_json(self) -> dict[str, Any]:
         """As plain data."""
-        return {"file": str(self.file)}
+        paths = {"file": self.file, "run": self.run, "fold": self.fold}
+        several = {"runs": [str(run) for run in self.runs]} if self.runs else {}
+        return {kind: str(path) for kind, path in paths.items() if path is not None} | several
 
 
 def show_written(report: Written, console: Console) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from foldnet.errors import FoldnetError, OutputError
+from foldnet.errors import FoldnetError, OutputError, in_order
 from foldnet.folds import open_fold
 from foldnet.leftovers import is_abandoned, is_leftover
 from foldnet.runs import CHECKPOINTS, open_run, read_config
@@ -78,7 +78,7 @@ def contents_of(folder: Path, kind: str) -> Contents:
     found: dict[str, list[str]] = {"folds": [], "notes": [], "unknown": [], "unfinished": []}
     for name, what in _sorted_out(folder, kind):
         found[what].append(name)
-    return Contents(**{what: tuple(sorted(names)) for what, names in found.items()})
+    return Contents(**{what: tuple(in_order(names)) for what, names in found.items()})
 
 
 def _sorted_out(folder: Path, kind: str) -> Iterator[tuple[str, str]]:

@@ -13,8 +13,9 @@ from torch import Tensor, nn
 
 from foldnet.bounds import check_number
 from foldnet.config import TrainSettings, to_json
-from foldnet.errors import FoldnetError, RunError, SettingError
+from foldnet.errors import FoldnetError, RunError, SettingError, in_order
 from foldnet.files import refuse_link, write_json, write_whole
+from foldnet.home import runs_home
 from foldnet.leftovers import remove_leftovers, replaced_meanwhile
 from foldnet.lengths import Lengthened, read_lengthened
 from foldnet.reading import NotPlain, parse_json, read_json, read_text
@@ -25,7 +26,6 @@ from foldnet.training.progress import Progress
 from foldnet.upgrade import SCHEMA, check_schema, check_seal, upgraded
 from foldnet.zoo.build import build
 
-HOME = Path("runs")
 CHECKPOINTS = ("last", "best")
 PROGRESS = "progress.json"  # how far the last checkpoint has come
 KINDS = {"run": "runs/NAME", "fold": "runs/NAME/fold-0.95"}  # what a folder can be, and an example
@@ -105,7 +105,7 @@ def open_run(folder: Path) -> Run:
     config, file = upgraded(written), folder / "config.json"
     try:
         settings, network = config["settings"], config["network"]
-        unknown = sorted(settings.keys() - {known.name for known in fields(TrainSettings)})
+        unknown = in_order(settings.keys() - {known.name for known in fields(TrainSettings)})
         if unknown:
             raise SettingError(f"'{unknown[0]}' does not exist")
         for name, bound in (("classes", "classes"), ("channels", "channels"), ("size", "side")):
@@ -141,10 +141,10 @@ def read_config(folder: Path, kind: str) -> dict[str, Any]:
     return config
 
 
-def all_runs(home: Path = HOME) -> list[Path]:
-    """Run folders directly under `home`, oldest first."""
+def all_runs(home: Path | None = None) -> list[Path]:
+    """Run folders directly under `home` (default: where runs lie), oldest first."""
     found = []
-    for config in home.glob("*/config.json"):
+    for config in (home or runs_home()).glob("*/config.json"):
         if config.parent.name.startswith("."):
             continue  # being written, or left by a killed process
         try:
@@ -154,8 +154,9 @@ def all_runs(home: Path = HOME) -> list[Path]:
     return [folder for _, folder in sorted(found)]
 
 
-def newest_run(home: Path = HOME) -> Path:
+def newest_run(home: Path | None = None) -> Path:
     """The run folder made last, of those that open where there are any. Raises RunError where there is none."""
+    home = home or runs_home()
     runs = all_runs(home)
     if not runs:
         raise RunError(f"there is no run under '{home}'; train one with `foldnet.train()`, or name its folder")
@@ -166,9 +167,9 @@ def newest_run(home: Path = HOME) -> Path:
     return runs[-1]
 
 
-def default_name(settings: TrainSettings, home: Path = HOME) -> Path:
-    """The name under `home` of what is trained, which another run may have already."""
-    return home / f"{settings.dataset}-{settings.arch}-seed{settings.seed}"
+def default_name(settings: TrainSettings, home: Path | None = None) -> Path:
+    """The name under `home` (default: where runs lie) of what is trained, which another run may have already."""
+    return (home or runs_home()) / f"{settings.dataset}-{settings.arch}-seed{settings.seed}"
 
 
 def append_metrics(folder: Path, history: list[dict[str, Any]]) -> None:

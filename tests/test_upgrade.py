@@ -54,13 +54,10 @@ def test_an_unsealed_run_opens_with_one_warning_and_is_not_touched(home, put):
     assert state_of(home) == before
 
 
-@pytest.mark.filterwarnings("default::foldnet.errors.FoldnetWarning")
-def test_the_command_line_says_so_in_one_line(cli, home, put):
+def test_the_command_line_says_so_once_in_one_sentence(cli, home, put):
     of_0_1(home / "runs/soft", put)
-    outcome = cli("lsm", "runs/soft")
-    said = (
-        "note: 'runs/soft' was written by foldnet 0.1 and has no seal, so that a change to its files is not noticed\n"
-    )
+    outcome = cli("lsm", "runs/soft", "--history")
+    said = "warning: 'runs/soft' was written by foldnet 0.1 and has no seal, so that a\n  change to its files is not noticed\n"
     assert (outcome.code, outcome.err) == (0, said)
 
 

@@ -76,9 +76,7 @@ def _check_ignored(ignore: Collection[str], blocks: Iterable[nn.Module]) -> None
     known = {name for block in blocks for entry in attribute_names(block).items() for name in entry}
     for name in ignore:
         if name not in known:
-            raise UnknownName(
-                f"`ignore` names '{name}', which is no attribute of any block{nearest(name, sorted(known))}"
-            )
+            raise UnknownName(f"`ignore` names '{name}', which is no attribute of any block{nearest(name, known)}")
 
 
 def _entangled(network: nn.Module, blocks: Mapping[str, nn.Module]) -> dict[str, Difference]:

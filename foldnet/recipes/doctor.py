@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from foldnet.hardware import Gpu, Processor, gpus, memory_bytes, processor
-from foldnet.runs import HOME
+from foldnet.home import runs_home
 from foldnet.training.compile import COMPILERS, choose_compilation
 from foldnet.training.machine import Machine, choose_machine
 
@@ -91,10 +91,11 @@ class Health:
 
 def doctor() -> Health:
     """Look at the machine; nothing is written, and nothing that is missing is an error."""
+    home = runs_home()
     cpu, found, threads = processor(), gpus(), torch.get_num_threads()
     machine = choose_machine()
     total, free = memory_bytes()
-    disk_free, writable = _disk(HOME)
+    disk_free, writable = _disk(home)
     versions, notes = _versions()
     dot, compiler, extras = _graphviz(), next(filter(None, map(shutil.which, COMPILERS)), None), _extras()
     choices = (
@@ -107,7 +108,7 @@ def doctor() -> Health:
     if dot is None:
         notes.append("Graphviz's dot is missing and graph pictures need it; install Graphviz (apt install graphviz)")
     if not writable:
-        notes.append(f"'{HOME}' cannot be written here; give `out` another place")
+        notes.append(f"'{home}' cannot be written here; give `out` another place")
     busy = cpu.load is not None and cpu.load > cpu.cores
     if machine.device.type == "cpu" and busy and threads > 1:
         notes.append(
@@ -122,7 +123,7 @@ def doctor() -> Health:
         threads=threads,
         memory_bytes=total,
         memory_free_bytes=free,
-        runs=str(HOME),
+        runs=str(home),
         disk_free_bytes=disk_free,
         disk_writable=writable,
         graphviz=dot,

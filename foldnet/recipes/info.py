@@ -1,6 +1,6 @@
 """foldnet info: what a network is made of, before or after training."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -8,13 +8,13 @@ import torch
 from torch import nn
 
 from foldnet.config import TrainSettings
-from foldnet.errors import FoldnetError, RunError
+from foldnet.errors import RunError
 from foldnet.folding.program import Program
 from foldnet.folding.program_text import program_text
-from foldnet.folds import Fold, all_folds, open_fold
+from foldnet.folds import Fold, open_fold
 from foldnet.recipes.evaluate import kind_of
-from foldnet.recipes.train import read_report
-from foldnet.runs import HOME, Run, all_runs, open_run, read_metrics
+from foldnet.recipes.listing import FoldLine, RunLine, line_of_fold, line_of_run
+from foldnet.runs import Run, open_run
 from foldnet.sharing.share import SharedNetwork, materialise
 from foldnet.show.report import Report, Table
 from foldnet.tensors import list_tensors
@@ -36,7 +36,10 @@ class GroupInfo:
 
 @dataclass(frozen=True, slots=True)
 class NetworkInfo(Report):
-    """What `foldnet info` says of a network. `virtual_parameters` counts as if every layer had a weight of its own."""
+    """What `foldnet info` says of a network. `virtual_parameters` counts as if every layer had a weight of its own.
+
+    `trained` tells how a run came to be and of its folds, `folded` how well a fold does; of an architecture both are None.
+    """
 
     name: str
     kind: str
@@ -47,16 +50,26 @@ class NetworkInfo(Report):
     private: tuple[tuple[str, str], ...]
     program: str | None
     settings: dict[str, Any] | None
+    trained: RunLine | None = None
+    folded: FoldLine | None = None
 
     def tables(self) -> tuple[Table, ...]:
-        """The network in a row, and its groups."""
+        """The network in a row, how a run was trained, and its groups."""
         network = (self.name, self.kind, self.parameters, self.trainable, self.virtual_parameters)
         groups = tuple(
             (group.name, len(group.layers), group.templates, group.owners, "x".join(map(str, group.shape)))
             for group in self.groups
         )
+        columns = ("arch", "data", "seed", "epochs", "test accuracy", "folds")
+        line = self.trained
+        trained = (
+            ()
+            if line is None
+            else ((line.arch, line.dataset, line.seed, line.epochs, line.test_accuracy, len(line.folds)),)
+        )
         return (
             Table("", ("network", "kind", "parameters", "trainable", "as if each layer had its own"), (network,)),
+            *([Table("", columns, trained)] if trained else []),
             *([Table("", ("group", "layers", "templates", "owners", "weight"), groups)] if groups else []),
         )
 
@@ -95,34 +108,6 @@ class FileInfo(Report):
         )
 
 
-@dataclass(frozen=True, slots=True)
-class FoldLine:
-    """One fold of a run in the list of runs, and the bytes of its files."""
-
-    fold: str
-    bytes: int
-
-
-@dataclass(frozen=True, slots=True)
-class RunLine:
-    """One run in the list of runs. `problem` says what is wrong with a damaged one, of which little else is known.
-
-    `bytes` are those of its own files, without its folds.
-    """
-
-    run: str
-    arch: str | None = None
-    dataset: str | None = None
-    seed: int | None = None
-    epochs: int | None = None
-    of: int | None = None
-    test_accuracy: float | None = None
-    problem: str | None = None
-    measure: str = "accuracy"
-    bytes: int = 0
-    folds: tuple[FoldLine, ...] = ()
-
-
 @checked
 def info(name: Path | str) -> NetworkInfo | FileInfo:
     """An architecture by name, a run or fold folder, or a safetensors file. Raises UnknownName, RunError."""
@@ -138,16 +123,11 @@ def info(name: Path | str) -> NetworkInfo | FileInfo:
     return _of_network(str(name), "architecture", model, None)
 
 
-def info_runs(home: Path = HOME) -> tuple[RunLine, ...]:
-    """The runs under `home`, oldest first, with their folds."""
-    return tuple(_line(folder) for folder in all_runs(home))
-
-
 def _of_run(run: Run) -> NetworkInfo:
     """A run, from its settings; no weight is read."""
     with torch.device("meta"):
         model = run.network()
-    return _of_network(str(run.folder), "run", model, run.settings)
+    return replace(_of_network(str(run.folder), "run", model, run.settings), trained=line_of_run(run.folder))
 
 
 def _of_network(name: str, kind: str, model: nn.Module, settings: TrainSettings | None) -> NetworkInfo:
@@ -182,7 +162,8 @@ def _of_fold(fold: Fold) -> NetworkInfo:
         for g in fold.groups
     )
     text = program_text(fold.program)
-    return NetworkInfo(str(fold.folder), "fold", *_counts(looped), _numbers(dense), groups, (), text, None)
+    line = line_of_fold(fold.folder)
+    return NetworkInfo(str(fold.folder), "fold", *_counts(looped), _numbers(dense), groups, (), text, None, folded=line)
 
 
 def _of_file(path: Path) -> FileInfo:
@@ -213,32 +194,3 @@ def _layers_of(program: Program, group: str) -> tuple[str, ...]:
 def _plain(settings: TrainSettings | None) -> dict[str, Any] | None:
     """Settings as plain data."""
     return None if settings is None else asdict(settings)
-
-
-def _line(folder: Path) -> RunLine:
-    """One run in the list."""
-    try:
-        settings = open_run(folder).settings
-        report = read_report(folder) if (folder / "report.json").is_file() else None
-        done = len(read_metrics(folder))
-    except FoldnetError as error:
-        return RunLine(str(folder), problem=str(error))
-    accuracy, measure = (report.test_accuracy, report.measure) if report else (None, "accuracy")
-    folds = tuple(FoldLine(str(fold), _bytes(fold)) for fold in all_folds(folder))
-    return RunLine(
-        str(folder),
-        settings.arch,
-        settings.dataset,
-        settings.seed,
-        done,
-        settings.epochs,
-        accuracy,
-        measure=measure,
-        bytes=_bytes(folder) - sum(fold.bytes for fold in folds),
-        folds=folds,
-    )
-
-
-def _bytes(folder: Path) -> int:
-    """Bytes of all files in a folder; links are not followed."""
-    return sum(path.lstat().st_size for path in folder.rglob("*") if path.is_file() and not path.is_symlink())

@@ -18,12 +18,13 @@ from foldnet.drawing.figures import write_figure
 from foldnet.drawing.grids import GridPicture, grids_figure
 from foldnet.drawing.reach import ReachCurve, reach_figure
 from foldnet.errors import RunError, SettingError
+from foldnet.home import runs_home
 from foldnet.recipes.by_length import OtherGrids, binned, other_grids
 from foldnet.recipes.evaluate import open_network
 from foldnet.recipes.loading import loader_of
 from foldnet.recipes.reach import Reach, ReachPoint, ReachReport
 from foldnet.recipes.render import target_of
-from foldnet.runs import HOME, Run, all_runs, newest_run, open_run, read_metrics
+from foldnet.runs import Run, all_runs, newest_run, open_run, read_metrics
 from foldnet.training.machine import choose_machine
 
 EXAMPLES = 8
@@ -72,16 +73,12 @@ def draw_paths(
 
 
 def draw_curves(paths: Sequence[Path | str] = (), out: Path | str | None = None, *, force: bool = False) -> Path:
-    """Draw the paper's Figure 5 from runs (default: all under runs/ that were trained on grids): F1 on held-out grids by epoch.
+    """Draw the paper's Figure 5 from runs (default: all that were trained on grids): F1 on held-out grids by epoch.
 
     Runs that differ in their seed alone are one curve, with a band. Default: figure5.svg beside the first run. Returns the file.
     Raises SettingError for runs of another kind, of other phases than the first, or without held-out grids, RunError, OutputError.
     """
-    runs = [open_run(Path(path)) for path in paths] or [
-        run for folder in all_runs() if (run := open_run(folder)).settings.dataset in GRID_PRESETS
-    ]
-    if not runs:
-        raise RunError(f"no run under '{HOME}' was trained on grids; train one with `foldnet.train(dataset='paths')`")
+    runs = [open_run(Path(path)) for path in paths] or grid_runs()
     first = runs[0].settings
     curves: dict[str, list[list[float]]] = {}
     for run in runs:
@@ -101,6 +98,16 @@ def draw_curves(paths: Sequence[Path | str] = (), out: Path | str | None = None,
     title = f"{first.grid}x{first.grid} cells" if first.grid is not None else f"{first.size}x{first.size} mazes"
     write_figure(f1_figure(curves, begins[1:], names, title), target)
     return target
+
+
+def grid_runs() -> list[Run]:
+    """All runs, where runs lie, that were trained on grids. Raises RunError where there is none."""
+    runs = [run for folder in all_runs() if (run := open_run(folder)).settings.dataset in GRID_PRESETS]
+    if not runs:
+        raise RunError(
+            f"no run under '{runs_home()}' was trained on grids; train one with `foldnet.train(dataset='paths')`"
+        )
+    return runs
 
 
 def draw_reach(report: ReachReport, out: Path | str | None = None, *, force: bool = False) -> Path:

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from foldnet.errors import OutputError, RunError
+from foldnet.errors import OutputError, RunError, in_order
 from foldnet.files import refuse_link
 from foldnet.tensors import load_tensors, save_tensors
 from foldnet.training.progress import Progress, read_progress
@@ -83,7 +83,7 @@ def fill(model: nn.Module, tensors: dict[str, Tensor], path: Path) -> None:
     expected = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
     found = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
     if expected != found:
-        wrong = sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name))
+        wrong = in_order(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name))
         raise RunError(
             f"'{path}' does not fit the network (the first of {len(wrong)} tensors that differ is '{wrong[0]}'); "
             f"it is another run's"

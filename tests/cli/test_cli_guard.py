@@ -5,12 +5,13 @@ import re
 import signal
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import pytest
 
 import foldnet.recipes.info as info_recipe
-from foldnet.errors import RunError
+from foldnet.errors import FoldnetWarning, RunError
 from foldnet.tensors import load_tensors
 
 PROGRAM = [sys.executable, "-m", "foldnet_cli"]
@@ -36,6 +37,27 @@ def test_an_error_on_purpose_is_its_sentence(cli, failing):
     failing(RunError("'x' is gone; bring it back"))
     assert cli.refused("info", "x") == "'x' is gone; bring it back"
     assert cli.refused("info", "x", "--json") == "'x' is gone; bring it back"
+
+
+def test_a_warning_of_foldnet_is_one_sentence_said_once_and_those_of_others_are_theirs(cli, failing, monkeypatch):
+    def recipe(name):
+        for _ in range(2):
+            warnings.warn(
+                f"'{name}' {'was not checked ' * 6}\x1b[31m, see `max_drop=0.5`", FoldnetWarning, stacklevel=1
+            )
+        raise RunError("gone")
+
+    failing(None)
+    monkeypatch.setattr(info_recipe, "info", recipe)
+    said = [
+        "warning: 'x' was not checked was not checked was not checked was not checked was",
+        "  not checked was not checked \\x1b[31m, see --max-drop 0.5",
+        "Error: gone",
+    ]
+    assert cli("info", "x").err.splitlines() == said
+    monkeypatch.setattr(info_recipe, "info", lambda name: warnings.warn("theirs", UserWarning, stacklevel=1))
+    with pytest.warns(UserWarning, match="^theirs$"):
+        cli("info", "x")
 
 
 def test_an_unexpected_error_says_its_kind_and_how_to_see_more(cli, failing):
@@ -89,7 +111,7 @@ def test_an_empty_folder_is_not_a_run(cli, tmp_path, monkeypatch, command):
     assert cli.refused(*command.split(), "empty") == f"'empty' holds no config.json; it is not the folder of a {kind}"
 
 
-@pytest.mark.parametrize("arguments", [["lsm"], ["lsm", "--json"], ["info"]])
+@pytest.mark.parametrize("arguments", [["lsm", "runs/tied"], ["lsm", "runs/tied", "--json"], ["info"]])
 def test_a_reader_who_goes_away_is_no_error(shelf, arguments):
     program = subprocess.Popen(
         [*PROGRAM, *arguments],

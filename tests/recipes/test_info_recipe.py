@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import save_file
 
 import foldnet
-from foldnet.recipes.info import info_runs
+from foldnet.recipes.listing import info_runs
 from foldnet.zoo.names import LEGAL
 
 FIELDS = {"parameters", "trainable", "virtual_parameters", "groups"}
@@ -46,6 +46,38 @@ def test_a_run_is_its_architecture_for_its_data(cli, shelf):
     model = foldnet.load("runs/soft")
     assert (report["parameters"], report["virtual_parameters"]) == (count(model), count(foldnet.materialise(model)))
     assert report["settings"]["arch"] == "swrn-28-1-4"
+
+
+def test_a_run_tells_how_it_was_trained_and_of_its_folds(cli, shelf):
+    trained = json.loads((shelf / "runs/soft/report.json").read_text())["test_accuracy"]
+    report = cli.done("info", "runs/soft")["trained"]
+    (listed,) = (line for line in cli.done("runs")["runs"] if line["run"] == "runs/soft")
+    assert report == listed
+    told = {"arch": "swrn-28-1-4", "dataset": "digits", "seed": 0, "epochs": 3, "of": 3, "test_accuracy": trained}
+    assert told.items() <= report.items()
+    said = " ".join(cli("info", "runs/soft").out.split())
+    assert f"network swrn-28-1-4 data digits, seed 0 epochs 3 of 3 test {100 * trained:.2f} %" in said
+
+
+def test_the_folds_of_a_run_are_told_with_accuracy_and_size(cli, shelf):
+    written = json.loads((shelf / "runs/tied/fold-0.95/report.json").read_text())["accuracy"]["recalibrated"]
+    (fold,) = cli.done("info", "runs/tied")["trained"]["folds"]
+    assert (fold["fold"], fold["accuracy"], fold["problem"]) == ("runs/tied/fold-0.95", written, None)
+    assert cli.done("info", "runs/tied/fold-0.95")["folded"] == fold
+    about = f"{100 * written:.2f} %, {fold['bytes'] / 1e6:.1f} MB"
+    assert f"fold runs/tied/fold-0.95, {about}" in " ".join(cli("info", "runs/tied").out.split())
+    assert f"test, size {about}" in " ".join(cli("info", "runs/tied/fold-0.95").out.split())
+    assert f"runs/tied/fold-0.95 fold, {about}" in " ".join(cli("runs").out.split())
+
+
+def test_a_damaged_fold_is_named_beside_the_sound_ones(cli, home, put):
+    put(home / "runs/tied/fold-0.95/report.json", "[]")
+    (fold,) = cli.done("info", "runs/tied")["trained"]["folds"]
+    assert fold["accuracy"] is None
+    put(home / "runs/tied/fold-0.95/report.json", "{")
+    (fold,) = cli.done("info", "runs/tied")["trained"]["folds"]
+    assert "runs/tied/fold-0.95/report.json" in fold["problem"]
+    assert "damaged: 'runs/tied/fold-0.95/report.json'" in " ".join(cli("info", "runs/tied").out.split())
 
 
 def test_a_fold_is_what_its_report_says(cli, shelf):
@@ -106,7 +138,7 @@ def test_no_runs_at_all(cli, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert info_runs() == ()
     assert cli.done("info") == {"runs": []}
-    assert cli("info").out == "no runs here; train one with `foldnet train`\n"
+    assert cli("info").out == "no runs under 'runs'; train one with `foldnet train`\n"
 
 
 @pytest.mark.parametrize("name", ["config.json", "report.json", "metrics.jsonl"])

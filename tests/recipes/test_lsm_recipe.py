@@ -135,7 +135,10 @@ def test_a_folder_that_is_not_there_and_one_of_another_kind(cli, shelf):
 def test_figures(cli, home, ending):
     assert cli("lsm", "runs/tied", "-o", f"figure{ending}").code == 0
     assert (home / f"figure{ending}").read_bytes().startswith(SIGNATURES[ending])
-    assert cli.done("render", "lsm", "runs/tied", "-o", f"same{ending}") == {"file": f"same{ending}"}
+    assert cli.done("render", "lsm", "runs/tied", "-o", f"same{ending}") == {
+        "file": f"same{ending}",
+        "run": "runs/tied",
+    }
     assert (home / f"same{ending}").read_bytes() == (home / f"figure{ending}").read_bytes()
 
 
@@ -190,9 +193,9 @@ def test_a_file_that_cannot_be_made_leaves_nothing(cli, home):
 
 
 def test_the_history_is_drawn_and_written(cli, home):
-    assert cli.done("lsm", "runs/soft", "--history") == {"file": "runs/soft/history.svg"}
+    assert cli.done("lsm", "runs/soft", "--history") == {"file": "runs/soft/history.svg", "run": "runs/soft"}
     assert (home / "runs/soft/history.svg").read_bytes().startswith(SIGNATURES[".svg"])
-    assert cli.done("lsm", "runs/soft", "--history", "-o", "h.npz") == {"file": "h.npz"}
+    assert cli.done("lsm", "runs/soft", "--history", "-o", "h.npz") == {"file": "h.npz", "run": "runs/soft"}
     stored = load_coefficients(home / "runs" / "soft")
     last = cli.done("lsm", "runs/soft")["groups"]
     with np.load(home / "h.npz", allow_pickle=False) as arrays:
@@ -215,8 +218,8 @@ def test_the_history_starts_where_training_did(shelf):
 
 def test_a_second_history_takes_a_new_name(cli, home):
     for name in ("history.svg", "history-2.svg"):
-        assert cli.done("lsm", "runs/soft", "--history") == {"file": f"runs/soft/{name}"}
-    assert cli.done("lsm", "runs/soft", "--history", "--force") == {"file": "runs/soft/history.svg"}
+        assert cli.done("lsm", "runs/soft", "--history") == {"file": f"runs/soft/{name}", "run": "runs/soft"}
+    assert cli.done("lsm", "runs/soft", "--history", "--force") == {"file": "runs/soft/history.svg", "run": "runs/soft"}
 
 
 @pytest.mark.parametrize(
