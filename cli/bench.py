@@ -33,12 +33,12 @@ def inference(
     from foldnet_cli.progress import watching
     from foldnet_cli.taken import fold_or_newest
 
-    fold = fold_or_newest(fold)
+    sizes, fold = parse_sizes(batch_sizes), fold_or_newest(fold)
     with watching() as observer:
         return bench_inference(
             fold,
             run=run,
-            batch_sizes=parse_sizes(batch_sizes),
+            batch_sizes=sizes,
             repeats=repeats,
             threads=threads,
             device=device,

@@ -41,7 +41,7 @@ def spoil(run: Path) -> None:
 def test_a_sound_fold_exits_with_0_and_says_what_was_compared(run):
     done = invoke("verify")
     assert done.exit_code == 0, done.output
-    assert done.stderr == ""
+    assert done.stderr == "takes runs/planted/fold, the newest fold of the newest run\n"
     lines = done.stdout.splitlines()
     assert lines[0].split() == ["compared", "inputs", "largest", "mean", "relative", "agree"]
     assert lines[2].split()[:5] == ["looped", "with", "tied", "50", "test"]
@@ -100,7 +100,7 @@ def test_a_changed_file_exits_with_1_and_one_sentence(run):
     file.write_text(file.read_text() + "\n")
     done = invoke("verify")
     assert (done.exit_code, done.stdout) == (1, "")
-    assert done.stderr == (
+    assert done.stderr.removeprefix("takes runs/planted/fold, the newest fold of the newest run\n") == (
         "Error: 'runs/planted/fold/report.json' was changed after the fold was written (its SHA-256 differs); "
         "restore it or fold the run again\n"
     )
