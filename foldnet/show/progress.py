@@ -82,13 +82,16 @@ class Watcher:
 
 
 def epoch_line(metrics: Mapping[str, Any], seconds: float) -> str:
-    """An epoch in at most 80 columns: what matters most, and as much of the rest as fits. metrics.jsonl holds all of it."""
+    """An epoch in at most 80 columns: what matters most, and as much of the rest as fits. metrics.jsonl holds all of it.
+
+    "val" and not "validation": the similarities of three groups, which show loops as they form, would not fit beside it.
+    """
     validation, alike, measure = metrics["validation_accuracy"], metrics["similarity"], metrics["measure"]
     parts = [
         f"{metrics['course']} {metrics['epoch']:3d}",
         f"loss {metrics['train_loss']:.4f}",
         f"train {_score(metrics['train_accuracy'], measure)}",
-        *([f"validation {_score(validation, measure)}"] if validation is not None else []),
+        *([f"val {_score(validation, measure)}"] if validation is not None else []),
         f"{seconds:.0f} s",
         *([f"waited {100 * metrics['waited']:.0f} %"] if metrics["waited"] >= WAITS else []),
         *([f"alike {' '.join(f'{value:.2f}' for value in alike.values())}"] if alike else []),
