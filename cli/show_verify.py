@@ -6,6 +6,7 @@ from rich.console import Console
 from rich.table import Table
 
 from foldnet.folding.compare import PAIRS, Difference, LayerDifference
+from foldnet.folding.promises import Promise
 from foldnet.recipes.certificate import Certificate
 from foldnet_cli.page import printable
 from foldnet_cli.words import spoken
@@ -29,13 +30,18 @@ def show_certificate(report: Certificate, console: Console) -> None:
             apart = f"{getattr(worst, pair).relative:.2e}"
             _say(console, f"{form} with {reference}, layer by layer: {apart} relative at most, at {worst.name}")
     _show_forms(report, console)
-    _say(console, "kept: " + "; ".join(promise.name for promise in report.promises if promise.held))
+    _say(console, "kept: " + "; ".join(_kept(promise) for promise in report.promises if promise.held))
     for promise in report.promises:
         if not promise.held:
             _say(console, f"BROKEN {promise.name}: {promise.value}, wanted {promise.limit}", "bold red")
     for note in report.notes:
         _say(console, f"not checked: {spoken(note)}", "yellow")
     _say(console, f"{report.verdict}, {report.fold}, {report.seconds:.1f} s")
+
+
+def _kept(promise: Promise) -> str:
+    """A promise that holds. What is counted so that there be none is said to be none."""
+    return f"no {promise.name}" if promise.limit in (0, "") else promise.name
 
 
 def _say(console: Console, text: str, style: str = "") -> None:

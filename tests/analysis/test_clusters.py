@@ -160,7 +160,7 @@ WRONG_CLUSTERS = [
         [["stage2.1.conv1", "stage2.1.convl"]],
         UnknownName,
         "there is no layer 'stage2.1.convl' in the `clusters` file's group 'stage2'; did you mean "
-        "'stage2.1.conv2' or 'stage2.1.conv1' or 'stage2.2.conv1'?",
+        "'stage2.1.conv1' or 'stage2.1.conv2' or 'stage2.2.conv1'?",
     ),
     (
         [["head"]],

@@ -49,8 +49,10 @@ def test_a_sound_fold_exits_with_0_and_says_what_was_compared(run):
     assert lines[-1].startswith("passed: 37 of 37 promises hold, runs/planted/fold, ")
     first = next(index for index, line in enumerate(lines) if line.startswith("kept: "))
     kept = " ".join(line.strip() for line in lines[first:-1])
-    names = [promise["name"] for promise in json.loads((run / "fold" / "certificate.json").read_text())["promises"]]
+    promises = json.loads((run / "fold" / "certificate.json").read_text())["promises"]
+    names = [("no " if promise["limit"] in (0, "") else "") + promise["name"] for promise in promises]
     assert kept == "kept: " + "; ".join(names)
+    assert "; no numbers in the file that are not finite; " in kept
     assert (run / "fold" / "certificate.json").is_file()
 
 
