@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from foldnet.errors import OutputError, SettingError
+from foldnet.folding.compare import LIMIT, PAIRS
 from foldnet.folds import open_fold
 from foldnet.measuring import Timings
 from foldnet.recipes.bench_inference import FormFigures, InferenceReport, bench_inference
@@ -48,8 +49,8 @@ def test_the_forms_compute_what_they_stand_for(run):
     x = torch.randn(3, 1, 8, 8, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         logits = {name: model(x) for name, model in forms.items()}
-    torch.testing.assert_close(logits["dense"], logits["soft"], rtol=1e-5, atol=1e-5)
-    torch.testing.assert_close(logits["looped"], logits["tied"], rtol=1e-5, atol=1e-5)
+    for form, reference in PAIRS.values():  # in norm: the logits of this untrained network are hundreds
+        assert (logits[form] - logits[reference]).norm() <= LIMIT * logits[reference].norm()
     assert logits["plain"].shape == logits["dense"].shape
     assert not any(model.training for model in forms.values())
 
