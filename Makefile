@@ -50,9 +50,10 @@ demo: $(VENV)/.installed dot
 	printf '\nOpen these:\n  %s\n  %s\n  %s\n' "$(DEMO)/folded.$$ending  the loops" \
 		"$(DEMO)/lsm.png  which layers came alike" "$(DEMO)/sharing.$$ending  who mixes what"
 
-# Two processes of one thread each take half the time of one with two; a file's tests share what its fixtures trained.
+# Two processes of one thread each take half the time of one with two; a file's tests share what its fixtures trained. In the order of
+# the files, because the longest of them have few tests and would otherwise come last, when one process has nothing left to do.
 test: $(VENV)/.installed dot lint
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 docs: $(VENV)/.installed
 	$(BIN)/python docs/write.py
