@@ -16,17 +16,13 @@ from foldnet.errors import OutputError, SettingError
 from foldnet.folders import new_folder, numbered_folder
 from foldnet.folding.fold import FoldPlan, apply_fold
 from foldnet.folding.looped import LoopedNetwork, loop_tied
-from foldnet.folding.loops import EXACT_LABELS, count_loops
-from foldnet.folding.program import count_reuses
-from foldnet.folding.program_text import program_text
 from foldnet.folding.shares import added_loss_shares
 from foldnet.folds import Fold, save_fold, stored_groups
 from foldnet.leftovers import remove_leftovers
-from foldnet.recipes.fold_advice import advise
 from foldnet.recipes.fold_check import check_fold
 from foldnet.recipes.fold_choice import Choice, Soft, check_budget_of, choose, soft_of
 from foldnet.recipes.fold_measure import Laboratory
-from foldnet.recipes.fold_memory import fold_in_memory, sizes_of
+from foldnet.recipes.fold_memory import fold_in_memory, report_of
 from foldnet.recipes.fold_report import Accuracies, FoldReport
 from foldnet.recipes.fold_sweep import curve_of
 from foldnet.recipes.loading import task_of
@@ -93,29 +89,13 @@ def fold(
         accuracy = _train_and_measure(laboratory, soft, tied, evaluated)
     looped = loop_tied(tied, plan.program)
     proof = check_fold(looped, tied, plan.program, opened, laboratory if evaluated else None, chosen.ignore)
-    parameters, in_bytes = sizes_of(soft.model, looped)
-    report = FoldReport(
+    report = replace(
+        report_of(soft, choice, plan, looped, proof),
         fold=None if dry_run else str(folder),
         run=str(opened.folder),
-        threshold=choice.threshold,
-        why=choice.why,
-        validation_accuracy=choice.point.accuracy if choice.point is not None else None,
-        settings=chosen,
-        metric=soft.metric,
-        groups=plan.groups,
         shares=shares,
-        program=program_text(plan.program),
-        loops=sum(count_loops(stage.items) for stage in plan.program.stages),
-        reuses=count_reuses(plan.program),
-        advice=advise(soft, plan, choice),
         accuracy=accuracy,
         measure=task_of(opened.settings.arch).measure,
-        greedy=tuple(stage.name for stage in plan.program.stages if len(stage.blocks) > EXACT_LABELS),
-        parameters=parameters,
-        bytes=in_bytes,
-        kept_apart=plan.kept_apart,
-        proof=proof,
-        network=looped,
     )
     if not dry_run:
         with numbered_folder(folder) if numbered else _named(folder, force) as (temporary, name):

@@ -11,14 +11,14 @@ from torch import nn
 
 from foldnet.config import FoldSettings
 from foldnet.errors import SettingError
-from foldnet.folding.fold import apply_fold
+from foldnet.folding.fold import FoldPlan, apply_fold
 from foldnet.folding.looped import LoopedNetwork, loop_tied
 from foldnet.folding.loops import EXACT_LABELS, count_loops
 from foldnet.folding.program import count_reuses
 from foldnet.folding.program_text import program_text
-from foldnet.folding.proof import prove
+from foldnet.folding.proof import Proof, prove
 from foldnet.recipes.fold_advice import advise
-from foldnet.recipes.fold_choice import choose, soft_of
+from foldnet.recipes.fold_choice import Choice, Soft, choose, soft_of
 from foldnet.recipes.fold_report import Accuracies, FoldReport, Sizes
 from foldnet.sharing.share import SharedNetwork, materialise
 from foldnet.tensors import file_bytes
@@ -50,14 +50,19 @@ def fold_in_memory(
     if inputs is not None:
         given = inputs if isinstance(inputs, tuple) else (inputs,)
         proof = prove(looped, tied, plan.program, given, ignored=settings.ignore)
+    return report_of(soft, choice, plan, looped, proof)
+
+
+def report_of(soft: Soft, choice: Choice, plan: FoldPlan, looped: LoopedNetwork, proof: Proof | None) -> FoldReport:
+    """What a fold is, whatever becomes of it: nothing that a run, its data or a folder would add."""
     parameters, in_bytes = sizes_of(soft.model, looped)
     return FoldReport(
         fold=None,
         run=None,
         threshold=choice.threshold,
         why=choice.why,
-        validation_accuracy=None,
-        settings=settings,
+        validation_accuracy=choice.point.accuracy if choice.point is not None else None,
+        settings=soft.settings,
         metric=soft.metric,
         groups=plan.groups,
         shares=None,

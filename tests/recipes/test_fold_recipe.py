@@ -453,6 +453,6 @@ def test_from_python_the_keywords_are_the_settings(shelf):
 def test_a_program_that_was_searched_for_greedily_is_called_so(cli, shelf, monkeypatch):
     said = "stage1, stage2, stage3: too many blocks to try every program, a shorter one may exist"
     assert said not in cli("fold", "runs/tied", *QUICK).out
-    monkeypatch.setattr("foldnet.recipes.fold.EXACT_LABELS", 3)
+    monkeypatch.setattr("foldnet.recipes.fold_memory.EXACT_LABELS", 3)
     assert said in " ".join(cli("fold", "runs/tied", *QUICK).out.split())
     assert cli.done("fold", "runs/tied", *QUICK)["greedy"] == ["stage1", "stage2", "stage3"]
