@@ -11,14 +11,14 @@ import torch
 from torch import nn
 
 from foldnet.bounds import check_number, shown
-from foldnet.errors import FoldnetError, RunError, SettingError
+from foldnet.errors import RunError, SettingError
 from foldnet.files import write_json
 from foldnet.folding.looped import LoopedNetwork
 from foldnet.folding.owners import Owners
 from foldnet.folding.program import Program
 from foldnet.folding.program_json import program_from_json, program_to_json
 from foldnet.reading import NotPlain, open_plain, read_bytes, read_json
-from foldnet.runs import CHECKPOINTS, newest_run, read_config
+from foldnet.runs import CHECKPOINTS, folders_of, newest_run, newest_that_opens, read_config
 from foldnet.seals import changed, sealed
 from foldnet.sharing.share import SharedNetwork
 from foldnet.tensors import check_header, load_tensors, save_tensors
@@ -154,6 +154,19 @@ def check_files(folder: Path, files: Iterable[tuple[str, str]], names: Iterable[
             raise changed(folder / name, "fold")
 
 
+def is_as_stated(file: Path) -> bool | None:
+    """Whether a file of a fold is as the fold's config.json says; None where it is in no fold, or nothing is said of it."""
+    try:
+        config = read_config(file.parent, "fold")
+        check_seal(config, file.parent / "config.json")
+        stated = config.get("files")
+    except RunError:
+        return None
+    if not isinstance(stated, dict) or file.name not in stated:
+        return None
+    return bool(sha256_of(file) == stated[file.name])
+
+
 def open_fold(folder: Path) -> Fold:
     """Read a fold folder, its tensors aside.
 
@@ -234,26 +247,21 @@ def _which(folder: Path) -> tuple[int, int] | None:
 
 
 def newest_fold(run: Path | None = None) -> Path:
-    """The fold made last of a run (the newest run where none is named). Raises RunError where there is none."""
+    """The fold made last of a run (the newest run where none is named), of those that open where there are any.
+
+    Raises RunError where there is none.
+    """
     run = run or newest_run()
     read_config(run, "run")
     found = all_folds(run)
     if not found:
         raise RunError(f"run '{run}' has no fold; make one with `foldnet.fold({str(run)!r})`")
-    return found[-1]
+    return newest_that_opens(found, open_fold)
 
 
 def all_folds(run: Path) -> list[Path]:
-    """The folds directly inside a run, oldest first."""
-    found = []
-    for config in run.glob("*/config.json"):
-        if config.parent.name.startswith(".") or config.parent.is_symlink():
-            continue  # being written or removed, or elsewhere
-        try:
-            found.append((str(read_config(config.parent, "fold")["created"]), config.parent))
-        except (FoldnetError, KeyError):
-            continue  # a damaged neighbour must not hide the sound ones
-    return [folder for _, folder in sorted(found)]
+    """The folds directly inside a run, oldest first; damaged ones that can't say when come before."""
+    return folders_of("fold", run)
 
 
 def stored_groups(looped: LoopedNetwork) -> tuple[StoredGroup, ...]:

@@ -1,7 +1,9 @@
 """A run folder: what one training wrote, and what later commands read from it."""
 
 import json
+import os
 import warnings
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
@@ -29,6 +31,10 @@ from foldnet.zoo.build import build
 CHECKPOINTS = ("last", "best")
 PROGRESS = "progress.json"  # how far the last checkpoint has come
 KINDS = {"run": "runs/NAME", "fold": "runs/NAME/fold-0.95"}  # what a folder can be, and an example
+MARKS = {  # what tells a folder whose config.json is damaged
+    "run": ("metrics.jsonl", "coefficients.safetensors", "last"),
+    "fold": ("program.json", "weights.safetensors"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,16 +148,31 @@ def read_config(folder: Path, kind: str) -> dict[str, Any]:
 
 
 def all_runs(home: Path | None = None) -> list[Path]:
-    """Run folders directly under `home` (default: where runs lie), oldest first."""
+    """Run folders directly under `home` (default: where runs lie), oldest first; damaged ones that can't say when come before."""
+    return folders_of("run", home or runs_home())
+
+
+def folders_of(kind: str, place: Path) -> list[Path]:
+    """The folders of one kind directly inside `place`, also damaged ones: whoever opens those is told what is wrong with them."""
     found = []
-    for config in (home or runs_home()).glob("*/config.json"):
-        if config.parent.name.startswith("."):
-            continue  # being written, or left by a killed process
-        try:
-            found.append((str(read_config(config.parent, "run")["created"]), config.parent))
-        except (FoldnetError, KeyError):
-            continue  # a damaged or foreign neighbour must not hide the sound ones
+    for folder in place.glob("*/"):
+        # One that begins with a point is being written, or was left by a killed process.
+        if not folder.name.startswith(".") and (created := _created(folder, kind)) is not None:
+            found.append((created, folder))
     return [folder for _, folder in sorted(found)]
+
+
+def _created(folder: Path, kind: str) -> str | None:
+    """When a folder says that it was made, "" where it is damaged; None where it is of another kind, or foreign."""
+    if kind == "fold" and folder.is_symlink():
+        return None  # elsewhere, and so no part of the run
+    try:
+        config = read_json(folder / "config.json")
+    except RunError:
+        config = None
+    if isinstance(config, dict) and config.get("kind") in tuple(KINDS):
+        return str(config.get("created", "")) if config["kind"] == kind else None
+    return "" if any(os.path.lexists(folder / name) for name in MARKS[kind]) else None
 
 
 def newest_run(home: Path | None = None) -> Path:
@@ -160,11 +181,17 @@ def newest_run(home: Path | None = None) -> Path:
     runs = all_runs(home)
     if not runs:
         raise RunError(f"there is no run under '{home}'; train one with `foldnet.train()`, or name its folder")
-    for folder in reversed(runs):
+    return newest_that_opens(runs, open_run)
+
+
+def newest_that_opens(folders: list[Path], opened: Callable[[Path], object]) -> Path:
+    """The last of some folders that `opened` can open, or the very last."""
+    for folder in reversed(folders):
         with suppress(FoldnetError), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # whoever opens it is warned then
-            return open_run(folder).folder
-    return runs[-1]
+            opened(folder)
+            return folder
+    return folders[-1]
 
 
 def default_name(settings: TrainSettings, home: Path | None = None) -> Path:

@@ -15,7 +15,7 @@ import foldnet_cli
 from foldnet import folds
 from foldnet.errors import FoldnetError, RunError
 from foldnet.folding.looped import LoopedNetwork
-from foldnet.folds import load_fold, newest_fold, open_fold, stored_groups
+from foldnet.folds import all_folds, load_fold, newest_fold, open_fold, stored_groups
 from foldnet.recipes.evaluate import open_network
 from foldnet.recipes.info import info
 from foldnet.seals import sealed
@@ -59,6 +59,26 @@ def test_the_newest_fold_is_the_one_made_last(cli, home):
     (home / "runs/tied/zzz").mkdir()
     (home / "runs/tied/zzz/config.json").write_text("{")
     assert str(newest_fold()) == later
+    shutil.copytree(home / later, home / "runs/tied/yyy")
+    (home / "runs/tied/yyy/program.json").write_text("{}")
+    assert str(newest_fold()) == later, "of those made last, the one that opens"
+
+
+def test_a_damaged_fold_is_listed_with_what_is_wrong(cli, home):
+    shutil.copytree(home / FOLD, home / "runs/tied/yyy")
+    (home / "runs/tied/yyy/config.json").unlink()
+    assert all_folds(Path("runs/tied")) == [Path("runs/tied/yyy"), Path(FOLD)]
+    folds = next(run for run in cli.done("info")["runs"] if run["run"] == "runs/tied")["folds"]
+    assert folds[0]["problem"] == "'runs/tied/yyy' holds no config.json; it is not the folder of a fold"
+
+
+def test_weights_that_lost_their_own_digest_are_judged_by_what_the_fold_says_of_them(cli, home, put):
+    weights = f"{FOLD}/weights.safetensors"
+    assert cli.done("info", weights)["sound"] is True
+    put(home / weights, (home / weights).read_bytes().replace(b'"foldnet"', b'"fnldnet"'))
+    assert cli.done("info", weights)["sound"] is False
+    shutil.copy(home / weights, home / "alone.safetensors")
+    assert cli.done("info", "alone.safetensors")["sound"] is None
 
 
 def test_a_fold_elsewhere_that_is_linked_or_not_finished_is_not_the_newest(home):

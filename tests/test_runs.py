@@ -256,6 +256,23 @@ def test_runs_are_ordered_by_age_not_by_name(tmp_path):
     assert newest_run(tmp_path) == tmp_path / "a"
 
 
+def test_damaged_runs_are_listed_before_sound_ones_and_what_is_no_run_is_not(tmp_path):
+    for name in ("sound", "cut", "lost", "linked", "fold", "notes", "foreign"):
+        (tmp_path / name).mkdir()
+    for name in ("sound", "cut", "lost", "linked"):
+        create_run(tmp_path / name, some_run(tmp_path / name), {})
+        (tmp_path / name / "metrics.jsonl").write_text("")
+    (tmp_path / "cut/config.json").write_text('{"kind": "r')
+    (tmp_path / "lost/config.json").unlink()
+    (tmp_path / "linked/config.json").unlink()
+    (tmp_path / "linked/config.json").symlink_to("/dev/zero")
+    (tmp_path / "fold/config.json").write_text('{"kind": "fold"}')
+    (tmp_path / "notes/config.json").write_text("{")
+    (tmp_path / "foreign/config.json").write_text('{"kind": "car"}')
+    assert [folder.name for folder in all_runs(tmp_path)] == ["cut", "linked", "lost", "sound"]
+    assert newest_run(tmp_path).name == "sound"
+
+
 def test_runs_made_one_after_the_other_differ_in_age(tmp_path):
     for number in range(20):
         folder = tmp_path / f"{100 - number}"

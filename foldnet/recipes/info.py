@@ -11,7 +11,7 @@ from foldnet.config import TrainSettings
 from foldnet.errors import RunError
 from foldnet.folding.program import Program
 from foldnet.folding.program_text import program_text
-from foldnet.folds import Fold, open_fold
+from foldnet.folds import Fold, is_as_stated, open_fold
 from foldnet.recipes.evaluate import kind_of
 from foldnet.recipes.listing import FoldLine, RunLine, line_of_fold, line_of_run
 from foldnet.runs import Run, open_run
@@ -89,7 +89,7 @@ class TensorInfo:
 
 @dataclass(frozen=True, slots=True)
 class FileInfo(Report):
-    """What `foldnet info` says of a safetensors file. `sound` is None where the file states no digest."""
+    """What `foldnet info` says of a safetensors file. `sound` is None where neither the file nor the fold around it states a digest."""
 
     name: str
     kind: str
@@ -168,10 +168,14 @@ def _of_fold(fold: Fold) -> NetworkInfo:
 
 def _of_file(path: Path) -> FileInfo:
     """Any safetensors file."""
-    tensors, sound = list_tensors(path.resolve() if path.is_symlink() else path)  # one that the user names is followed
+    name = str(path)
+    path = path.resolve() if path.is_symlink() else path  # one that the user names is followed
+    tensors, sound = list_tensors(path)
+    if sound is None:
+        sound = is_as_stated(path)  # a fold's config.json states the digest of its weights
     listed = tuple(TensorInfo(name, dtype, shape) for name, dtype, shape in tensors)
     numbers = sum(int(torch.Size(entry.shape).numel()) for entry in listed)
-    return FileInfo(str(path), "file", path.stat().st_size, numbers, listed, sound)
+    return FileInfo(name, "file", path.stat().st_size, numbers, listed, sound)
 
 
 def _counts(model: nn.Module) -> tuple[int, int]:

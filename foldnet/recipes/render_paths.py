@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from foldnet.drawing.f1_curves import f1_figure
 from foldnet.drawing.figures import write_figure
 from foldnet.drawing.grids import GridPicture, grids_figure
 from foldnet.drawing.reach import ReachCurve, reach_figure
-from foldnet.errors import RunError, SettingError
+from foldnet.errors import FoldnetError, RunError, SettingError
 from foldnet.home import runs_home
 from foldnet.recipes.by_length import OtherGrids, binned, other_grids
 from foldnet.recipes.evaluate import open_network
@@ -101,8 +102,12 @@ def draw_curves(paths: Sequence[Path | str] = (), out: Path | str | None = None,
 
 
 def grid_runs() -> list[Run]:
-    """All runs, where runs lie, that were trained on grids. Raises RunError where there is none."""
-    runs = [run for folder in all_runs() if (run := open_run(folder)).settings.dataset in GRID_PRESETS]
+    """All runs, where runs lie, that were trained on grids, damaged ones aside. Raises RunError where there is none."""
+    runs = []
+    for folder in all_runs():
+        with suppress(FoldnetError):
+            runs.append(open_run(folder))
+    runs = [run for run in runs if run.settings.dataset in GRID_PRESETS]
     if not runs:
         raise RunError(
             f"no run under '{runs_home()}' was trained on grids; train one with `foldnet.train(dataset='paths')`"
