@@ -1,1 +1,1 @@
-"""The command line of foldnet: thin commands over the library's recipes."""
+"""The command line of foldnet: thin commands over the library's verbs."""

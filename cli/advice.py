@@ -2,8 +2,8 @@
 
 from rich.console import Console
 
-from foldnet.recipes.fold_advice import Advice
-from foldnet.recipes.fold_chance import LIKELY, FoldChance
+from foldnet.choosing.advice import Advice
+from foldnet.choosing.chance import LIKELY, FoldChance
 
 
 def show_near_misses(advice: Advice, console: Console) -> None:

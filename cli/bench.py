@@ -28,7 +28,7 @@ def inference(
 
     Latency, throughput, peak memory, bytes on disk and FLOPs, and their ratios to dense.
     """
-    from foldnet.recipes.bench_inference import bench_inference
+    from foldnet.verbs.bench_inference import bench_inference
     from foldnet_cli.parsing import parse_sizes
     from foldnet_cli.progress import watching
     from foldnet_cli.taken import fold_or_newest
@@ -67,7 +67,7 @@ def train(
     """
     if profile:  # torch's profiler talks on stderr unless it is told not to before torch is loaded
         os.environ.setdefault("KINETO_LOG_LEVEL", "99")
-    from foldnet.recipes.bench_train import bench_train
+    from foldnet.verbs.bench_train import bench_train
     from foldnet_cli.progress import watching
 
     with watching() as observer:

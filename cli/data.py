@@ -35,7 +35,7 @@ def paths(
 
     The file holds obstacles (n, h, w), queries (n, 2, 2) as (row, column) and target (n, h, w).
     """
-    from foldnet.recipes.grids import write_paths
+    from foldnet.verbs.data import write_paths
 
     return write_paths(
         output,
@@ -64,7 +64,7 @@ def mazes(
 
     The file is like that of `foldnet data paths`.
     """
-    from foldnet.recipes.grids import write_mazes
+    from foldnet.verbs.data import write_mazes
 
     return write_mazes(output, count=count, size=size, seed=seed, phase=phase, split=split, force=force)
 

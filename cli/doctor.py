@@ -34,7 +34,7 @@ def doctor(
     from foldnet.errors import SettingError
 
     if check:
-        from foldnet.recipes.check import check as recipe
+        from foldnet.verbs.check import check as recipe
         from foldnet_cli.progress import watching
 
         with watching() as observer:
@@ -42,6 +42,6 @@ def doctor(
     for option, given in (("--skip", bool(skip)), ("--device", device != "auto")):
         if given:
             raise SettingError(f"{option} has a meaning with --check only; add --check or leave it out")
-    from foldnet.recipes.doctor import doctor as recipe_of_offers
+    from foldnet.verbs.doctor import doctor as recipe_of_offers
 
     return recipe_of_offers()

@@ -51,7 +51,7 @@ def evaluate(
     count: OtherCount = None,
 ) -> Any:
     """Score a run's network, or a fold's loops, on the test set; on other grids where the last options say so."""
-    from foldnet.recipes.evaluate import evaluate as recipe
+    from foldnet.verbs.evaluate import evaluate as recipe
     from foldnet_cli.parsing import parse_grids, parse_steps
     from foldnet_cli.progress import watching
     from foldnet_cli.taken import run_or_newest

@@ -71,8 +71,8 @@ def fold(
     Prints the program, what is stored, how many untrained networks would merge as much, and the test accuracy before
     and after.
     """
-    from foldnet.recipes.fold import fold as recipe
-    from foldnet.recipes.fold_sweep import sweep as sweep_recipe
+    from foldnet.verbs.fold import fold as recipe
+    from foldnet.verbs.sweep import sweep as sweep_recipe
     from foldnet_cli.parsing import names, parse_thresholds, refuse_together
     from foldnet_cli.progress import watching
     from foldnet_cli.taken import run_or_newest

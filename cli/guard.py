@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
-from foldnet.home import VARIABLE
+from foldnet.store.home import VARIABLE
 from foldnet_cli.streams import silence, speaking
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout, everything else on stderr.")]

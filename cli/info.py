@@ -12,14 +12,14 @@ def info(
     ] = None,
 ) -> Any:
     """Say what a network is made of: an architecture by name, a run, a fold, or a safetensors file."""
-    from foldnet.recipes.info import info as recipe
-    from foldnet.recipes.listing import info_runs
+    from foldnet.verbs.info import info as recipe
+    from foldnet.verbs.listing import info_runs
 
     return info_runs() if name is None else recipe(name)
 
 
 def runs() -> Any:
     """List the runs here and their folds, with what they were trained on, how well they do and their sizes."""
-    from foldnet.recipes.listing import info_runs
+    from foldnet.verbs.listing import info_runs
 
     return info_runs()

@@ -22,8 +22,8 @@ def lsm(
     With -o FILE also written: .png, .svg, .pdf, .csv, .json, .npy or .npz.
     """
     from foldnet.errors import SettingError
-    from foldnet.recipes.lsm import lsm as recipe
-    from foldnet.recipes.render import draw_history, draw_lsm
+    from foldnet.verbs.lsm import lsm as recipe
+    from foldnet.verbs.render import draw_history, draw_lsm
     from foldnet_cli.page import tell
     from foldnet_cli.taken import run_or_newest
     from foldnet_cli.views import Written

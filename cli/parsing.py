@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from foldnet.recipes.by_length import OtherGrids
+    from foldnet.training.by_length import OtherGrids
 
 
 def parse_thresholds(given: list[str]) -> tuple[float | str | None, tuple[tuple[str, float], ...]]:
@@ -102,6 +102,6 @@ def parse_grids(
     given = (dataset, grid, window, obstacles, target, size, count)
     if all(value is None for value in given):
         return None
-    from foldnet.recipes.by_length import OtherGrids
+    from foldnet.training.by_length import OtherGrids
 
     return OtherGrids(*given)

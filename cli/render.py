@@ -38,7 +38,7 @@ def graph(
 
     By the file's ending: .svg, .png, .pdf (these need Graphviz's dot), .dot, .graphml or .json.
     """
-    from foldnet.recipes.render import draw
+    from foldnet.verbs.render import draw
     from foldnet_cli.taken import fold_or_newest
     from foldnet_cli.views import Written
 
@@ -53,7 +53,7 @@ def sharing(
     force: Force = False,
 ) -> Any:
     """Draw who mixes what (the paper's Figure 1): layers, templates, coefficients as weighted edges."""
-    from foldnet.recipes.render import draw_sharing
+    from foldnet.verbs.render import draw_sharing
     from foldnet_cli.taken import run_or_newest
     from foldnet_cli.views import Written
 
@@ -69,8 +69,8 @@ def lsm(
     force: Force = False,
 ) -> Any:
     """Draw the layer similarity matrices (white is 1, as in the paper's Figure 2)."""
-    from foldnet.recipes.lsm import lsm as recipe
-    from foldnet.recipes.render import draw_lsm
+    from foldnet.verbs.lsm import lsm as recipe
+    from foldnet.verbs.render import draw_lsm
     from foldnet_cli.taken import run_or_newest
     from foldnet_cli.views import Written
 
@@ -80,7 +80,7 @@ def lsm(
 
 def fold(fold: FoldArgument = None, output: Output = None, run: RunOption = None, force: Force = False) -> Any:
     """Draw each stage's layers, its similarity matrix and the folded stage side by side (the paper's Figure 4)."""
-    from foldnet.recipes.render_fold import draw_fold
+    from foldnet.verbs.render_fold import draw_fold
     from foldnet_cli.taken import fold_or_newest
     from foldnet_cli.views import Written
 
@@ -90,7 +90,7 @@ def fold(fold: FoldArgument = None, output: Output = None, run: RunOption = None
 
 def sweep(run: RunArgument = None, output: Output = None, force: Force = False) -> Any:
     """Draw the curve that `foldnet fold --sweep` measured: accuracy against what is stored."""
-    from foldnet.recipes.render_fold import draw_sweep
+    from foldnet.verbs.render_fold import draw_sweep
     from foldnet_cli.taken import run_or_newest
     from foldnet_cli.views import Written
 
@@ -110,8 +110,8 @@ def depth(
     force: Force = False,
 ) -> Any:
     """Measure and draw test accuracy against the trips through each loop."""
-    from foldnet.recipes.depth import depth as recipe
-    from foldnet.recipes.render_fold import draw_depth
+    from foldnet.verbs.depth import depth as recipe
+    from foldnet.verbs.render_fold import draw_depth
     from foldnet_cli.page import tell
     from foldnet_cli.progress import watching
     from foldnet_cli.taken import fold_or_newest
@@ -146,8 +146,8 @@ def paths(
     runs to name all under --home that were trained on grids.
     """
     from foldnet.errors import SettingError
-    from foldnet.recipes.evaluate import kind_of
-    from foldnet.recipes.render_paths import draw_curves, draw_paths
+    from foldnet.verbs.evaluate import kind_of
+    from foldnet.verbs.render_paths import draw_curves, draw_paths
     from foldnet_cli.parsing import parse_grids
     from foldnet_cli.taken import grid_runs_or_all, run_or_newest
     from foldnet_cli.views import Written
@@ -186,8 +186,8 @@ def reach(
 
     Runs and folds are scored on the same grids; of a fold the loop that runs most often is turned.
     """
-    from foldnet.recipes.reach import reach as recipe
-    from foldnet.recipes.render_paths import draw_reach
+    from foldnet.verbs.reach import reach as recipe
+    from foldnet.verbs.render_paths import draw_reach
     from foldnet_cli.page import tell
     from foldnet_cli.parsing import parse_grids, parse_trips
     from foldnet_cli.progress import watching

@@ -5,9 +5,9 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from foldnet.recipes import bench_train
-from foldnet.recipes.bench_inference import SAYING, InferenceReport
-from foldnet.recipes.bench_train import TrainBenchReport
+from foldnet.verbs import bench_train
+from foldnet.verbs.bench_inference import SAYING, InferenceReport
+from foldnet.verbs.bench_train import TrainBenchReport
 from foldnet_cli.words import spoken
 
 

@@ -5,7 +5,7 @@ import textwrap
 from rich.console import Console
 from rich.table import Table
 
-from foldnet.recipes.check import FAILED, CheckReport, rows_of
+from foldnet.verbs.check import FAILED, CheckReport, rows_of
 from foldnet_cli.page import printable
 from foldnet_cli.words import spoken
 

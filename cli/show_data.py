@@ -2,7 +2,7 @@
 
 from rich.console import Console
 
-from foldnet.recipes.grids import GridsReport
+from foldnet.verbs.data import GridsReport
 from foldnet_cli.scores import pairs
 
 

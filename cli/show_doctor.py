@@ -3,7 +3,7 @@
 from rich.console import Console
 from rich.table import Table
 
-from foldnet.recipes.doctor import Health
+from foldnet.verbs.doctor import Health
 from foldnet_cli.words import spoken
 
 

@@ -3,10 +3,10 @@
 from rich.console import Console
 from rich.table import Table
 
-from foldnet.recipes.by_length import binned
-from foldnet.recipes.depth import DepthReport
-from foldnet.recipes.evaluate import EvaluateReport
-from foldnet.recipes.reach import ReachReport
+from foldnet.training.by_length import binned
+from foldnet.verbs.depth import DepthReport
+from foldnet.verbs.evaluate import EvaluateReport
+from foldnet.verbs.reach import ReachReport
 from foldnet_cli.scores import counted, pairs
 
 

@@ -5,8 +5,8 @@ import dataclasses
 from rich.console import Console
 from rich.table import Table
 
-from foldnet.folding.program import letters
-from foldnet.recipes.fold_report import Accuracies, FoldReport
+from foldnet.program.data import letters
+from foldnet.verbs.fold_report import Accuracies, FoldReport
 from foldnet_cli.advice import chance_column, show_chance, show_near_misses
 from foldnet_cli.kept_apart import show_kept_apart
 from foldnet_cli.scores import counted

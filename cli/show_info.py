@@ -3,8 +3,8 @@
 from rich.console import Console
 from rich.table import Table
 
-from foldnet.recipes.info import FileInfo, NetworkInfo
-from foldnet.recipes.listing import RunLine
+from foldnet.verbs.info import FileInfo, NetworkInfo
+from foldnet.verbs.listing import RunLine
 from foldnet_cli.scores import Pairs, pairs, scored
 from foldnet_cli.show_runs import about_fold, size
 from foldnet_cli.words import spoken

@@ -4,8 +4,8 @@ from rich.console import Console
 from rich.text import Text
 
 from foldnet.analysis.chance import beyond_chance, shown_level
-from foldnet.recipes.lsm import GroupLsm, LsmReport
 from foldnet.show.lines import WIDTH
+from foldnet.verbs.lsm import GroupLsm, LsmReport
 from foldnet_cli.page import shortened
 
 WIDEST_WITH_NUMBERS = 12  # layers up to which a shaded cell also carries its number; without shades all do

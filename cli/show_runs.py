@@ -2,8 +2,8 @@
 
 from rich.console import Console
 
-from foldnet.home import runs_home
-from foldnet.recipes.listing import FoldLine, RunLine
+from foldnet.store.home import runs_home
+from foldnet.verbs.listing import FoldLine, RunLine
 from foldnet_cli.scores import scored
 from foldnet_cli.words import spoken
 

@@ -3,7 +3,7 @@
 from rich.console import Console
 from rich.table import Table
 
-from foldnet.recipes.fold_report import SweepReport
+from foldnet.verbs.fold_report import SweepReport
 from foldnet_cli.scores import counted
 
 

@@ -2,7 +2,7 @@
 
 from rich.console import Console
 
-from foldnet.recipes.train import TrainReport
+from foldnet.verbs.train import TrainReport
 from foldnet_cli.scores import counted, pairs, scored
 
 

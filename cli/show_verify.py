@@ -5,9 +5,9 @@ import textwrap
 from rich.console import Console
 from rich.table import Table
 
-from foldnet.folding.compare import PAIRS, Difference, LayerDifference
-from foldnet.folding.promises import Promise
-from foldnet.recipes.certificate import Certificate
+from foldnet.proof.certificate import Certificate
+from foldnet.proof.compare import PAIRS, Difference, LayerDifference
+from foldnet.proof.promises import Promise
 from foldnet_cli.page import printable
 from foldnet_cli.words import spoken
 

@@ -8,7 +8,7 @@ from foldnet_cli.page import tell
 
 def run_or_newest(run: Path | None) -> Path:
     """The run named, else the newest one. Raises RunError where there is none."""
-    from foldnet.runs import newest_run
+    from foldnet.training.runs import newest_run
 
     if run is None:
         run = newest_run()
@@ -18,7 +18,7 @@ def run_or_newest(run: Path | None) -> Path:
 
 def fold_or_newest(fold: Path | None) -> Path:
     """The fold named, else the newest one of the run named, or of the newest run. Raises RunError where there is none."""
-    from foldnet.recipes.evaluate import fold_folder
+    from foldnet.verbs.evaluate import fold_folder
 
     folder = fold_folder(fold)
     if fold is None:
@@ -30,7 +30,7 @@ def fold_or_newest(fold: Path | None) -> Path:
 
 def grid_runs_or_all(runs: Sequence[Path]) -> list[Path]:
     """The runs named, else all that were trained on grids. Raises RunError where there is none."""
-    from foldnet.recipes.render_paths import grid_runs
+    from foldnet.verbs.render_paths import grid_runs
 
     if runs:
         return list(runs)
@@ -41,7 +41,7 @@ def grid_runs_or_all(runs: Sequence[Path]) -> list[Path]:
 
 def run_to_resume() -> Path | None:
     """The newest run, where there is one to go on with."""
-    from foldnet.recipes.begin import folder_to_resume
+    from foldnet.training.begin import folder_to_resume
 
     run = folder_to_resume(None)
     if run is not None:

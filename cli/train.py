@@ -189,7 +189,7 @@ def train(
 
 def _train(**options: Any) -> Any:
     """Train in this process, be it alone or one of several. Only the first of them has something to show."""
-    from foldnet.recipes.train import train as recipe
+    from foldnet.verbs.train import train as recipe
     from foldnet_cli.launch import in_world, one_of_several, rank
     from foldnet_cli.progress import watching
     from foldnet_cli.taken import run_to_resume

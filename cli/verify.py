@@ -27,7 +27,7 @@ def verify(
 
     Digests have no key. They show accidents; whoever edits a fold can state them anew, and only its run can tell.
     """
-    from foldnet.recipes.verify import verify as recipe
+    from foldnet.verbs.verify import verify as recipe
     from foldnet_cli.progress import watching
     from foldnet_cli.taken import fold_or_newest
 

@@ -9,19 +9,19 @@ from typing import Any
 
 from rich.console import Console
 
-from foldnet.recipes.bench_inference import InferenceReport
-from foldnet.recipes.bench_train import TrainBenchReport
-from foldnet.recipes.certificate import Certificate
-from foldnet.recipes.check import CheckReport
-from foldnet.recipes.depth import DepthReport
-from foldnet.recipes.doctor import Health
-from foldnet.recipes.evaluate import EvaluateReport
-from foldnet.recipes.fold_report import FoldReport, SweepReport
-from foldnet.recipes.grids import GridsReport
-from foldnet.recipes.info import FileInfo, NetworkInfo
-from foldnet.recipes.lsm import LsmReport
-from foldnet.recipes.reach import ReachReport
-from foldnet.recipes.train import TrainReport
+from foldnet.proof.certificate import Certificate
+from foldnet.verbs.bench_inference import InferenceReport
+from foldnet.verbs.bench_train import TrainBenchReport
+from foldnet.verbs.check import CheckReport
+from foldnet.verbs.data import GridsReport
+from foldnet.verbs.depth import DepthReport
+from foldnet.verbs.doctor import Health
+from foldnet.verbs.evaluate import EvaluateReport
+from foldnet.verbs.fold_report import FoldReport, SweepReport
+from foldnet.verbs.info import FileInfo, NetworkInfo
+from foldnet.verbs.lsm import LsmReport
+from foldnet.verbs.reach import ReachReport
+from foldnet.verbs.train import TrainReport
 from foldnet_cli.page import Page
 from foldnet_cli.show_bench import show_inference, show_training
 from foldnet_cli.show_checks import show_checks

@@ -8,7 +8,7 @@ from statistics import mean, stdev
 from types import SimpleNamespace
 from typing import Any
 
-from foldnet.folding.sweep import within_drop
+from foldnet.choosing.sweep import within_drop
 
 FILES = Path(__file__).parents[1] / "examples" / "benchmarks"
 HOME = "examples/benchmarks"

@@ -23,7 +23,7 @@ from typing import Any
 import torch
 
 import foldnet
-from foldnet.recipes.render_paths import draw_curves
+from foldnet.verbs.render_paths import draw_curves
 
 PRESETS: dict[str, dict[str, Any]] = {
     "tiny": {"grid": 8, "windows": (3, 5), "examples": 64, "epochs": 4, "validation": 32, "test_examples": 32},

@@ -18,12 +18,12 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
-from foldnet.folding.fold import apply_fold, choose_clusters, plan_fold, soft_network
+from foldnet.choosing.laboratory import Laboratory
 from foldnet.folding.groups import groups_of
-from foldnet.folding.loops import count_loops
-from foldnet.recipes.fold_measure import Laboratory
-from foldnet.runs import open_run
+from foldnet.folding.plan import apply_fold, choose_clusters, plan_fold, soft_network
+from foldnet.program.loops import count_loops
 from foldnet.training.observer import Silent
+from foldnet.training.runs import open_run
 
 Row = dict[str, Any]
 

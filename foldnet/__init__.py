@@ -10,65 +10,66 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from foldnet.analysis.chance import Chance, chance
     from foldnet.errors import FoldnetError
-    from foldnet.folding.fold import FoldPlan, fold_network
     from foldnet.folding.looped import LoopedNetwork
-    from foldnet.folding.program import Program
-    from foldnet.folding.program_text import program_text
+    from foldnet.folding.plan import FoldPlan
     from foldnet.folding.recalibrate import recalibrate
-    from foldnet.recipes.by_length import OtherGrids
-    from foldnet.recipes.certificate import Certificate
-    from foldnet.recipes.evaluate import EvaluateReport, evaluate, load
-    from foldnet.recipes.fold import fold
-    from foldnet.recipes.fold_report import FoldReport, SweepReport
-    from foldnet.recipes.fold_sweep import sweep
-    from foldnet.recipes.info import info
-    from foldnet.recipes.lsm import LsmReport, lsm
-    from foldnet.recipes.reach import ReachReport, reach
-    from foldnet.recipes.render import draw
-    from foldnet.recipes.train import TrainReport, train
-    from foldnet.recipes.verify import verify
+    from foldnet.program.data import Program
+    from foldnet.program.text import program_text
+    from foldnet.proof.certificate import Certificate
     from foldnet.sharing.plan import SharingPlan, plan_sharing
     from foldnet.sharing.share import SharedNetwork, materialise, share
+    from foldnet.training.by_length import OtherGrids
     from foldnet.training.recurrence import recurrence
+    from foldnet.verbs.evaluate import EvaluateReport, evaluate, load
+    from foldnet.verbs.fold import fold
+    from foldnet.verbs.fold_memory import fold_network
+    from foldnet.verbs.fold_report import FoldReport, SweepReport
+    from foldnet.verbs.info import info
+    from foldnet.verbs.lsm import LsmReport, lsm
+    from foldnet.verbs.reach import ReachReport, reach
+    from foldnet.verbs.render import draw
+    from foldnet.verbs.sweep import sweep
+    from foldnet.verbs.train import TrainReport, train
+    from foldnet.verbs.verify import verify
     from foldnet.zoo.build import build
 
     __version__: str
 
 _HOMES = {
-    "Certificate": "recipes.certificate",
+    "Certificate": "proof.certificate",
     "Chance": "analysis.chance",
-    "EvaluateReport": "recipes.evaluate",
-    "FoldPlan": "folding.fold",
-    "FoldReport": "recipes.fold_report",
+    "EvaluateReport": "verbs.evaluate",
+    "FoldPlan": "folding.plan",
+    "FoldReport": "verbs.fold_report",
     "FoldnetError": "errors",
     "LoopedNetwork": "folding.looped",
-    "LsmReport": "recipes.lsm",
-    "OtherGrids": "recipes.by_length",
-    "Program": "folding.program",
-    "ReachReport": "recipes.reach",
+    "LsmReport": "verbs.lsm",
+    "OtherGrids": "training.by_length",
+    "Program": "program.data",
+    "ReachReport": "verbs.reach",
     "SharedNetwork": "sharing.share",
     "SharingPlan": "sharing.plan",
-    "SweepReport": "recipes.fold_report",
-    "TrainReport": "recipes.train",
+    "SweepReport": "verbs.fold_report",
+    "TrainReport": "verbs.train",
     "build": "zoo.build",
     "chance": "analysis.chance",
-    "draw": "recipes.render",
-    "evaluate": "recipes.evaluate",
-    "fold": "recipes.fold",
-    "fold_network": "folding.fold",
-    "info": "recipes.info",
-    "load": "recipes.evaluate",
-    "lsm": "recipes.lsm",
+    "draw": "verbs.render",
+    "evaluate": "verbs.evaluate",
+    "fold": "verbs.fold",
+    "fold_network": "verbs.fold_memory",
+    "info": "verbs.info",
+    "load": "verbs.evaluate",
+    "lsm": "verbs.lsm",
     "materialise": "sharing.share",
     "plan_sharing": "sharing.plan",
-    "program_text": "folding.program_text",
-    "reach": "recipes.reach",
+    "program_text": "program.text",
+    "reach": "verbs.reach",
     "recalibrate": "folding.recalibrate",
     "recurrence": "training.recurrence",
     "share": "sharing.share",
-    "sweep": "recipes.fold_sweep",
-    "train": "recipes.train",
-    "verify": "recipes.verify",
+    "sweep": "verbs.sweep",
+    "train": "verbs.train",
+    "verify": "verbs.verify",
 }
 
 __all__ = [

@@ -7,7 +7,7 @@ from typing import Any
 
 from foldnet.bounds import BOUNDS, as_code, check_number
 from foldnet.errors import SettingError, UnknownName, nearest
-from foldnet.reading import LARGEST_TOML, NotPlain, parse_toml, read_text
+from foldnet.store.reading import LARGEST_TOML, NotPlain, parse_toml, read_text
 from foldnet.typed import checked
 
 DEVICES = ("auto", "cpu", "cuda")

@@ -102,7 +102,7 @@ def cli():
 @pytest.fixture(scope="session")
 def stock(tmp_path_factory, cli):
     """runs/plain, runs/soft and, the newest, runs/tied with its fold-0.95: to be looked at only."""
-    from foldnet.recipes.train import train
+    from foldnet.verbs.train import train
 
     home = tmp_path_factory.mktemp("stock")
     for name, settings in (("plain", PLAIN), ("soft", SOFT)):
@@ -147,10 +147,10 @@ def tie_by_hand(source: Path, target: Path) -> None:
 
     Similarities in stage 1 are 0 and 0.71; the ties of the others are exact.
     """
-    from foldnet.runs import load_coefficients, open_run, read_metrics
-    from foldnet.seals import seal_of, sealed
+    from foldnet.store.seals import seal_of, sealed
     from foldnet.training.checkpoint import save_checkpoint
     from foldnet.training.recurrence import banks_of
+    from foldnet.training.runs import load_coefficients, open_run, read_metrics
 
     shutil.copytree(source, target, ignore=shutil.ignore_patterns("best", "last", "report.json"))
     config = json.loads((target / "config.json").read_text())

@@ -5,7 +5,7 @@ import copy
 import torch
 from torch import nn
 
-from foldnet.folding.fold import fold_network
+from foldnet.verbs.fold_memory import fold_network
 from foldnet.zoo.build import build
 
 FORMS = ("soft", "tied", "looped", "mixed")  # mixed: looped, of a group that keeps templates, fewer than its owners

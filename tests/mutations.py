@@ -227,7 +227,7 @@ def _spoil_tensors(file: Path, rng: random.Random) -> str:
     """Other types, shapes, names and values, with digests that fit."""
     import torch
 
-    from foldnet.tensors import load_tensors, save_tensors
+    from foldnet.store.tensors import load_tensors, save_tensors
 
     found = load_tensors(file)
     tensors, metadata = dict(found.tensors), dict(found.metadata)

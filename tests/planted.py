@@ -11,13 +11,13 @@ from torch import nn
 from foldnet.config import train_settings
 from foldnet.data.dataset import Dataset
 from foldnet.data.digits import load_digits
-from foldnet.folds import SEALED, sha256_of
-from foldnet.recipes import loading
-from foldnet.runs import Run, create_run
-from foldnet.seals import seal_of, sealed
+from foldnet.folding.folds import SEALED, sha256_of
 from foldnet.sharing.share import SharedNetwork
+from foldnet.store.seals import seal_of, sealed
+from foldnet.training import loading
 from foldnet.training.checkpoint import save_checkpoint
 from foldnet.training.progress import Progress
+from foldnet.training.runs import Run, create_run
 
 ARCH = "swrn-28-1-2"  # six shared layers a stage, two templates
 # Blocks A A B of each stage; conv1 and conv2 of A are other owners, the second A is twice and minus the first.
@@ -38,7 +38,7 @@ def use_few_digits(monkeypatch: Any) -> None:
 
 
 def plant_run(folder: Path, *, rows: list[list[float]] | None = None, arch: str = ARCH, seed: int = 0) -> Run:
-    """Write a run folder; recipes must see few digits."""
+    """Write a run folder; verbs must see few digits."""
     settings = train_settings({"dataset": "digits", "arch": arch, "validation": 60, "epochs": 1})
     _, split = loading.split_of(settings)
     run = Run(folder, settings, 10, 1, 8, "fp32", split.hash)

@@ -43,9 +43,11 @@ def test_the_names_for_type_checkers_are_the_same():
 
 
 def test_every_public_thing_of_the_modules_has_a_docstring():
-    from foldnet import config, files, tensors
-    from foldnet.folding import describe, fold, groups, looped, owners
+    from foldnet import config
+    from foldnet.folding import describe, groups, looped, owners
+    from foldnet.folding import plan as fold
     from foldnet.sharing import bank, plan, share
+    from foldnet.store import files, tensors
     from foldnet.training import machine, optimiser, recurrence
     from foldnet.zoo import build, names, wrn
 

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from foldnet.errors import DataError
-from foldnet.reading import open_plain
+from foldnet.store.reading import open_plain
 
 MOST_PIXELS = 64 << 20  # of one picture: decoded and resized it takes about ten bytes a pixel
 # Pillow knows others, some of which start programs.

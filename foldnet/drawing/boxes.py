@@ -23,7 +23,7 @@ from foldnet.drawing.colors import (
     distinct,
 )
 from foldnet.drawing.graph import program_graph
-from foldnet.folding.program import Program, Stage
+from foldnet.program.data import Program, Stage
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

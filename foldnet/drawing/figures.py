@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from foldnet.drawing.colors import GRID_LINE
 from foldnet.errors import SettingError
-from foldnet.files import write_whole
+from foldnet.store.files import write_whole
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist

@@ -23,8 +23,8 @@ from foldnet.drawing.heatmaps import NAMES_UP_TO, short_names
 from foldnet.drawing.passes import pass_words
 from foldnet.drawing.unrolled import draw_unrolled, unrolled_size
 from foldnet.errors import SettingError
-from foldnet.folding.program import Stage
-from foldnet.folding.program_text import stage_text
+from foldnet.program.data import Stage
+from foldnet.program.text import stage_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

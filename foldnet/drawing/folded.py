@@ -30,7 +30,7 @@ from foldnet.drawing.boxes import (
 )
 from foldnet.drawing.fold_layout import Arrow, Column, Point, column_layout
 from foldnet.drawing.passes import ranges
-from foldnet.folding.program import Item, Loop, Stage
+from foldnet.program.data import Item, Loop, Stage
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -8,9 +8,9 @@ from typing import Any
 import networkx as nx
 
 from foldnet.drawing.passes import Edge, walk_passes
-from foldnet.folding.loops import count_loops
-from foldnet.folding.program import Block, Program, Stage, Use, letters
-from foldnet.folding.program_text import owner_text, stage_text
+from foldnet.program.data import Block, Program, Stage, Use, letters
+from foldnet.program.loops import count_loops
+from foldnet.program.text import owner_text, stage_text
 
 # Layers that stand on a shortcut, beside the flow, under the names that residual networks give them.
 SIDE_POSITIONS = {"shortcut", "downsample", "projection"}

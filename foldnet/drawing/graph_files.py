@@ -9,7 +9,7 @@ import networkx as nx
 
 from foldnet.drawing.dot import graph_dot
 from foldnet.errors import MissingTool, OutputError, SettingError
-from foldnet.files import write_whole
+from foldnet.store.files import write_whole
 
 DRAWN = (".svg", ".png", ".pdf")  # these need Graphviz's program dot
 SOURCE = (".dot", ".gv")

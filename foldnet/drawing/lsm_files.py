@@ -17,7 +17,7 @@ from foldnet.drawing.figures import FIGURE_ENDINGS, check_ending, figure_bytes
 from foldnet.drawing.heatmaps import GroupSimilarity, lsm_figure
 from foldnet.drawing.history import GroupHistory, history_figure
 from foldnet.errors import SettingError
-from foldnet.files import write_whole
+from foldnet.store.files import write_whole
 
 LSM_ENDINGS = (*FIGURE_ENDINGS, ".csv", ".json", ".npy", ".npz")
 HISTORY_ENDINGS = (*FIGURE_ENDINGS, ".npy", ".npz")

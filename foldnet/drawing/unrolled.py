@@ -23,7 +23,7 @@ from foldnet.drawing.boxes import (
     layer_nodes,
 )
 from foldnet.drawing.colors import PLAIN
-from foldnet.folding.program import Block, Stage, is_private
+from foldnet.program.data import Block, Stage, is_private
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

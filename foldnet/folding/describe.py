@@ -4,9 +4,9 @@ from collections.abc import Hashable, Iterator, Mapping
 
 from torch import nn
 
-from foldnet.folding.program import Program, Use
-from foldnet.folding.program_build import build_program
 from foldnet.folding.structures import Structures, structures_of
+from foldnet.program.build import build_program
+from foldnet.program.data import Program, Use
 from foldnet.sharing.in_order import joined, stands_in
 from foldnet.sharing.plan import ROOT, SHAREABLE, SharingPlan
 from foldnet.sharing.sequences import block_names, sequences_of

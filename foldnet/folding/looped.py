@@ -11,11 +11,11 @@ from torch.func import functional_call
 
 from foldnet.errors import SettingError
 from foldnet.folding.owners import Owners, TiedLayers
-from foldnet.folding.program import Block, Program, Stage, expand, loops_in
 from foldnet.folding.ready import Ready, keep
 from foldnet.folding.standing import in_several_places
 from foldnet.folding.stepped import SteppedBlock, join
-from foldnet.folding.trips import check_trips, give_own_steps, scales, schedule
+from foldnet.program.data import Block, Program, Stage, expand, loops_in
+from foldnet.program.trips import check_trips, give_own_steps, scales, schedule
 from foldnet.sharing.in_order import stands_in
 from foldnet.sharing.lend import lend
 from foldnet.sharing.share import SharedNetwork

@@ -8,11 +8,12 @@ import torch
 from torch import Tensor, nn
 
 from foldnet.errors import OutputError, RunError, in_order
-from foldnet.files import refuse_link
-from foldnet.tensors import load_tensors, save_tensors
+from foldnet.store.artifact import CHECKPOINT
+from foldnet.store.files import refuse_link
+from foldnet.store.tensors import load_tensors, save_tensors
 from foldnet.training.progress import Progress, read_progress
 
-FILE = "checkpoint.safetensors"
+FILE = CHECKPOINT
 
 
 def save_checkpoint(

@@ -10,10 +10,10 @@ from torch import Tensor, nn
 
 from foldnet.analysis.similarity import coefficient_similarity
 from foldnet.data.batches import Batches
+from foldnet.data.lengths import Lengthened, length_at
 from foldnet.data.seeds import seed_of
 from foldnet.data.tasks import CLASSES, Task
 from foldnet.errors import TrainingDiverged
-from foldnet.lengths import Lengthened, length_at
 from foldnet.training.compile import UNCOMPILED, Compilation
 from foldnet.training.evaluate import Score, Tally, evaluate
 from foldnet.training.interrupt import Interruptible

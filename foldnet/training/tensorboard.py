@@ -5,10 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from foldnet.errors import MissingTool
-from foldnet.files import refuse_link
+from foldnet.store.artifact import BOARD
+from foldnet.store.files import refuse_link
 from foldnet.training.observer import Observer, Passing
 
-FOLDER = "tensorboard"  # in the run's
+FOLDER = BOARD
 
 
 class Board(Passing):

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-import foldnet.recipes.info as info_recipe
+import foldnet.verbs.info as info_recipe
 from foldnet.errors import FoldnetWarning, RunError
-from foldnet.tensors import load_tensors
+from foldnet.store.tensors import load_tensors
 
 PROGRAM = [sys.executable, "-m", "foldnet_cli"]
 
@@ -206,7 +206,7 @@ def test_what_goes_wrong_before_torch_is_there_is_said_without_it():
 
 
 def test_a_training_interrupted_before_its_first_step_says_how_to_go_on(tmp_path, monkeypatch):
-    from foldnet.recipes import train as recipe
+    from foldnet.verbs import train as recipe
 
     def interrupt(*arguments, **options):
         raise KeyboardInterrupt

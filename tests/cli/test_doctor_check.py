@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from foldnet.recipes import check as module
-from foldnet.recipes.check_parts import NotHere, Part
+from foldnet.verbs import check as module
+from foldnet.verbs.checks.parts import NotHere, Part
 
 HERE = ["fp32", "forms", "memory-format", "bf16", "resume", "throughput", "processes"]
 

@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 
-from foldnet.runs import newest_run
+from foldnet.training.runs import newest_run
 
 RUN, FOLD = "runs/tied", "runs/tied/fold-0.95"
 OF_RUNS = f"takes {RUN}, the newest run"

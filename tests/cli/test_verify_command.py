@@ -10,8 +10,8 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from foldnet.folds import open_fold, save_fold, settings_of
-from foldnet.recipes.fold import fold
+from foldnet.folding.folds import open_fold, save_fold, settings_of
+from foldnet.verbs.fold import fold
 from foldnet_cli.main import app
 
 

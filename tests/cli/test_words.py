@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 import foldnet
 from foldnet.config import FoldSettings, TrainSettings
-from foldnet.recipes.bench_inference import bench_inference
-from foldnet.recipes.bench_train import bench_train
-from foldnet.recipes.check import check
-from foldnet.recipes.grids import write_mazes, write_paths
+from foldnet.verbs.bench_inference import bench_inference
+from foldnet.verbs.bench_train import bench_train
+from foldnet.verbs.check import check
+from foldnet.verbs.data import write_mazes, write_paths
 from foldnet_cli.words import commands, options_of, spoken, spoken_notes
 
 OPTIONS = {

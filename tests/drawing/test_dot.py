@@ -15,8 +15,8 @@ from foldnet.drawing.dot import graph_dot
 from foldnet.drawing.graph import program_graph
 from foldnet.drawing.graph_files import write_dot, write_graph
 from foldnet.errors import MissingTool, OutputError, SettingError
-from foldnet.folding.program import Use
-from foldnet.folding.program_build import build_program
+from foldnet.program.build import build_program
+from foldnet.program.data import Use
 
 needs_dot = pytest.mark.skipif(shutil.which("dot") is None, reason="Graphviz's program dot is not installed")
 

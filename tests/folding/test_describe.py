@@ -9,13 +9,14 @@ from torch import nn
 
 from foldnet.errors import NothingToFold
 from foldnet.folding.equality import differences
-from foldnet.folding.fold import apply_fold, fold_network, plan_fold
 from foldnet.folding.groups import groups_of
 from foldnet.folding.looped import loop_tied, unroll
-from foldnet.folding.program import Loop, Step, Use
+from foldnet.folding.plan import apply_fold, plan_fold
+from foldnet.program.data import Loop, Step, Use
 from foldnet.sharing.plan import plan_sharing
 from foldnet.sharing.sequences import block_names, sequences_of
 from foldnet.sharing.share import share
+from foldnet.verbs.fold_memory import fold_network
 
 
 def exactly(sentence: str) -> str:

@@ -7,10 +7,10 @@ import torch
 from torch import nn
 
 from foldnet.errors import SettingError, UnknownName
-from foldnet.folding.fold import fold_network
 from foldnet.folding.looped import unroll
 from foldnet.folding.stepped import SteppedBlock
 from foldnet.sharing.share import share
+from foldnet.verbs.fold_memory import fold_network
 from foldnet.zoo.build import build
 
 

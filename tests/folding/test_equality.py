@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 from torch import nn
 
 from foldnet.folding.equality import differences
-from foldnet.folding.fold import fold_network
 from foldnet.folding.structures import structures_of
 from foldnet.sharing.share import share
+from foldnet.verbs.fold_memory import fold_network
 
 WIDTH = 4
 

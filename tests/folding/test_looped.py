@@ -8,7 +8,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from foldnet.folding.fold import FoldPlan, apply_fold, fold_network, plan_fold
 from foldnet.folding.groups import groups_of
 from foldnet.folding.looped import (
     LoopedNetwork,
@@ -18,12 +17,14 @@ from foldnet.folding.looped import (
     unroll,
 )
 from foldnet.folding.owners import Owners
-from foldnet.folding.program import Loop, Step
+from foldnet.folding.plan import FoldPlan, apply_fold, plan_fold
 from foldnet.folding.stepped import SteppedBlock, join
 from foldnet.folding.tie import WAYS
-from foldnet.folding.trips import schedule
+from foldnet.program.data import Loop, Step
+from foldnet.program.trips import schedule
 from foldnet.sharing.share import SharedNetwork, materialise, share
 from foldnet.training.optimiser import build_optimiser
+from foldnet.verbs.fold_memory import fold_network
 from foldnet.zoo.build import build
 
 BLOCKS = 4  # shared blocks of a stage: depth 34

@@ -6,11 +6,11 @@ import pytest
 import torch
 from torch import nn
 
-from foldnet.folding.fold import fold_network
 from foldnet.folding.looped import unroll
-from foldnet.folding.program import Item, Loop
-from foldnet.folding.program_text import stage_text
+from foldnet.program.data import Item, Loop
+from foldnet.program.text import stage_text
 from foldnet.sharing.share import SharedNetwork, materialise, share
+from foldnet.verbs.fold_memory import fold_network
 
 TIMES = 4
 

@@ -7,9 +7,9 @@ import torch
 from torch import nn
 from torchvision.ops import StochasticDepth
 
-from foldnet.folding.fold import fold_network
 from foldnet.folding.owned_numbers import own_numbers
 from foldnet.sharing.share import share
+from foldnet.verbs.fold_memory import fold_network
 
 
 class DropPath(nn.Module):

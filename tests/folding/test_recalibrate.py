@@ -11,12 +11,12 @@ from foldnet.data.augment import Augmentation
 from foldnet.data.batches import Loader
 from foldnet.data.dataset import Dataset, images_of
 from foldnet.errors import SettingError
-from foldnet.folding.fold import fold_network
 from foldnet.folding.looped import unroll
 from foldnet.folding.recalibrate import recalibrate
 from foldnet.training.machine import Machine
 from foldnet.training.observer import Silent
 from foldnet.training.recurrence import banks_of
+from foldnet.verbs.fold_memory import fold_network
 from foldnet.zoo.build import build
 
 CPU = Machine(torch.device("cpu"), "fp32")

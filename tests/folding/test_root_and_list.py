@@ -5,12 +5,12 @@ import torch
 from torch import nn
 
 from foldnet.errors import BrokenPromise
-from foldnet.folding.fold import fold_network
 from foldnet.folding.looped import unroll
-from foldnet.folding.program_json import program_from_json, program_to_json
-from foldnet.folding.program_text import program_text
-from foldnet.folding.proof import prove
+from foldnet.program.json import program_from_json, program_to_json
+from foldnet.program.text import program_text
+from foldnet.proof.prove import prove
 from foldnet.sharing.share import materialise, share
+from foldnet.verbs.fold_memory import fold_network
 
 
 class Body(nn.Module):

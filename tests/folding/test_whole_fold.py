@@ -4,8 +4,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from foldnet.folding.fold import fold_network
-from foldnet.folding.program import expand
+from foldnet.program.data import expand
+from foldnet.verbs.fold_memory import fold_network
 from foldnet.zoo.build import build
 
 

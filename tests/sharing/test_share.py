@@ -326,7 +326,7 @@ class TwoInputs(nn.Module):
 
 
 def test_several_inputs_pass_through_every_form_alike():
-    from foldnet.folding.fold import fold_network
+    from foldnet.verbs.fold_memory import fold_network
 
     torch.manual_seed(0)
     soft = share(TwoInputs(), 1)

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 import foldnet
-from foldnet.recipes.fold_report import Accuracies
 from foldnet.show.report import Report, Table, percent
+from foldnet.verbs.fold_report import Accuracies
 
 
 class Reader(HTMLParser):

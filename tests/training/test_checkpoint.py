@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from foldnet.errors import OutputError, RunError
-from foldnet.tensors import facts_of, save_tensors
+from foldnet.store.tensors import facts_of, save_tensors
 from foldnet.training.checkpoint import FILE, load_model, load_optimiser, save_checkpoint
 from foldnet.training.optimiser import build_optimiser
 from foldnet.training.progress import Progress, UnderWay

@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch import nn
 
-from foldnet.folding.fold import fold_network
 from foldnet.sharing.share import share
 from foldnet.training.optimiser import MIXING, build_optimiser, learning_rate
+from foldnet.verbs.fold_memory import fold_network
 from foldnet.zoo.build import build
 
 

@@ -14,13 +14,13 @@ import torch.distributed as dist
 from torch import nn
 
 from foldnet.errors import SettingError
-from foldnet.recipes.evaluate import evaluate
-from foldnet.runs import open_run, read_metrics
-from foldnet.tensors import load_tensors
+from foldnet.store.tensors import load_tensors
 from foldnet.training.compile import UNCOMPILED
 from foldnet.training.machine import Machine, choose_machine, seeded
 from foldnet.training.parallel import Forward, SyncedBatchNorm, synchronise_norms
+from foldnet.training.runs import open_run, read_metrics
 from foldnet.training.world import ALONE, NOTHING, SAVE, STOP, Agreement, World
+from foldnet.verbs.evaluate import evaluate
 
 PATIENCE = 240
 # Few steps: those of a young network make a difference in the last digit a hundred times larger in each ten. Batches of 215 of
@@ -38,7 +38,7 @@ SETTINGS = {
 WORKER = """
 import json, os, sys
 from foldnet.errors import FoldnetError
-from foldnet.recipes.train import train
+from foldnet.verbs.train import train
 from foldnet.training.observer import Silent, Stopped
 from foldnet.training.processes import joined
 
@@ -97,7 +97,7 @@ def run_together(count: int, place: Path, *, stop_at: int = 0, **settings) -> su
 
 
 def alone(place: Path, monkeypatch, **settings) -> Path:
-    from foldnet.recipes.train import train
+    from foldnet.verbs.train import train
 
     monkeypatch.chdir(place)
     train(out="alone", **SETTINGS | settings)

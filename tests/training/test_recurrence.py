@@ -7,10 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from foldnet.errors import NothingToFold, SettingError
-from foldnet.folding.fold import fold_network
 from foldnet.sharing.bank import Bank
 from foldnet.sharing.share import share
 from foldnet.training.recurrence import banks_of, loop_shares, recurrence
+from foldnet.verbs.fold_memory import fold_network
 from foldnet.zoo.build import build
 
 

@@ -7,10 +7,10 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from foldnet.errors import MissingTool, OutputError
-from foldnet.recipes.train import train
-from foldnet.runs import read_metrics
 from foldnet.training.observer import Silent
+from foldnet.training.runs import read_metrics
 from foldnet.training.tensorboard import FOLDER, Board
+from foldnet.verbs.train import train
 
 SETTINGS = {"arch": "swrn-16-1-2", "epochs": 3, "batch_size": 256, "precision": "fp32", "device": "cpu"}
 

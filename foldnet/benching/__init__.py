@@ -1,0 +1,1 @@
+"""What every benchmark does: measure side by side, in one run."""

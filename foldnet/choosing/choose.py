@@ -1,0 +1,247 @@
+"""Which clusters a fold ties: by thresholds, by the user's file, or from the sweep's curve."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import nn
+
+from foldnet.analysis.clusters import Clusters, check_clusters, joined, partition
+from foldnet.analysis.similarity import SLACK
+from foldnet.choosing.ladders import Ladder, ladders_of
+from foldnet.choosing.sweep import (
+    Outcome,
+    SweepPoint,
+    check_budget,
+    complete_tying,
+    knee,
+    sweep,
+    within_budget,
+    within_drop,
+)
+from foldnet.choosing.untrained import chance_levels
+from foldnet.config import UNITS, FoldSettings, parse_budget
+from foldnet.errors import SettingError, UnknownName, nearest
+from foldnet.folding.families import Family, block_families_of, layer_families
+from foldnet.folding.groups import GroupAlgebra, check_metric, groups_of
+from foldnet.folding.looped import loop_tied
+from foldnet.folding.plan import FoldPlan, apply_fold, blocks_of, choose_clusters, plan_fold, soft_network
+from foldnet.folding.structures import Structures, structures_of
+from foldnet.sharing.share import SharedNetwork
+from foldnet.store.reading import NotPlain, parse_json, read_text
+from foldnet.store.tensors import file_bytes
+
+Judge = Callable[[FoldPlan], Outcome]
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """The points of a sweep, and the soft network's validation accuracy (0..1) that they are held against."""
+
+    points: tuple[SweepPoint, ...]
+    soft: float
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The clusters to tie, the threshold to report (None where there is none), why, and the point of the sweep."""
+
+    clusters: dict[str, Clusters]
+    threshold: float | dict[str, float] | None
+    why: str
+    point: SweepPoint | None
+
+
+@dataclass(frozen=True, slots=True)
+class Soft:
+    """A soft network with its small matrices, and what of it may be folded."""
+
+    model: SharedNetwork
+    algebra: tuple[GroupAlgebra, ...]
+    settings: FoldSettings
+    metric: str
+    structures: Structures
+
+    @property
+    def group_names(self) -> list[str]:
+        """All groups."""
+        return [entry.group.name for entry in self.algebra]
+
+    def chosen_groups(self) -> list[str]:
+        """The groups to fold. Raises UnknownName for one that does not exist."""
+        names = self.group_names
+        for name in self.settings.groups:
+            if name not in names:
+                known = f"; there are {', '.join(names)}"
+                raise UnknownName(f"`groups` names '{name}', which does not exist{nearest(name, names) or known}")
+        return list(self.settings.groups) or names
+
+    def kept(self) -> frozenset[str]:
+        """The layers that are never tied. Raises UnknownName for one that does not share."""
+        layers = [layer for entry in self.algebra for layer in entry.group.layers]
+        for layer in self.settings.keep:
+            if layer not in layers:
+                raise UnknownName(f"`keep` names '{layer}', which is not a layer that shares{nearest(layer, layers)}")
+        return frozenset(self.settings.keep)
+
+    def ladders(self, unit: str) -> tuple[Ladder, ...]:
+        """The dendrograms of the chosen groups."""
+        return ladders_of(
+            self.model,
+            self.algebra,
+            unit=unit,
+            metric=self.metric,
+            linkage=self.settings.linkage,
+            groups=set(self.chosen_groups()),
+            keep=self.kept(),
+            structures=self.structures,
+        )
+
+    def families(self, unit: str) -> tuple[Family, ...]:
+        """What the dendrograms of the chosen groups merge."""
+        chosen, layers = self.chosen_groups(), {entry.group.name: entry.group.layers for entry in self.algebra}
+        if unit == "layer":
+            return layer_families([entry for entry in self.algebra if entry.group.name in chosen], self.kept())
+        return block_families_of(blocks_of(self.model, set(chosen), self.structures), layers, self.kept())
+
+    @property
+    def tied_unit(self) -> str:
+        """What is tied as one: a user's own clusters are of layers."""
+        return "layer" if self.settings.chooser == "clusters" else self.settings.unit
+
+    def chance_thresholds(self) -> dict[str, float]:
+        """For every chosen group the similarity that 95 % of untrained networks stay below, in it and in all others."""
+        families = self.families(self.settings.unit)
+        levels = chance_levels(self.algebra, families, self.metric)
+        return {
+            name: max((levels[family.name] for family in families if name in family.groups), default=1.0)
+            for name in self.chosen_groups()
+        }
+
+    def plan(self, clusters: Mapping[str, Clusters]) -> FoldPlan:
+        """The fold that ties these clusters."""
+        return plan_fold(self.model, self.algebra, clusters, self.settings.tie, self.structures)
+
+    def sweep(self, unit: str, judge: Judge) -> tuple[SweepPoint, ...]:
+        """The curve for one unit. Raises SettingError for an unknown unit."""
+        if unit not in UNITS:
+            raise SettingError(f"`unit={unit!r}` is not legal; choose {' or '.join(UNITS)}{nearest(unit, UNITS)}")
+        return sweep(self.ladders(unit), unit, self.plan, judge)
+
+
+def soft_of(model: nn.Module, settings: FoldSettings) -> Soft:
+    """A soft network as folding needs it.
+
+    Raises NothingToFold for a plain one, SettingError for an unknown metric, UnknownName for an attribute to ignore that no block has.
+    """
+    soft = soft_network(model)
+    structures = structures_of(soft.network, soft.plan, settings.ignore)
+    return Soft(soft, groups_of(soft), settings, check_metric(settings.metric, soft), structures)
+
+
+def choose(soft: Soft, curve: Curve | None = None) -> Choice:
+    """Decide. The curve is needed by what picks from the sweep.
+
+    Raises SettingError, UnknownName, and NothingToFold where nothing fits.
+    """
+    settings = soft.settings
+    soft.kept()
+    if settings.chooser == "clusters":
+        file = Path(str(settings.clusters))
+        return Choice(_of_file(soft, file), None, f"clusters of {file.name}", None)
+    if settings.chooser in ("threshold", "chance"):
+        return _by_threshold(soft)
+    assert curve is not None
+    points = curve.points
+    if settings.max_drop is not None:
+        point = within_drop(points, curve.soft, settings.max_drop / 100)
+        why = f"stores least within {settings.max_drop:g} points of the soft network's validation accuracy"
+    elif settings.budget is not None:
+        budget, in_bytes = parse_budget(settings.budget)
+        point = within_budget(points, budget, in_bytes=in_bytes)
+        why = f"best validation accuracy within {settings.budget}"
+    else:
+        point, why = knee(points)
+    return Choice(point.clusters, None, why, point)
+
+
+def check_budget_of(soft: Soft) -> None:
+    """Raise NothingToFold where even complete tying is larger than the settings' budget: known before any data are read."""
+    if soft.settings.budget is None:
+        return
+    budget, in_bytes = parse_budget(soft.settings.budget)
+    plan = soft.plan(complete_tying(soft.ladders(soft.settings.unit)))
+    looped = loop_tied(apply_fold(soft.model, plan), plan.program)
+    parameters = sum(parameter.numel() for parameter in looped.parameters())
+    check_budget(file_bytes(looped.state_dict()) if in_bytes else parameters, budget, in_bytes=in_bytes)
+
+
+def _by_threshold(soft: Soft) -> Choice:
+    """Clusters at the thresholds of the groups, kept layers taken out."""
+    settings, names = soft.settings, soft.group_names
+    single = dict(settings.thresholds)
+    for name in single:
+        if name not in names:
+            known = f"; there are {', '.join(names)}"
+            raise UnknownName(f"`thresholds` names '{name}', which is no group{nearest(name, names) or known}")
+        if name not in soft.chosen_groups():
+            raise SettingError(
+                f"`thresholds` gives '{name}' {single[name]:g} and `groups` leaves it out; add {name} to `groups`"
+            )
+    by_chance = settings.chooser == "chance"
+    usual = soft.chance_thresholds() if by_chance else dict.fromkeys(soft.chosen_groups(), settings.overall_threshold)
+    thresholds = usual | single
+    # Without kept layers this is the plain cut; with them only the ladders know how to leave layers out.
+    if not settings.keep:
+        clusters = choose_clusters(
+            soft.model,
+            soft.algebra,
+            thresholds,
+            metric=soft.metric,
+            unit=settings.unit,
+            linkage=settings.linkage,
+            structures=soft.structures,
+        )
+    else:
+        clusters = _cut_ladders(soft.ladders(settings.unit), thresholds)
+    one_for_all = not single and len(set(thresholds.values())) == 1
+    why = "more alike than 95 % of untrained networks are anywhere" if by_chance else "similar at the threshold"
+    return Choice(clusters, next(iter(thresholds.values())) if one_for_all else thresholds, why, None)
+
+
+def _cut_ladders(ladders: tuple[Ladder, ...], thresholds: Mapping[str, float]) -> dict[str, Clusters]:
+    """The lowest rung of each ladder at or above the thresholds of all groups that it concerns."""
+    clusters: dict[str, Clusters] = {}
+    for ladder in ladders:
+        cut = [r for r in ladder.rungs if r.height >= max(thresholds[group] for group in r.clusters) - SLACK]
+        for group, found in cut[-1].clusters.items() if cut else ():
+            clusters[group] = joined(clusters[group], found) if group in clusters else found
+    return clusters
+
+
+def _of_file(soft: Soft, file: Path) -> dict[str, Clusters]:
+    """A user's own clusters: {"stage2": [["layer", "layer"], ...], ...}, kept layers taken out."""
+    try:
+        content = parse_json(read_text(file, links=True))
+    except OSError as error:
+        raise SettingError(f"`clusters={str(file)!r}` cannot be read ({error.strerror}); check the path") from None
+    except NotPlain as error:
+        raise SettingError(f"`clusters={str(file)!r}` {error}") from None
+    except ValueError as error:
+        raise SettingError(f"`clusters={str(file)!r}` is not valid JSON ({error}); mend that line") from None
+    if not isinstance(content, dict):
+        raise SettingError(f'`clusters={str(file)!r}` is not an object such as {{"stage2": [["layer", "layer"]]}}')
+    layers = {entry.group.name: entry.group.layers for entry in soft.algebra}
+    for name in content:
+        if name not in layers:
+            raise UnknownName(
+                f"`clusters={str(file)!r}` names group '{name}', which does not exist{nearest(name, layers)}"
+            )
+    kept, chosen = soft.kept(), soft.chosen_groups()
+    found = {name: check_clusters(value, layers[name], group=name) for name, value in content.items() if name in chosen}
+    return {
+        name: partition(
+            [[row for row in cluster if layers[name][row] not in kept] for cluster in clusters], len(layers[name])
+        )
+        for name, clusters in found.items()
+    }

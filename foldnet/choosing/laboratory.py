@@ -1,0 +1,143 @@
+"""What a fold is measured on, and how it is trained on: the run's own data, and no choice on the test set."""
+
+import copy
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from foldnet.choosing.sweep import Outcome
+from foldnet.config import FoldSettings
+from foldnet.data.batches import Loader
+from foldnet.data.dataset import Examples
+from foldnet.data.tasks import Task
+from foldnet.errors import SettingError
+from foldnet.folding.looped import loop_tied
+from foldnet.folding.plan import FoldPlan, apply_fold
+from foldnet.folding.recalibrate import IMAGES, recalibrate
+from foldnet.sharing.share import SharedNetwork
+from foldnet.store.tensors import file_bytes
+from foldnet.training.evaluate import Score, evaluate
+from foldnet.training.loading import loader_of, split_of_run, training_loader
+from foldnet.training.loop import Course, Objective, fit
+from foldnet.training.machine import Machine, choose_machine
+from foldnet.training.observer import TUNING, Observer, Silent
+from foldnet.training.optimiser import build_optimiser
+from foldnet.training.runs import Run
+
+BATCH = 128  # images a batch when batch norm is estimated anew and accuracies are read
+SHARE_IMAGES = 1024  # images on which a layer's share of the added loss is measured: it is a hint, not a result
+FINETUNE = 0.2  # of the run's learning rate, where fine-tuning is given none of its own
+TEMPERATURE, TEACHING = 2.0, 0.5  # of distillation: softening of the logits, and weight of the teacher's part
+
+
+class Laboratory:
+    """A run's data on a machine, and what is done with them."""
+
+    def __init__(self, run: Run, data_dir: Path | None, device: str, observer: Observer) -> None:
+        """Loads the data. Raises DataError, RunError where they have changed, SettingError for a bad device."""
+        self.run, self.observer = run, observer
+        self.machine = choose_machine(device, "fp32")
+        self.dataset, self.split = split_of_run(run, data_dir)
+
+    @cached_property
+    def train(self) -> Loader:
+        """Training images as the run saw them."""
+        return training_loader(self.dataset, self.split.train, self.run.settings, self.machine, BATCH)
+
+    @cached_property
+    def test(self) -> Loader:
+        """The test images."""
+        return loader_of(self.dataset, self.split.test, BATCH, self.machine)
+
+    @cached_property
+    def validation(self) -> Loader:
+        """The validation images. Raises SettingError where the run set none aside."""
+        return loader_of(self.dataset, self._validation_images(), BATCH, self.machine)
+
+    def score(self, model: nn.Module, loader: Loader, observer: Observer | None = None) -> Score:
+        """As the data's task scores, in fp32."""
+        return evaluate(model.to(self.machine.device), loader, self.machine, observer or Silent())
+
+    def recalibrated(self, model: nn.Module, images: int = IMAGES) -> nn.Module:
+        """`model` itself, its batch norm estimated anew on training images."""
+        model.to(self.machine.device)
+        recalibrate(model, self.train, self.machine, images=images)
+        return model
+
+    def judge(self, soft: SharedNetwork) -> Callable[[FoldPlan], Outcome]:
+        """Tie, recalibrate, and score on validation images."""
+        validation = self.validation
+
+        def judge(plan: FoldPlan) -> Outcome:
+            tied = apply_fold(soft, plan)
+            looped = loop_tied(tied, plan.program)
+            score = self.score(self.recalibrated(tied), validation)
+            parameters = sum(parameter.numel() for parameter in looped.parameters())
+            self.observer.advance()
+            size = file_bytes(looped.state_dict())
+            return Outcome(score.accuracy, score.right, score.images, parameters, size)
+
+        return judge
+
+    def share_loss(self, soft: SharedNetwork) -> Callable[[FoldPlan], float]:
+        """Tie, recalibrate, and take the validation loss, all on few images."""
+        images = self._validation_images()
+        few = images.take(torch.arange(min(SHARE_IMAGES, len(images))))
+        loader = loader_of(self.dataset, few, BATCH, self.machine)
+
+        def loss(plan: FoldPlan) -> float:
+            tied = self.recalibrated(apply_fold(soft, plan), SHARE_IMAGES)
+            self.observer.advance()
+            return self.score(tied, loader).loss
+
+        return loss
+
+    def finetune(self, model: nn.Module, settings: FoldSettings, teacher: nn.Module | None, name: str = TUNING) -> None:
+        """Train `model` in place on what it stores, as the run was trained, then estimate its batch norm anew.
+
+        With a teacher half of the loss is its softened answer (Hinton et al., https://arxiv.org/abs/1503.02531).
+        """
+        run, task = self.run.settings, self.dataset.task
+        machine = choose_machine(str(self.machine.device), run.precision)
+        lr = settings.finetune_lr if settings.finetune_lr is not None else FINETUNE * run.lr
+        fit(
+            model.to(machine.device),
+            build_optimiser(model, lr=lr, momentum=run.momentum, weight_decay=run.weight_decay, kind=run.optimiser),
+            training_loader(self.dataset, self.split.train, run, machine),
+            None,
+            machine,
+            Course(
+                epochs=settings.finetune,
+                lr=lr,
+                seed=run.seed,
+                objective=Objective(task=task, loss=None if teacher is None else _taught_by(teacher, task, machine)),
+                name=name,
+            ),
+            observer=self.observer,
+        )
+        self.recalibrated(model)
+
+    def _validation_images(self) -> Examples:
+        """The validation images, or a refusal."""
+        if self.split.validation is None:
+            raise SettingError(
+                f"run '{self.run.folder}' was trained without validation data (`validation=0`), so nothing can be chosen "
+                f"or weighed; give `threshold` a number, or train a run with `validation=0.1`"
+            )
+        return self.split.validation
+
+
+def _taught_by(teacher: nn.Module, task: Task, machine: Machine) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
+    """The task's loss, half of it with the labels and half with the teacher's softened answer to the same images."""
+    teacher = copy.deepcopy(teacher).to(machine.device).eval()
+
+    def loss(outputs: Tensor, targets: Tensor, x: Tensor) -> Tensor:
+        with torch.no_grad(), machine.autocast():
+            answer = teacher(x).float()
+        soft = task.imitation(outputs / TEMPERATURE, answer / TEMPERATURE)
+        return (1 - TEACHING) * task.loss(outputs, targets) + TEACHING * TEMPERATURE**2 * soft
+
+    return loss

@@ -1,0 +1,209 @@
+"""The curve instead of a guess: merge by merge, greedily by what each merge costs on validation data."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from foldnet.analysis.clusters import Clusters, joined
+from foldnet.choosing.ladders import Ladder
+from foldnet.errors import NothingToFold
+from foldnet.folding.plan import FoldPlan
+from foldnet.program.data import count_reuses
+from foldnet.program.loops import count_loops
+
+FLAT = 0.001  # a curve that falls by less than this share has no knee: its last point gives up nothing
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How one folded network does: validation accuracy, tied and recalibrated, 0..1 (its data's score), validation images that are
+    wholly right, and its sizes.
+    """
+
+    accuracy: float
+    right: int
+    images: int
+    parameters: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class SweepPoint:
+    """One point of the curve. `merged` names the ladder that went a rung down to get here, "" at the start.
+
+    `stored_numbers` counts the shared weights' numbers that a file keeps, `owners` those that exist while it runs.
+    """
+
+    unit: str
+    merged: str
+    height: float | None
+    clusters: dict[str, Clusters]
+    owners: int
+    stored_numbers: int
+    loops: int
+    reuses: int
+    outcome: Outcome
+
+    @property
+    def accuracy(self) -> float:
+        """Validation accuracy, tied and recalibrated, 0..1."""
+        return self.outcome.accuracy
+
+    @property
+    def parameters(self) -> int:
+        """Parameters of the whole folded network."""
+        return self.outcome.parameters
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain data."""
+        return {
+            "unit": self.unit,
+            "merged": self.merged,
+            "height": self.height,
+            "owners": self.owners,
+            "stored_numbers": self.stored_numbers,
+            "parameters": self.outcome.parameters,
+            "bytes": self.outcome.bytes,
+            "loops": self.loops,
+            "reuses": self.reuses,
+            "accuracy": self.accuracy,
+            "right": self.outcome.right,
+            "images": self.outcome.images,
+            "clusters": {name: [list(cluster) for cluster in found] for name, found in self.clusters.items()},
+        }
+
+
+def sweep(
+    ladders: tuple[Ladder, ...],
+    unit: str,
+    plan: Callable[[Mapping[str, Clusters]], FoldPlan],
+    judge: Callable[[FoldPlan], Outcome],
+) -> tuple[SweepPoint, ...]:
+    """Walk down all ladders, one merge at a time: always the merge that leaves the best validation accuracy.
+
+    Among equals the one between the most similar layers goes first. `plan` ties by clusters, `judge` recalibrates and
+    counts. The first point has nothing merged.
+    """
+    state = dict.fromkeys((ladder.name for ladder in ladders), -1)
+    points = [_point(unit, "", None, {}, plan({}), judge)]
+    while True:
+        candidates = []
+        for ladder in ladders:
+            below = state[ladder.name] + 1
+            if below < len(ladder.rungs):
+                clusters = _clusters(ladders, state | {ladder.name: below})
+                height = ladder.rungs[below].height
+                candidates.append(_point(unit, ladder.name, height, clusters, plan(clusters), judge))
+        if not candidates:
+            return tuple(points)
+        best = max(candidates, key=lambda point: (point.accuracy, point.height or 0.0))
+        state[best.merged] += 1
+        points.append(best)
+
+
+def within_drop(points: tuple[SweepPoint, ...], soft: float, drop: float) -> SweepPoint:
+    """The point that stores least among those at most `drop` (0..1) below the accuracy `soft`.
+
+    Among equals the more accurate, then the one with more loops. Raises NothingToFold where no point is as good.
+    """
+    good = [point for point in points if soft - point.accuracy <= drop + 1e-12]
+    if not good:
+        best = max(points, key=lambda point: point.accuracy)
+        raise NothingToFold(
+            f"`max_drop={100 * drop:g}` cannot be met: the best point of the sweep is {100 * (soft - best.accuracy):.2f} "
+            f"points under the soft network; allow at least that"
+        )
+    return min(good, key=lambda point: (point.stored_numbers, -point.accuracy, -point.loops))
+
+
+def within_budget(points: tuple[SweepPoint, ...], budget: int, *, in_bytes: bool) -> SweepPoint:
+    """The most accurate point whose size is at most `budget`; among equals the one that stores least.
+
+    Raises NothingToFold where even complete tying is larger, saying what can be reached.
+    """
+
+    def size(point: SweepPoint) -> int:
+        return point.outcome.bytes if in_bytes else point.outcome.parameters
+
+    check_budget(min(size(point) for point in points), budget, in_bytes=in_bytes)
+    good = [point for point in points if size(point) <= budget]
+    return max(good, key=lambda point: (point.accuracy, -point.stored_numbers, point.loops))
+
+
+def check_budget(least: int, budget: int, *, in_bytes: bool) -> None:
+    """Raise NothingToFold where `budget` is below what complete tying leaves, saying what that is."""
+    if budget < least:
+        unit = "bytes" if in_bytes else "parameters"
+        raise NothingToFold(
+            f"a `budget` of {budget:,} {unit} cannot be reached: complete tying leaves {least:,}; give at least that"
+        )
+
+
+def complete_tying(ladders: tuple[Ladder, ...]) -> dict[str, Clusters]:
+    """The clusters of every group at the end of all ladders."""
+    return _clusters(ladders, {ladder.name: len(ladder.rungs) - 1 for ladder in ladders})
+
+
+def knee(points: tuple[SweepPoint, ...]) -> tuple[SweepPoint, str]:
+    """The point farthest above the straight line from the largest to the smallest fold, and why it is the one.
+
+    Source: Satopaa et al. 2011, "Finding a Kneedle in a Haystack", https://doi.org/10.1109/ICDCSW.2011.20, on the best
+    accuracy that each size can have.
+    """
+    front = _front(points)
+    largest, best_of_all, last = max(point.stored_numbers for point in points), front[0].accuracy, front[-1]
+    span, fall = largest - last.stored_numbers, best_of_all - last.accuracy
+    if not span or fall <= FLAT + 1e-12:
+        return last, f"the smallest fold is within {100 * FLAT:g} points of the best, so there is no knee before it"
+
+    def above(point: SweepPoint) -> float:
+        kept = (point.stored_numbers - last.stored_numbers) / span
+        return round((point.accuracy - last.accuracy) / fall - kept, 9)  # equals stay equal in spite of rounding
+
+    best = max(front, key=lambda point: (above(point), -point.stored_numbers))
+    beyond = front[front.index(best) + 1] if best is not last else None
+    reason = f"{best.stored_numbers:,} shared numbers give {100 * best.accuracy:.2f} % on validation data"
+    if beyond is not None:
+        reason += f"; the next smaller fold, {beyond.stored_numbers:,}, gives {100 * beyond.accuracy:.2f} %"
+    return best, reason
+
+
+def _front(points: tuple[SweepPoint, ...]) -> list[SweepPoint]:
+    """Points that no smaller one equals: sizes and accuracies both fall along it."""
+    front: list[SweepPoint] = []
+    for point in sorted(points, key=lambda p: (p.stored_numbers, -p.accuracy, -p.loops)):
+        if not front or point.accuracy > front[-1].accuracy:
+            front.append(point)
+    return front[::-1]
+
+
+def _clusters(ladders: tuple[Ladder, ...], state: Mapping[str, int]) -> dict[str, Clusters]:
+    """Clusters of every group at a state of the walk; ladders of one group add their merges up."""
+    chosen: dict[str, Clusters] = {}
+    for ladder in ladders:
+        if state[ladder.name] >= 0:
+            for group, clusters in ladder.rungs[state[ladder.name]].clusters.items():
+                chosen[group] = joined(chosen[group], clusters) if group in chosen else clusters
+    return chosen
+
+
+def _point(
+    unit: str,
+    merged: str,
+    height: float | None,
+    clusters: dict[str, Clusters],
+    plan: FoldPlan,
+    judge: Callable[[FoldPlan], Outcome],
+) -> SweepPoint:
+    """Fold, judge, and count."""
+    return SweepPoint(
+        unit,
+        merged,
+        height,
+        clusters,
+        sum(group.owners for group in plan.groups),
+        sum(group.stored * group.weight_numbers for group in plan.groups),
+        sum(count_loops(stage.items) for stage in plan.program.stages),
+        count_reuses(plan.program),
+        judge(plan),
+    )

@@ -1,0 +1,111 @@
+"""sweep.json of a run: the curve as it was measured, so that choosing from it again measures nothing again."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from foldnet.analysis.clusters import Clusters, partition
+from foldnet.choosing.choose import Curve, Soft
+from foldnet.choosing.sweep import Outcome, SweepPoint
+from foldnet.errors import FoldnetError
+from foldnet.program.loops import count_loops
+from foldnet.store.reading import read_json
+from foldnet.store.tensors import digest_of
+from foldnet.training.checkpoint import FILE
+from foldnet.training.runs import Run
+
+SWEEP_FILE = "sweep.json"
+OTHERS = {
+    "checkpoint": "another checkpoint",
+    "checkpoint_sha256": "other weights",
+    "split": "other validation images",
+    "metric": "another metric",
+    "tie": "another tie",
+    "linkage": "another linkage",
+    "groups": "other groups",
+    "kept": "other kept layers",
+    "ignored": "other ignored attributes",
+}
+
+
+class OtherSweep(Exception):
+    """The sweep in the run is another one; the text says in what."""
+
+
+def made_of(run: Run, soft: Soft) -> dict[str, Any]:
+    """What a sweep depends on: the weights, the validation images, and how layers were measured and tied."""
+    settings = soft.settings
+    return {
+        "checkpoint": settings.checkpoint,
+        "checkpoint_sha256": digest_of(run.folder / settings.checkpoint / FILE, "model"),
+        "split": run.split_hash,
+        "metric": soft.metric,
+        "tie": settings.tie,
+        "linkage": settings.linkage,
+        "groups": sorted(soft.chosen_groups()),
+        "kept": sorted(soft.kept()),
+        "ignored": sorted(settings.ignore),
+    }
+
+
+def kept_curve(run: Run, soft: Soft) -> Curve | None:
+    """The curve of the settings' unit from the run's sweep.json; None where there is none.
+
+    Raises OtherSweep where it is of other weights or settings, or damaged: what to do then is the caller's.
+    """
+    file = run.folder / SWEEP_FILE
+    if not file.is_file():
+        return None
+    try:
+        content = read_json(file)
+        stated, now = content["of"], made_of(run, soft)
+        for name, value in now.items():
+            if stated[name] != value:
+                raise OtherSweep(f"{SWEEP_FILE} is of {OTHERS[name]}")
+        sizes = {entry.group.name: len(entry.group.layers) for entry in soft.algebra}
+        points = tuple(point_of(value, sizes) for value in content["units"][soft.settings.unit])
+        soft_accuracy = float(content["accuracy"]["soft"])
+    except (FoldnetError, KeyError, TypeError, ValueError, IndexError) as error:
+        raise OtherSweep(f"{SWEEP_FILE} cannot be used ({error})") from None
+    if not points or any(_counts(soft, point) != (point.owners, point.stored_numbers, point.loops) for point in points):
+        raise OtherSweep(f"{SWEEP_FILE} does not say what its clusters give")
+    return Curve(points, soft_accuracy)
+
+
+def point_of(value: Mapping[str, Any], sizes: Mapping[str, int]) -> SweepPoint:
+    """A point from plain data; `sizes` are the numbers of layers of the groups. Raises KeyError, TypeError, ValueError."""
+    height = value["height"]
+    return SweepPoint(
+        str(value["unit"]),
+        str(value["merged"]),
+        None if height is None else float(height),
+        {name: _clusters(found, sizes[name]) for name, found in value["clusters"].items()},
+        int(value["owners"]),
+        int(value["stored_numbers"]),
+        int(value["loops"]),
+        int(value["reuses"]),
+        Outcome(
+            float(value["accuracy"]),
+            int(value["right"]),
+            int(value["images"]),
+            int(value["parameters"]),
+            int(value["bytes"]),
+        ),
+    )
+
+
+def _clusters(found: Any, size: int) -> Clusters:
+    """Clusters of a group of so many layers. Raises ValueError where they are no partition of them."""
+    rows = [[int(row) for row in cluster] for cluster in found]
+    if sorted(row for cluster in rows for row in cluster) != list(range(size)):
+        raise ValueError("its clusters are not those of the network's layers")
+    return partition(rows, size)
+
+
+def _counts(soft: Soft, point: SweepPoint) -> tuple[int, int, int]:
+    """Owners, stored numbers and loops that a point's clusters give."""
+    plan = soft.plan(point.clusters)
+    return (
+        sum(group.owners for group in plan.groups),
+        sum(group.stored * group.weight_numbers for group in plan.groups),
+        sum(count_loops(stage.items) for stage in plan.program.stages),
+    )

@@ -1,0 +1,284 @@
+"""A fold folder: the folded network as a program, tensors and a report, and how it is opened again."""
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from foldnet.bounds import check_number, shown
+from foldnet.errors import RunError, SettingError
+from foldnet.folding.looped import LoopedNetwork
+from foldnet.folding.owners import Owners
+from foldnet.program.data import Program
+from foldnet.program.json import program_from_json, program_to_json
+from foldnet.sharing.share import SharedNetwork
+from foldnet.store.artifact import CHECKPOINTS, folders_of, newest_that_opens, read_config
+from foldnet.store.files import write_json
+from foldnet.store.reading import NotPlain, open_plain, read_bytes, read_json
+from foldnet.store.seals import changed, sealed
+from foldnet.store.tensors import check_header, load_tensors, save_tensors
+from foldnet.store.upgrade import SCHEMA, check_seal, upgraded
+from foldnet.training.checkpoint import fill
+from foldnet.training.machine import channels_last
+from foldnet.training.runs import newest_run
+from foldnet.zoo.build import build
+
+WEIGHTS = "weights.safetensors"
+READINGS = 5  # times that a fold is read which is replaced meanwhile
+SEALED = (WEIGHTS, "program.json", "report.json")  # files whose digests stand in config.json
+
+
+@dataclass(frozen=True, slots=True)
+class StoredGroup:
+    """How one group lies in the file: `owners` weights, or `templates` that mix them where that is not None."""
+
+    name: str
+    owners: int
+    templates: int | None
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Fold:
+    """An opened fold folder. `run` is the name of the run that it was made from, which may be gone; `run_sha256` the digest of
+    the soft weights in that run's `checkpoint`. `size` is the side of the images that the network was trained on, `files` the SHA-256
+    of every other file of the folder as it was written.
+    """
+
+    folder: Path
+    run: str
+    run_sha256: str
+    checkpoint: str
+    arch: str
+    classes: int
+    channels: int
+    dropout: float
+    groups: tuple[StoredGroup, ...]
+    program: Program
+    size: int = 32
+    files: tuple[tuple[str, str], ...] = ()
+
+    def plain_network(self) -> nn.Module:
+        """The architecture before folding, its shared layers without weights (under torch.device("meta"): unallocated)."""
+        built = build(self.arch, classes=self.classes, channels=self.channels, dropout=self.dropout)
+        return built.network if isinstance(built, SharedNetwork) else built
+
+    def load_structure(self) -> LoopedNetwork:
+        """The looped network without its tensors (under torch.device("meta"): unallocated)."""
+        try:
+            owners = {group.name: Owners(group.owners, group.templates, group.shape) for group in self.groups}
+            return LoopedNetwork(self.plain_network(), self.program, owners)
+        except (AttributeError, IndexError, KeyError, TypeError, ValueError, RuntimeError) as error:
+            raise RunError(
+                f"the config.json and program.json in '{self.folder}' do not make a network ({error}); fold the run again"
+            ) from None
+
+    def load(self) -> LoopedNetwork:
+        """The looped network in evaluation mode, on the CPU; no weight is written out. Raises RunError."""
+        file = self.folder / WEIGHTS
+        with torch.device("meta"):
+            looped = self.load_structure()
+        fill(looped, load_tensors(file).tensors, file)
+        if self.files:  # the file may be sound in itself and yet be another fold's
+            check_files(self.folder, self.files, [WEIGHTS])
+        channels_last(looped.eval())
+        return looped
+
+
+def save_fold(
+    folder: Path, fold: Fold, looped: LoopedNetwork, settings: dict[str, Any], report: dict[str, Any]
+) -> None:
+    """Fill `folder`, which exists, with everything that the fold is; config.json comes last, with the digests of the others."""
+    save_tensors(folder / WEIGHTS, looped.state_dict())
+    write_json(folder / "program.json", program_to_json(fold.program))
+    write_json(folder / "report.json", report)
+    files = {name: sha256_of(folder / name) for name in SEALED}
+    write_json(
+        folder / "config.json",
+        sealed(
+            {
+                "schema": SCHEMA,
+                "kind": "fold",
+                "created": datetime.now(UTC).isoformat(timespec="microseconds"),
+                "run": fold.run,
+                "run_sha256": fold.run_sha256,
+                "checkpoint": fold.checkpoint,
+                "network": {
+                    "arch": fold.arch,
+                    "classes": fold.classes,
+                    "channels": fold.channels,
+                    "dropout": fold.dropout,
+                    "size": fold.size,
+                },
+                "groups": [
+                    {
+                        "name": group.name,
+                        "owners": group.owners,
+                        "templates": group.templates,
+                        "shape": list(group.shape),
+                    }
+                    for group in fold.groups
+                ],
+                "settings": settings,
+                "files": files,
+            }
+        ),
+    )
+
+
+def sha256_of(file: Path) -> str:
+    """SHA-256 of a file's bytes. Raises RunError where it is missing or cannot be read."""
+    try:
+        if file.suffix != ".safetensors":
+            return hashlib.sha256(read_bytes(file)).hexdigest()
+        check_header(file)
+        with open_plain(file) as opened:
+            return hashlib.file_digest(opened, "sha256").hexdigest()
+    except FileNotFoundError:
+        raise RunError(f"'{file}' is missing; was the folder copied whole?") from None
+    except OSError as error:
+        raise RunError(f"'{file}' cannot be read ({error.strerror}); check its permissions") from None
+    except NotPlain as error:
+        raise RunError(f"'{file}' {error}") from None
+
+
+def check_files(folder: Path, files: Iterable[tuple[str, str]], names: Iterable[str] = SEALED) -> None:
+    """Raise RunError where one of the files called `names` is not as `files` (name, SHA-256) says."""
+    stated = dict(files)
+    for name in names:
+        if sha256_of(folder / name) != stated.get(name):
+            raise changed(folder / name, "fold")
+
+
+def is_as_stated(file: Path) -> bool | None:
+    """Whether a file of a fold is as the fold's config.json says; None where it is in no fold, or nothing is said of it."""
+    try:
+        config = read_config(file.parent, "fold")
+        check_seal(config, file.parent / "config.json")
+        stated = config.get("files")
+    except RunError:
+        return None
+    if not isinstance(stated, dict) or file.name not in stated:
+        return None
+    return bool(sha256_of(file) == stated[file.name])
+
+
+def open_fold(folder: Path) -> Fold:
+    """Read a fold folder, its tensors aside.
+
+    Raises RunError where it is missing, empty, damaged, foreign, of another schema, or where config.json or program.json was
+    changed after folding.
+    """
+    config = read_config(folder, "fold")
+    check_seal(config, folder / "config.json")
+    config = upgraded(config)
+    try:
+        files = tuple((str(name), str(digest)) for name, digest in config["files"].items())
+        if files:
+            check_files(folder, files, ["program.json"])
+        network = config["network"]
+        if config["checkpoint"] not in CHECKPOINTS:  # it names a folder
+            raise ValueError(f"checkpoint {shown(config['checkpoint'])!r}")
+        for name, bound in (("classes", "classes"), ("channels", "channels"), ("size", "side"), ("dropout", "dropout")):
+            check_number(bound, network[name], field=f"'{name}'")
+        groups = tuple(map(_stored_group, config["groups"]))
+        return Fold(
+            folder,
+            Path(str(config["run"])).name,  # version 0.1 wrote the whole path, which is nobody else's business
+            str(config["run_sha256"]),
+            str(config["checkpoint"]),
+            str(network["arch"]),
+            network["classes"],
+            network["channels"],
+            float(network["dropout"]),
+            groups,
+            program_from_json(read_json(folder / "program.json")),
+            network["size"],
+            files,
+        )
+    except SettingError as error:
+        raise RunError(
+            f"'{folder / 'config.json'}' has a number that is not legal ({error}); fold the run again"
+        ) from None
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise RunError(f"'{folder / 'config.json'}' is not a fold's ({error!r}); it was edited or is foreign") from None
+
+
+def _stored_group(group: dict[str, Any]) -> StoredGroup:
+    """A group as config.json has it. Raises SettingError for numbers beyond any network, KeyError and TypeError for what is none."""
+    check_number("owners", group["owners"], field="'owners'")
+    if group["templates"] is not None:
+        check_number("templates", group["templates"], field="'templates'")
+    for side in group["shape"]:
+        check_number("weight_side", side, field="'shape'")
+    return StoredGroup(str(group["name"]), group["owners"], group["templates"], tuple(group["shape"]))
+
+
+def settings_of(folder: Path) -> dict[str, Any]:
+    """The settings by which a fold was made, as they stand in its config.json. Raises RunError as open_fold does."""
+    settings = read_config(folder, "fold").get("settings")
+    return dict(settings) if isinstance(settings, dict) else {}
+
+
+def load_fold(folder: Path) -> tuple[Fold, LoopedNetwork]:
+    """A fold and its network, both of one writing: where another command replaces it meanwhile, it is read anew. Raises RunError."""
+    for _ in range(READINGS):
+        before = _which(folder)
+        try:
+            fold = open_fold(folder)
+            return fold, fold.load()
+        except RunError:
+            if _which(folder) == before:
+                raise
+    raise RunError(f"'{folder}' is replaced again and again while it is read; wait for whoever does that")
+
+
+def _which(folder: Path) -> tuple[int, int] | None:
+    """Which folder it is that has this name now; None where there is none."""
+    try:
+        there = folder.stat()
+    except OSError:
+        return None
+    return there.st_dev, there.st_ino
+
+
+def newest_fold(run: Path | None = None) -> Path:
+    """The fold made last of a run (the newest run where none is named), of those that open where there are any.
+
+    Raises RunError where there is none.
+    """
+    run = run or newest_run()
+    read_config(run, "run")
+    found = all_folds(run)
+    if not found:
+        raise RunError(f"run '{run}' has no fold; make one with `foldnet.fold({str(run)!r})`")
+    return newest_that_opens(found, open_fold)
+
+
+def all_folds(run: Path) -> list[Path]:
+    """The folds directly inside a run, oldest first; damaged ones that can't say when come before."""
+    return folders_of("fold", run)
+
+
+def stored_groups(looped: LoopedNetwork) -> tuple[StoredGroup, ...]:
+    """How the groups of a looped network are stored."""
+    found = []
+    for name, owners in looped.owners.items():
+        assert isinstance(owners, Owners)
+        kept = owners.owners if owners.owners is not None else owners.templates
+        assert kept is not None
+        coefficients = owners.coefficients
+        found.append(
+            StoredGroup(
+                name,
+                len(kept) if coefficients is None else len(coefficients),
+                None if coefficients is None else len(kept),
+                tuple(kept[0].shape),
+            )
+        )
+    return tuple(found)

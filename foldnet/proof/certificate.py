@@ -1,0 +1,174 @@
+"""What `foldnet verify` found: a certificate, and what it says when a promise is broken."""
+
+import math
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+from foldnet.errors import BrokenPromise
+from foldnet.proof.compare import PAIRS, Comparison, Difference, LayerDifference
+from foldnet.proof.promises import Findings, Promise
+from foldnet.show.report import Report, Table
+
+Numbers = dict[str, int | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate(Report):
+    """Whether one fold is what it says, recomputed: promises that were kept or broken, and notes of what could not be checked.
+
+    `comparisons` has one entry for each kind of inputs, "test" and "random"; what is said without naming one is the worst of
+    both. Pairs are "dense" (to soft) and "looped" (to tied); None is what was not compared. `run` is the run's name. Accuracies
+    are 0..1, in the data's own `measure`, `bytes` are those of a safetensors file of each form (of the folded one: of its file), `files` the SHA-256 of the
+    fold's files, `checkpoint_sha256` the digest of the run's soft weights as they are now.
+    """
+
+    fold: str
+    run: str
+    device: str
+    measure: str
+    compared_with_run: bool
+    files: dict[str, str]
+    checkpoint_sha256: str | None
+    findings: Findings
+    comparisons: tuple[Comparison, ...] = ()
+    layers: tuple[LayerDifference, ...] = ()
+    accuracy: dict[str, float | None] = field(default_factory=dict)
+    images: int | None = None
+    parameters: Numbers = field(default_factory=dict)
+    bytes: Numbers = field(default_factory=dict)
+    seconds: float = 0.0
+
+    def and_found(self, findings: Findings) -> "Certificate":
+        """The same with more that was found."""
+        return replace(self, findings=self.findings + findings)
+
+    @property
+    def promises(self) -> tuple[Promise, ...]:
+        """Everything that was checked."""
+        return self.findings.promises
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What could not be checked, and why."""
+        return self.findings.notes
+
+    @property
+    def passed(self) -> bool | None:
+        """Whether every promise holds; None where all that were checked do, and something could not be checked."""
+        if not all(promise.held for promise in self.promises):
+            return False
+        return None if self.notes else True
+
+    @property
+    def verdict(self) -> str:
+        """The same in words."""
+        held, of = sum(promise.held for promise in self.promises), len(self.promises)
+        if self.passed is False:
+            return f"FAILED: {held} of {of} promises hold"
+        if self.passed:
+            return f"passed: {held} of {of} promises hold"
+        if not self.compared_with_run:
+            return "consistent in itself; not compared with its run"
+        return "nothing false was found, but not everything could be checked"
+
+    @property
+    def exit_status(self) -> int:
+        """Of the command line: 0 where it passed, 1 where a promise is broken, 3 where not everything could be checked."""
+        return {True: 0, False: 1, None: 3}[self.passed]
+
+    @property
+    def agreement(self) -> float | None:
+        """Share of predictions in which looped and tied are alike."""
+        return min((comparison.agreement for comparison in self.comparisons), default=None)
+
+    @property
+    def agreement_soft(self) -> float | None:
+        """Share of the test images, else of the random inputs, that looped and soft predict alike."""
+        return next((comparison.agreement_soft for comparison in self.comparisons), None)
+
+    def worst(self, pair: str, measure: str) -> float | None:
+        """The largest of one measure of a pair's logits, such as ("looped", "relative"); None where not compared."""
+        found = [comparison.logits[pair] for comparison in self.comparisons]
+        return _largest(getattr(difference, measure) for difference in found if difference is not None)
+
+    def check(self) -> None:
+        """Raise BrokenPromise, naming every promise that does not hold."""
+        broken = [promise for promise in self.promises if not promise.held]
+        if broken:
+            said = "; ".join(f"{promise.name}: {promise.value!r} instead of {_wanted(promise)}" for promise in broken)
+            count = "a promise" if len(broken) == 1 else f"{len(broken)} promises"
+            raise BrokenPromise(f"fold '{self.fold}' breaks {count} ({said}); fold the run again")
+
+    def tables(self) -> tuple[Table, ...]:
+        """A row for each promise."""
+        rows = tuple((promise.name, promise.held, str(promise.value), str(promise.limit)) for promise in self.promises)
+        return (Table(self.fold, ("promise", "held", "found", "wanted"), rows),)
+
+    def texts(self) -> tuple[str, ...]:
+        """The verdict, and what was not checked, and why."""
+        return (self.verdict, *self.notes)
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain data; what is no finite number is null."""
+        return {
+            "fold": self.fold,
+            "run": self.run,
+            "passed": self.passed,
+            "verdict": self.verdict,
+            "device": self.device,
+            "precision": "fp32",
+            "max_abs_difference": {pair: _finite(self.worst(pair, "max_abs")) for pair in PAIRS},
+            "mean_abs_difference": {pair: _finite(self.worst(pair, "mean_abs")) for pair in PAIRS},
+            "relative_difference": {pair: _finite(self.worst(pair, "relative")) for pair in PAIRS},
+            "agreement": self.agreement,
+            "agreement_soft": self.agreement_soft,
+            "measure": self.measure,
+            "accuracy": self.accuracy,
+            "images": self.images,
+            "parameters": self.parameters,
+            "bytes": self.bytes,
+            "promises": [asdict(promise) for promise in self.promises],
+            "inputs": [_comparison(comparison) for comparison in self.comparisons],
+            "layers": [
+                {"name": layer.name, "kind": layer.kind} | {pair: _difference(getattr(layer, pair)) for pair in PAIRS}
+                for layer in self.layers
+            ],
+            "files": self.files,
+            "checkpoint_sha256": self.checkpoint_sha256,
+            "notes": list(self.notes),
+            "seconds": self.seconds,
+        }
+
+
+def _wanted(promise: Promise) -> str:
+    """What a promise asks for, in words."""
+    is_ceiling = isinstance(promise.limit, float) or promise.name.startswith("bytes of the folded")
+    return f"at most {promise.limit}" if is_ceiling else repr(promise.limit)
+
+
+def _comparison(comparison: Comparison) -> dict[str, Any]:
+    """One kind of inputs as plain data."""
+    return {
+        "inputs": comparison.inputs,
+        "count": comparison.count,
+        **{pair: _difference(difference) for pair, difference in comparison.logits.items()},
+        "agreement": comparison.agreement,
+        "undecided": comparison.undecided,
+        "agreement_soft": comparison.agreement_soft,
+    }
+
+
+def _difference(difference: Difference | None) -> dict[str, float | None] | None:
+    """A difference as plain data."""
+    return None if difference is None else {name: _finite(value) for name, value in asdict(difference).items()}
+
+
+def _finite(value: float | None) -> float | None:
+    """JSON knows neither infinity nor what is not a number."""
+    return value if value is not None and math.isfinite(value) else None
+
+
+def _largest(values: Iterable[float]) -> float | None:
+    """The largest, where what is not a number counts as more than any number; None of nothing."""
+    return max(values, key=lambda value: (math.isnan(value), value), default=None)

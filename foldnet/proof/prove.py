@@ -1,0 +1,181 @@
+"""Running the looped network against the tied one: what is proven from what blocks are, shown once more by what they compute."""
+
+import copy
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves, tree_map
+
+from foldnet.errors import BrokenPromise
+from foldnet.folding.looped import LoopedNetwork
+from foldnet.program.data import Block, Program
+from foldnet.proof.compare import LIMIT, Places, places_of, watched
+
+FEW = 4096  # numbers of a block's output that are kept to find the first that differs
+PASSES = 2  # what a block counts from pass to pass shows in the second
+ROUNDINGS = 16  # of a coarse precision, that two forms may differ by
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """How the looped and the tied network were compared: on `count` inputs of a kind, "test", "given" or "random"; the largest
+    ||looped - tied|| / ||tied|| of their outputs.
+    """
+
+    inputs: str
+    count: int
+    relative: float
+
+
+def prove(
+    looped: LoopedNetwork,
+    tied: nn.Module,
+    program: Program,
+    inputs: tuple[Any, ...],
+    *,
+    kind: str = "given",
+    ignored: Collection[str] = (),
+) -> Proof:
+    """Run both on the same inputs, in evaluation mode and from the same random state, twice; their modes are left as they were.
+
+    Raises BrokenPromise where they differ by more than rounding, naming the first block that does and what to do.
+    """
+    blocks = {block.name: block for stage in program.stages for block in stage.blocks}
+    with _evaluating(looped, tied):
+        ours, theirs = (_run(model, _blocks_of(model, program, blocks), inputs) for model in (looped, tied))
+        relative = apart(ours.outputs, theirs.outputs)
+        if not relative <= _limit(inputs) and not _only_rounding(looped, tied, inputs):
+            first = blocks.get(_first_difference(ours, theirs, _limit(inputs)))
+            raise BrokenPromise(
+                f"the looped network differs from the tied one by {relative:.2g} of its output{_place(first)}; {_mend(first, ignored)}"
+            )
+    return Proof(kind, next((len(x) for x in tree_leaves(inputs) if isinstance(x, Tensor) and x.ndim), 1), relative)
+
+
+@contextmanager
+def _evaluating(*models: nn.Module) -> Iterator[None]:
+    """Evaluation mode for a while, without gradients."""
+    modes = [(module, module.training) for model in models for module in model.modules()]
+    try:
+        for model in models:
+            model.eval()
+        with torch.no_grad():
+            yield
+    finally:
+        for module, mode in modes:
+            module.training = mode
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """What a model gave, pass by pass, and some numbers of what its blocks gave, by their names in the order of execution."""
+
+    outputs: list[Any]
+    blocks: list[tuple[str, Any]]
+
+
+def _run(model: nn.Module, places: Places, inputs: tuple[Any, ...]) -> _Run:
+    """Call a model with inputs of its own."""
+    run = _Run([], [])
+
+    def see(name: str, output: Any) -> None:
+        run.blocks.append((name, tree_map(_few, output)))
+
+    with _seeded(model):
+        for _ in range(PASSES):
+            with watched(places, see):
+                run.outputs.append(model(*_copied(inputs)))
+    return run
+
+
+def _few(output: Any) -> Any:
+    """Some numbers of a tensor, spread over all of it."""
+    if not isinstance(output, Tensor):
+        return output
+    return output.flatten()[:: max(1, output.numel() // FEW)].clone()
+
+
+@contextmanager
+def _seeded(model: nn.Module) -> Iterator[None]:
+    """Random numbers from one seed for a while, so that dropout which does not know of evaluation drops the same in both forms."""
+    devices = sorted({tensor.device.index for tensor in model.parameters() if tensor.device.type == "cuda"})
+    with torch.random.fork_rng(devices):
+        torch.manual_seed(0)
+        yield
+
+
+def _copied(inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The inputs anew: a network may write into them."""
+    copied: tuple[Any, ...] = tree_map(lambda x: x.clone() if isinstance(x, Tensor) else copy.deepcopy(x), inputs)
+    return copied
+
+
+def apart(one: Any, other: Any) -> float:
+    """||a - b|| / ||b|| of two outputs, each a tensor or any nest of them; what is not finite must be so in both."""
+    pairs = list(zip(tree_leaves(one), tree_leaves(other), strict=False))
+    if len(tree_leaves(one)) != len(tree_leaves(other)) or any(not isinstance(a, type(b)) for a, b in pairs):
+        return float("inf")
+    missing = length = 0.0
+    for a, b in pairs:
+        if not isinstance(b, Tensor):
+            continue
+        if a.shape != b.shape or a.dtype != b.dtype:
+            return float("inf")
+        wide = torch.complex128 if b.is_complex() else torch.float64
+        a, b = a.to(wide), b.to(wide)
+        finite = torch.isfinite(b)
+        if not torch.equal(finite, torch.isfinite(a)) or not torch.allclose(a[~finite], b[~finite], equal_nan=True):
+            return float("inf")
+        missing += float((a - b)[finite].abs().square().sum())
+        length += float(b[finite].abs().square().sum())
+    if not length:
+        return 0.0 if not missing else float("inf")
+    return float((missing / length) ** 0.5)
+
+
+def _limit(inputs: tuple[Any, ...]) -> float:
+    """The relative difference that rounding may make."""
+    kinds = [x.dtype for x in tree_leaves(inputs) if isinstance(x, Tensor) and x.dtype.is_floating_point]
+    return max([LIMIT, *(ROUNDINGS * torch.finfo(kind).eps for kind in kinds if kind.itemsize < 4)])
+
+
+def _only_rounding(looped: nn.Module, tied: nn.Module, inputs: tuple[Any, ...]) -> bool:
+    """Whether the difference vanishes in double precision, where a network can run in it."""
+    wide = tree_map(lambda x: x.double() if isinstance(x, Tensor) and x.is_floating_point() else x, inputs)
+    try:
+        ours, theirs = (_run(copy.deepcopy(model).double(), {}, wide) for model in (looped, tied))
+        return apart(ours.outputs, theirs.outputs) <= LIMIT
+    except (RuntimeError, TypeError):  # a constant that stays in single precision
+        return False
+
+
+def _first_difference(one: _Run, other: _Run, limit: float) -> str:
+    """The name of the first block that gave something else; empty where none did."""
+    for (name, output), (wanted, reference) in zip(one.blocks, other.blocks, strict=False):
+        if name != wanted or not apart(output, reference) <= limit:
+            return wanted
+    return ""
+
+
+def _blocks_of(model: nn.Module, program: Program, blocks: Collection[str]) -> Places:
+    """Where the blocks run."""
+    return {module: names for module, names in places_of(model, program).items() if names[0] in blocks}
+
+
+def _place(first: Block | None) -> str:
+    """Where the difference begins."""
+    return "" if first is None else f", and block '{first.name}' is the first to differ"
+
+
+def _mend(first: Block | None, ignored: Collection[str]) -> str:
+    """What to do about it."""
+    if ignored:
+        named = ", ".join(f"'{name}'" for name in ignored)
+        return f"what was ignored ({named}) matters to what blocks compute, so ignore less"
+    layers = [use.layer for use in first.uses if use.group is not None] if first is not None else []
+    named = ", ".join(f"'{layer}'" for layer in layers)
+    return f"keep the layers of that block out of the fold ({named})" if layers else "fold it less far"

@@ -1,0 +1,233 @@
+"""Folding a run's checkpoint again by the clusters of a fold, and comparing the fold with what that gives."""
+
+import copy
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from foldnet.analysis.clusters import Clusters
+from foldnet.choosing.choose import Choice, Soft, choose, soft_of
+from foldnet.choosing.laboratory import Laboratory
+from foldnet.config import FoldSettings
+from foldnet.folding.folds import Fold
+from foldnet.folding.plan import FoldPlan, apply_fold
+from foldnet.program.text import program_text
+from foldnet.proof.advice_again import check_advice, close
+from foldnet.proof.promises import (
+    Findings,
+    Promise,
+    at_most,
+    check_distances,
+    equal,
+    is_finetuned,
+    largest,
+    layers_of,
+    owners_of,
+)
+from foldnet.sharing.share import SharedNetwork
+
+TIE_LIMIT = 1e-5  # relative difference of a tied weight from that of folding again: another machine's rounding
+NORM_LIMIT = 0.01  # of a norm's standard deviation: training in bf16 moves its statistics by half of that
+STRANGE = 0.1  # cosine to the tied network below which a fine-tuned weight no longer shows where it started
+
+
+@dataclass(frozen=True, slots=True)
+class Refold:
+    """A checkpoint folded again by the clusters of a fold: the plan, and the tied network with the checkpoint's own norms.
+
+    `choice` is what the fold's settings choose, None where they did not choose by thresholds.
+    """
+
+    soft: Soft
+    plan: FoldPlan
+    tied: SharedNetwork
+    choice: Choice | None
+
+
+def fold_again(model: SharedNetwork, fold: Fold, settings: Mapping[str, Any]) -> Refold:
+    """Tie the layers of a soft network as the fold's program says, in the way that its settings name.
+
+    Raises FoldnetError, TypeError or ValueError where the settings are not legal, or name what the network has not.
+    """
+    read: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in settings.items()
+    }
+    chosen = FoldSettings(**read)
+    soft = soft_of(model, chosen)
+    owners = owners_of(fold.program)
+    clusters = {
+        entry.group.name: _clusters(owners.get(entry.group.name, {}), entry.group.layers) for entry in soft.algebra
+    }
+    plan = soft.plan(clusters)
+    choice = choose(soft) if chosen.chooser in ("threshold", "chance") else None
+    return Refold(soft, plan, apply_fold(model, plan), choice)
+
+
+def check_refold(refold: Refold, fold: Fold, tied: nn.Module, report: Any) -> Findings:
+    """The fold's program, choice, gains and weights are those of folding again; `tied` is the fold, written out."""
+    promises = [
+        Promise(
+            "program of folding the checkpoint again",
+            fold.program == refold.plan.program,
+            program_text(fold.program),
+            program_text(refold.plan.program),
+        ),
+        *_check_choice(refold, report),
+        _check_gains(refold, report),
+        check_advice(refold.soft, refold.plan, refold.choice, report),
+    ]
+    found = _check_tuned(refold, tied) if is_finetuned(report) else _check_untouched(refold, tied, report)
+    return Findings(tuple(promises)) + found
+
+
+def check_norms(tied: nn.Module, soft: SharedNetwork | None, laboratory: Laboratory | None, expected: bool) -> Findings:
+    """Running statistics are those that the fold's own weights have on the run's training images.
+
+    Without `expected` they may also be the checkpoint's, as folding without data leaves them.
+    """
+    stored = dict(_statistics(tied))
+    if not stored:
+        return Findings()
+    name = "norms as the checkpoint has them, or as the training images give them"
+    before = dict(_statistics(soft.network)) if soft is not None else {}
+    if not expected and before.keys() == stored.keys() and all(_equal(before[key], stored[key]) for key in stored):
+        return Findings((Promise(name, True, "the checkpoint's", "the checkpoint's"),))
+    if laboratory is None or (soft is None and not expected):
+        lacking = "data" if laboratory is None else "checkpoint"
+        return Findings(notes=(f"batch norm cannot be compared without the run's {lacking}",))
+    again = dict(_statistics(laboratory.recalibrated(copy.deepcopy(tied)).cpu()))
+    worst = largest(_apart_by(stored[key], again[key]) for key in stored)
+    return Findings((at_most("norms against the training images, in standard deviations", worst, NORM_LIMIT),))
+
+
+def _clusters(owners: Mapping[str, int], layers: tuple[str, ...]) -> Clusters:
+    """Rows of the layers that use one owner; a layer that the program does not know stands alone."""
+    groups: dict[object, list[int]] = {}
+    for row, layer in enumerate(layers):
+        groups.setdefault(owners.get(layer, layer), []).append(row)
+    return tuple(tuple(rows) for rows in groups.values())
+
+
+def _apart(clusters: Clusters) -> Clusters:
+    """The same rows, each on its own."""
+    return tuple((row,) for row in sorted(row for cluster in clusters for row in cluster))
+
+
+def _check_choice(refold: Refold, report: Any) -> list[Promise]:
+    """Thresholds choose the clusters that were tied, and report.json names them, and the metric."""
+    metric = equal(
+        "metric in report.json", str(report.get("metric")) if isinstance(report, dict) else "", refold.soft.metric
+    )
+    if refold.choice is None:
+        return [metric]
+    tied = {group.name: sorted(sorted(cluster) for cluster in group.clusters) for group in refold.plan.groups}
+    found = {
+        group.name: refold.choice.clusters.get(group.name) or _apart(group.clusters) for group in refold.plan.groups
+    }
+    wrong = [name for name, chosen in found.items() if sorted(map(sorted, chosen)) != tied[name]]
+    stated = report.get("threshold") if isinstance(report, dict) else None
+    return [
+        metric,
+        equal("groups whose clusters are not those at the threshold", ", ".join(wrong), ""),
+        Promise(
+            "threshold in report.json",
+            close(stated, refold.choice.threshold),
+            str(stated),
+            str(refold.choice.threshold),
+        ),
+    ]
+
+
+def _check_gains(refold: Refold, report: Any) -> Promise:
+    """Gains and errors in report.json are those of tying again."""
+    written = {layer["name"]: layer for layer in layers_of(report)}
+    apart = []
+    for group in refold.plan.groups:
+        for row, layer in enumerate(group.layers):
+            entry = written.get(layer, {})
+            for key, value in (("gain", float(group.tie.gains[row])), ("error", float(group.tie.errors[row]))):
+                stated = entry.get(key)
+                apart.append(
+                    abs(stated - value) / max(abs(value), 1.0) if isinstance(stated, int | float) else math.nan
+                )
+    return at_most("gains and errors in report.json against tying again, difference", largest(apart), TIE_LIMIT)
+
+
+def _check_untouched(refold: Refold, tied: nn.Module, report: Any) -> Findings:
+    """Nothing was trained: private tensors are the checkpoint's to the bit, and tied weights those of tying again."""
+    shared = dict(refold.soft.model.shared_weights())
+    before, distances = dict(refold.soft.model.network.named_parameters()), {}
+    again = {name: weight.detach() for name, weight in refold.tied.shared_weights()}
+    moved = [name for name, now in tied.named_parameters() if name in before and not _equal(before[name], now)]
+    for name, soft in shared.items():
+        distances[name.removesuffix(".weight")] = _relative(tied.get_parameter(name), soft)
+    worst = largest(_relative(tied.get_parameter(name), weight) for name, weight in again.items())
+    return Findings(
+        (
+            equal("private tensors that are not the checkpoint's", _few(moved), ""),
+            at_most("tied weights against folding again, relative difference", worst, TIE_LIMIT),
+            *check_distances(report, distances),
+        )
+    )
+
+
+def _check_tuned(refold: Refold, tied: nn.Module) -> Findings:
+    """Fine-tuning moved the weights, and from where they were tied; where they are now nobody can check but by accuracies."""
+    before: dict[str, Tensor] = dict(refold.soft.model.network.named_parameters())
+    before |= dict(refold.tied.shared_weights())
+    now = dict(tied.named_parameters())
+    moved = sum(not torch.allclose(now[name], value, rtol=1e-6, atol=0.0) for name, value in before.items())
+    promise = Promise("tensors that fine-tuning moved", moved > 0, moved, "at least 1")
+    strange = [name for name, value in before.items() if value.dim() > 1 and _cosine(now[name], value) < STRANGE]
+    if not strange:
+        return Findings((promise,))
+    note = f"nothing is left of {_few(strange)} as they were tied: fine-tuning cannot be told from other weights there"
+    return Findings((promise,), (note,))
+
+
+def _statistics(network: nn.Module) -> Iterator[tuple[str, tuple[Tensor, Tensor, float]]]:
+    """(name, (mean, variance, eps)) of every batch norm that keeps statistics."""
+    for name, module in network.named_modules():
+        if isinstance(module, _BatchNorm) and module.running_mean is not None and module.running_var is not None:
+            yield name, (module.running_mean.cpu(), module.running_var.cpu(), module.eps)
+
+
+def _apart_by(stored: tuple[Tensor, Tensor, float], again: tuple[Tensor, Tensor, float]) -> float:
+    """How far statistics are from others, in the others' standard deviations, at the worst channel."""
+    (mean, variance, _), (wanted, spread, eps) = stored, again
+    deviation = (spread.double() + eps).sqrt()
+    by_mean = (mean.double() - wanted.double()).abs() / deviation
+    by_spread = ((variance.double() + eps).sqrt() / deviation - 1).abs()
+    return float(torch.maximum(by_mean, by_spread).max())
+
+
+def _equal(one: Any, other: Any) -> bool:
+    """Whether tensors, or tuples of them, are the same to the bit."""
+    if isinstance(one, tuple):
+        return all(_equal(first, second) for first, second in zip(one, other, strict=True))
+    return torch.equal(one, other) if isinstance(one, Tensor) else bool(one == other)
+
+
+def _relative(found: Tensor, wanted: Tensor) -> float:
+    """||found - wanted|| / ||wanted||, in float64."""
+    expected = wanted.detach().double()
+    missing, length = float((found.detach().double() - expected).norm()), float(expected.norm())
+    return missing / length if length else float(missing > 0)
+
+
+def _cosine(one: Tensor, other: Tensor) -> float:
+    """The cosine of two weights; 1 where both are zero."""
+    first, second = one.detach().double().flatten(), other.detach().double().flatten()
+    lengths = float(first.norm() * second.norm())
+    return float(first @ second) / lengths if lengths else float(float(first.norm()) == float(second.norm()))
+
+
+def _few(names: list[str]) -> str:
+    """The first three of some names, and how many more there are."""
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return ", ".join(names[:3]) + more

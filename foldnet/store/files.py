@@ -1,0 +1,99 @@
+"""Files are written whole or not at all."""
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from foldnet.errors import OutputError
+from foldnet.store.leftovers import remove_leftovers, unfinished_file
+
+FREE_NAMES = 10_000  # how many numbered siblings are tried before a name is given up
+
+
+def write_whole(path: Path, content: bytes | str) -> None:
+    """Write to a temporary sibling, flush it to the disk, and rename it over `path`, which may be a link: it is not followed.
+
+    What killed commands were in the middle of writing beside it is removed.
+    Raises OutputError where the place cannot be written; what was at `path` is then still there.
+    """
+    data = content.encode() if isinstance(content, str) else content
+    with said_plainly(path):
+        remove_leftovers(path.parent)
+        handle, temporary = unfinished_file(path)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+                os.chmod(temporary, 0o666 & ~umask())
+                os.replace(temporary, path)
+            flush_folder(path.parent)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write `value` as readable JSON, whole or not at all."""
+    write_whole(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
+
+
+def refuse_existing(path: Path, *, force: bool) -> None:
+    """Raise OutputError if `path` exists and `force` is off, or if its parent folder does not."""
+    if not path.parent.is_dir():
+        raise OutputError(f"'{path.parent}' is not a folder; make it first or give `out` another place")
+    if path.is_dir():
+        raise OutputError(f"'{path}' is a folder; give `out` a file name inside it")
+    if path.exists() and not force:
+        raise OutputError(f"'{path}' exists already; give `out` another name or add `force=True`")
+
+
+def free_name(path: Path) -> Path:
+    """`path`, or the first of path-2, path-3, ... that does not exist (the number goes before a file's ending)."""
+    return next(name for name in numbered(path, folder=path.is_dir()) if not name.exists())
+
+
+def numbered(path: Path, *, folder: bool) -> Iterator[Path]:
+    """`path`, path-2, path-3, ... up to FREE_NAMES, whether they exist or not; of a file the number goes before its ending."""
+    yield path
+    stem, suffix = (path.name, "") if folder else (path.stem, path.suffix)
+    for n in range(2, FREE_NAMES):
+        yield path.with_name(f"{stem}-{n}{suffix}")
+
+
+def refuse_link(path: Path) -> None:
+    """Raise OutputError where `path`, inside a run or fold, is a link: what is written there would land elsewhere."""
+    if path.is_symlink():
+        raise OutputError(
+            f"'{path}' is a link and foldnet writes through none inside a run; put the folder itself there"
+        )
+
+
+def flush_folder(folder: Path) -> None:
+    """Make names last through a power cut, where the system can."""
+    with suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+@contextmanager
+def said_plainly(path: Path) -> Iterator[None]:
+    """Turn the system's refusal to write into one sentence."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise OutputError(f"'{path}' cannot be written ({reason}); free the place or choose another") from error
+
+
+def umask() -> int:
+    """The process's file mode mask, which can only be read by setting it."""
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,188 @@
+"""Beginning a run in a folder of its own, or taking one up again."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping
+from contextlib import ExitStack, closing
+from dataclasses import replace
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from foldnet.config import TrainSettings, default_arch, read_toml, to_json
+from foldnet.data.dataset import Dataset, Split
+from foldnet.data.tasks import Task
+from foldnet.errors import OutputError, RunError, SettingError, UnknownName, nearest
+from foldnet.hardware import memory_bytes
+from foldnet.store.folders import new_folder, numbered_folder
+from foldnet.store.lock import Lock, take_lock
+from foldnet.store.replaceable import check_replaceable
+from foldnet.training.compile import choose_compilation
+from foldnet.training.lengthen import check_longer
+from foldnet.training.loading import check_answers, split_of
+from foldnet.training.loop import Course, Objective
+from foldnet.training.machine import Machine, choose_machine, seeded
+from foldnet.training.progressive import progressive_loss
+from foldnet.training.recorder import coefficients
+from foldnet.training.recurrence import banks_of
+from foldnet.training.runs import Run, create_run, default_name, newest_run, open_run, save_coefficients
+from foldnet.training.world import World
+from foldnet.zoo.names import RECALL
+
+FLOAT_BYTES = 4
+FREE_TO_CHANGE = ("device", "data_dir")  # a resumed run may move to another machine
+
+
+def begin_run(
+    settings: TrainSettings, folder: Path | None, resume: bool, force: int, download: bool, world: World
+) -> tuple[Run, tuple[Dataset, Split], Lock]:
+    """Make the folder of a new run, whose only writer this process is then. What can be wrong is found before."""
+    replaces = folder is not None and folder.exists()
+    if folder is not None and replaces:
+        _check_place(folder, resume=resume, force=force)
+    machine = choose_machine(settings.device, settings.precision, world)
+    choose_compilation(settings.compile, machine)
+    dataset, split = split_of(settings, download, beside=world.beside)
+    check_answers(dataset, settings.arch)
+    place = folder or default_name(settings)
+    run = Run(place, settings, len(dataset.classes), dataset.channels, dataset.size, machine.precision, split.hash)
+    _check_memory(run, machine)
+    model = initial_network(run)
+    course_of(run, dataset.task, model, machine)
+    with ExitStack() as stack:
+        if folder is None:
+            temporary, folder = stack.enter_context(numbered_folder(place))
+            run = replace(run, folder=folder)
+        else:
+            if (folder / "config.json").is_file():
+                stack.enter_context(closing(take_lock(folder)))
+            # Nothing is replaced that was not there before: two trainings may be started at one time.
+            check = partial(check_replaceable, opened=open_run, kind="run", force=force) if replaces else None
+            temporary = stack.enter_context(new_folder(folder, check=check))
+        run = create_run(temporary, run, about_machine(machine))
+        if banks_of(model):
+            save_coefficients(temporary, coefficients(model, {}))
+        lock = take_lock(temporary)
+    lock.folder = folder
+    return run, (dataset, split), lock
+
+
+def take_up(run: Run, asked: Mapping[str, Any], config: Path | None, recall: bool) -> Run:
+    """The run as it goes on: what may change does, and more epochs make it longer (training/lengthen.py keeps that).
+
+    Raises SettingError and UnknownName for anything else that is asked.
+    """
+    if recall and not run.settings.arch.endswith(RECALL):
+        raise SettingError(
+            f"`recall=True` contradicts run '{run.folder}', which trains '{run.settings.arch}'; leave it out, or start another run"
+        )
+    in_file = read_toml(config) if config is not None else {}
+    wanted = in_file | dict(asked)
+    if recall and "arch" in wanted:
+        wanted["arch"] = with_recall(asked, config)
+    stored = to_json(run.settings)
+    changes = {key: value for key, value in wanted.items() if value != stored.get(key)}
+    for key, value in changes.items():
+        if key not in stored:
+            raise UnknownName(f"setting '{key}' does not exist{nearest(key, stored)}")
+        said = f"`{key}={value!r}`" if key in asked else f"'{config}' with {key} = {value}"
+        if key == "epochs":
+            check_longer(run, value, said)
+        elif key not in FREE_TO_CHANGE:
+            raise SettingError(
+                f"{said} contradicts run '{run.folder}', which was started with {stored.get(key)}; "
+                f"leave it out, or start another run with `out`"
+            )
+    return replace(run, settings=replace(run.settings, **changes))
+
+
+def folder_to_resume(folder: Path | None) -> Path | None:
+    """The folder named, else the newest run; None where there is nothing to resume yet."""
+    if folder is not None:
+        if folder.is_dir() and any(folder.iterdir()) and not (folder / "config.json").is_file():
+            raise RunError(f"'{folder}' is not a run folder and not empty; give `out` another name")
+        return folder
+    try:
+        return newest_run()
+    except RunError:
+        return None
+
+
+def data_of(run: Run, download: bool, world: World) -> tuple[Dataset, Split]:
+    """The data that a run goes on with. Raises RunError where they have changed."""
+    dataset, split = split_of(run.settings, download, beside=world.beside)
+    if split.hash != run.split_hash:
+        raise RunError(
+            f"the training data are not those that run '{run.folder}' was started with (their hash differs); "
+            f"restore them or start another run"
+        )
+    return dataset, split
+
+
+def _check_place(folder: Path, *, resume: bool, force: int) -> None:
+    """Raise OutputError where a new run may not take the place of what exists there."""
+    empty = folder.is_dir() and not any(folder.iterdir())
+    if empty and (resume or force):
+        return
+    if not empty and not (folder / "config.json").is_file():
+        raise OutputError(f"'{folder}' exists already and is not a run folder; give `out` another name")
+    if not force:
+        raise OutputError(
+            f"'{folder}' exists already; continue it with `resume=True`, replace it with `force=True`, or change `out`"
+        )
+    check_replaceable(folder, open_run, kind="run", force=force)
+
+
+def with_recall(given: Mapping[str, Any], config: Path | None) -> str:
+    """The name of the network in which every step sees the input again."""
+    chosen = (read_toml(config) if config is not None else {}) | {k: v for k, v in given.items() if v is not None}
+    arch = str(chosen.get("arch") or default_arch(chosen.get("dataset", "")))
+    return arch if arch.endswith(RECALL) else arch + RECALL
+
+
+def course_of(run: Run, task: Task, model: nn.Module, machine: Machine) -> Course:
+    """What the run says of the loop in which `model` is trained."""
+    settings = run.settings
+    loss = progressive_loss(model, task, machine, settings.progressive) if settings.progressive else None
+    objective = Objective(settings.recurrence, settings.recurrence_form, task, loss)
+    return Course(settings.epochs, settings.lr, settings.seed, settings.schedule, objective, lengthened=run.lengthened)
+
+
+def about_machine(machine: Machine) -> dict[str, Any]:
+    """Versions and hardware, for whoever wants to run it again."""
+    processor = torch.cuda.get_device_name(machine.device) if machine.device.type == "cuda" else platform.processor()
+    return {
+        "foldnet": version("foldnet"),
+        "torch": str(torch.__version__),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "device": str(machine.device),
+        "processor": processor or platform.machine(),
+        "threads": torch.get_num_threads(),
+    }
+
+
+def _check_memory(run: Run, machine: Machine) -> None:
+    """Raise SettingError for a network that the memory does not hold, before any of it is allocated."""
+    with torch.device("meta"):
+        numbers = sum(parameter.numel() for parameter in run.network().parameters())
+    copies = (
+        3 if machine.device.type == "cpu" else 1
+    )  # weights, gradients and momenta; a GPU's own memory says so itself
+    needed, (total, _) = numbers * FLOAT_BYTES * copies, memory_bytes()
+    if total is not None and needed > total:
+        raise SettingError(
+            f"`arch={run.settings.arch!r}` has {numbers:,} parameters, which take {needed / 2**30:,.0f} GiB in training, "
+            f"and this machine has {total / 2**30:,.1f}; choose a smaller network"
+        )
+
+
+def initial_network(run: Run) -> nn.Module:
+    """The network as the seed makes it; the process's own random state stays untouched."""
+    with seeded(run.settings.seed, torch.device("cpu")):
+        return run.network()

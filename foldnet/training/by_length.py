@@ -1,0 +1,146 @@
+"""Other grids than a network was trained on, and its scores by the length of the path."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from foldnet.config import GRID_PRESETS, OWN
+from foldnet.data.batches import Batches
+from foldnet.data.curriculum import Rule, dataset_of, draw_rule, images_of_grids, lengths_of
+from foldnet.data.dataset import Dataset, Examples
+from foldnet.data.mazes import MazeRule
+from foldnet.data.paths import PathRule
+from foldnet.data.tasks import CELLS
+from foldnet.errors import SettingError, UnknownName, nearest
+from foldnet.training.evaluate import Score, evaluate
+from foldnet.training.machine import Machine
+from foldnet.training.observer import Observer
+from foldnet.training.runs import Run
+from foldnet.typed import checked
+
+COUNT = 1000
+SEED = 0  # other grids are the same for every network
+BINS = 12  # rows of lengths that a reader still takes in
+
+
+@checked
+@dataclass(frozen=True, slots=True)
+class OtherGrids:
+    """Grids to score on; what is None is as in the run's last phase, or as its dataset's preset says."""
+
+    dataset: str | None = None
+    grid: int | None = None
+    window: int | None = None
+    obstacles: float | None = None
+    target: str | None = None
+    size: int | None = None
+    count: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LengthScore:
+    """Scores of grids whose shortest path has from `shortest` to `longest` steps; `whole` is the share that is wholly right."""
+
+    shortest: int
+    longest: int
+    grids: int
+    right: int
+    hits: int
+    misses: int
+    false: int
+
+    @property
+    def f1(self) -> float:
+        """F1 of the cells, 0..1."""
+        return CELLS.score((self.right, self.hits, self.misses, self.false), self.grids)
+
+    @property
+    def whole(self) -> float:
+        """Share of grids whose every cell is right, 0..1."""
+        return self.right / self.grids
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain data."""
+        return asdict(self) | {"f1": self.f1, "whole": self.whole}
+
+
+def other_grids(run: Run, wanted: OtherGrids) -> tuple[Dataset, str]:
+    """A dataset of test grids that no training has seen, and what they are in words.
+
+    Raises SettingError for a run of another kind of data or for grids that cannot be, UnknownName for another dataset.
+    """
+    settings = run.settings
+    if settings.dataset not in GRID_PRESETS:
+        raise SettingError(
+            f"run '{run.folder}' was trained on {settings.dataset}, whose images have no grids; "
+            f"leave out `dataset`, `grid` and the like"
+        )
+    dataset = wanted.dataset or settings.dataset
+    if dataset not in GRID_PRESETS:
+        raise UnknownName(f"`dataset={dataset!r}` has no grids; choose paths or mazes{nearest(dataset, GRID_PRESETS)}")
+    _check_meaning(dataset, wanted)
+
+    def chosen(name: str) -> object:
+        given, own = getattr(wanted, name), getattr(settings, name)
+        return given if given is not None else own if own is not None else GRID_PRESETS[dataset][name]
+
+    rule: Rule
+    if dataset == "mazes":
+        rule = MazeRule(int(str(chosen("size"))))
+        said = f"{rule.size}x{rule.size} mazes"
+    else:
+        windows = settings.windows or GRID_PRESETS["paths"]["windows"]
+        window = wanted.window if wanted.window is not None else windows[-1]
+        rule = PathRule(int(str(chosen("grid"))), window, float(str(chosen("obstacles"))), str(chosen("target")))
+        said = f"{rule.grid}x{rule.grid} cells, window {rule.window}, obstacles {rule.obstacles:g}, {rule.target}"
+    count = wanted.count if wanted.count is not None else COUNT
+    images = images_of_grids(draw_rule(count, rule, seed=SEED, phase=0, split="test"))
+    return dataset_of(rule, images, images), f"{count} of {said}"
+
+
+def score_by_length(
+    model: nn.Module, loader: Batches, machine: Machine, images: Examples, observer: Observer | None = None
+) -> tuple[Score, tuple[LengthScore, ...]]:
+    """The score on the loader's `images`, and where these are grids the same by every length of path that occurs."""
+    if loader.task is not CELLS:
+        return evaluate(model, loader, machine, observer), ()
+    counted: list[Tensor] = []
+
+    def see(outputs: Tensor, targets: Tensor) -> None:
+        counted.append(CELLS.counts_of_each(outputs, targets))
+
+    score = evaluate(model, loader, machine, observer, see)
+    counts, lengths = torch.cat(counted).cpu().numpy(), lengths_of(images)
+    return score, tuple(
+        LengthScore(length, length, int((lengths == length).sum()), *counts[lengths == length].sum(0).tolist())
+        for length in np.unique(lengths).tolist()
+    )
+
+
+def binned(scores: Sequence[LengthScore], bins: int = BINS) -> tuple[LengthScore, ...]:
+    """At most `bins` spans of lengths, each as wide as the others."""
+    if not scores:
+        return ()
+    width = -(-scores[-1].longest // bins)
+    spans: dict[int, list[LengthScore]] = {}
+    for score in scores:
+        spans.setdefault((score.shortest - 1) // width, []).append(score)
+    names = [field.name for field in fields(LengthScore)][2:]
+    return tuple(
+        LengthScore(span[0].shortest, span[-1].longest, *(sum(getattr(part, name) for part in span) for name in names))
+        for span in spans.values()
+    )
+
+
+def _check_meaning(dataset: str, wanted: OtherGrids) -> None:
+    """Raise SettingError for what grids of that dataset do not have."""
+    for name in ("grid", "window", "obstacles", "target", "size"):
+        datasets = OWN.get(name, ("paths",))
+        if getattr(wanted, name) is not None and dataset not in datasets:
+            raise SettingError(
+                f"--{name} {getattr(wanted, name)} has no meaning for {dataset}; it is for {datasets[0]}"
+            )

@@ -1,0 +1,212 @@
+"""foldnet bench inference: how fast, how large and how hungry the forms of a fold are, measured side by side."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from foldnet.benching.forms import forms_of
+from foldnet.benching.frame import cpu_threads, measured_on, random_images
+from foldnet.benching.measuring import Timings, count_flops, peak_bytes, time_in_turns
+from foldnet.bounds import BOUNDS, as_code, check_number
+from foldnet.errors import SettingError
+from foldnet.folding.folds import WEIGHTS, Fold, open_fold
+from foldnet.show.report import Report
+from foldnet.store.files import refuse_existing, write_json
+from foldnet.store.tensors import file_bytes
+from foldnet.training.machine import Machine, channels_last, choose_machine
+from foldnet.training.observer import Observer, Silent
+from foldnet.verbs.evaluate import fold_folder
+
+BASE = "dense"
+BATCHES = (1, 128)
+SAYING = "folding saves bytes, not FLOPs: the looped network computes what the dense one computes"
+
+
+@dataclass(frozen=True, slots=True)
+class FormFigures:
+    """One form. By batch size: seconds of one batch (median, quartiles) and peak memory in bytes, weights included.
+
+    `bytes` are those of its safetensors file, `flops` those of one image alone (making the weights included).
+    """
+
+    parameters: int
+    bytes: int
+    flops: int
+    peak_memory: dict[int, int]
+    timings: dict[int, Timings]
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain data."""
+        return {
+            "parameters": self.parameters,
+            "bytes": self.bytes,
+            "flops": self.flops,
+            "peak_memory": {str(batch): value for batch, value in self.peak_memory.items()},
+            "seconds": {str(batch): timing.median for batch, timing in self.timings.items()},
+            "seconds_quartiles": {str(batch): list(timing.quartiles) for batch, timing in self.timings.items()},
+            "images_per_second": {str(batch): batch / timing.median for batch, timing in self.timings.items()},
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class InferenceReport(Report):
+    """What `foldnet bench inference` says: every form's figures, and their ratios to the dense form."""
+
+    fold: str
+    arch: str
+    command: str
+    batch_sizes: tuple[int, ...]
+    repeats: int
+    image: tuple[int, int, int]
+    precision: str
+    machine: dict[str, Any]
+    forms: dict[str, FormFigures]
+    notes: tuple[str, ...]
+
+    def time_ratio(self, form: str, batch: int) -> tuple[float, float, float]:
+        """Seconds of a form by those of the dense one in the same round: median, and the quartiles around it."""
+        return self.forms[form].timings[batch].ratio(self.forms[BASE].timings[batch])
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain data; ratios are to the dense form, so that of `seconds` above 1 is slower."""
+        return {
+            "fold": self.fold,
+            "arch": self.arch,
+            "command": self.command,
+            "saying": SAYING,
+            "batch_sizes": list(self.batch_sizes),
+            "repeats": self.repeats,
+            "image": list(self.image),
+            "precision": self.precision,
+            "device": self.machine["device"],
+            "threads": self.machine["threads"],
+            "machine": self.machine,
+            "results": {name: figures.to_json() for name, figures in self.forms.items()},
+            "ratios": {name: self._ratios(name) for name in self.forms},
+            "notes": list(self.notes),
+        }
+
+    def _ratios(self, form: str) -> dict[str, Any]:
+        """One form by the dense one."""
+        own, base = self.forms[form], self.forms[BASE]
+        by_batch = {str(batch): self.time_ratio(form, batch) for batch in self.batch_sizes}
+        return {
+            "parameters": own.parameters / base.parameters,
+            "bytes": own.bytes / base.bytes,
+            "flops": own.flops / base.flops,
+            "peak_memory": {str(batch): own.peak_memory[batch] / base.peak_memory[batch] for batch in self.batch_sizes},
+            "seconds": {batch: ratio for batch, (ratio, _, _) in by_batch.items()},
+            "seconds_quartiles": {batch: [lower, upper] for batch, (_, lower, upper) in by_batch.items()},
+            "images_per_second": {batch: 1 / ratio for batch, (ratio, _, _) in by_batch.items()},
+        }
+
+
+def bench_inference(
+    path: Path | str | None = None,
+    *,
+    run: Path | str | None = None,
+    batch_sizes: Sequence[int] = BATCHES,
+    repeats: int = 10,
+    threads: int | None = None,
+    device: str = "auto",
+    precision: str = "fp32",
+    out: Path | str | None = None,
+    force: bool = False,
+    observer: Observer | None = None,
+) -> InferenceReport:
+    """Measure soft, dense, tied and looped, and the plain network of the same shape, in turns, in evaluation mode.
+
+    Random inputs, channels last. `run` names the run of a fold that does not lie inside it, `out` is a JSON file to write as well. Raises RunError, SettingError, OutputError.
+    """
+    _check(batch_sizes, repeats, threads)
+    if out is not None:
+        refuse_existing(Path(out), force=force)
+    fold = open_fold(fold_folder(Path(path) if path is not None else None))
+    machine = choose_machine(device, precision)
+    forms, notes = forms_of(fold, run)
+    forms = {name: channels_last(model.to(machine.device)) for name, model in forms.items()}
+    with cpu_threads(threads):
+        about = measured_on(machine)
+        figures = _measure(fold, forms, machine, batch_sizes, repeats, observer or Silent())
+    if machine.device.type == "cuda" and machine.precision == "fp32":
+        notes = (*notes, "on CUDA torch computes fp32 convolutions in TF32 unless it is told otherwise")
+    sizes = ",".join(map(str, batch_sizes))
+    options = f"--batch-sizes {sizes} --repeats {repeats} --threads {about['threads']}"
+    report = InferenceReport(
+        fold=str(fold.folder),
+        arch=fold.arch,
+        command=f"foldnet bench inference {fold.folder} {options} --device {machine.device} --precision {machine.precision}",
+        batch_sizes=tuple(batch_sizes),
+        repeats=repeats,
+        image=(fold.channels, fold.size, fold.size),
+        precision=machine.precision,
+        machine=about,
+        forms=figures,
+        notes=notes,
+    )
+    if out is not None:
+        write_json(Path(out), report.to_json())
+    return report
+
+
+def _check(batch_sizes: Sequence[int], repeats: int, threads: int | None) -> None:
+    """Raise SettingError for numbers that nothing can be measured with."""
+    bound = BOUNDS["batch_sizes"]
+    if not batch_sizes or not all(map(bound.holds, batch_sizes)) or len(set(batch_sizes)) < len(batch_sizes):
+        raise SettingError(
+            f"{as_code('batch_sizes', tuple(batch_sizes))} is not legal; give different numbers, each {bound}"
+        )
+    check_number("repeats", repeats)
+    if threads is not None:
+        check_number("threads", threads)
+
+
+def _measure(
+    fold: Fold,
+    forms: dict[str, nn.Module],
+    machine: Machine,
+    batch_sizes: Sequence[int],
+    repeats: int,
+    observer: Observer,
+) -> dict[str, FormFigures]:
+    """Time and memory by batch size, then what does not depend on it."""
+    image = (fold.channels, fold.size, fold.size)
+    timings: dict[str, dict[int, Timings]] = {name: {} for name in forms}
+    memory: dict[str, dict[int, int]] = {name: {} for name in forms}
+    for index, batch in enumerate(batch_sizes):
+        x = random_images(batch, image, machine)
+        observer.begin(f"time batch of {batch}", repeats, index, len(batch_sizes))
+        calls = {name: _call(model, x, machine) for name, model in forms.items()}
+        with torch.inference_mode():
+            found = time_in_turns(calls, rounds=repeats, device=machine.device, after_round=observer.advance)
+        for name, model in forms.items():
+            timings[name][batch] = found[name]
+            memory[name][batch] = peak_bytes(model, calls[name], x)
+        observer.end()
+    x = random_images(1, image, machine)
+    with torch.no_grad():
+        flops = {name: count_flops(_call(model, x, machine)) for name, model in forms.items()}
+    return {
+        name: FormFigures(
+            parameters=sum(parameter.numel() for parameter in model.parameters()),
+            bytes=(fold.folder / WEIGHTS).stat().st_size if name == "looped" else file_bytes(model.state_dict()),
+            flops=flops[name],
+            peak_memory=memory[name],
+            timings=timings[name],
+        )
+        for name, model in forms.items()
+    }
+
+
+def _call(model: nn.Module, x: Tensor, machine: Machine) -> Callable[[], object]:
+    """One forward pass, in the machine's precision."""
+
+    def call() -> None:
+        with machine.autocast():
+            model(x)
+
+    return call

@@ -1,0 +1,229 @@
+"""foldnet bench train: how fast a soft network trains, beside its plain twin and the way of the paper's authors."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from foldnet.benching.frame import SEED, cpu_threads, measured_on, random_images
+from foldnet.benching.measuring import Timings, profile, time_in_turns
+from foldnet.bounds import check_number
+from foldnet.errors import SettingError
+from foldnet.sharing.reference import reference_of
+from foldnet.sharing.share import SharedNetwork
+from foldnet.show.report import Report
+from foldnet.store.files import refuse_existing, write_json
+from foldnet.training.compile import Compilation, CompiledForward, choose_compilation
+from foldnet.training.loop import Objective, step
+from foldnet.training.machine import Machine, choose_machine, place
+from foldnet.training.observer import Observer, Silent
+from foldnet.training.optimiser import build_optimiser
+from foldnet.zoo.build import build
+from foldnet.zoo.names import parse_name
+
+ARCH = "swrn-28-4-4"
+BATCH_SIZE = 128
+STEPS = 20
+CLASSES, IMAGE = 10, (3, 32, 32)  # CIFAR's
+LR = 0.01  # small: what is measured is time, and weights that are not numbers would take another one
+PROFILED_STEPS = 3
+SAMPLE_ON_CUDA = 0.25  # seconds: a sample of one short step would measure mostly how long it takes to start it
+SAYING = (
+    "the reference mixes one layer's weight at a time, in fp32 and NCHW; plain and soft are what `foldnet train` runs"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class TrainFigures:
+    """One network: parameters, precision, seconds of a training step in each round, and seconds that compiling took.
+
+    `profile` is where a step's seconds go by operator, if that was asked for.
+    """
+
+    parameters: int
+    precision: str
+    timings: Timings
+    compile_seconds: float
+    profile: dict[str, float] | None = None
+
+    def to_json(self, batch_size: int) -> dict[str, Any]:
+        """As plain data."""
+        return {
+            "images_per_second": batch_size / self.timings.median,
+            "seconds": self.timings.median,
+            "seconds_quartiles": list(self.timings.quartiles),
+            "compile_seconds": self.compile_seconds,
+            "parameters": self.parameters,
+            "precision": self.precision,
+            "profile": self.profile,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class TrainBenchReport(Report):
+    """What `foldnet bench train` says: the speeds of reference, plain and soft, and ratios of images per second."""
+
+    arch: str
+    plain_arch: str
+    command: str
+    batch_size: int
+    steps: int
+    precision: str
+    compilation: Compilation
+    machine: dict[str, Any]
+    results: dict[str, TrainFigures]
+    notes: tuple[str, ...]
+
+    def speed_ratio(self, form: str, base: str) -> tuple[float, float, float]:
+        """Images per second of one network by those of another in the same round: median, and the quartiles around it."""
+        return self.results[base].timings.ratio(self.results[form].timings)
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain data; ratios are of images per second, so that above 1 is faster."""
+        pairs = {f"soft_to_{base}": self.speed_ratio("soft", base) for base in ("reference", "plain")}
+        return {
+            "arch": self.arch,
+            "plain_arch": self.plain_arch,
+            "command": self.command,
+            "saying": SAYING,
+            "batch_size": self.batch_size,
+            "steps": self.steps,
+            "image": list(IMAGE),
+            "precision": self.precision,
+            "compile": self.compilation.to_json(),
+            "device": self.machine["device"],
+            "threads": self.machine["threads"],
+            "machine": self.machine,
+            "results": {name: figures.to_json(self.batch_size) for name, figures in self.results.items()},
+            "ratios": {name: ratio for name, (ratio, _, _) in pairs.items()},
+            "ratios_quartiles": {name: [lower, upper] for name, (_, lower, upper) in pairs.items()},
+            "notes": list(self.notes),
+        }
+
+
+def bench_train(
+    arch: str = ARCH,
+    *,
+    batch_size: int = BATCH_SIZE,
+    steps: int = STEPS,
+    device: str = "auto",
+    precision: str = "auto",
+    compile: str = "auto",
+    threads: int | None = None,
+    profiled: bool = False,
+    out: Path | str | None = None,
+    force: bool = False,
+    observer: Observer | None = None,
+) -> TrainBenchReport:
+    """Measure whole training steps (forward, loss, backward, optimiser) of three networks in turns, each once a round.
+
+    `arch` is soft, its twin is the plain network of the same depth and width. Random images of CIFAR's size that lie on the
+    device. With `profiled` it is also measured, afterwards, where a step's time goes. `out` is a JSON file to write as well.
+    Raises UnknownName, SettingError, MissingTool, OutputError.
+    """
+    check_number("batch_size", batch_size)
+    check_number("rounds", steps, setting="steps")
+    if threads is not None:
+        check_number("threads", threads)
+    if out is not None:
+        refuse_existing(Path(out), force=force)
+    shape = parse_name(arch)
+    if shape.templates is None:
+        raise SettingError(
+            f"`arch={arch!r}` is plain and the bench compares a soft network with its twin; write 's{arch}-4'"
+        )
+    machine = choose_machine(device, precision)
+    compilation = choose_compilation(compile, machine)
+    plain_arch = f"wrn-{shape.depth}-{shape.width}"
+    with cpu_threads(threads):
+        about = measured_on(machine)
+        forms = _forms(arch, plain_arch, batch_size, machine, compilation)
+        results = _measure(forms, steps, machine.device, profiled, observer or Silent())
+    options = f"--batch-size {batch_size} --steps {steps} --threads {about['threads']} --device {machine.device}"
+    chosen = f"--precision {machine.precision} --compile {'on' if compilation.on else 'off'}"
+    chosen += " --profile" if profiled else ""
+    report = TrainBenchReport(
+        arch=arch,
+        plain_arch=plain_arch,
+        command=f"foldnet bench train --arch {arch} {options} {chosen}",
+        batch_size=batch_size,
+        steps=steps,
+        precision=machine.precision,
+        compilation=compilation,
+        machine=about,
+        results=results,
+        notes=_notes(machine),
+    )
+    if out is not None:
+        write_json(Path(out), report.to_json())
+    return report
+
+
+def _forms(
+    arch: str, plain_arch: str, batch_size: int, machine: Machine, compilation: Compilation
+) -> dict[str, "_Form"]:
+    """The three networks, warmed up."""
+    with torch.random.fork_rng([]):
+        torch.manual_seed(SEED)
+        soft = build(arch, classes=CLASSES, channels=IMAGE[0])
+        plain = build(plain_arch, classes=CLASSES, channels=IMAGE[0])
+        y = torch.randint(CLASSES, (batch_size,)).to(machine.device)
+    assert isinstance(soft, SharedNetwork)
+    slow, never = Machine(machine.device, "fp32"), Compilation(False, None, "the reference never is")
+    x = random_images(batch_size, IMAGE, machine)
+    return {
+        "reference": _Form(reference_of(soft), x.contiguous(), y, slow, never),
+        "plain": _Form(plain, x, y, machine, compilation),
+        "soft": _Form(soft, x, y, machine, compilation),
+    }
+
+
+def _measure(
+    forms: dict[str, "_Form"], steps: int, device: torch.device, profiled: bool, observer: Observer
+) -> dict[str, TrainFigures]:
+    """Time the steps of the networks in turns."""
+    observer.begin("time training steps", steps)
+    timings = time_in_turns(
+        {name: form.step for name, form in forms.items()},
+        rounds=steps,
+        device=device,
+        least_seconds=SAMPLE_ON_CUDA if device.type == "cuda" else 0.0,
+        after_round=observer.advance,
+    )
+    observer.end()
+    return {
+        name: TrainFigures(
+            parameters=sum(parameter.numel() for parameter in form.network.parameters()),
+            precision=form.machine.precision,
+            timings=timings[name],
+            compile_seconds=form.compile_seconds,
+            profile=profile(form.step, calls=PROFILED_STEPS, device=device) if profiled else None,
+        )
+        for name, form in forms.items()
+    }
+
+
+class _Form:
+    """One network in training, and its step on a batch that stays the same."""
+
+    def __init__(self, network: nn.Module, x: Tensor, y: Tensor, machine: Machine, compilation: Compilation) -> None:
+        self.network, self.machine = place(network, machine).train(), machine
+        self.optimiser = build_optimiser(self.network, lr=LR, momentum=0.9, weight_decay=5e-4)
+        self.x, self.y = x, y
+        self.forward = CompiledForward(self.network, compilation, len(x))
+        self.compile_seconds = self.forward.warm_up(x, machine)
+
+    def step(self) -> None:
+        """Forward, loss, backward, optimiser."""
+        forward: Callable[[Tensor], Tensor] = self.forward
+        step(forward, self.optimiser, self.x, self.y, self.machine, Objective())  # type: ignore[arg-type]
+
+
+def _notes(machine: Machine) -> tuple[str, ...]:
+    """What a reader of the figures should know."""
+    if machine.device.type == "cuda":
+        return ("on CUDA torch computes fp32 convolutions in TF32 unless it is told otherwise, the reference's too",)
+    return ()

@@ -1,0 +1,157 @@
+"""foldnet doctor --check: prove on the spot what this machine does, one small computation after the other."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from foldnet.benching.frame import measured_on
+from foldnet.errors import FoldnetError, SettingError, UnknownName, nearest
+from foldnet.show.report import Report, Table
+from foldnet.training.machine import Machine, choose_machine
+from foldnet.training.observer import Observer, Silent
+from foldnet.typed import checked
+from foldnet.verbs.checks.compiled import check_compile, check_cuda_graphs
+from foldnet.verbs.checks.numbers import check_bf16, check_forms, check_fp32, check_memory_format
+from foldnet.verbs.checks.parts import NotHere, Part, tightest
+from foldnet.verbs.checks.processes import check_processes
+from foldnet.verbs.checks.training import check_resume, check_throughput
+
+OK, FAILED, NOT_HERE = "ok", "failed", "not here"
+# Each takes the machine, in fp32, and gives its parts; it raises NotHere, or anything else where it fails.
+CHECKS: Mapping[str, Callable[[Machine], tuple[Part, ...]]] = {
+    "fp32": check_fp32,
+    "forms": check_forms,
+    "memory-format": check_memory_format,
+    "bf16": check_bf16,
+    "resume": check_resume,
+    "throughput": check_throughput,
+    "processes": check_processes,
+    "compile": check_compile,
+    "cuda-graphs": check_cuda_graphs,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One check: "ok", "failed" or "not here", the parts that were measured, the seconds it took, and why it failed or is not here."""
+
+    name: str
+    outcome: str
+    parts: tuple[Part, ...]
+    seconds: float
+    why: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain data; `value` and `limit` are those of the part that is closest to its limit or furthest beyond."""
+        parts = [part.to_json() for part in self.parts]
+        closest = tightest(self.parts).to_json() if self.parts else {"value": None, "limit": None}
+        return {
+            "name": self.name,
+            "outcome": self.outcome,
+            "value": closest["value"],
+            "limit": closest["limit"],
+            "seconds": self.seconds,
+            "why": self.why,
+            "parts": parts,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class CheckReport(Report):
+    """What `foldnet doctor --check` says; `skipped` names the checks that were left out."""
+
+    device: str
+    machine: dict[str, Any]
+    checks: tuple[Check, ...]
+    skipped: tuple[str, ...]
+    seconds: float
+
+    @property
+    def passed(self) -> bool:
+        """Whether everything that is here and was checked works."""
+        return all(check.outcome != FAILED for check in self.checks)
+
+    @property
+    def exit_status(self) -> int:
+        """0 where it does, else 1."""
+        return 0 if self.passed else 1
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain data."""
+        return {
+            "passed": self.passed,
+            "device": self.device,
+            "checks": [check.to_json() for check in self.checks],
+            "skipped": list(self.skipped),
+            "seconds": self.seconds,
+            "machine": self.machine,
+        }
+
+    def tables(self) -> tuple[Table, ...]:
+        """A row for each part of each check."""
+        return (Table("", ("check", "what", "outcome", "measured", "limit"), tuple(rows_of(self))),)
+
+
+def rows_of(report: CheckReport) -> list[tuple[str, str, str, str, str]]:
+    """Check, what was measured, outcome, measured and limit, for each part; a check without parts has one row."""
+    rows = []
+    for check in report.checks:
+        if not check.parts:
+            rows.append((check.name, "", check.outcome, "", ""))
+        for part in check.parts:
+            limit = f"{'at least' if part.at_least else 'at most'} {part.limit:.2g}"
+            rows.append((check.name, part.what, OK if part.held else FAILED, f"{part.value:.2g}", limit))
+    return rows
+
+
+@checked
+def check(device: str = "auto", *, skip: tuple[str, ...] = (), observer: Observer | None = None) -> CheckReport:
+    """Run every check on a device, but those named in `skip`. What fails or raises is said in the report and ends nothing.
+
+    Temporary folders are taken away again. Raises SettingError where the device is not there or every check is left out, UnknownName
+    for a check that does not exist.
+    """
+    for name in skip:
+        if name not in CHECKS:
+            raise UnknownName(
+                f"check '{name}' does not exist{nearest(name, CHECKS)}; the checks are {', '.join(CHECKS)}"
+            )
+    chosen = [name for name in CHECKS if name not in skip]
+    if not chosen:
+        raise SettingError("`skip` leaves out every check, so that nothing would be known; name fewer")
+    machine, observer, start = choose_machine(device, "fp32"), observer or Silent(), time.perf_counter()
+    found = []
+    for number, name in enumerate(chosen):
+        observer.begin(f"check {name}", 1, number, len(chosen))
+        found.append(_run(name, CHECKS[name], machine))
+        observer.advance()
+        observer.note(f"{name}: {found[-1].outcome}, {found[-1].seconds:.1f} s")
+        observer.end()
+    return CheckReport(
+        device=str(machine.device),
+        machine=measured_on(machine),
+        checks=tuple(found),
+        skipped=tuple(name for name in CHECKS if name in skip),
+        seconds=time.perf_counter() - start,
+    )
+
+
+def _run(name: str, measure: Callable[[Machine], tuple[Part, ...]], machine: Machine) -> Check:
+    """One check. What it raises is its outcome."""
+    start = time.perf_counter()
+    parts: tuple[Part, ...] = ()
+    outcome, why = OK, None
+    try:
+        parts = measure(machine)
+        beyond = [part.what for part in parts if not part.held]
+        if beyond:
+            outcome, why = FAILED, f"beyond the limit: {', '.join(beyond)}"
+    except NotHere as error:
+        outcome, why = NOT_HERE, str(error)
+    except FoldnetError as error:
+        outcome, why = FAILED, str(error)
+    except Exception as error:  # a machine may fail in any way
+        reason = str(error).strip().split("\n")[0]
+        outcome, why = FAILED, f"unexpected {type(error).__name__}: {reason}"
+    return Check(name, outcome, parts, time.perf_counter() - start, why)

@@ -1,0 +1,219 @@
+"""foldnet doctor: what this machine offers, and what foldnet chooses and why."""
+
+import os
+import platform
+import re
+import shutil
+import subprocess
+from dataclasses import asdict, dataclass
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, requires, version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from foldnet.hardware import Gpu, Processor, gpus, memory_bytes, processor
+from foldnet.store.home import runs_home
+from foldnet.training.compile import COMPILERS, choose_compilation
+from foldnet.training.machine import Machine, choose_machine
+
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What foldnet takes where nobody says otherwise, and why."""
+
+    what: str
+    choice: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Extra:
+    """An optional part of foldnet: the packages that it needs, with their versions (None: not installed)."""
+
+    name: str
+    packages: dict[str, str | None]
+
+    @property
+    def present(self) -> bool:
+        """Whether everything is there."""
+        return None not in self.packages.values()
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """What `foldnet doctor` says. Bytes are None where the system does not tell; `notes` are what should be mended."""
+
+    versions: dict[str, str]
+    cuda: str | None
+    gpus: tuple[Gpu, ...]
+    processor: Processor
+    threads: int
+    memory_bytes: int | None
+    memory_free_bytes: int | None
+    runs: str
+    disk_free_bytes: int
+    disk_writable: bool
+    graphviz: str | None
+    compiler: str | None
+    extras: tuple[Extra, ...]
+    choices: tuple[Choice, ...]
+    notes: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain data, in what is offered and what is chosen."""
+        return {
+            "offers": {
+                "versions": self.versions,
+                "platform": platform.platform(),
+                "cuda": self.cuda,
+                "gpus": [asdict(gpu) for gpu in self.gpus],
+                "processor": self.processor.to_json(),
+                "threads": self.threads,
+                "memory_bytes": self.memory_bytes,
+                "memory_free_bytes": self.memory_free_bytes,
+                "runs": self.runs,
+                "disk_free_bytes": self.disk_free_bytes,
+                "disk_writable": self.disk_writable,
+                "graphviz": self.graphviz,
+                "compiler": self.compiler,
+                "extras": {extra.name: {"present": extra.present, "packages": extra.packages} for extra in self.extras},
+            },
+            "chooses": {
+                choice.what.replace(" ", "_"): {"choice": choice.choice, "why": choice.why} for choice in self.choices
+            },
+            "notes": list(self.notes),
+        }
+
+
+def doctor() -> Health:
+    """Look at the machine; nothing is written, and nothing that is missing is an error."""
+    home = runs_home()
+    cpu, found, threads = processor(), gpus(), torch.get_num_threads()
+    machine = choose_machine()
+    total, free = memory_bytes()
+    disk_free, writable = _disk(home)
+    versions, notes = _versions()
+    dot, compiler, extras = _graphviz(), next(filter(None, map(shutil.which, COMPILERS)), None), _extras()
+    choices = (
+        _device(machine, found),
+        _precision(machine, cpu, found),
+        Choice("memory format", "channels_last", "convolutions are fastest so, and templates are kept in that layout"),
+        _compilation(machine),
+        _threads(cpu, threads),
+    )
+    if dot is None:
+        notes.append("Graphviz's dot is missing and graph pictures need it; install Graphviz (apt install graphviz)")
+    if not writable:
+        notes.append(f"'{home}' cannot be written here; give `out` another place")
+    busy = cpu.load is not None and cpu.load > cpu.cores
+    if machine.device.type == "cpu" and busy and threads > 1:
+        notes.append(
+            f"other programs keep the processor busy (load {cpu.load:.1f} on {cpu.cores} cores), and threads then wait for "
+            f"each other; OMP_NUM_THREADS=1 may be faster"
+        )
+    return Health(
+        versions=versions,
+        cuda=torch.version.cuda,
+        gpus=found,
+        processor=cpu,
+        threads=threads,
+        memory_bytes=total,
+        memory_free_bytes=free,
+        runs=str(home),
+        disk_free_bytes=disk_free,
+        disk_writable=writable,
+        graphviz=dot,
+        compiler=compiler,
+        extras=extras,
+        choices=choices,
+        notes=tuple(notes),
+    )
+
+
+def _device(machine: Machine, found: tuple[Gpu, ...]) -> Choice:
+    """CUDA or CPU."""
+    if machine.device.type == "cuda":
+        return Choice("device", "cuda", f"there is a GPU: {found[0].name}")
+    built = torch.version.cuda
+    why = "this torch was built without CUDA" if built is None else f"torch (CUDA {built}) sees no GPU"
+    return Choice("device", "cpu", why)
+
+
+def _precision(machine: Machine, cpu: Processor, found: tuple[Gpu, ...]) -> Choice:
+    """bf16 or fp32."""
+    if machine.device.type == "cuda":
+        has = "has bf16 in hardware" if machine.precision == "bf16" else "has no bf16 in hardware"
+        return Choice("precision", machine.precision, f"{found[0].name} {has}")
+    if machine.precision == "bf16":
+        return Choice("precision", "bf16", f"the processor multiplies bf16 in hardware ({cpu.bf16})")
+    return Choice("precision", "fp32", "without AMX or AVX512-BF16 bf16 is emulated, which is slower")
+
+
+def _compilation(machine: Machine) -> Choice:
+    """Compiled or not."""
+    found = choose_compilation("auto", machine)
+    return Choice("compile", f"on ({found.mode})" if found.on else "off", found.why)
+
+
+def _threads(cpu: Processor, threads: int) -> Choice:
+    """How many CPU threads."""
+    for name in THREAD_VARIABLES:
+        if name in os.environ:
+            return Choice("threads", str(threads), f"{name} is {os.environ[name]}")
+    return Choice("threads", str(threads), f"torch's choice for {cpu.cores} cores")
+
+
+def _versions() -> tuple[dict[str, str], list[str]]:
+    """Versions of what training needs, and what to say where something cannot be imported."""
+    versions = {"foldnet": version("foldnet"), "python": platform.python_version(), "torch": str(torch.__version__)}
+    try:
+        versions["torchvision"] = str(import_module("torchvision").__version__)
+    except Exception as error:  # beside a torch of another build it fails in many ways
+        reason = str(error).split("\n")[0]
+        return versions, [
+            f"torchvision cannot be imported ({reason}), and CIFAR and folder need it; install the one built for this torch"
+        ]
+    return versions, []
+
+
+def _disk(folder: Path) -> tuple[int, bool]:
+    """(free bytes, whether it can be written) where `folder` is or would be."""
+    place = folder.absolute()
+    while not place.exists():
+        place = place.parent
+    return shutil.disk_usage(place).free, place.is_dir() and os.access(place, os.W_OK | os.X_OK)
+
+
+def _graphviz() -> str | None:
+    """The version of dot, or its path where it does not say; None where it is missing."""
+    path = shutil.which("dot")
+    if path is None:
+        return None
+    try:
+        said = subprocess.run([path, "-V"], capture_output=True, text=True, timeout=10)
+    except (OSError, subprocess.SubprocessError):
+        return path
+    match = re.search(r"version (\S+)", said.stderr + said.stdout)
+    return match[1] if match else path
+
+
+def _extras() -> tuple[Extra, ...]:
+    """The optional parts, as the installed foldnet declares them."""
+    packages: dict[str, dict[str, str | None]] = {}
+    for line in requires("foldnet") or []:
+        match = re.match(r"""([\w.-]+).*;\s*extra\s*==\s*["']([\w.-]+)["']""", line)
+        if match:
+            packages.setdefault(match[2], {})[match[1]] = _installed(match[1])
+    return tuple(Extra(name, found) for name, found in packages.items())
+
+
+def _installed(package: str) -> str | None:
+    """A package's version; None where it is not installed."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None

@@ -1,0 +1,210 @@
+"""foldnet fold: from a soft run to a folder with the network that loops."""
+
+import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from foldnet.choosing.choose import Choice, Soft, check_budget_of, choose, soft_of
+from foldnet.choosing.laboratory import Laboratory
+from foldnet.choosing.shares import added_loss_shares
+from foldnet.config import FoldSettings
+from foldnet.errors import OutputError, SettingError
+from foldnet.folding.folds import Fold, open_fold, save_fold, stored_groups
+from foldnet.folding.looped import LoopedNetwork, loop_tied
+from foldnet.folding.plan import FoldPlan, apply_fold
+from foldnet.proof.fold_check import check_fold
+from foldnet.sharing.share import SharedNetwork
+from foldnet.show.progress import watched
+from foldnet.store.folders import new_folder, numbered_folder
+from foldnet.store.leftovers import remove_leftovers
+from foldnet.store.replaceable import check_replaceable
+from foldnet.store.tensors import digest_of
+from foldnet.training.checkpoint import FILE
+from foldnet.training.loading import task_of
+from foldnet.training.observer import CONTROL, Observer, Silent
+from foldnet.training.runs import Run, newest_run, open_run
+from foldnet.typed import checked
+from foldnet.verbs.fold_memory import fold_in_memory, report_of
+from foldnet.verbs.fold_report import Accuracies, FoldReport
+from foldnet.verbs.sweep import curve_of
+
+PICKING = ("auto", "max_drop", "budget")  # choosers that need the sweep
+
+
+@watched
+@checked
+def fold(
+    run: Path | str | nn.Module | None = None,
+    *,
+    out: Path | str | None = None,
+    force: int | bool = False,
+    dry_run: bool = False,
+    evaluated: bool = True,
+    data_dir: Path | None = None,
+    device: str = "auto",
+    observer: Observer | None = None,
+    inputs: Any = None,
+    **settings: Any,
+) -> FoldReport:
+    """Tie similar layers of a soft run (default: the newest) and write the looped network; keywords are FoldSettings' fields.
+
+    Batch norm is estimated anew on training images; accuracies are read on the test set, in fp32, and no choice depends on
+    them: what is chosen is chosen on the run's validation images. With `evaluated` off no data are touched, so that batch norm
+    stays as it was. With `dry_run` nothing is written. With `force` a fold that is there already is replaced, with 2 also one that
+    holds notes. Before anything is written, the looped network must compute what the tied one does.
+    A soft network in memory instead of a run is folded in memory: nothing is measured or written, and the report's `network` loops. With
+    `inputs`, a tensor or a tuple of what it is called with, that network must compute what the tied one does.
+    Progress is shown where a person looks, on a terminal or in a notebook, unless an `observer` is given (Silent: none).
+    Raises NothingToFold, SettingError, UnknownName, RunError, OutputError, DataError, BrokenPromise.
+    """
+    chosen = FoldSettings(**settings)
+    if isinstance(run, nn.Module):
+        return fold_in_memory(run, chosen, out, inputs)
+    if inputs is not None:
+        raise SettingError("`inputs` are for a network in memory, and a run has its own data; leave them out")
+    opened = open_run(Path(run) if run is not None else newest_run())
+    folder, numbered = _folder(opened, chosen, out), out is None and not force
+    if not dry_run:
+        remove_leftovers(folder.parent)
+        if not numbered:
+            _check_free(folder, force)
+    soft = soft_of(opened.load(chosen.checkpoint)[0], chosen)
+    check_budget_of(soft)
+    laboratory = None
+    if evaluated or chosen.finetune or chosen.chooser in PICKING:
+        laboratory = Laboratory(opened, data_dir, device, observer or Silent())
+    choice = _choose(opened, soft, laboratory)
+    plan = soft.plan(choice.clusters)
+    tied = apply_fold(soft.model, plan)
+    accuracy, shares = Accuracies(), None
+    if laboratory is not None:
+        if chosen.shares and laboratory.split.validation is not None:
+            shares = _measure_shares(soft, plan, laboratory)
+        accuracy = _train_and_measure(laboratory, soft, tied, evaluated)
+    looped = loop_tied(tied, plan.program)
+    proof = check_fold(looped, tied, plan.program, opened, laboratory if evaluated else None, chosen.ignore)
+    report = replace(
+        report_of(soft, choice, plan, looped, proof),
+        fold=None if dry_run else str(folder),
+        run=str(opened.folder),
+        shares=shares,
+        accuracy=accuracy,
+        measure=task_of(opened.settings.arch).measure,
+    )
+    if not dry_run:
+        with numbered_folder(folder) if numbered else _named(folder, force) as (temporary, name):
+            report = replace(report, fold=str(name))
+            _write(temporary, opened, name, chosen, plan, looped, report)
+    return report
+
+
+def _choose(run: Run, soft: Soft, laboratory: Laboratory | None) -> Choice:
+    """Clusters, from the sweep where the settings ask for it."""
+    if soft.settings.chooser not in PICKING or laboratory is None:
+        return choose(soft)
+    return choose(soft, curve_of(run, soft, laboratory))
+
+
+def _measure_shares(soft: Soft, plan: FoldPlan, laboratory: Laboratory) -> dict[str, float]:
+    """Each tied layer's share of the added validation loss."""
+    tied = sum(len(cluster) for group in plan.groups for cluster in group.clusters if len(cluster) > 1)
+    laboratory.observer.begin("shares of the added validation loss", tied + 1)
+    shares = dict(added_loss_shares(plan, soft.algebra, laboratory.share_loss(soft.model)))
+    laboratory.observer.end()
+    return shares
+
+
+def _train_and_measure(laboratory: Laboratory, soft: Soft, tied: SharedNetwork, evaluated: bool) -> Accuracies:
+    """Recalibrate and fine-tune the tied network in place, and read the test accuracies on the way."""
+    settings, original = soft.settings, copy.deepcopy(soft.model)
+
+    def accuracy(model: SharedNetwork) -> float | None:
+        return laboratory.score(model, laboratory.test, laboratory.observer).accuracy if evaluated else None
+
+    before, as_tied = accuracy(soft.model), accuracy(tied)
+    laboratory.recalibrated(tied)
+    recalibrated = accuracy(tied)
+    soft_recalibrated = None
+    if evaluated:
+        laboratory.recalibrated(soft.model)
+        soft_recalibrated = accuracy(soft.model)
+    finetuned = control = None
+    if settings.finetune:
+        laboratory.finetune(tied, settings, original if settings.distill else None)
+        finetuned = accuracy(tied)
+        if settings.control:
+            trained = copy.deepcopy(original)
+            laboratory.finetune(trained, settings, None, CONTROL)
+            control = accuracy(trained)
+    images = laboratory.test.images if evaluated else None
+    return Accuracies(before, soft_recalibrated, as_tied, recalibrated, finetuned, control, images)
+
+
+def _folder(run: Run, settings: FoldSettings, out: Path | str | None) -> Path:
+    """Where the fold goes: what the user names, else a name inside the run that says what was asked."""
+    if out is not None:
+        return Path(out)
+    names = {
+        "threshold": f"{settings.overall_threshold:g}",
+        "auto": "auto",
+        "chance": "chance",
+        "clusters": "clusters",
+        "max_drop": f"drop{settings.max_drop}",
+        "budget": f"{settings.budget}",
+    }
+    extra = [value for value, usual in ((settings.unit, "layer"), (settings.tie, "gain")) if value != usual]
+    tuned = [f"finetune{settings.finetune}"] if settings.finetune else []
+    return run.folder / "-".join(["fold", names[settings.chooser], *extra, *tuned])
+
+
+def _check_free(folder: Path, force: int) -> None:
+    """Raise OutputError where the fold's folder exists already; with `force` only a fold or an empty folder is replaced."""
+    if not folder.exists():
+        return
+    if not force:
+        raise OutputError(f"'{folder}' exists already; give `out` another name or add `force=True`")
+    check_replaceable(folder, open_fold, kind="fold", force=force)
+
+
+@contextmanager
+def _named(folder: Path, force: int) -> Iterator[tuple[Path, Path]]:
+    """(a temporary folder to fill, the name that it gets at the end), of a fold that the user names or wishes replaced."""
+    with new_folder(
+        folder, check=partial(check_replaceable, opened=open_fold, kind="fold", force=force) if force else None
+    ) as temporary:
+        yield temporary, folder
+
+
+def _write(
+    temporary: Path,
+    run: Run,
+    folder: Path,
+    settings: FoldSettings,
+    plan: FoldPlan,
+    looped: LoopedNetwork,
+    report: FoldReport,
+) -> None:
+    """Fill a temporary folder with the fold that will be `folder`."""
+    stored = Fold(
+        folder,
+        run.folder.resolve().name,
+        digest_of(run.folder / settings.checkpoint / FILE, "model"),
+        settings.checkpoint,
+        run.settings.arch,
+        run.classes,
+        run.channels,
+        run.settings.dropout,
+        stored_groups(looped),
+        plan.program,
+        run.size,
+    )
+    # Folds are given away: what lies in the file are names, never where anything was on this machine.
+    names = {"fold": folder.name, "run": stored.run}
+    given = {"clusters": None if settings.clusters is None else Path(settings.clusters).name}
+    save_fold(temporary, stored, looped.cpu(), settings.to_json() | given, report.to_json() | names)

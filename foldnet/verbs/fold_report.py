@@ -1,0 +1,232 @@
+"""What `foldnet fold` says: of one fold, or of the curve from which a fold is picked."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from foldnet.choosing.advice import Advice
+from foldnet.choosing.sweep import SweepPoint
+from foldnet.config import FoldSettings
+from foldnet.folding.looped import LoopedNetwork
+from foldnet.folding.plan import GroupFold
+from foldnet.folding.structures import KeptApart
+from foldnet.proof.prove import Proof
+from foldnet.show.report import Report, Table, percent
+
+
+@dataclass(frozen=True, slots=True)
+class Accuracies:
+    """Test accuracies 0..1 along a fold, None where not measured, and the number of test images.
+
+    `soft_finetuned` is the control: the soft network trained for as many more epochs.
+    """
+
+    soft: float | None = None
+    soft_recalibrated: float | None = None
+    tied: float | None = None
+    recalibrated: float | None = None
+    finetuned: float | None = None
+    soft_finetuned: float | None = None
+    images: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """One count of each form of the whole network: parameters, or bytes of a file."""
+
+    soft: int
+    dense: int
+    folded: int
+
+
+@dataclass(frozen=True, slots=True)
+class FoldReport(Report):
+    """One fold.
+
+    `fold` is None for a dry run and for a network in memory, which has no `run` either; `network` is what was folded, looped.
+    `threshold` is None where none was used, `validation_accuracy` that of the sweep's point where one was picked. `shares` are the
+    tied layers' shares of the added validation loss (0..1), None where not measured. `advice` says what untrained networks would
+    merge, and what would merge or loop below the threshold. `greedy` names the stages with
+    so many blocks that their loops were searched for greedily: a shorter program may exist. `kept_apart` says which attributes keep
+    which blocks from being merged; `proof` how looped and tied network were compared, None where that was not done.
+    """
+
+    fold: str | None
+    run: str | None
+    threshold: float | dict[str, float] | None
+    why: str
+    validation_accuracy: float | None
+    settings: FoldSettings
+    metric: str
+    groups: tuple[GroupFold, ...]
+    shares: Mapping[str, float] | None
+    program: str
+    loops: int
+    reuses: int
+    advice: Advice
+    accuracy: Accuracies
+    parameters: Sizes
+    bytes: Sizes
+    greedy: tuple[str, ...]
+    measure: str = "accuracy"
+    kept_apart: tuple[KeptApart, ...] = ()
+    proof: Proof | None = None
+    network: LoopedNetwork | None = field(default=None, repr=False, compare=False)
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain data."""
+        settings, advice, first = self.settings, self.advice, self.advice.first_merge
+        return {
+            "fold": self.fold,
+            "run": self.run,
+            "threshold": self.threshold,
+            "why": self.why,
+            "validation_accuracy": self.validation_accuracy,
+            "tie": settings.tie,
+            "metric": self.metric,
+            "unit": settings.unit,
+            "linkage": settings.linkage,
+            "checkpoint": settings.checkpoint,
+            "kept": list(settings.keep),
+            "finetune": {"epochs": settings.finetune, "lr": settings.finetune_lr, "distill": settings.distill},
+            "groups": [self._group(group) for group in self.groups],
+            "program": self.program,
+            "loops": self.loops,
+            "reuses": self.reuses,
+            "chance": advice.chance.to_json(),
+            "near_misses": [
+                {
+                    "stage": miss.stage,
+                    "threshold": miss.threshold,
+                    "program": miss.program,
+                    "beyond_chance": advice.chance.surpassed(miss.ladder, miss.threshold),
+                }
+                for miss in advice.near_misses
+            ],
+            "measure": self.measure,
+            "accuracy": _plain(self.accuracy),
+            "parameters": _plain(self.parameters),
+            "bytes": _plain(self.bytes),
+            "would_merge_at": None if first is None else first.height,
+            "would_merge_beyond_chance": None if first is None else first.beyond_chance,
+            "greedy": list(self.greedy),
+            "ignored": list(settings.ignore),
+            "kept_apart": [
+                {
+                    "sequence": found.sequence,
+                    "attribute": found.attribute,
+                    "blocks": list(found.blocks),
+                    "reason": found.reason,
+                }
+                for found in self.kept_apart
+            ],
+            "proof": None if self.proof is None else asdict(self.proof),
+        }
+
+    def tables(self) -> tuple[Table, ...]:
+        """The forms with what they store, the accuracies along the fold, and the groups."""
+        forms = tuple((form, getattr(self.parameters, form), getattr(self.bytes, form)) for form in Sizes.__slots__)
+        scores = tuple(
+            (name.replace("_", ", "), percent(value))
+            for name, value in _plain(self.accuracy).items()
+            if name != "images" and value is not None
+        )
+        groups = tuple(
+            (group.name, len(group.layers), group.owners, group.stored, group.templates) for group in self.groups
+        )
+        return (
+            Table(f"{self.run or 'network in memory'}: {self.loops} loops", ("form", "parameters", "bytes"), forms),
+            *([Table("", ("", f"{self.measure} on {self.accuracy.images}"), scores)] if scores else []),
+            Table("", ("group", "layers", "owners", "stored weights", "templates"), groups),
+        )
+
+    def texts(self) -> tuple[str, ...]:
+        """The program."""
+        return (self.program,)
+
+    def _group(self, group: GroupFold) -> dict[str, Any]:
+        """One group; gains and errors are those of tying, before any fine-tuning."""
+        tie, shares = group.tie, self.shares
+        return {
+            "name": group.name,
+            "clusters": [[group.layers[row] for row in cluster] for cluster in group.clusters],
+            "owners": group.owners,
+            "templates": group.templates,
+            "stored": group.stored,
+            "weight_numbers": group.weight_numbers,
+            "chance": self.advice.chance.of_group(group.name),
+            "layers": [
+                {
+                    "name": layer,
+                    "owner": int(tie.assignment[row]),
+                    "gain": float(tie.gains[row]),
+                    "error": float(tie.errors[row]),
+                    "added_loss_share": None if shares is None else shares.get(layer, 0.0),
+                }
+                for row, layer in enumerate(group.layers)
+            ],
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class SweepReport(Report):
+    """The curve: validation accuracy, tied and recalibrated, against what is stored, for each unit.
+
+    `soft` is the soft network's validation accuracy, `dense_numbers` the shared weights' numbers when written out. `file` is
+    where the same was written as JSON, `of` what it depends on: weights, images and settings.
+    """
+
+    run: str
+    file: str | None
+    metric: str
+    tie: str
+    linkage: str
+    soft: float
+    soft_recalibrated: float
+    images: int
+    dense_numbers: int
+    units: dict[str, tuple[SweepPoint, ...]]
+    knees: dict[str, tuple[int, str]]
+    seconds: float
+    measure: str = "accuracy"
+    of: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain data; `knee` is the index of each unit's point and why it is the one."""
+        return {
+            "run": self.run,
+            "file": self.file,
+            "metric": self.metric,
+            "tie": self.tie,
+            "linkage": self.linkage,
+            "measure": self.measure,
+            "accuracy": {"soft": self.soft, "soft_recalibrated": self.soft_recalibrated},
+            "images": self.images,
+            "dense_numbers": self.dense_numbers,
+            "units": {unit: [point.to_json() for point in points] for unit, points in self.units.items()},
+            "knee": {unit: {"point": index, "why": why} for unit, (index, why) in self.knees.items()},
+            "seconds": self.seconds,
+            "of": dict(self.of),
+        }
+
+    def tables(self) -> tuple[Table, ...]:
+        """A row for each fold of the curve."""
+        columns = ("clustered by", "owners", "stored numbers", "of dense", "loops", f"validation {self.measure}")
+        rows = tuple(
+            (
+                unit,
+                point.owners,
+                point.stored_numbers,
+                percent(point.stored_numbers / self.dense_numbers, 1),
+                point.loops,
+                percent(point.accuracy),
+            )
+            for unit, points in self.units.items()
+            for point in points
+        )
+        return (Table(f"{self.run}: soft {percent(self.soft)}", columns, rows),)
+
+
+def _plain(counts: Accuracies | Sizes) -> dict[str, Any]:
+    """A small record as plain data."""
+    return {name: getattr(counts, name) for name in counts.__slots__}

@@ -1,0 +1,104 @@
+"""foldnet runs: a line about every run, and about every fold that lies in it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from foldnet.errors import FoldnetError
+from foldnet.folding.folds import all_folds, open_fold
+from foldnet.store.reading import read_json
+from foldnet.training.runs import all_runs, open_run, read_metrics
+from foldnet.verbs.train import read_report
+
+STATED = (
+    "finetuned",
+    "recalibrated",
+    "tied",
+)  # accuracies of a fold in report.json: the first that it has is that of its file
+
+
+@dataclass(frozen=True, slots=True)
+class FoldLine:
+    """One fold of a run: the bytes of its files and its test accuracy (0..1, or `measure`), None where that was not measured.
+
+    `problem` says what is wrong with a damaged one.
+    """
+
+    fold: str
+    bytes: int
+    accuracy: float | None = None
+    measure: str = "accuracy"
+    problem: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RunLine:
+    """One run. `problem` says what is wrong with a damaged one, of which little else is known.
+
+    `epochs` are done `of` so many; `bytes` are those of its own files, without its folds.
+    """
+
+    run: str
+    arch: str | None = None
+    dataset: str | None = None
+    seed: int | None = None
+    epochs: int | None = None
+    of: int | None = None
+    test_accuracy: float | None = None
+    problem: str | None = None
+    measure: str = "accuracy"
+    bytes: int = 0
+    folds: tuple[FoldLine, ...] = ()
+
+
+def info_runs(home: Path | None = None) -> tuple[RunLine, ...]:
+    """The runs under `home` (default: where runs lie), oldest first, with their folds."""
+    return tuple(line_of_run(folder) for folder in all_runs(home))
+
+
+def line_of_run(folder: Path) -> RunLine:
+    """What there is to say of a run, however damaged."""
+    try:
+        settings = open_run(folder).settings
+        report = read_report(folder) if (folder / "report.json").is_file() else None
+        done = len(read_metrics(folder))
+    except FoldnetError as error:
+        return RunLine(str(folder), problem=str(error))
+    accuracy, measure = (report.test_accuracy, report.measure) if report else (None, "accuracy")
+    folds = tuple(line_of_fold(fold) for fold in all_folds(folder))
+    return RunLine(
+        str(folder),
+        settings.arch,
+        settings.dataset,
+        settings.seed,
+        done,
+        settings.epochs,
+        accuracy,
+        measure=measure,
+        bytes=_bytes(folder) - sum(fold.bytes for fold in folds),
+        folds=folds,
+    )
+
+
+def line_of_fold(folder: Path) -> FoldLine:
+    """What there is to say of a fold, however damaged."""
+    size = _bytes(folder)
+    try:
+        open_fold(folder)
+        return FoldLine(str(folder), size, *_stated(read_json(folder / "report.json")))
+    except FoldnetError as error:
+        return FoldLine(str(folder), size, problem=str(error))
+
+
+def _stated(report: Any) -> tuple[float | None, str]:
+    """The accuracy that a fold's report.json states of it, None where it states none, and what is measured."""
+    report = report if isinstance(report, dict) else {}
+    found = report.get("accuracy")
+    values = [found.get(name) for name in STATED] if isinstance(found, dict) else []
+    accuracy = next((value for value in values if isinstance(value, float) and 0 <= value <= 1), None)
+    return accuracy, str(report.get("measure", "accuracy"))
+
+
+def _bytes(folder: Path) -> int:
+    """Bytes of all files in a folder; links are not followed."""
+    return sum(path.lstat().st_size for path in folder.rglob("*") if path.is_file() and not path.is_symlink())

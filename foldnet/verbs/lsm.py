@@ -1,0 +1,176 @@
+"""foldnet lsm: which layers of a network came to be alike."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from foldnet.analysis.chance import Chance
+from foldnet.analysis.similarity import coefficient_similarity, disagreements, max_off_diagonal
+from foldnet.config import DEFAULT_THRESHOLD
+from foldnet.errors import RunError
+from foldnet.folding.groups import METRICS, GroupAlgebra, check_metric, groups_of, judged_together
+from foldnet.sharing.share import SharedNetwork
+from foldnet.show.report import Report, Table
+from foldnet.training.runs import load_coefficients, newest_run, open_run
+from foldnet.typed import checked
+
+
+@dataclass(frozen=True, slots=True)
+class GroupLsm:
+    """The layer similarity matrix (L, L) of one group, and what chance alone would show.
+
+    `templates` is 0 for a plain network. `disagreements` are the pairs of layers that one metric puts above the fold's
+    default threshold and the other does not.
+    """
+
+    name: str
+    layers: tuple[str, ...]
+    templates: int
+    matrix: NDArray[np.float64]
+    chance: Chance
+    disagreements: tuple[tuple[str, str], ...]
+
+    @property
+    def max_off_diagonal(self) -> float | None:
+        """The largest similarity of two different layers; None for a single layer."""
+        return max_off_diagonal(self.matrix)
+
+
+@dataclass(frozen=True, slots=True)
+class LsmReport(Report):
+    """What `foldnet lsm` says."""
+
+    run: str | None
+    arch: str | None
+    metric: str
+    checkpoint: str | None
+    epoch: int | None
+    groups: tuple[GroupLsm, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain data, matrices not rounded."""
+        return {
+            "run": self.run,
+            "arch": self.arch,
+            "metric": self.metric,
+            "checkpoint": self.checkpoint,
+            "epoch": self.epoch,
+            "groups": [
+                {
+                    "name": group.name,
+                    "layers": list(group.layers),
+                    "templates": group.templates,
+                    "matrix": group.matrix.tolist(),
+                    "chance": {name: getattr(group.chance, name) for name in ("mean", "max", "q95", "network_q95")},
+                    "max_off_diagonal": group.max_off_diagonal,
+                    "disagreements": [list(pair) for pair in group.disagreements],
+                }
+                for group in self.groups
+            ],
+        }
+
+    def tables(self) -> tuple[Table, ...]:
+        """A row for each group: the largest similarity beside what chance shows."""
+        columns = ("group", "layers", "templates", "most alike", "chance: mean", "expected largest", "95 % below")
+        rows = tuple(
+            (
+                group.name,
+                len(group.layers),
+                group.templates,
+                group.max_off_diagonal,
+                group.chance.mean,
+                group.chance.max,
+                group.chance.q95,
+            )
+            for group in self.groups
+        )
+        return (Table(f"{self.arch or 'network'}, similarity of {self.metric}", columns, rows),)
+
+    def pictures(self) -> tuple[bytes, ...]:
+        """The matrices, as `foldnet lsm -o FILE.svg` draws them."""
+        from foldnet.drawing.figures import figure_bytes
+        from foldnet.drawing.heatmaps import lsm_figure
+
+        return (figure_bytes(lsm_figure(self.groups), ".svg"),)
+
+
+@dataclass(frozen=True, slots=True)
+class GroupHistory:
+    """The matrices of one group, one an epoch: (epochs + 1, L, L), the first before training."""
+
+    name: str
+    layers: tuple[str, ...]
+    matrices: NDArray[np.float64]
+
+
+@checked
+def lsm(
+    source: Path | str | nn.Module | None = None, *, metric: str | None = None, checkpoint: str = "last"
+) -> LsmReport:
+    """The layer similarity matrices of a run folder or of a network in memory (default: the newest run).
+
+    `metric` is "coefficients" (the paper's, |cos| of two layers' coefficients; default for soft networks) or "weights"
+    (|cos| of the weights that they give; the only one for plain networks).
+    Source: Savarese & Maire 2019, section 3.2. Raises RunError, SettingError, NothingToFold.
+    """
+    if isinstance(source, nn.Module):
+        return _report(source, metric, None, None, None, None)
+    run = open_run(Path(source) if source is not None else newest_run())
+    model, progress = run.load(checkpoint)
+    return _report(model, metric, str(run.folder), run.settings.arch, checkpoint, progress.epoch)
+
+
+def lsm_history(folder: Path | str | None = None) -> tuple[GroupHistory, ...]:
+    """The matrices of every epoch of a soft run, by coefficients. Raises RunError where there are none."""
+    run = open_run(Path(folder) if folder is not None else newest_run())
+    with torch.device("meta"):
+        network = run.network()
+    if not isinstance(network, SharedNetwork):
+        raise RunError(f"run '{run.folder}' keeps no coefficients; only soft networks have them, such as swrn-28-2-4")
+    history = load_coefficients(run.folder)
+    expected = {group.name: (len(group.layers), group.templates) for group in network.plan.groups}
+    if {name: tuple(rows.shape[1:]) for name, rows in history.items()} != expected:
+        raise RunError(f"'{run.folder / 'coefficients.safetensors'}' does not fit the network; it is another run's")
+    return tuple(
+        GroupHistory(
+            group.name,
+            group.layers,
+            np.stack([coefficient_similarity(rows) for rows in history[group.name].double().numpy()]),
+        )
+        for group in network.plan.groups
+    )
+
+
+def _report(
+    model: nn.Module,
+    metric: str | None,
+    run: str | None,
+    arch: str | None,
+    checkpoint: str | None,
+    epoch: int | None,
+) -> LsmReport:
+    """Measure every group."""
+    chosen = check_metric(metric, model)
+    algebra = groups_of(model)
+    groups = tuple(_measure(entry, chosen, judged_together(algebra)) for entry in algebra)
+    return LsmReport(run, arch, chosen, checkpoint, epoch, groups)
+
+
+def _measure(algebra: GroupAlgebra, metric: str, together: int) -> GroupLsm:
+    """One of so many groups by one metric, compared with the other."""
+    matrix, layers = algebra.similarity(metric), algebra.group.layers
+    other = next(name for name in METRICS if name != metric)
+    differing = [] if algebra.plain else disagreements(matrix, algebra.similarity(other), DEFAULT_THRESHOLD)
+    return GroupLsm(
+        algebra.group.name,
+        layers,
+        0 if algebra.plain else algebra.group.templates,
+        matrix,
+        algebra.chance(metric, together),
+        tuple((layers[i], layers[j]) for i, j in differing),
+    )

@@ -1,0 +1,126 @@
+"""foldnet fold --sweep, and the curves that folds are chosen from: measured once, with the time said beforehand."""
+
+import copy
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from foldnet.choosing.choose import Curve, Judge, Soft, soft_of
+from foldnet.choosing.laboratory import Laboratory
+from foldnet.choosing.sweep import Outcome, SweepPoint, knee
+from foldnet.choosing.sweep_file import SWEEP_FILE, OtherSweep, kept_curve, made_of
+from foldnet.config import UNITS, FoldSettings
+from foldnet.folding.plan import FoldPlan
+from foldnet.show.progress import watched
+from foldnet.store.files import write_json
+from foldnet.training.loading import task_of
+from foldnet.training.observer import Observer, Silent
+from foldnet.training.runs import Run, newest_run, open_run
+from foldnet.typed import checked
+from foldnet.verbs.fold_report import SweepReport
+
+
+@watched
+@checked
+def sweep(
+    run: Path | str | None = None,
+    *,
+    data_dir: Path | None = None,
+    device: str = "auto",
+    written: bool = True,
+    observer: Observer | None = None,
+    **settings: Any,
+) -> SweepReport:
+    """Walk all dendrograms of a soft run merge by merge, for layers and for blocks, and write the curve as RUN/sweep.json.
+
+    Every point is tied and recalibrated; the next merge is the one that costs least on the validation images. Folds that are chosen
+    by a drop, a budget or the knee take the curve from there while the weights and the settings are the same.
+    Progress is shown where a person looks, on a terminal or in a notebook, unless an `observer` is given (Silent: none).
+    Raises as fold does, and SettingError for a run without validation images.
+    """
+    start = time.perf_counter()
+    chosen = FoldSettings(**settings)
+    opened = open_run(Path(run) if run is not None else newest_run())
+    soft = soft_of(opened.load(chosen.checkpoint)[0], chosen)
+    laboratory = Laboratory(opened, data_dir, device, observer or Silent())
+    before = laboratory.score(soft.model, laboratory.validation)
+    units = {unit: _walk(soft, unit, laboratory) for unit in UNITS}
+    after = laboratory.score(laboratory.recalibrated(copy.deepcopy(soft.model)), laboratory.validation)
+    best = {unit: knee(points) for unit, points in units.items()}
+    report = SweepReport(
+        run=str(opened.folder),
+        file=str(opened.folder / SWEEP_FILE) if written else None,
+        metric=soft.metric,
+        tie=soft.settings.tie,
+        linkage=soft.settings.linkage,
+        soft=before.accuracy,
+        soft_recalibrated=after.accuracy,
+        images=before.images,
+        dense_numbers=sum(len(entry.group.layers) * entry.weight_numbers for entry in soft.algebra),
+        units=units,
+        knees={unit: (units[unit].index(point), why) for unit, (point, why) in best.items()},
+        seconds=time.perf_counter() - start,
+        measure=task_of(opened.settings.arch).measure,
+        of=made_of(opened, soft),
+    )
+    if written:
+        write_json(opened.folder / SWEEP_FILE, report.to_json())
+    return report
+
+
+def curve_of(run: Run, soft: Soft, laboratory: Laboratory) -> Curve:
+    """The curve to choose from: the one that the run keeps, or a new one where it keeps none of these weights and settings."""
+    validation, observer = laboratory.validation, laboratory.observer
+    try:
+        kept = kept_curve(run, soft)
+        if kept is not None:
+            observer.note(f"choosing from '{run.folder / SWEEP_FILE}'")
+            return kept
+    except OtherSweep as other:
+        observer.note(f"{other}, so the sweep is made anew")
+    accuracy = laboratory.score(soft.model, validation).accuracy
+    return Curve(_walk(soft, soft.settings.unit, laboratory), accuracy)
+
+
+def _walk(soft: Soft, unit: str, laboratory: Laboratory) -> tuple[SweepPoint, ...]:
+    """One unit's points."""
+    folds, observer = _judgements(soft, unit), laboratory.observer
+    observer.begin(f"sweep by {unit}", folds)
+    points = soft.sweep(unit, announcing(laboratory.judge(soft.model), f"sweep by {unit}", folds, observer))
+    observer.end()
+    return points
+
+
+def announcing(
+    judge: Judge, task: str, folds: int, observer: Observer, clock: Callable[[], float] = time.perf_counter
+) -> Judge:
+    """The same judge, which after its first fold says how long all of them will take."""
+    judged = 0
+
+    def judge_and_say(plan: FoldPlan) -> Outcome:
+        nonlocal judged
+        start = clock()
+        outcome = judge(plan)
+        judged += 1
+        if judged == 1:
+            observer.note(f"{task}: about {folds} folds to judge, {lasting((clock() - start) * folds)}")
+        return outcome
+
+    return judge_and_say
+
+
+def lasting(seconds: float) -> str:
+    """A time to come, rounded: "a second or so", "about 40 s", "about 3 min", "about 1 h 20 min"."""
+    if seconds < 1.5:
+        return "a second or so"
+    if seconds < 99.5:
+        return f"about {seconds:.0f} s"
+    hours, minutes = divmod(round(seconds / 60), 60)
+    return f"about {hours} h {minutes} min" if hours else f"about {minutes} min"
+
+
+def _judgements(soft: Soft, unit: str) -> int:
+    """About how many folds a sweep judges: each round one a ladder, fewer as ladders end."""
+    rungs = sorted(len(ladder.rungs) for ladder in soft.ladders(unit))
+    return 1 + sum(count * (2 * len(rungs) - 2 * index + 1) // 2 for index, count in enumerate(rungs))

@@ -1,0 +1,297 @@
+"""foldnet train: from settings to a run folder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from foldnet.config import train_settings
+from foldnet.data.batches import Batches
+from foldnet.data.dataset import Dataset, Split
+from foldnet.data.phases import first_epochs
+from foldnet.errors import ProcessLost, RunError, SettingError
+from foldnet.show.progress import watched
+from foldnet.show.report import Report
+from foldnet.store.files import write_json
+from foldnet.store.leftovers import remove_leftovers
+from foldnet.store.lock import take_lock
+from foldnet.store.reading import read_json
+from foldnet.store.seals import SEAL, check_sealed, sealed
+from foldnet.training.begin import (
+    begin_run,
+    course_of,
+    data_of,
+    folder_to_resume,
+    initial_network,
+    take_up,
+    with_recall,
+)
+from foldnet.training.checkpoint import FILE, load_model, load_optimiser
+from foldnet.training.compile import choose_compilation
+from foldnet.training.evaluate import evaluate
+from foldnet.training.interrupt import Interruptible
+from foldnet.training.lengthen import is_longer, keep_length, lengthened
+from foldnet.training.loading import loader_of, training_batches
+from foldnet.training.loop import fit
+from foldnet.training.machine import Machine, choose_machine, exact_fp32, place
+from foldnet.training.observer import Observer, Silent, Stopped
+from foldnet.training.optimiser import build_optimiser
+from foldnet.training.parallel import synchronise_norms
+from foldnet.training.progress import BEGINNING, Progress
+from foldnet.training.recorder import EVERY, Recorder, check_every
+from foldnet.training.runs import Run, check_nothing_lost, clear_leftovers, open_run
+from foldnet.training.tensorboard import FOLDER, Board
+from foldnet.training.world import ALONE, Agreement, World
+from foldnet.typed import checked
+
+
+@dataclass(frozen=True, slots=True)
+class TrainReport(Report):
+    """What `foldnet train` says. Accuracies 0..1, in the data's own `measure`; `test_right` counts what was answered wholly right,
+    `seconds` are those of training, without the final test. `lengthened` is [[2, 3], ...] where the first 2 epochs are those of a run of 3.
+    """
+
+    run: str
+    dataset: str
+    arch: str
+    seed: int
+    epochs: int
+    parameters: int
+    test_accuracy: float
+    test_right: int
+    test_images: int
+    best_validation_accuracy: float | None
+    best_epoch: int | None
+    precision: str
+    device: str
+    seconds: float
+    images_per_second: float
+    measure: str = "accuracy"
+    lengthened: list[list[int]] = field(default_factory=list)
+
+
+@watched
+@checked
+def train(
+    *,
+    out: Path | str | None = None,
+    resume: bool = False,
+    force: int | bool = False,
+    download: bool = False,
+    config: Path | None = None,
+    observer: Observer | None = None,
+    checkpoint_every: float = EVERY,
+    world: World = ALONE,
+    tensorboard: bool = False,
+    recall: bool = False,
+    **given: Any,
+) -> TrainReport:
+    """Train a network and write its run folder; the keywords are the fields of TrainSettings, `recall` that form of the network.
+
+    What is not given comes from the TOML file `config`, then from the preset of dataset and architecture. The test set is
+    read once, at the end, with the weights of the last epoch, in fp32. With `resume` a stopped run goes on from its last
+    checkpoint, as if it had never stopped; a finished one gives its report again. With `resume` and more `epochs` than the run has, it becomes
+    longer: what is trained stays, and the next epoch on follows the schedule of the longer run. Checkpoints are made at the end of epochs, at
+    most every `checkpoint_every` seconds, within very long epochs, and where the observer wants the end (Stopped is raised).
+    With `force` a run that is at `out` already is replaced, with 2 also one that holds folds and notes.
+    With `tensorboard` the epochs' numbers are written for TensorBoard too. Of several processes (`world`) the first alone writes;
+    each takes its part of every batch.
+
+    Progress is shown where a person looks, on a terminal or in a notebook, unless an `observer` is given (Silent: none).
+    Raises SettingError and UnknownName for bad settings, DataError, RunError (also where another process writes into the run),
+    OutputError, TrainingDiverged, ProcessLost, and MissingTool where `tensorboard` is not installed.
+    """
+    observer = observer or Silent()
+    asked = {key: value for key, value in given.items() if value is not None}
+    if not world.writes:
+        return _follow(asked, config, recall, observer, checkpoint_every, world)
+    try:
+        check_every(checkpoint_every)
+        if tensorboard:
+            observer = Board(observer)
+        folder = Path(out) if out is not None else None
+        if folder is not None:
+            remove_leftovers(folder.parent)
+        if resume and force:
+            raise SettingError("`resume=True` and `force=True` contradict each other; give one of them")
+        if resume:
+            folder = folder_to_resume(folder)
+        if resume and folder is not None and (folder / "config.json").is_file():
+            run = take_up(open_run(folder), asked, config, recall)
+            if _finished(run):
+                world.tell("run", {"folder": str(folder)})
+                return read_report(folder)
+            data, lock = data_of(run, download, world), take_lock(folder)
+        else:
+            if recall:
+                asked["arch"] = with_recall(asked, config)
+            run, data, lock = begin_run(train_settings(asked, file=config), folder, resume, force, download, world)
+    except BaseException:
+        world.tell("run", {"folder": None})
+        raise
+    with closing(lock):
+        world.tell("run", {"folder": str(run.folder)})
+        clear_leftovers(run.folder)
+        try:
+            return _train_on(run, *data, observer, checkpoint_every, world)
+        except KeyboardInterrupt as interrupt:
+            if str(interrupt):
+                raise
+            raise KeyboardInterrupt(
+                f"interrupted; go on from the last checkpoint, if any, with `foldnet.train(resume=True, out={str(run.folder)!r})`"
+            ) from None
+
+
+def _follow(
+    asked: Mapping[str, Any], config: Path | None, recall: bool, observer: Observer, every: float, world: World
+) -> TrainReport:
+    """Take part in what process 0 began or goes on with."""
+    folder = world.hear("run")["folder"]
+    if folder is None:
+        raise ProcessLost("process 0 could not begin; it says why", told=True)
+    run = take_up(open_run(Path(folder)), asked, config, recall)
+    if _finished(run):
+        return read_report(run.folder)
+    return _train_on(run, *data_of(run, False, world), observer, every, world)
+
+
+def _finished(run: Run) -> bool:
+    """Whether a run has come to its end, and is not to go further now."""
+    return (run.folder / "report.json").is_file() and not is_longer(run)
+
+
+def _train_on(run: Run, dataset: Dataset, split: Split, observer: Observer, every: float, world: World) -> TrainReport:
+    """Train from where the run's checkpoint stands, or from the beginning, to the end, and read the test set."""
+    settings = run.settings
+    machine = choose_machine(settings.device, run.precision, world)
+    model = initial_network(run)
+    check_nothing_lost(run.folder)
+    progress = BEGINNING
+    if (run.folder / "last" / FILE).is_file():
+        progress = load_model(run.folder / "last", model)
+        run.check_own("last")
+    run = lengthened(run, progress)
+    if machine.device.type == "cuda":
+        torch.cuda.set_device(
+            machine.device
+        )  # what asks for the current one, such as pinning threads, then means this one
+    place(model, machine)
+    if settings.sync_bn:
+        model = synchronise_norms(model, machine)
+    optimiser = build_optimiser(
+        model,
+        lr=settings.lr,
+        momentum=settings.momentum,
+        weight_decay=settings.weight_decay,
+        kind=settings.optimiser,
+    )
+    if progress != BEGINNING:
+        load_optimiser(run.folder / "last", model, optimiser)
+    if world.writes and (run.folder / FOLDER).is_dir() and not isinstance(observer, Board):
+        observer = Board(observer)  # as the run began
+    if isinstance(observer, Board):
+        observer.open(run.folder, progress.epoch)
+    recorder = Recorder(
+        run.folder,
+        model,
+        optimiser,
+        progress,
+        epochs=settings.epochs,
+        every=every,
+        writes=world.writes,
+        identity=run.identity,
+        restarts=first_epochs(settings.epochs, len(split.phases), run.lengthened),
+    )
+    batches, validation = training_batches(dataset, split, run, machine)
+    course = course_of(run, dataset.task, model, machine)
+    if world.writes:
+        keep_length(run, course, len(split.phases), observer)
+    try:
+        fit(
+            model,
+            optimiser,
+            batches,
+            validation,
+            machine,
+            course,
+            observer=observer,
+            journal=recorder,
+            start=progress,
+            compilation=choose_compilation(settings.compile, machine),
+        )
+        agreement = Agreement(world)
+        test = loader_of(dataset, split.test, settings.batch_size, machine)
+        with exact_fp32(machine):
+            report = _report(run, model, recorder, test, machine, Interruptible(observer, agreement))
+        agreement.close()
+    except torch.OutOfMemoryError:
+        raise SettingError(
+            f"`batch_size={settings.batch_size}` needs more memory than '{machine.device}' has free; give less"
+        ) from None
+    except Stopped:
+        raise Stopped(_where_stopped(run.folder, recorder.progress)) from None
+    if world.writes:
+        write_json(run.folder / "report.json", sealed(report.to_json() | {"identity": run.identity}))
+    return report
+
+
+def _where_stopped(folder: Path, progress: Progress) -> str:
+    """What is said of a training that was stopped and saved."""
+    steps = progress.under_way.step
+    where = f"after step {steps} of epoch {progress.epoch + 1}" if steps else f"after epoch {progress.epoch}"
+    return f"stopped {where}, all of it saved; go on with `foldnet.train(resume=True, out={str(folder)!r})`"
+
+
+def read_report(folder: Path) -> TrainReport:
+    """The report of a finished run. Raises RunError where it is damaged, changed, or another run's."""
+    file = folder / "report.json"
+    content, run = read_json(file), open_run(folder)
+    try:
+        plain = {key: value for key, value in content.items() if key not in ("identity", SEAL)}
+        report = TrainReport(**(plain | {"run": str(folder), "lengthened": _pairs(run)}))
+    except (AttributeError, TypeError) as error:
+        raise RunError(f"'{file}' is not a training report ({error}); restore it") from None
+    if run.sealed or SEAL in content:
+        check_sealed(content, file, "run")
+        if content.get("identity") != run.identity:
+            raise RunError(f"'{file}' is not the report of run '{folder}' but another run's; restore its own")
+    return report
+
+
+def _report(
+    run: Run, model: nn.Module, recorder: Recorder, test: Batches, machine: Machine, observer: Observer
+) -> TrainReport:
+    """Read the test set once, in fp32, and say how it went."""
+    score = evaluate(model, test, replace(machine, precision="fp32"), observer)
+    speeds = [line["images_per_second"] for line in recorder.metrics]
+    settings, progress = run.settings, recorder.progress
+    return TrainReport(
+        run=str(run.folder),
+        dataset=settings.dataset,
+        arch=settings.arch,
+        seed=settings.seed,
+        epochs=progress.epoch,
+        parameters=sum(parameter.numel() for parameter in model.parameters()),
+        test_accuracy=score.accuracy,
+        test_right=score.right,
+        test_images=score.images,
+        best_validation_accuracy=progress.best_accuracy,
+        best_epoch=progress.best_epoch,
+        precision=run.precision,
+        device=str(machine.device),
+        seconds=progress.seconds,
+        images_per_second=sorted(speeds)[len(speeds) // 2],
+        measure=test.task.measure,
+        lengthened=_pairs(run),
+    )
+
+
+def _pairs(run: Run) -> list[list[int]]:
+    """What a run was to be before it was lengthened, as JSON has it."""
+    return [list(pair) for pair in run.lengthened]

@@ -1,0 +1,104 @@
+"""Whether two networks in memory compute the same."""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves
+
+from foldnet.errors import SettingError
+from foldnet.folding.looped import LoopedNetwork
+from foldnet.folding.recalibrate import inputs_of
+from foldnet.proof import promises as promised
+from foldnet.proof.certificate import Certificate
+from foldnet.proof.compare import LIMIT, PAIRS, Comparison, Gauge
+from foldnet.proof.promises import Findings, Promise
+from foldnet.training.machine import choose_machine, exact_fp32
+
+NAME = "network in memory"
+
+
+def verify_in_memory(network: nn.Module, against: nn.Module | None, inputs: Iterable[Any] | None) -> Certificate:
+    """Run `network` and `against`, which must compute the same, on every batch of `inputs`, in evaluation mode and as they are otherwise.
+
+    Of a looped network the certificate speaks as of looped to tied, of any other as of dense to soft. Raises SettingError where one
+    of the two is missing, or there is no batch.
+    """
+    start = time.perf_counter()
+    if against is None or inputs is None:
+        missing = "against" if against is None else "inputs"
+        raise SettingError(
+            f"a network in memory is compared with another one, and `{missing}` is not given; "
+            f"call `foldnet.verify(looped, against=tied, inputs=batches)`"
+        )
+    pair = "looped" if isinstance(network, LoopedNetwork) else "dense"
+    device = next((tensor.device for tensor in network.parameters()), torch.device("cpu"))
+    with exact_fp32(choose_machine(str(device), "fp32")), torch.no_grad():
+        comparison = _compare(copy.deepcopy(network).eval(), copy.deepcopy(against).eval(), inputs, pair)
+    difference = comparison.logits[pair]
+    assert difference is not None
+    form, reference = PAIRS[pair]
+    return Certificate(
+        fold=NAME,
+        run="",
+        device=str(device),
+        measure="accuracy",
+        compared_with_run=False,
+        files={},
+        checkpoint_sha256=None,
+        findings=Findings(
+            (
+                promised.at_most(
+                    f"relative difference of {form} to {reference} on given inputs", difference.relative, LIMIT
+                ),
+                Promise(
+                    f"agreement of {form} with {reference} on given inputs",
+                    comparison.broken == 0,
+                    comparison.agreement,
+                    1.0,
+                ),
+            )
+        ),
+        comparisons=(comparison,),
+        seconds=time.perf_counter() - start,
+    )
+
+
+def _compare(network: nn.Module, against: nn.Module, inputs: Iterable[Any], pair: str) -> Comparison:
+    """What both give, batch by batch. A prediction is the largest of the numbers along the second dimension of an output."""
+    gauge, count, predictions, alike = Gauge(), 0, 0, 0
+    for batch in inputs:
+        positional, keywords = inputs_of(batch)
+        ours, theirs = (_outputs(model, positional, keywords) for model in (network, against))
+        if [value.shape for value in ours] != [value.shape for value in theirs]:
+            shapes = " and ".join(str([tuple(value.shape) for value in values]) for values in (ours, theirs))
+            raise SettingError(f"the two networks give outputs of the shapes {shapes}; compare networks of one kind")
+        for value, reference in zip(ours, theirs, strict=True):
+            gauge.add(value, reference)
+            if value.ndim > 1:
+                predictions += value[:, :1].numel()
+                alike += int((value.argmax(1) == reference.argmax(1)).sum())
+        count += len(
+            next(leaf for leaf in tree_leaves((positional, keywords)) if isinstance(leaf, Tensor) and leaf.ndim)
+        )
+    if not count:
+        raise SettingError(
+            "there is no batch to compare on; give `inputs` an iterable of x or (x, y) that is not used up"
+        )
+    difference = gauge.difference()
+    # Within the limit two forms may differ in a prediction that only rounding decides.
+    broken = 0 if difference.relative <= LIMIT else predictions - alike
+    logits = dict.fromkeys(PAIRS) | {pair: difference}
+    agreement = alike / predictions if predictions else 1.0
+    return Comparison("given", count, logits, agreement, predictions - alike - broken, broken, None, None)
+
+
+def _outputs(model: nn.Module, positional: tuple[Any, ...], keywords: dict[str, Any]) -> list[Tensor]:
+    """The tensors that a network gives for a batch of its own, in fp32."""
+    inputs = copy.deepcopy((positional, keywords))  # a network may write into them
+    return [leaf.float() for leaf in tree_leaves(model(*inputs[0], **inputs[1])) if isinstance(leaf, Tensor)]

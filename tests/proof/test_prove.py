@@ -1,0 +1,162 @@
+"""The looped network is run against the tied one, and a difference is named with its place and its mend."""
+
+import re
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from foldnet.errors import BrokenPromise, UnknownName
+from foldnet.proof.prove import apart, prove
+from foldnet.sharing.share import share
+from foldnet.verbs.fold_memory import fold_network
+
+
+def exactly(sentence: str) -> str:
+    """The pattern that only this sentence matches."""
+    return f"^{re.escape(sentence)}$"
+
+
+class Body(nn.Module):
+    def __init__(self, index):
+        super().__init__()
+        self.conv = nn.Conv2d(4, 4, 1)
+        self.norm = nn.BatchNorm2d(4)
+        self.index, self.calls = index, 0
+
+    def forward(self, x):
+        return x + torch.tanh(self.norm(self.conv(x)))
+
+
+class Scaled(Body):
+    """The index matters."""
+
+    def forward(self, x):
+        return x + self.index * torch.tanh(self.norm(self.conv(x)))
+
+
+class Counting(Body):
+    """What a call computes depends on how many there were: no two blocks see the other's."""
+
+    def forward(self, x):
+        self.calls += 1
+        return super().forward(x) * self.calls
+
+
+class Dropping(Body):
+    """Dropout that knows of no evaluation."""
+
+    def forward(self, x):
+        return F.dropout(super().forward(x), 0.5, training=True)
+
+
+class Net(nn.Module):
+    def __init__(self, *blocks):
+        super().__init__()
+        self.stem = nn.Conv2d(3, 4, 1)
+        self.body = nn.Sequential(*blocks)
+        self.head = nn.Sequential(nn.Dropout(0.5), nn.Linear(4, 3))
+
+    def forward(self, x):
+        return self.head(self.body(self.stem(x)).mean((2, 3)))
+
+
+def soft(cls, *indices):
+    torch.manual_seed(0)
+    return share(Net(*map(cls, indices)), 1)
+
+
+X = torch.randn(4, 3, 5, 5, generator=torch.Generator().manual_seed(0))
+
+
+def test_an_attribute_that_changes_nothing_may_be_ignored():
+    model = soft(Body, 0, 1, 2)
+    kept = fold_network(model, inputs=X)[2]
+    assert [block.label for block in kept.program.stages[0].blocks] == ["A", "B", "C"]
+    said = [(found.attribute, found.blocks, found.reason) for found in kept.kept_apart]
+    assert said == [("index", ("body.0", "body.1"), "0 and 1"), ("index", ("body.1", "body.2"), "1 and 2")]
+    plan = fold_network(model, ignore=("index",), inputs=X)[2]
+    assert ([block.label for block in plan.program.stages[0].blocks], plan.kept_apart) == (["A", "A", "A"], ())
+
+
+def test_an_attribute_that_was_ignored_and_matters_is_found_out():
+    said = (
+        r"the looped network differs from the tied one by 0\.\d+ of its output, and block 'body.2' is the first to differ; "
+        r"what was ignored \('index'\) matters to what blocks compute, so ignore less"
+    )
+    with pytest.raises(BrokenPromise, match=f"^{said}$"):
+        fold_network(soft(Scaled, 1, 1, 3), ignore=("index",), inputs=X)
+
+
+def test_an_attribute_to_ignore_that_no_block_has_is_refused_with_the_nearest():
+    said = "`ignore` names 'indx', which is no attribute of any block; did you mean 'index'?"
+    with pytest.raises(UnknownName, match=exactly(said)):
+        fold_network(soft(Body, 0, 0), ignore=("indx",))
+    assert fold_network(soft(Body, 0, 1), ignore=("norm.eps", "index"))
+
+
+def test_what_blocks_count_is_found_out_and_the_layers_to_keep_are_named():
+    said = (
+        r"the looped network differs from the tied one by \S+ of its output, and block 'body.1' is the first to differ; "
+        r"keep the layers of that block out of the fold \('body.1.conv'\)"
+    )
+    with pytest.raises(BrokenPromise, match=f"^{said}$"):
+        fold_network(soft(Counting, 0, 0, 0), inputs=X)
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("cls", [Body, Dropping])
+def test_neither_dropout_nor_training_mode_fools_the_proof_and_both_stay(cls, training):
+    model = soft(cls, 0, 0, 0).train(training)
+    model.network.body[0].norm.train(not training)
+    state = torch.get_rng_state()
+    looped, tied, plan = fold_network(model)
+    before = {name: tensor.clone() for name, tensor in tied.state_dict().items()}
+    modes = [module.training for network in (looped, tied) for module in network.modules()]
+    proof = prove(looped, tied, plan.program, (X,))
+    assert (proof.inputs, proof.count) == ("given", 4)
+    assert proof.relative <= 1e-6
+    assert modes == [module.training for network in (looped, tied) for module in network.modules()]
+    assert all(torch.equal(tensor, before[name]) for name, tensor in tied.state_dict().items())
+    assert torch.equal(state, torch.get_rng_state())
+
+
+def test_a_tampered_loop_is_refused_and_its_first_block_named():
+    looped, tied, plan = fold_network(soft(Body, 0, 0, 0))
+    with torch.no_grad():
+        looped.network.body.blocks["A"].body.norm.bias[1] += 1
+    said = (
+        r"the looped network differs from the tied one by \S+ of its output, and block 'body.1' is the first to differ; "
+        r"keep the layers of that block out of the fold \('body.1.conv'\)"
+    )
+    with pytest.raises(BrokenPromise, match=f"^{said}$"):
+        prove(looped, tied, plan.program, (X,))
+
+
+@pytest.mark.parametrize("factor", [float("nan"), float("inf"), 1e30])
+def test_what_is_no_finite_number_must_be_so_in_both(factor):
+    model = soft(Body, 0, 0, 0)
+    with torch.no_grad():
+        model.network.stem.weight.mul_(factor)
+    looped, tied, plan = fold_network(model)
+    assert prove(looped, tied, plan.program, (X,)).relative <= 1e-5
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "expected"),
+    [
+        ((torch.ones(2), {"a": torch.zeros(1)}), (torch.ones(2), {"a": torch.zeros(1)}), 0.0),
+        (torch.ones(2), torch.ones(3), float("inf")),
+        (torch.ones(2), torch.ones(2).double(), float("inf")),
+        ([torch.ones(2)], [torch.ones(2)] * 2, float("inf")),
+        (torch.tensor([float("nan"), 1.0]), torch.tensor([1.0, 1.0]), float("inf")),
+        (torch.tensor([float("inf"), 1.0]), torch.tensor([-float("inf"), 1.0]), float("inf")),
+        (torch.tensor([float("nan"), 3.0]), torch.tensor([float("nan"), 2.0]), 0.5),
+        (torch.zeros(2), torch.zeros(2), 0.0),
+        (torch.ones(2), torch.zeros(2), float("inf")),
+        (torch.tensor([1 + 1j]), torch.tensor([1 - 1j]), 2**0.5),
+    ],
+)
+def test_how_far_two_outputs_are_apart(one, other, expected):
+    assert apart(one, other) == pytest.approx(expected)

@@ -1,0 +1,80 @@
+"""Imports go down: a package knows those below it alone, so that each can be read, and used, without what stands on it."""
+
+import ast
+from pathlib import Path
+
+import foldnet
+
+ROOT = Path(foldnet.__file__).parent
+FLOORS = (  # from the ground up; a floor may use all below it
+    {"errors", "bounds", "hardware", "typed"},
+    {"store"},
+    {"config"},
+    {"sharing"},
+    {"analysis"},
+    {"zoo"},
+    {"data"},
+    {"training"},
+    {"show"},
+    {"program"},
+    {"folding"},
+    {"choosing"},
+    {"proof"},
+    {"drawing"},
+    {"benching"},
+    {"verbs"},
+    {"__init__"},  # names the public ones
+)
+NO_TORCH = ("store", "program", "drawing")
+TENSORS = ("store/tensors.py", "store/seals.py")  # which read and write them
+
+
+def imported(file: Path) -> set[str]:
+    """The modules that a file imports, those inside functions too."""
+    tree = ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+    found: set[str] = set()
+    for node in tree:
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {
+                f"{node.module}.{alias.name}" if node.module == "foldnet" else node.module for alias in node.names
+            }
+    return found
+
+
+def part_of(file: Path) -> str:
+    return file.relative_to(ROOT).with_suffix("").parts[0]
+
+
+def test_every_part_has_a_floor():
+    parts = {part_of(file) for file in ROOT.rglob("*.py")}
+    assert parts == set().union(*FLOORS)
+
+
+def test_imports_go_down():
+    floor = {part: number for number, parts in enumerate(FLOORS) for part in parts}
+    upwards = [
+        f"{file.relative_to(ROOT)} imports {module}"
+        for file in ROOT.rglob("*.py")
+        for module in imported(file)
+        if module.startswith("foldnet.")
+        and (part := module.split(".")[1]) != part_of(file)
+        and floor[part] > floor[part_of(file)]
+    ]
+    assert upwards == []
+
+
+def test_data_and_pictures_know_no_torch():
+    knowing = [
+        str(file.relative_to(ROOT))
+        for part in NO_TORCH
+        for file in (ROOT / part).rglob("*.py")
+        if any(module.split(".")[0] == "torch" for module in imported(file))
+    ]
+    assert sorted(knowing) == sorted(TENSORS)
+
+
+def test_the_library_knows_nothing_of_its_command_line():
+    for file in ROOT.rglob("*.py"):
+        assert not any(module.split(".")[0] in ("foldnet_cli", "typer", "argparse") for module in imported(file)), file
