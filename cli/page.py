@@ -1,5 +1,6 @@
 """Where commands print, and the sentence with which they fail. Nothing here waits for torch, which may be half imported then."""
 
+import textwrap
 from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any
@@ -9,7 +10,7 @@ from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
-from foldnet.show.lines import WIDTH, spelt_out, wrapped
+from foldnet.show.lines import UNBROKEN, WIDTH, spelt_out, wrapped
 
 
 class Page(Console):
@@ -64,15 +65,21 @@ def tell(text: str) -> None:
 
 
 def complain(text: str, *, fault: bool = True) -> None:
-    """One sentence on stderr, in one line. Where stderr cannot be written either, the exit code must do.
+    """One sentence on stderr, in one line; a terminal's lines end between words. Where stderr cannot be written, the exit code must do.
 
     Without `fault` it is no error that is told.
     """
     from foldnet_cli.words import spoken
 
-    console = Page(stderr=True, highlight=False)
+    console, start = Page(stderr=True, highlight=False), "Error: " if fault else ""
+    said = printable(start + spoken(text))
     with suppress(OSError):
-        console.print(Text("Error: " if fault else "", style="bold red") + printable(spoken(text)))
+        if (
+            console.file.isatty()
+        ):  # not `is_terminal`, which FORCE_COLOR makes true of a pipe, whose reader counts lines
+            said = Text(textwrap.fill(said.plain, console.width, subsequent_indent="  ", **UNBROKEN))
+        said.stylize("bold red", 0, len(start))
+        console.print(said)
 
 
 def warn(text: str) -> None:

@@ -7,7 +7,7 @@ from foldnet.training.by_length import binned
 from foldnet.verbs.depth import DepthReport
 from foldnet.verbs.evaluate import EvaluateReport
 from foldnet.verbs.reach import ReachReport
-from foldnet_cli.scores import counted, pairs
+from foldnet_cli.scores import counted, pairs, scored
 
 
 def show_evaluate(report: EvaluateReport, console: Console) -> None:
@@ -41,11 +41,18 @@ def show_depth(report: DepthReport, console: Console) -> None:
         columns = [(name.replace("_", ", "), dict(curve)) for name, curve in loop.curves().items() if curve]
         table = Table("trips", *(name.replace("accuracy", "as it is") for name, _ in columns), box=None, pad_edge=False)
         for trips, _ in loop.accuracy:
-            found = "  (found)" if trips == loop.found else ""
-            shown = (counted(curve[trips], report.images, report.measure) for _, curve in columns)
-            table.add_row(f"{trips}{found}", *shown)
-        console.print(f"{loop.name}, test {report.measure}")
+            found = " (found)" if trips == loop.found else ""
+            table.add_row(f"{trips}{found}", *(_dialled(curve[trips], report) for _, curve in columns))
+        among = "right" if report.measure == "accuracy" else "mean"
+        console.print(f"{loop.name}, test {report.measure} ({among} of {report.images})")
         console.print(table)
+
+
+def _dialled(value: float, report: DepthReport) -> str:
+    """A score in a narrow column: of an accuracy with the count behind it, of which the heading says of how many."""
+    if report.measure == "accuracy":
+        return f"{scored(value, report.measure)} ({round(value * report.images)})"
+    return f"{value:.4f}"
 
 
 def show_reach(report: ReachReport, console: Console) -> None:

@@ -4,7 +4,7 @@ from rich.console import Console
 from rich.table import Table
 
 from foldnet.verbs.fold_report import SweepReport
-from foldnet_cli.scores import counted
+from foldnet_cli.scores import counted, scored
 
 
 def show_sweep(report: SweepReport, console: Console) -> None:
@@ -13,12 +13,12 @@ def show_sweep(report: SweepReport, console: Console) -> None:
     console.print(
         f"validation {report.measure}, tied and recalibrated; the soft network has {before}, recalibrated {after}"
     )
+    right = "right" if report.measure == "accuracy" else "wholly right"
     for unit, points in report.units.items():
-        table = Table(
-            "merged", "similarity", "owners", "stored", "bytes", "loops", report.measure, "", box=None, pad_edge=False
-        )
+        table = Table("merged", box=None, pad_edge=False)  # its names may be long, and they alone go on below
+        for name in ("similar", "owners", "stored", "bytes", "loops", report.measure, right, "knee"):
+            table.add_column(name, no_wrap=True)
         for index, point in enumerate(points):
-            knee = "knee" if index == report.knees[unit][0] else ""
             table.add_row(
                 point.merged or "(nothing)",
                 "" if point.height is None else f"{point.height:.3f}",
@@ -26,8 +26,9 @@ def show_sweep(report: SweepReport, console: Console) -> None:
                 f"{100 * point.stored_numbers / report.dense_numbers:.1f} %",
                 f"{point.outcome.bytes:,}",
                 str(point.loops),
-                counted(point.accuracy, report.images, report.measure, point.outcome.right),
-                knee,
+                scored(point.accuracy, report.measure).removeprefix(f"{report.measure} "),
+                str(point.outcome.right),
+                "yes" if index == report.knees[unit][0] else "",
             )
         console.print(f"\nby {unit} (stored: share of the dense shared weights)")
         console.print(table)

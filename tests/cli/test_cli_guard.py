@@ -13,6 +13,7 @@ import pytest
 import foldnet.verbs.info as info_recipe
 from foldnet.errors import FoldnetWarning, RunError
 from foldnet.store.tensors import load_tensors
+from foldnet_cli import page
 
 PROGRAM = [sys.executable, "-m", "foldnet_cli"]
 
@@ -87,6 +88,28 @@ def test_ctrl_c_is_exit_130(cli, failing):
 def test_a_sentence_stays_one_line_whatever_stands_in_it(cli, failing):
     failing(RunError("'a\nb\x1b[31m\r\x07[red]c[/red]:smile:' is no name"))
     assert cli.refused("info", "x") == r"'a\nb\x1b[31m\r\x07[red]c[/red]:smile:' is no name"
+
+
+@pytest.mark.parametrize("colours", [False, True])
+def test_a_sentence_ends_its_lines_between_words_on_a_terminal_alone(cli, failing, monkeypatch, colours):
+    path = "/a/path-that/" + "is-longer/" * 6 + "x"
+    failing(RunError(f"'{path}' is gone; bring it back from wherever it was moved to, or name another"))
+    monkeypatch.setenv("COLUMNS", "60")
+    if colours:
+        monkeypatch.setenv("FORCE_COLOR", "1")
+    piped = re.sub(r"\x1b\[[0-9;]*m", "", cli("info", "x").err)
+    assert piped == f"Error: '{path}' is gone; bring it back from wherever it was moved to, or name another\n"
+    master, slave = os.openpty()
+    with open(slave, "w") as terminal, open(master, "rb") as screen:
+        monkeypatch.setattr(sys, "stderr", terminal)
+        page.complain(str(f"'{path}' is gone; bring it back from wherever it was moved to, or name another"))
+        shown = re.sub(rb"\x1b\[[0-9;]*m", b"", screen.read1()).decode()
+    assert shown.splitlines() == [
+        "Error:",
+        f"  '{path}'",
+        "  is gone; bring it back from wherever it was moved to, or",
+        "  name another",
+    ]
 
 
 @pytest.mark.parametrize("name", ["no\nrun", "runs/[bold]", "\x1b[2J", "ä/ö"])

@@ -8,7 +8,11 @@ import pytest
 
 def test_a_sweep_is_a_table_and_a_file(cli, home):
     out = cli("fold", "runs/tied", "--sweep", "--groups", "stage3").out
-    assert re.search(r"^.* knee *$", out, re.MULTILINE)
+    heading = "merged similar owners stored bytes loops accuracy right knee".replace(" ", " +")
+    assert len(re.findall(rf"^{heading} *$", out, re.MULTILINE)) == 2
+    row = r"^\(?\w+\)? +(\d\.\d{3})? +\d+ +[\d.]+ %  +[\d,]+  +\d+  +[\d.]+ %  +\d+( +yes)? *$"
+    rows = [match[2] for match in re.finditer(row, out, re.MULTILINE)]
+    assert (len(rows), len([knee for knee in rows if knee])) == (6 + 3, 2)  # every point in one line
     assert "by layer (stored: share of the dense shared weights)" in out
     stored = json.loads((home / "runs/tied/sweep.json").read_text())
     assert [len(stored["units"][unit]) for unit in ("layer", "block")] == [6, 3]
@@ -64,6 +68,13 @@ def test_a_sweep_is_one_object(cli, shelf):
 )
 def test_what_cannot_be_done_is_said(cli, shelf, arguments, said):
     assert cli.refused(*arguments) == said
+
+
+def test_depth_has_a_line_for_every_number_of_trips(cli, shelf, tmp_path):
+    out = cli("render", "depth", "runs/tied/fold-0.95", "--most", "2", "-o", tmp_path / "depth.svg").out
+    assert out.count(", test accuracy (right of 360)\n") == 2
+    assert len(re.findall(r"^\d( \(found\))? +([\d.]+ % \(\d+\) +){4}$", out, re.MULTILINE)) == 2 * 3
+    assert max(map(len, map(str.rstrip, out.splitlines()))) <= 80
 
 
 def test_depth_and_fold_are_drawn(cli, home):
