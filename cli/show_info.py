@@ -47,6 +47,8 @@ def _add_training(line: RunLine, table: Pairs) -> None:
     table.add_row("network", str(line.arch))
     table.add_row("data", f"{line.dataset}, seed {line.seed}")
     table.add_row("epochs", f"{line.epochs} of {line.of}")
+    for until, before in line.lengthened:
+        table.add_row("lengthened", f"after epoch {until}; until then a run of {before}")
     table.add_row("test", "not measured" if line.test_accuracy is None else scored(line.test_accuracy, line.measure))
     table.add_row("size", size(line.bytes))
 

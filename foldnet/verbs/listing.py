@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from foldnet.data.lengths import Lengthened
 from foldnet.errors import FoldnetError
 from foldnet.folding.folds import all_folds, open_fold
 from foldnet.store.reading import read_json
@@ -35,7 +36,7 @@ class FoldLine:
 class RunLine:
     """One run. `problem` says what is wrong with a damaged one, of which little else is known.
 
-    `epochs` are done `of` so many; `bytes` are those of its own files, without its folds.
+    `epochs` are done `of` so many; `lengthened` is ((2, 3), ...) where the first 2 epochs are those of a run of 3; `bytes` are those of its own files, without its folds.
     """
 
     run: str
@@ -49,6 +50,7 @@ class RunLine:
     measure: str = "accuracy"
     bytes: int = 0
     folds: tuple[FoldLine, ...] = ()
+    lengthened: Lengthened = ()
 
 
 def info_runs(home: Path | None = None) -> tuple[RunLine, ...]:
@@ -59,11 +61,12 @@ def info_runs(home: Path | None = None) -> tuple[RunLine, ...]:
 def line_of_run(folder: Path) -> RunLine:
     """What there is to say of a run, however damaged."""
     try:
-        settings = open_run(folder).settings
+        run = open_run(folder)
         report = read_report(folder) if (folder / "report.json").is_file() else None
         done = len(read_metrics(folder))
     except FoldnetError as error:
         return RunLine(str(folder), problem=str(error))
+    settings = run.settings
     accuracy, measure = (report.test_accuracy, report.measure) if report else (None, "accuracy")
     folds = tuple(line_of_fold(fold) for fold in all_folds(folder))
     return RunLine(
@@ -77,6 +80,7 @@ def line_of_run(folder: Path) -> RunLine:
         measure=measure,
         bytes=_bytes(folder) - sum(fold.bytes for fold in folds),
         folds=folds,
+        lengthened=run.lengthened,
     )
 
 

@@ -228,6 +228,17 @@ def test_the_command_line_says_so_in_its_own_words(cli, shelf, place):
     assert "trained          3 epochs (lengthened after 2) on digits, seed 0, fp32\n" in shown
 
 
+def test_info_tells_of_it(cli, shelf):
+    assert re.search(
+        r"^epochs +4 of 4\nlengthened +after epoch 2; until then a run of 2$",
+        cli("info", shelf / "long").out,
+        re.MULTILINE,
+    )
+    assert cli.done("info", shelf / "long")["trained"]["lengthened"] == [[2, 2]]
+    assert cli.done("info", shelf / "short")["trained"]["lengthened"] == []
+    assert "lengthened" not in cli("info", shelf / "short").out.replace(str(shelf), "")
+
+
 def test_what_cannot_go_on_is_not_made_longer(shelf, place):
     shutil.copytree(shelf / "short", place / "run")
     (place / "run/metrics.jsonl").write_text("")
