@@ -17,7 +17,9 @@ def inference(
     fold: FoldArgument = None,
     run: RunOption = None,
     batch_sizes: Annotated[str, typer.Option(help="Images a batch, each measured: 1,128.")] = "1,128",
-    repeats: Annotated[int, typer.Option(min=1, help="Rounds; in each every form is timed once.")] = 10,
+    repeats: Annotated[
+        int, typer.Option(min=1, metavar="<int>", help="Rounds; in each every form is timed once.")
+    ] = 10,
     threads: Threads = None,
     device: Device = "auto",
     precision: Precision = "fp32",
@@ -51,8 +53,10 @@ def inference(
 
 def train(
     arch: Annotated[str, typer.Option(help="The soft network: swrn-DEPTH-WIDTH[-TEMPLATES].")] = "swrn-28-4-4",
-    batch_size: Annotated[int, typer.Option(min=2, help="Images a step.")] = 128,
-    steps: Annotated[int, typer.Option(min=1, help="Rounds; in each every network makes one step.")] = 20,
+    batch_size: Annotated[int, typer.Option(min=2, metavar="<int>", help="Images a step, at least 2.")] = 128,
+    steps: Annotated[
+        int, typer.Option(min=1, metavar="<int>", help="Rounds; in each every network makes one step.")
+    ] = 20,
     threads: Threads = None,
     device: Device = "auto",
     precision: Precision = "auto",

@@ -28,7 +28,7 @@ def evaluate(
     data_dir: DataDir = None,
     device: Device = "auto",
     precision: Precision = "fp32",
-    batch_size: Annotated[int, typer.Option(min=1, help="Images a batch.")] = 128,
+    batch_size: Annotated[int, typer.Option(min=1, metavar="<int>", help="Images a batch.")] = 128,
     steps: Annotated[
         list[str] | None,
         typer.Option(
@@ -40,7 +40,10 @@ def evaluate(
     ] = False,
     damped: Annotated[
         bool,
-        typer.Option("--damped", help="A loop found with T trips that runs T' adds T / T' of what its blocks would."),
+        typer.Option(
+            "--damped",
+            help="With --steps: a loop found with T trips that runs T' adds T / T' of what its blocks would.",
+        ),
     ] = False,
     dataset: OtherDataset = None,
     grid: OtherGrid = None,
@@ -50,7 +53,7 @@ def evaluate(
     size: OtherSize = None,
     count: OtherCount = None,
 ) -> Any:
-    """Score a run's network, or a fold's loops, on the test set; on other grids where the last options say so."""
+    """Score a run's network, or a fold's loops, on the test set, or on other grids: see --dataset to --count."""
     from foldnet.verbs.evaluate import evaluate as recipe
     from foldnet_cli.parsing import parse_grids, parse_steps
     from foldnet_cli.progress import watching

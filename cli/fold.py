@@ -44,9 +44,9 @@ def fold(
     tie: Annotated[str, typer.Option(help="gain (signed lengths kept), signed, or mean (naive).")] = "gain",
     linkage: Annotated[str, typer.Option(help="complete, average or single.")] = "complete",
     checkpoint: Checkpoint = "last",
-    finetune: Annotated[int, typer.Option(min=0, help="Epochs of training on what is stored.")] = 0,
+    finetune: Annotated[int, typer.Option(min=0, metavar="<int>", help="Epochs of training on what is stored.")] = 0,
     finetune_lr: Annotated[
-        float | None, typer.Option(help="Learning rate at which that starts.  [default: a fifth of the run's]")
+        float | None, typer.Option(help="Learning rate at which fine-tuning starts.  [default: a fifth of the run's]")
     ] = None,
     distill: Annotated[
         bool, typer.Option("--distill/--no-distill", help="Let the soft network teach while fine-tuning.")

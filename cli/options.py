@@ -23,7 +23,7 @@ EitherArgument = Annotated[
 ]
 NetworksArgument = Annotated[
     list[Path] | None,
-    typer.Argument(metavar="RUN or FOLD...", help="Run and fold folders.", show_default=False),
+    typer.Argument(metavar="RUN or FOLD", help="Run and fold folders.", show_default=False),
 ]
 Output = Annotated[
     Path | None, typer.Option("-o", "--out", "--output", help="File to write; its ending chooses the format.")
@@ -32,7 +32,11 @@ Force = Annotated[bool, typer.Option("--force", help="Replace what exists.")]
 ForceTwice = Annotated[
     int,
     typer.Option(
-        "--force", count=True, help="Replace the run or fold that is there; twice: with folds and notes inside it."
+        "--force",
+        count=True,
+        metavar="<bool>",
+        show_default=False,
+        help="Replace the run or fold that is there; twice: with folds and notes inside it.",
     ),
 ]
 Checkpoint = Annotated[str, typer.Option(help="Which weights of the run: last or best (by validation).")]
@@ -46,12 +50,10 @@ DataDir = Annotated[
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
 Precision = Annotated[str, typer.Option(help="auto, fp32 or bf16 (auto: bf16 where the hardware has it).")]
 Compile = Annotated[str, typer.Option(help="auto, on or off: torch.compile (auto: on a GPU).")]
-Threads = Annotated[
-    int | None, typer.Option(min=1, max=1024, help="CPU threads (default: torch's).", show_default=False)
-]
+Threads = Annotated[int | None, typer.Option(min=1, max=1024, metavar="<int>", help="CPU threads.  [default: torch's]")]
 Metric = Annotated[
     str | None,
-    typer.Option(help="coefficients or weights (default: coefficients; of a plain network weights)."),
+    typer.Option(help="coefficients or weights.  [default: coefficients; for a plain network weights]"),
 ]
 Grid = Annotated[int, typer.Option(help="Side of a grid in cells.")]
 Window = Annotated[int, typer.Option(help="Each query lies in a window of this side (odd) around the other.")]

@@ -101,9 +101,7 @@ def sweep(run: RunArgument = None, output: Output = None, force: Force = False) 
 def depth(
     fold: FoldArgument = None,
     output: Output = None,
-    most: Annotated[
-        int | None, typer.Option(help="Most trips to try (default: twice what was found).", show_default=False)
-    ] = None,
+    most: Annotated[int | None, typer.Option(help="Most trips to try.  [default: twice what was found]")] = None,
     run: RunOption = None,
     data_dir: DataDir = None,
     device: Device = "auto",
@@ -142,8 +140,8 @@ def paths(
 ) -> Any:
     """Draw grids, their true paths, and what a network finds, misses and marks wrongly.
 
-    With --curves: F1 on held-out grids against epochs, mean and band over the seeds of each network, phases marked; without
-    runs to name all under --home that were trained on grids.
+    With --curves: F1 on held-out grids against epochs, mean and band over the seeds of each network, phases marked; runs
+    left out are all under --home that were trained on grids.
     """
     from foldnet.errors import SettingError
     from foldnet.verbs.evaluate import kind_of

@@ -16,7 +16,7 @@ def train(
     arch: Annotated[
         str | None,
         typer.Option(
-            help="swrn-DEPTH-WIDTH[-TEMPLATES] (soft) or wrn-DEPTH-WIDTH (plain); for paths and mazes scnn-… and cnn-….  "
+            help="swrn-DEPTH-WIDTH[-TEMPLATES] (soft) or wrn-DEPTH-WIDTH (plain); for paths and mazes scnn- and cnn-.  "
             "[default: swrn-28-2-4; paths and mazes scnn-20-32-20]"
         ),
     ] = None,
@@ -29,7 +29,9 @@ def train(
             help="All phases together; with --resume, more make a run longer.  [default: 200; digits 30; paths 250; mazes 50]"
         ),
     ] = None,
-    batch_size: Annotated[int | None, typer.Option(help="[default: 128; digits 64; paths and mazes 32]")] = None,
+    batch_size: Annotated[
+        int | None, typer.Option(help="Images a step.  [default: 128; digits 64; paths and mazes 32]")
+    ] = None,
     optimiser: Annotated[
         str | None, typer.Option(help="sgd (Nesterov momentum 0.9) or adam.  [default: sgd; paths and mazes adam]")
     ] = None,
@@ -41,9 +43,9 @@ def train(
         ),
     ] = None,
     weight_decay: Annotated[
-        float | None, typer.Option(help="Never on coefficients.  [default: 0.0005; paths and mazes 0]")
+        float | None, typer.Option(help="Weight decay, never on coefficients.  [default: 0.0005; paths and mazes 0]")
     ] = None,
-    seed: Annotated[int | None, typer.Option(help="[default: 0]")] = None,
+    seed: Annotated[int | None, typer.Option(help="The same seed gives the same run.  [default: 0]")] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N.  [default: auto]")] = None,
     precision: Annotated[
         str | None,
@@ -65,7 +67,7 @@ def train(
         ),
     ] = None,
     dropout: Annotated[
-        float | None, typer.Option(help="Between the two convolutions of a block.  [default: 0]")
+        float | None, typer.Option(help="Rate of dropout between the two convolutions of a block.  [default: 0]")
     ] = None,
     cutout: Annotated[
         int | None, typer.Option(help="Side of the square hole in pixels, 0 for none.  [default: 0]")
@@ -118,7 +120,7 @@ def train(
         float,
         typer.Option(
             metavar="SECONDS",
-            help="Epoch ends make checkpoints at most this often; so do epochs of over five minutes within.",
+            help="Least time between checkpoints at the ends of epochs; epochs of over five minutes make some within.",
         ),
     ] = 30.0,
     tensorboard: Annotated[

@@ -12,7 +12,10 @@ def verify(
     run: RunOption = None,
     no_data: Annotated[bool, typer.Option("--no-data", help="Compare on random inputs only.")] = False,
     images: Annotated[
-        int | None, typer.Option(min=1, help="Compare on so many test images.  [default: all]", show_default=False)
+        int | None,
+        typer.Option(
+            min=1, metavar="<int>", help="Compare on so many test images.  [default: all]", show_default=False
+        ),
     ] = None,
     data_dir: DataDir = None,
     device: Device = "auto",

@@ -6,6 +6,8 @@ import sys
 
 import pytest
 
+from foldnet_cli import words
+
 OPTIONS = {
     "train": "--dataset --arch --epochs --batch-size --lr --seed --device --precision --recurrence --dropout --cutout "
     "--validation --data-dir --download --out --resume --force --recall --progressive --grid --windows --obstacles "
@@ -40,6 +42,27 @@ def test_every_command_names_its_options(cli, command):
     assert (outcome.code, outcome.err) == (0, "")
     named = set(re.findall(r"(?<![\w-])-{1,2}[a-z][a-z-]*", plain(outcome.out)))
     assert {*OPTIONS[command].split(), "--json", "--debug", "--help"} <= named
+
+
+@pytest.mark.parametrize("command", [*words.commands(), "", "render", "bench", "data"])
+def test_no_help_is_cut_in_80_columns(cli, command, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    text = plain(cli(*command.split(), "--help").out)
+    assert max(map(len, text.splitlines())) <= 80
+    assert "…" not in text
+    assert "..." not in text.replace("[ARGS]...", "").replace("[RUN or FOLD]...", "").replace("...]", "")
+
+
+def test_options_that_take_no_value_and_defaults_look_alike(cli, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    text = plain(cli("fold", "--help").out)
+    assert re.search(
+        r"--metric +<str> +coefficients or weights.  \[default: coefficients; for a plain network weights\]", text
+    )
+    assert re.search(
+        r"--force +<bool> +Replace the run or fold that is there; twice: with folds and notes inside it. ", text
+    )
+    assert "(default" not in "".join(plain(cli(*command.split(), "--help").out) for command in words.commands())
 
 
 def test_the_program_names_its_commands_in_the_order_of_use(cli):
