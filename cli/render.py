@@ -144,7 +144,7 @@ def paths(
     left out are all under --home that were trained on grids.
     """
     from foldnet.errors import SettingError
-    from foldnet.verbs.evaluate import kind_of
+    from foldnet.folding.opening import kind_of
     from foldnet.verbs.render_paths import draw_curves, draw_paths
     from foldnet_cli.parsing import parse_grids
     from foldnet_cli.taken import grid_runs_or_all, run_or_newest

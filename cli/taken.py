@@ -18,7 +18,7 @@ def run_or_newest(run: Path | None) -> Path:
 
 def fold_or_newest(fold: Path | None) -> Path:
     """The fold named, else the newest one of the run named, or of the newest run. Raises RunError where there is none."""
-    from foldnet.verbs.evaluate import fold_folder
+    from foldnet.folding.opening import fold_folder
 
     folder = fold_folder(fold)
     if fold is None:

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from foldnet.analysis.chance import Chance, chance
     from foldnet.errors import FoldnetError
     from foldnet.folding.looped import LoopedNetwork
+    from foldnet.folding.opening import load
     from foldnet.folding.plan import FoldPlan
     from foldnet.folding.recalibrate import recalibrate
     from foldnet.program.data import Program
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from foldnet.sharing.share import SharedNetwork, materialise, share
     from foldnet.training.by_length import OtherGrids
     from foldnet.training.recurrence import recurrence
-    from foldnet.verbs.evaluate import EvaluateReport, evaluate, load
+    from foldnet.verbs.evaluate import EvaluateReport, evaluate
     from foldnet.verbs.fold import fold
     from foldnet.verbs.fold_memory import fold_network
     from foldnet.verbs.fold_report import FoldReport, SweepReport
@@ -58,7 +59,7 @@ _HOMES = {
     "fold": "verbs.fold",
     "fold_network": "verbs.fold_memory",
     "info": "verbs.info",
-    "load": "verbs.evaluate",
+    "load": "folding.opening",
     "lsm": "verbs.lsm",
     "materialise": "sharing.share",
     "plan_sharing": "sharing.plan",

@@ -14,12 +14,12 @@ from foldnet.benching.measuring import Timings, count_flops, peak_bytes, time_in
 from foldnet.bounds import BOUNDS, as_code, check_number
 from foldnet.errors import SettingError
 from foldnet.folding.folds import WEIGHTS, Fold, open_fold
+from foldnet.folding.opening import fold_folder
 from foldnet.show.report import Report
 from foldnet.store.files import refuse_existing, write_json
 from foldnet.store.tensors import file_bytes
 from foldnet.training.machine import Machine, channels_last, choose_machine
 from foldnet.training.observer import Observer, Silent
-from foldnet.verbs.evaluate import fold_folder
 
 BASE = "dense"
 BATCHES = (1, 128)
@@ -125,7 +125,7 @@ def bench_inference(
     _check(batch_sizes, repeats, threads)
     if out is not None:
         refuse_existing(Path(out), force=force)
-    fold = open_fold(fold_folder(Path(path) if path is not None else None))
+    fold = open_fold(fold_folder(path))
     machine = choose_machine(device, precision)
     forms, notes = forms_of(fold, run)
     forms = {name: channels_last(model.to(machine.device)) for name, model in forms.items()}

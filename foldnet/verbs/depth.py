@@ -1,21 +1,20 @@
 """The depth dial turned: how good a folded network is when one of its loops runs more or less often."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from foldnet.benching.dial import dial_of
 from foldnet.bounds import check_number
 from foldnet.errors import NothingToFold
 from foldnet.folding.folds import open_fold
+from foldnet.folding.opening import fold_folder
 from foldnet.folding.origin import run_of_fold
-from foldnet.folding.recalibrate import recalibrate
 from foldnet.program.trips import loops_of
 from foldnet.show.report import Report
-from foldnet.training.evaluate import evaluate
-from foldnet.training.loading import loader_of, split_of_run, training_loader
 from foldnet.training.machine import choose_machine
 from foldnet.training.observer import Observer, Silent
-from foldnet.verbs.evaluate import BATCH, fold_folder
 
 Curve = tuple[tuple[int, float], ...]  # (trips, accuracy)
 FURTHER = 2  # a loop is run up to this many times as often as it was found
@@ -84,41 +83,39 @@ def depth(
     if most is not None:
         check_number("most", most)
     observer = observer or Silent()
-    folder = fold_folder(Path(path) if path is not None else None)
+    folder = fold_folder(path)
     fold = open_fold(folder)
     loops = loops_of(fold.program)
     if not loops:
         raise NothingToFold(
             f"fold '{folder}' has no loop to turn; fold it at a lower `threshold`, or with `unit='block'`"
         )
-    origin = run_of_fold(fold, run)
-    machine = choose_machine(device, "fp32")
-    dataset, split = split_of_run(origin, data_dir)
-    test = loader_of(dataset, split.test, BATCH, machine)
-    train = training_loader(dataset, split.train, origin.settings, machine, BATCH)
-
-    def accuracy(loop: str, trips: int, anew: bool, damped: bool) -> float:
-        looped = fold.load().to(machine.device)
-        looped.set_trips({loop: trips}, own_steps=anew, damped=damped)
-        if anew:
-            recalibrate(looped, train, machine)
-        observer.advance()
-        return evaluate(looped, test, machine).accuracy
-
+    looped = fold.load()
+    dial = dial_of(looped, run_of_fold(fold, run), choose_machine(device, "fp32"), anew=True, data_dir=data_dir)
     tried = {name: range((most or FURTHER * found) + 1) for name, found in loops.items()}
-    structure = fold.load()
-    able = [name for name in loops if structure.can_be_damped(name)]
     # Without trips, and with those found, damping changes nothing.
-    turned = {name: [trips for trips in tried[name] if trips not in (0, loops[name])] for name in able}
-    observer.begin("depth", 2 * sum(map(len, tried.values())) + 2 * sum(map(len, turned.values())))
+    turned = {
+        name: [trips for trips in tried[name] if trips not in (0, found)] if looped.can_be_damped(name) else None
+        for name, found in loops.items()
+    }
+    observer.begin("depth", 2 * sum(map(len, tried.values())) + 2 * sum(len(some or ()) for some in turned.values()))
+
+    def curve(loop: str, counts: Iterable[int], *, anew: bool, damped: bool = False) -> dict[int, float]:
+        found = {}
+        for count in counts:
+            observer.advance()
+            found[count] = dial.score({loop: count}, anew=anew, damped=damped)[0].accuracy
+        return found
+
     measured = []
     for name, found in loops.items():
-        plain, damped = ([{t: accuracy(name, t, anew, False) for t in tried[name]} for anew in (False, True)], [])
-        if name in able:
-            damped = [
-                known | {t: accuracy(name, t, anew, True) for t in turned[name]}
-                for anew, known in zip((False, True), plain, strict=True)
-            ]
+        plain = [curve(name, tried[name], anew=anew) for anew in (False, True)]
+        further = turned[name]
+        damped = [
+            known | curve(name, further, anew=anew, damped=True)
+            for anew, known in zip((False, True), plain, strict=True)
+            if further is not None
+        ]
         measured.append(LoopDepth(name, found, *(tuple(curve.items()) for curve in (*plain, *damped))))
     observer.end()
-    return DepthReport(str(folder), fold.arch, test.images, tuple(measured), dataset.task.measure)
+    return DepthReport(str(folder), fold.arch, dial.test.images, tuple(measured), dial.dataset.task.measure)

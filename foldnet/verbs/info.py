@@ -10,6 +10,7 @@ from torch import nn
 from foldnet.config import TrainSettings
 from foldnet.errors import RunError
 from foldnet.folding.folds import Fold, is_as_stated, open_fold
+from foldnet.folding.opening import kind_of
 from foldnet.program.data import Program
 from foldnet.program.text import program_text
 from foldnet.sharing.share import SharedNetwork, materialise
@@ -17,7 +18,6 @@ from foldnet.show.report import Report, Table
 from foldnet.store.tensors import list_tensors
 from foldnet.training.runs import Run, open_run
 from foldnet.typed import checked
-from foldnet.verbs.evaluate import kind_of
 from foldnet.verbs.listing import FoldLine, RunLine, line_of_fold, line_of_run
 from foldnet.zoo.build import build
 

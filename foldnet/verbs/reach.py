@@ -1,27 +1,25 @@
 """How far networks that find paths reach beyond their training: on other grids, after more steps, on longer paths."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from torch import nn
 
+from foldnet.benching.dial import Dial, dial_of
 from foldnet.bounds import check_number
-from foldnet.data.dataset import Dataset
 from foldnet.errors import SettingError
 from foldnet.folding.looped import LoopedNetwork
-from foldnet.folding.recalibrate import recalibrate
+from foldnet.folding.opening import open_network
 from foldnet.program.trips import loops_of, schedule
 from foldnet.show.progress import watched
 from foldnet.show.report import Report, Table, percent
-from foldnet.training.by_length import LengthScore, OtherGrids, other_grids, score_by_length
-from foldnet.training.loading import loader_of, split_of_run, training_loader
-from foldnet.training.machine import Machine, choose_machine
+from foldnet.training.by_length import LengthScore, OtherGrids
+from foldnet.training.evaluate import Score
+from foldnet.training.machine import choose_machine
 from foldnet.training.observer import Observer, Silent
-from foldnet.training.runs import Run
 from foldnet.typed import checked
-from foldnet.verbs.evaluate import BATCH, open_network
 
 TIMES = (0.25, 0.5, 0.75, 1, 1.25, 1.5, 2, 3)  # trips that are tried, times those that were found
 
@@ -100,62 +98,43 @@ def reach(
     for count in trips or ():
         check_number("trips", count)
     machine, observer = choose_machine(device, "fp32"), observer or Silent()
+    opened = [(str(path), *open_network(Path(path))) for path in paths]
     found, data, images = [], "", 0
-    for number, path in enumerate(paths):
-        _, run, _ = open_network(Path(path))
-        test, data = other_grids(run, grids or OtherGrids())
-        images = len(test.test)
-        observer.begin(f"reach of {path}", 1, number, len(paths))
-        found.append(_reach_of(Path(path), run, test, trips, recalibrated, machine))
+    for number, (path, model, run, form) in enumerate(opened):
+        anew = recalibrated and bool(_loops_in(model))
+        dial = dial_of(model, run, machine, grids=grids or OtherGrids(), anew=anew)
+        data, images = dial.data, dial.test.images
+        observer.begin(f"reach of {path}", 1, number, len(opened))
+        found.append(_reach_of(path, run.settings.arch, form, dial, trips))
         observer.advance()
         observer.end()
     return ReachReport(data, images, tuple(found))
 
 
-def _reach_of(
-    path: Path, run: Run, test: Dataset, trips: Sequence[int] | None, recalibrated: bool, machine: Machine
-) -> Reach:
-    """One network."""
-    loader = loader_of(test, test.test, BATCH, machine)
-    model, _, form = open_network(path)
-    train = None
-    if recalibrated and isinstance(model, LoopedNetwork):
-        own, split = split_of_run(run)
-        train = training_loader(own, split.train, run.settings, machine, BATCH)
+def _reach_of(path: str, arch: str, form: str, dial: Dial, trips: Sequence[int] | None) -> Reach:
+    """One network, its dial turned."""
 
-    def score(
-        prepare: Callable[[LoopedNetwork], None] = lambda looped: None,
-    ) -> tuple[float, float, tuple[LengthScore, ...]]:
-        fresh = open_network(path)[0].to(machine.device)
-        if isinstance(fresh, LoopedNetwork):
-            prepare(fresh)
-        found, by_length = score_by_length(fresh, loader, machine, test.test)
-        return found.accuracy, found.right / found.images, by_length
+    def point(score: Score, trips: dict[str, int], anew: bool) -> ReachPoint:
+        steps, whole = _steps_of(dial.model, trips), score.right / score.images
+        return ReachPoint(next(iter(trips.values()), None), steps, score.accuracy, whole, anew)
 
-    f1, whole, by_length = score()
-    arch = run.settings.arch
-    loops = loops_of(model.program) if isinstance(model, LoopedNetwork) else {}
-    if not loops:
-        point = ReachPoint(None, _steps_of(model), f1, whole, False)
-        return Reach(str(path), arch, form, None, None, (point,), by_length)
-    loop = max(loops, key=lambda name: loops[name])
-    usual = sorted({max(1, round(times * loops[loop])) for times in TIMES})
-
-    def turned(count: int, anew: bool) -> ReachPoint:
-        def prepare(looped: LoopedNetwork) -> None:
-            looped.set_trips({loop: count}, own_steps=anew)
-            if anew and train is not None:
-                recalibrate(looped, train, machine)
-
-        f1, whole, _ = score(prepare)
-        return ReachPoint(count, _steps_of(model, {loop: count}), f1, whole, anew)
-
-    ways = (False, True) if recalibrated else (False,)
-    points = tuple(turned(count, anew) for anew in ways for count in trips or usual)
-    return Reach(str(path), arch, form, loop, loops[loop], points, by_length)
+    loops = _loops_in(dial.model)
+    loop = max(loops, key=lambda name: loops[name], default=None)
+    score, by_length = dial.score()
+    if loop is None:
+        return Reach(path, arch, form, None, None, (point(score, {}, False),), by_length)
+    settings = [{loop: count} for count in trips or sorted({max(1, round(times * loops[loop])) for times in TIMES})]
+    ways = (False,) if dial.train is None else (False, True)
+    points = tuple(point(dial.score(turned, anew=anew)[0], turned, anew) for anew in ways for turned in settings)
+    return Reach(path, arch, form, loop, loops[loop], points, by_length)
 
 
-def _steps_of(model: nn.Module, trips: dict[str, int] | None = None) -> int:
+def _loops_in(model: nn.Module) -> dict[str, int]:
+    """The loops of a folded network by name, with the trips found; none of another."""
+    return loops_of(model.program) if isinstance(model, LoopedNetwork) else {}
+
+
+def _steps_of(model: nn.Module, trips: Mapping[str, int]) -> int:
     """How many blocks run one after the other."""
     if isinstance(model, LoopedNetwork):
         return sum(len(schedule(stage.items, trips)) for stage in model.program.stages)

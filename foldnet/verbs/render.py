@@ -16,12 +16,12 @@ from foldnet.drawing.sharing import sharing_dot
 from foldnet.errors import NothingToFold
 from foldnet.folding.folds import load_fold
 from foldnet.folding.looped import LoopedNetwork, gain_slots
+from foldnet.folding.opening import fold_folder
 from foldnet.sharing.share import SharedNetwork
 from foldnet.store.files import free_name, refuse_existing
 from foldnet.training.recurrence import banks_of
 from foldnet.training.runs import newest_run, open_run
 from foldnet.typed import checked
-from foldnet.verbs.evaluate import fold_folder
 from foldnet.verbs.lsm import LsmReport, lsm_history
 
 
@@ -57,7 +57,7 @@ def draw(
         target = target_of(out, Path("graph.svg"), force)
         looped, title = path, "network"
     else:
-        folder = fold_folder(Path(path) if path is not None else None)
+        folder = fold_folder(path)
         fold, looped = load_fold(folder)
         target, title = target_of(out, folder / "graph.svg", force), fold.arch
     gains = {layer: gain[step].item() for gain, step, layer in gain_slots(looped)}

@@ -17,12 +17,12 @@ from foldnet.drawing.sweep_figure import sweep_figure
 from foldnet.errors import RunError
 from foldnet.folding.folds import open_fold
 from foldnet.folding.groups import check_metric, groups_of
+from foldnet.folding.opening import fold_folder
 from foldnet.folding.origin import soft_of_fold
 from foldnet.program.data import Stage
 from foldnet.store.reading import read_json
 from foldnet.training.runs import newest_run, open_run
 from foldnet.verbs.depth import DepthReport
-from foldnet.verbs.evaluate import fold_folder
 from foldnet.verbs.render import target_of
 
 Matrix = NDArray[np.float64]
@@ -59,7 +59,7 @@ def draw_fold(
     Default: fold.svg in the newest fold of the newest run. `run` names the run of a fold that does not lie
     inside it. Returns the file. Raises RunError where the run is gone or has other weights by now, OutputError, SettingError.
     """
-    folder = fold_folder(Path(path) if path is not None else None)
+    folder = fold_folder(path)
     fold = open_fold(folder)
     target = target_of(out, folder / "fold.svg", force)
     model = soft_of_fold(fold, run)

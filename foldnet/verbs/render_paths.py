@@ -19,12 +19,12 @@ from foldnet.drawing.figures import write_figure
 from foldnet.drawing.grids import GridPicture, grids_figure
 from foldnet.drawing.reach import ReachCurve, reach_figure
 from foldnet.errors import FoldnetError, RunError, SettingError
+from foldnet.folding.opening import open_network
 from foldnet.store.home import runs_home
 from foldnet.training.by_length import OtherGrids, binned, other_grids
 from foldnet.training.loading import loader_of
 from foldnet.training.machine import choose_machine
 from foldnet.training.runs import Run, all_runs, newest_run, open_run, read_metrics
-from foldnet.verbs.evaluate import open_network
 from foldnet.verbs.reach import Reach, ReachPoint, ReachReport
 from foldnet.verbs.render import target_of
 

@@ -14,6 +14,7 @@ from foldnet.data.batches import Loader
 from foldnet.errors import FoldnetError
 from foldnet.folding.folds import Fold, check_files, open_fold, settings_of, sha256_of
 from foldnet.folding.looped import LoopedNetwork, unroll
+from foldnet.folding.opening import fold_folder
 from foldnet.proof import promises as promised
 from foldnet.proof.at_hand import AtHand, at_hand
 from foldnet.proof.certificate import Certificate
@@ -30,7 +31,6 @@ from foldnet.training.loading import loader_of, task_of
 from foldnet.training.machine import Machine, choose_machine, exact_fp32
 from foldnet.training.observer import Observer, Silent
 from foldnet.typed import checked
-from foldnet.verbs.evaluate import fold_folder
 from foldnet.verbs.verify_memory import verify_in_memory
 from foldnet.zoo.build import build
 
@@ -80,7 +80,7 @@ def verify(
     start = time.perf_counter()
     if images is not None:
         check_number("images", images)
-    folder = fold_folder(Path(path) if path is not None else None)
+    folder = fold_folder(path)
     if written and (folder.parent / "config.json").is_file():
         refuse_link(folder)
     fold = open_fold(folder)

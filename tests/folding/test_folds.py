@@ -16,8 +16,8 @@ from foldnet.errors import FoldnetError, RunError
 from foldnet.folding import folds
 from foldnet.folding.folds import all_folds, load_fold, newest_fold, open_fold, stored_groups
 from foldnet.folding.looped import LoopedNetwork
+from foldnet.folding.opening import open_network
 from foldnet.store.seals import sealed
-from foldnet.verbs.evaluate import open_network
 from foldnet.verbs.info import info
 
 FOLD = "runs/tied/fold-0.95"

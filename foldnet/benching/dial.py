@@ -1,0 +1,92 @@
+"""The depth dial as an experiment: one network and its data, loaded once, scored at as many settings of its loops as wanted."""
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from torch import nn
+
+from foldnet.data.batches import Loader
+from foldnet.data.dataset import Dataset
+from foldnet.errors import SettingError
+from foldnet.folding.looped import LoopedNetwork
+from foldnet.folding.recalibrate import recalibrate
+from foldnet.training.by_length import LengthScore, OtherGrids, other_grids, score_by_length
+from foldnet.training.evaluate import Score
+from foldnet.training.loading import loader_of, split_of_run, training_loader
+from foldnet.training.machine import Machine
+from foldnet.training.observer import Observer
+from foldnet.training.runs import Run
+
+BATCH = 128
+
+
+@dataclass(frozen=True, slots=True)
+class Dial:
+    """A network on its machine, the test images to score it on, and the training images that batch norm is estimated anew on.
+
+    `data` says in words what the test images are, `train` is None where nothing is to be recalibrated.
+    """
+
+    model: nn.Module
+    machine: Machine
+    dataset: Dataset
+    data: str
+    test: Loader
+    train: Loader | None
+
+    def score(
+        self,
+        trips: Mapping[str, int] | None = None,
+        *,
+        anew: bool = False,
+        damped: bool = False,
+        observer: Observer | None = None,
+    ) -> tuple[Score, tuple[LengthScore, ...]]:
+        """The score with loops run by `trips`, the others as found, and the same by length of path where there are grids.
+
+        With `anew` batch norm is estimated first, further trips having statistics of their own; `damped` is set_trips's.
+        """
+        # Recalibration writes into the norms, which the next setting must find as they were.
+        model = copy.deepcopy(self.model) if anew else self.model
+        if isinstance(model, LoopedNetwork):
+            model.set_trips(trips or {}, own_steps=anew, damped=damped)
+        if anew:
+            assert self.train is not None
+            recalibrate(model, self.train, replace(self.machine, precision="fp32"), observer=observer)
+        return score_by_length(model, self.test, self.machine, self.dataset.test, observer)
+
+
+def dial_of(
+    model: nn.Module,
+    run: Run,
+    machine: Machine,
+    *,
+    grids: OtherGrids | None = None,
+    anew: bool = False,
+    data_dir: Path | None = None,
+    batch_size: int = BATCH,
+) -> Dial:
+    """A network of that run with the run's own data, or other `grids` to score it on; `anew` loads training images too.
+
+    Raises RunError where the data have changed, SettingError for a run without grids, DataError.
+    """
+    own = split_of_run(run, data_dir) if anew or grids is None else None
+    if grids is not None:
+        dataset, data = other_grids(run, grids)
+    else:
+        assert own is not None
+        dataset, data = own[0], own[0].name
+    train = training_loader(own[0], own[1].train, run.settings, machine, batch_size) if own and anew else None
+    test = loader_of(dataset, dataset.test, batch_size, machine)
+    return Dial(model.to(machine.device), machine, dataset, data, test, train)
+
+
+def check_turnable(model: nn.Module, folder: Path, trips: Mapping[str, int], *, damped: bool) -> None:
+    """Raise SettingError for a network that has not been folded, and what set_trips raises, before any data are loaded."""
+    if not isinstance(model, LoopedNetwork):
+        raise SettingError(
+            f"`steps` needs the loops of a fold, and '{folder}' is a run; name its fold, or make one with `foldnet.fold({str(folder)!r})`"
+        )
+    model.set_trips(trips, damped=damped)
