@@ -17,7 +17,7 @@ FoldnetWarning        what foldnet goes on with although something about it coul
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from difflib import SequenceMatcher
 
 LIKE = 0.5  # likeness (0..1) from which a name is worth suggesting
@@ -87,9 +87,12 @@ def nearest(name: str, known: Iterable[str], *, say: int = 3) -> str:
         if matcher.quick_ratio() >= LIKE:  # cheap, and never less than ratio
             likeness[entry] = matcher.ratio()
     close = sorted((entry for entry, ratio in likeness.items() if ratio >= LIKE), key=lambda entry: -likeness[entry])
-    if not close:
-        return ""
-    return "; did you mean " + " or ".join(repr(match) for match in in_order(close[:say])) + "?"
+    return said_to_be_meant(in_order(close[:say]))
+
+
+def said_to_be_meant(names: Sequence[str]) -> str:
+    """Names as the end of a sentence: "; did you mean 'a' or 'b'?", or nothing where there are none."""
+    return f"; did you mean {' or '.join(map(repr, names))}?" if names else ""
 
 
 def in_order(names: Iterable[str]) -> list[str]:
