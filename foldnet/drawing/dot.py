@@ -44,6 +44,9 @@ CLUSTER_STYLE = {
 RESIDUAL_STYLE = {"color": RESIDUAL_LINE, "style": "dotted", "constraint": "false", "arrowsize": "0.5"}
 WORD_STYLE = {"shape": "plaintext", "fontsize": "11", "fontcolor": PLAIN, "margin": "0.04"}
 GAP = "&#160;&#160;"  # at the end of a text: some viewers drop every space, also such, at a text's beginning
+# Around what stands at an arrow: without it arrows that run beside each other touch it.
+ROOM = '<table border="0" cellborder="0" cellspacing="0" cellpadding="4"><tr><td>'
+END_OF_ROOM = "</td></tr></table>"
 ORDERS_SHOWN = 3  # an edge taken more often says how often, not when
 GAINS_SHOWN = 4
 
@@ -191,7 +194,7 @@ def _flow_style(
     if _says_when(graph, source, target, data):
         lines.append(_small(_when(data["order"])))
     if lines:
-        style["label"] = f"<{'<br/>'.join(lines)}>"
+        style["label"] = f"<{ROOM}{'<br/>'.join(lines)}{END_OF_ROOM}>"
     return style
 
 

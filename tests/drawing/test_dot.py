@@ -40,7 +40,10 @@ def drawn_edges(digraph: graphviz.Digraph) -> list[tuple[str, str, dict[str, str
     for tail, head, attributes in re.findall(r"^\t+(\w+) -> (\w+)(?: \[(.*)\])?$", digraph.source, re.MULTILINE):
         label = re.search(r"label=<(.*)>(?= \w+=|$)", attributes or "")
         kept = dict(re.findall(r"(style|dir)=(\w+)", attributes or ""))
-        said = {"label": re.sub(r"<br/>", " | ", label[1])} if label else {}
+        room = (
+            r'<table [^>]*cellpadding="4"><tr><td>(.*)</td></tr></table>|()'  # arrows beside each other touch no text
+        )
+        said = {"label": re.fullmatch(room, label[1])[1].replace("<br/>", " | ")} if label else {}
         found.append((tail, head, {name: re.sub(r"<[^>]*>", "", value) for name, value in (said | kept).items()}))
     return found
 
