@@ -177,6 +177,7 @@ def reach(
     target: OtherTarget = None,
     size: OtherSize = None,
     count: OtherCount = None,
+    run: RunOption = None,
     device: Device = "auto",
     force: Force = False,
 ) -> Any:
@@ -196,6 +197,7 @@ def reach(
             parse_grids(dataset, grid, window, obstacles, target, size, count),
             trips=None if trips is None else parse_trips(trips),
             recalibrated=recalibrate,
+            run=run,
             device=device,
             observer=observer,
         )

@@ -11,7 +11,7 @@ from foldnet.benching.dial import Dial, dial_of
 from foldnet.bounds import check_number
 from foldnet.errors import SettingError
 from foldnet.folding.looped import LoopedNetwork
-from foldnet.folding.opening import open_network
+from foldnet.folding.opening import kind_of, open_network
 from foldnet.program.trips import loops_of, schedule
 from foldnet.show.progress import watched
 from foldnet.show.report import Report, Table, percent
@@ -83,14 +83,15 @@ def reach(
     *,
     trips: Sequence[int] | None = None,
     recalibrated: bool = False,
+    run: Path | str | None = None,
     device: str = "auto",
     observer: Observer | None = None,
 ) -> ReachReport:
     """Score runs and folds on the same test grids; of a fold the loop that was found to run most often runs `trips` times.
 
     `trips` None is a quarter to three times what was found. With `recalibrated` every number of trips is measured a second time,
-    with batch norm estimated anew on the run's training grids and further trips having statistics of their own. fp32; nothing is
-    chosen by these numbers. Progress is shown where a person looks, on a terminal or in a notebook, unless an `observer` is given
+    with batch norm estimated anew on the run's training grids and further trips having statistics of their own. `run` names the run
+    of the folds that do not lie inside one. fp32; nothing is chosen by these numbers. Progress is shown where a person looks, on a terminal or in a notebook, unless an `observer` is given
     (Silent: none). Raises SettingError, RunError.
     """
     if not paths:
@@ -98,17 +99,27 @@ def reach(
     for count in trips or ():
         check_number("trips", count)
     machine, observer = choose_machine(device, "fp32"), observer or Silent()
-    opened = [(str(path), *open_network(Path(path))) for path in paths]
+    opened = [(str(path), *open_network(path, named=named)) for path, named in _named([*map(Path, paths)], run)]
     found, data, images = [], "", 0
-    for number, (path, model, run, form) in enumerate(opened):
+    for number, (path, model, origin, form) in enumerate(opened):
         anew = recalibrated and bool(_loops_in(model))
-        dial = dial_of(model, run, machine, grids=grids or OtherGrids(), anew=anew)
+        dial = dial_of(model, origin, machine, grids=grids or OtherGrids(), anew=anew)
         data, images = dial.data, dial.test.images
         observer.begin(f"reach of {path}", 1, number, len(opened))
-        found.append(_reach_of(path, run.settings.arch, form, dial, trips))
+        found.append(_reach_of(path, origin.settings.arch, form, dial, trips))
         observer.advance()
         observer.end()
     return ReachReport(data, images, tuple(found))
+
+
+def _named(paths: Sequence[Path], run: Path | str | None) -> list[tuple[Path, Path | str | None]]:
+    """Each network with the run that is named for it: `run` for the folds that lie inside none. Raises SettingError."""
+    alone = [kind_of(path) == "fold" and not (path.resolve().parent / "config.json").is_file() for path in paths]
+    if run is not None and not any(alone):
+        raise SettingError(
+            "`run` is for folds that do not lie inside their run, and none of these is one; leave it out"
+        )
+    return [(path, run if elsewhere else None) for path, elsewhere in zip(paths, alone, strict=True)]
 
 
 def _reach_of(path: str, arch: str, form: str, dial: Dial, trips: Sequence[int] | None) -> Reach:

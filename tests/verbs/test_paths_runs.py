@@ -219,6 +219,18 @@ def test_the_reach_of_networks_is_measured_on_the_same_grids(cli, shelf, tmp_pat
     assert_whole(picture.read_text())
 
 
+def test_reach_takes_the_run_of_a_fold_that_lies_elsewhere(cli, shelf, tmp_path):
+    alone = shutil.copytree("runs/one/fold", tmp_path / "alone")
+    options = ["--grid", 8, "--window", 5, "--count", 4, "--trips", "2", "-o", tmp_path / "reach.svg"]
+    assert cli.refused("render", "reach", "runs/plain", alone, *options) == (
+        f"fold '{alone}' is not inside its run 'one', which knows its data; name that run with --run"
+    )
+    named = cli.done("render", "reach", "runs/plain", "runs/one/fold", alone, "--run", "runs/one", *options)
+    plain, inside, outside = named["networks"]
+    assert (plain["form"], outside["path"]) == ("plain", str(alone))
+    assert outside["points"] == inside["points"]
+
+
 def test_grids_and_curves_are_drawn(cli, shelf, tmp_path):
     for arguments, name in (
         (["runs/one/fold", "--examples", 3, "--grid", 9], "grids.svg"),
@@ -291,6 +303,10 @@ def test_grids_and_curves_are_drawn(cli, shelf, tmp_path):
         (
             "render reach",
             "there is no network to compare; name runs or folds that were trained on grids",
+        ),
+        (
+            "render reach runs/one runs/one/fold --run runs/one",
+            "--run is for folds that do not lie inside their run, and none of these is one; leave it out",
         ),
         ("render reach runs/one/fold --trips 0", "--trips 0 is not legal; give a whole number from 1 to 10000"),
         ("render paths runs/one runs/soft", "grids are drawn of one network; name one run or fold, or add --curves"),
