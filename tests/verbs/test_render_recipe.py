@@ -10,6 +10,8 @@ import networkx as nx
 import pytest
 
 import foldnet
+from foldnet.store.files import free_name
+from foldnet.verbs import render
 
 DOT = shutil.which("dot") is not None
 needs_dot = pytest.mark.skipif(not DOT, reason="Graphviz's dot is not installed")
@@ -124,6 +126,24 @@ def test_pictures_take_new_names_of_their_own(cli, home):
     assert cli.done("render", "sharing") == {"file": "runs/tied/sharing.svg", "run": "runs/tied"}
     assert cli.done("render", "lsm") == {"file": "runs/tied/lsm.svg", "run": "runs/tied"}
     assert str(foldnet.draw("runs/tied")) == "runs/tied/fold-0.95/graph-3.svg"
+
+
+def test_two_commands_that_pick_one_name_both_succeed(cli, home, monkeypatch):
+    others = []
+
+    def picked(default: Path) -> Path:
+        """The free name, behind which another command takes it, too, and is faster."""
+        name = free_name(default)
+        if not others:
+            others.append(None)
+            others.append(cli.done("render", "lsm", "runs/tied")["file"])
+        return name
+
+    monkeypatch.setattr(render, "free_name", picked)
+    file = cli.done("render", "lsm", "runs/tied")["file"]
+    assert others[1] == file == "runs/tied/lsm.svg"
+    assert ET.parse(file).getroot().tag.endswith("svg")
+    assert [path.name for path in (home / "runs/tied").iterdir() if "lsm" in path.name] == ["lsm.svg"]
 
 
 def test_what_exists_is_replaced_only_by_force(cli, home):
