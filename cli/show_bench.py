@@ -5,8 +5,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from foldnet.verbs import bench_train
-from foldnet.verbs.bench_inference import SAYING, InferenceReport
+from foldnet.verbs.bench_inference import InferenceReport
 from foldnet.verbs.bench_train import TrainBenchReport
 from foldnet_cli.words import spoken
 
@@ -16,7 +15,7 @@ def show_inference(report: InferenceReport, console: Console) -> None:
     for batch in report.batch_sizes:
         columns = ("ms", "to dense", "middle half", "images/s", "peak MB", "bytes", "GFLOP")
         table = Table(f"batch {batch}", *columns, box=None, pad_edge=False)
-        for name, form in report.forms.items():
+        for name, form in report.results.items():
             seconds = form.timings[batch].median
             ratio, lower, upper = report.time_ratio(name, batch)
             table.add_row(
@@ -35,7 +34,7 @@ def show_inference(report: InferenceReport, console: Console) -> None:
         f"{report.arch}, {'x'.join(map(str, report.image))} images, {report.precision}, {_machine(report.machine)}, "
         f"median of {report.repeats} rounds; bytes are those of the file, FLOP those of an image"
     )
-    console.print(SAYING)
+    console.print(report.saying)
     for note in report.notes:
         console.print(f"note: {spoken(note)}", style="yellow")
 
@@ -64,7 +63,7 @@ def show_training(report: TrainBenchReport, console: Console) -> None:
         f"\n{report.arch} and {report.plain_arch}, {_machine(report.machine)}, {how} ({report.compilation.why}), "
         f"median of {report.steps} rounds"
     )
-    console.print(bench_train.SAYING)
+    console.print(report.saying)
     for note in report.notes:
         console.print(f"note: {spoken(note)}", style="yellow")
 

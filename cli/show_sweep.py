@@ -9,7 +9,10 @@ from foldnet_cli.scores import counted, scored
 
 def show_sweep(report: SweepReport, console: Console) -> None:
     """A table a unit: every merge, what is stored after it, and what that scores."""
-    before, after = (counted(value, report.images, report.measure) for value in (report.soft, report.soft_recalibrated))
+    before, after = (
+        counted(value, report.images, report.measure)
+        for value in (report.accuracy.soft, report.accuracy.soft_recalibrated)
+    )
     console.print(
         f"validation {report.measure}, tied and recalibrated; the soft network has {before}, recalibrated {after}"
     )
@@ -24,13 +27,13 @@ def show_sweep(report: SweepReport, console: Console) -> None:
                 "" if point.height is None else f"{point.height:.3f}",
                 str(point.owners),
                 f"{100 * point.stored_numbers / report.dense_numbers:.1f} %",
-                f"{point.outcome.bytes:,}",
+                f"{point.bytes:,}",
                 str(point.loops),
                 scored(point.accuracy, report.measure).removeprefix(f"{report.measure} "),
-                str(point.outcome.right),
-                "yes" if index == report.knees[unit][0] else "",
+                str(point.right),
+                "yes" if index == report.knee[unit].point else "",
             )
         console.print(f"\nby {unit} (stored: share of the dense shared weights)")
         console.print(table)
-        console.print(f"knee: {report.knees[unit][1]}")
+        console.print(f"knee: {report.knee[unit].why}")
     console.print(f"\n{report.seconds:.1f} s" + (f", wrote {report.file}" if report.file else ""))

@@ -1,6 +1,5 @@
 """How reports look: tables for people, one JSON object for programs."""
 
-import dataclasses
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from typing import Any
 from rich.console import Console
 
 from foldnet.proof.certificate import Certificate
+from foldnet.store.codec import to_plain
 from foldnet.verbs.bench_inference import InferenceReport
 from foldnet.verbs.bench_train import TrainBenchReport
 from foldnet.verbs.check import CheckReport
@@ -83,7 +83,7 @@ VIEWS: dict[type, Callable[[Any, Console], None]] = {
 def to_json(report: Any) -> str:
     """One JSON object; a list of reports becomes {"runs": [...]}."""
     if isinstance(report, tuple):
-        return json.dumps(spoken_notes({"runs": [dataclasses.asdict(entry) for entry in report]}), allow_nan=False)
+        return json.dumps(spoken_notes({"runs": to_plain(report)}), allow_nan=False)
     return json.dumps(spoken_notes(report.to_json()), allow_nan=False)
 
 

@@ -4,9 +4,9 @@ import os
 import platform
 import subprocess
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import ClassVar
 
 import torch
 
@@ -26,6 +26,7 @@ CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
 class Processor:
     """The CPU: `cores` are those that this process may use, of `logical`; `load` is the mean of the last minute, if known."""
 
+    computed: ClassVar = ("bf16",)
     name: str
     cores: int
     logical: int
@@ -36,10 +37,6 @@ class Processor:
     def bf16(self) -> str | None:
         """The feature that multiplies bf16 numbers in hardware; None where they would be emulated."""
         return next((feature for feature in BF16 if feature in self.features), None)
-
-    def to_json(self) -> dict[str, Any]:
-        """As plain data."""
-        return asdict(self) | {"features": list(self.features), "bf16": self.bf16}
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ import torch
 
 from foldnet import hardware
 from foldnet.hardware import FEATURES, Processor, cpu_features, gpus, memory_bytes, processor, processor_name
+from foldnet.store.codec import to_plain
 
 
 def play(monkeypatch, *features: str) -> None:
@@ -37,8 +38,8 @@ def test_this_processor_has_a_name_and_cores():
     found = processor()
     assert found.name
     assert 1 <= found.cores <= found.logical == os.cpu_count()
-    assert found.to_json()["bf16"] == found.bf16
-    assert found.to_json()["features"] == list(found.features)
+    assert to_plain(found)["bf16"] == found.bf16
+    assert to_plain(found)["features"] == list(found.features)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ templates.
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -27,6 +27,7 @@ SURE = 0.95  # share of untrained networks that stay below what is called a chan
 class Chance:
     """The off-diagonal |cos| of untrained layers. All is None for a single layer, which has no pairs."""
 
+    unwritten: ClassVar = ("draws",)
     mean: float | None  # over pairs and draws
     max: float | None  # expected maximum over the pairs
     q95: float | None  # 95 % quantile of the maximum: one untrained group in twenty exceeds it somewhere

@@ -1,6 +1,7 @@
 """What else a fold could have been, and whether chance alone would make it so."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import ClassVar
 
 from foldnet.choosing.chance import FoldChance, chance_of
 from foldnet.choosing.choose import Choice, Soft
@@ -20,13 +21,25 @@ class FirstMerge:
 class Advice:
     """What untrained networks would merge, what would loop below the threshold, and where the first merge is if there was none."""
 
+    computed: ClassVar = (
+        "near_misses=judged",
+        "would_merge_at=first_merge.height",
+        "would_merge_beyond_chance=first_merge.beyond_chance",
+    )
+    unwritten: ClassVar = ("near_misses", "first_merge")
     chance: FoldChance
     near_misses: tuple[NearMiss, ...]
     first_merge: FirstMerge | None
 
+    @property
+    def judged(self) -> tuple[NearMiss, ...]:
+        """The near misses, each with whether it is beyond chance."""
+        surpassed = self.chance.surpassed
+        return tuple(replace(miss, beyond_chance=surpassed(miss.ladder, miss.threshold)) for miss in self.near_misses)
+
     def worth_saying(self) -> tuple[NearMiss, ...]:
         """The near misses beyond chance: the others would loop as an untrained network does."""
-        return tuple(miss for miss in self.near_misses if self.chance.surpassed(miss.ladder, miss.threshold))
+        return tuple(miss for miss, judged in zip(self.near_misses, self.judged, strict=True) if judged.beyond_chance)
 
 
 def advise(soft: Soft, plan: FoldPlan, choice: Choice) -> Advice:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import ClassVar
 
 import numpy as np
 
@@ -26,6 +26,7 @@ class FoldChance:
     `levels` are the similarities that 95 % of untrained networks stay below, by ladder: a group, or a stage's blocks.
     """
 
+    unwritten: ClassVar = ("groups",)
     levels: Mapping[str, float]
     draws: int = 0
     groups: Mapping[str, float | None] | None = None
@@ -35,10 +36,6 @@ class FoldChance:
     def surpassed(self, ladder: str, height: float) -> bool:
         """Whether a merge of a ladder at `height` is one that 95 % of untrained networks have nowhere."""
         return height > self.levels[ladder]
-
-    def to_json(self) -> dict[str, Any]:
-        """As plain data; the groups' shares stand with the groups."""
-        return {"levels": dict(self.levels), "draws": self.draws, "merges": self.merges, "loops": self.loops}
 
     def of_group(self, name: str) -> float | None:
         """One group's share, None where nothing merged in it."""

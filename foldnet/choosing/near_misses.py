@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 from scipy.cluster.hierarchy import DisjointSet
 
@@ -19,12 +20,17 @@ RUNGS = 64  # how many further merges of a group are looked at
 
 @dataclass(frozen=True, slots=True)
 class NearMiss:
-    """At `threshold`, below the one used, `stage` would have the shorter `program`; `ladder` is the dendrogram that says so."""
+    """At `threshold`, below the one used, `stage` would have the shorter `program`; `ladder` is the dendrogram that says so.
 
+    `beyond_chance` where untrained networks rarely would.
+    """
+
+    unwritten: ClassVar = ("ladder",)
     stage: str
     threshold: float
     program: str
     ladder: str = ""
+    beyond_chance: bool = False
 
     def __str__(self) -> str:
         return f"at {int(self.threshold * 1000) / 1000:.3f} {self.stage} would become {self.program}"

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from foldnet.analysis.clusters import Clusters, joined
 from foldnet.choosing.ladders import Ladder
@@ -10,6 +9,7 @@ from foldnet.errors import NothingToFold
 from foldnet.folding.plan import FoldPlan
 from foldnet.program.data import count_reuses
 from foldnet.program.loops import count_loops
+from foldnet.store.codec import Count, Share, to_plain
 
 FLAT = 0.001  # a curve that falls by less than this share has no knee: its last point gives up nothing
 
@@ -17,18 +17,18 @@ FLAT = 0.001  # a curve that falls by less than this share has no knee: its last
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """How one folded network does: validation accuracy, tied and recalibrated, 0..1 (its data's score), validation images that are
-    wholly right, and its sizes.
+    wholly right, and the sizes of the whole network.
     """
 
-    accuracy: float
-    right: int
-    images: int
-    parameters: int
-    bytes: int
+    accuracy: Share
+    right: Count
+    images: Count
+    parameters: Count
+    bytes: Count
 
 
 @dataclass(frozen=True, slots=True)
-class SweepPoint:
+class SweepPoint(Outcome):
     """One point of the curve. `merged` names the ladder that went a rung down to get here, "" at the start.
 
     `stored_numbers` counts the shared weights' numbers that a file keeps, `owners` those that exist while it runs.
@@ -37,40 +37,11 @@ class SweepPoint:
     unit: str
     merged: str
     height: float | None
+    owners: Count
+    stored_numbers: Count
+    loops: Count
+    reuses: Count
     clusters: dict[str, Clusters]
-    owners: int
-    stored_numbers: int
-    loops: int
-    reuses: int
-    outcome: Outcome
-
-    @property
-    def accuracy(self) -> float:
-        """Validation accuracy, tied and recalibrated, 0..1."""
-        return self.outcome.accuracy
-
-    @property
-    def parameters(self) -> int:
-        """Parameters of the whole folded network."""
-        return self.outcome.parameters
-
-    def to_json(self) -> dict[str, Any]:
-        """As plain data."""
-        return {
-            "unit": self.unit,
-            "merged": self.merged,
-            "height": self.height,
-            "owners": self.owners,
-            "stored_numbers": self.stored_numbers,
-            "parameters": self.outcome.parameters,
-            "bytes": self.outcome.bytes,
-            "loops": self.loops,
-            "reuses": self.reuses,
-            "accuracy": self.accuracy,
-            "right": self.outcome.right,
-            "images": self.outcome.images,
-            "clusters": {name: [list(cluster) for cluster in found] for name, found in self.clusters.items()},
-        }
 
 
 def sweep(
@@ -123,7 +94,7 @@ def within_budget(points: tuple[SweepPoint, ...], budget: int, *, in_bytes: bool
     """
 
     def size(point: SweepPoint) -> int:
-        return point.outcome.bytes if in_bytes else point.outcome.parameters
+        return point.bytes if in_bytes else point.parameters
 
     check_budget(min(size(point) for point in points), budget, in_bytes=in_bytes)
     good = [point for point in points if size(point) <= budget]
@@ -197,13 +168,13 @@ def _point(
 ) -> SweepPoint:
     """Fold, judge, and count."""
     return SweepPoint(
-        unit,
-        merged,
-        height,
-        clusters,
-        sum(group.owners for group in plan.groups),
-        sum(group.stored * group.weight_numbers for group in plan.groups),
-        sum(count_loops(stage.items) for stage in plan.program.stages),
-        count_reuses(plan.program),
-        judge(plan),
+        **to_plain(judge(plan)),
+        unit=unit,
+        merged=merged,
+        height=height,
+        owners=sum(group.owners for group in plan.groups),
+        stored_numbers=sum(group.stored * group.weight_numbers for group in plan.groups),
+        loops=sum(count_loops(stage.items) for stage in plan.program.stages),
+        reuses=count_reuses(plan.program),
+        clusters=clusters,
     )

@@ -1,13 +1,13 @@
 """sweep.json of a run: the curve as it was measured, so that choosing from it again measures nothing again."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from foldnet.analysis.clusters import Clusters, partition
 from foldnet.choosing.choose import Curve, Soft
-from foldnet.choosing.sweep import Outcome, SweepPoint
+from foldnet.choosing.sweep import SweepPoint
 from foldnet.errors import FoldnetError
 from foldnet.program.loops import count_loops
+from foldnet.store.codec import Share, from_plain
 from foldnet.store.reading import read_json
 from foldnet.store.tensors import digest_of
 from foldnet.training.checkpoint import FILE
@@ -61,44 +61,22 @@ def kept_curve(run: Run, soft: Soft) -> Curve | None:
         for name, value in now.items():
             if stated[name] != value:
                 raise OtherSweep(f"{SWEEP_FILE} is of {OTHERS[name]}")
-        sizes = {entry.group.name: len(entry.group.layers) for entry in soft.algebra}
-        points = tuple(point_of(value, sizes) for value in content["units"][soft.settings.unit])
-        soft_accuracy = float(content["accuracy"]["soft"])
-    except (FoldnetError, KeyError, TypeError, ValueError, IndexError) as error:
+        points = from_plain(tuple[SweepPoint, ...], content["units"][soft.settings.unit])
+        accuracy = from_plain(Share, content["accuracy"]["soft"])
+        _check_clusters(points, {entry.group.name: len(entry.group.layers) for entry in soft.algebra})
+    except (FoldnetError, KeyError, TypeError, ValueError) as error:
         raise OtherSweep(f"{SWEEP_FILE} cannot be used ({error})") from None
     if not points or any(_counts(soft, point) != (point.owners, point.stored_numbers, point.loops) for point in points):
         raise OtherSweep(f"{SWEEP_FILE} does not say what its clusters give")
-    return Curve(points, soft_accuracy)
+    return Curve(points, accuracy)
 
 
-def point_of(value: Mapping[str, Any], sizes: Mapping[str, int]) -> SweepPoint:
-    """A point from plain data; `sizes` are the numbers of layers of the groups. Raises KeyError, TypeError, ValueError."""
-    height = value["height"]
-    return SweepPoint(
-        str(value["unit"]),
-        str(value["merged"]),
-        None if height is None else float(height),
-        {name: _clusters(found, sizes[name]) for name, found in value["clusters"].items()},
-        int(value["owners"]),
-        int(value["stored_numbers"]),
-        int(value["loops"]),
-        int(value["reuses"]),
-        Outcome(
-            float(value["accuracy"]),
-            int(value["right"]),
-            int(value["images"]),
-            int(value["parameters"]),
-            int(value["bytes"]),
-        ),
-    )
-
-
-def _clusters(found: Any, size: int) -> Clusters:
-    """Clusters of a group of so many layers. Raises ValueError where they are no partition of them."""
-    rows = [[int(row) for row in cluster] for cluster in found]
-    if sorted(row for cluster in rows for row in cluster) != list(range(size)):
-        raise ValueError("its clusters are not those of the network's layers")
-    return partition(rows, size)
+def _check_clusters(points: Iterable[SweepPoint], sizes: Mapping[str, int]) -> None:
+    """Raise ValueError where a point's clusters are no partition of the layers of groups of these sizes."""
+    for point in points:
+        for name, clusters in point.clusters.items():
+            if sorted(row for cluster in clusters for row in cluster) != list(range(sizes.get(name, 0))):
+                raise ValueError("its clusters are not those of the network's layers")
 
 
 def _counts(soft: Soft, point: SweepPoint) -> tuple[int, int, int]:

@@ -6,6 +6,7 @@ from foldnet.choosing.advice import advise
 from foldnet.choosing.choose import Choice, Soft
 from foldnet.folding.plan import FoldPlan
 from foldnet.proof.promises import Promise, equal
+from foldnet.store.codec import to_plain
 
 ROUNDING = 1e-6  # between machines, of similarities and of shares of untrained networks
 
@@ -19,7 +20,7 @@ def check_advice(soft: Soft, plan: FoldPlan, choice: Choice | None, report: Any)
     wrong: list[str] = []
     if "chance" in stated:  # reports of version 0.1 say nothing of it
         clusters = {group.name: group.clusters for group in plan.groups}
-        again = _again(soft, plan, choice or Choice(clusters, None, "", None))
+        again = to_plain(advise(soft, plan, choice or Choice(clusters, None, "", None)))
         wrong = [name for name, value in again.items() if not close(stated.get(name), value)]
     return equal("advice in report.json that is not that of folding again", ", ".join(wrong), "")
 
@@ -35,23 +36,3 @@ def close(stated: Any, wanted: Any) -> bool:
     if isinstance(wanted, bool) or not isinstance(wanted, int | float):
         return type(stated) is type(wanted) and bool(stated == wanted)
     return isinstance(stated, int | float) and not isinstance(stated, bool) and abs(stated - wanted) <= ROUNDING
-
-
-def _again(soft: Soft, plan: FoldPlan, choice: Choice) -> dict[str, Any]:
-    """The advice as the report states it."""
-    advice = advise(soft, plan, choice)
-    first = advice.first_merge
-    return {
-        "chance": advice.chance.to_json(),
-        "would_merge_at": None if first is None else first.height,
-        "would_merge_beyond_chance": None if first is None else first.beyond_chance,
-        "near_misses": [
-            {
-                "stage": miss.stage,
-                "threshold": miss.threshold,
-                "program": miss.program,
-                "beyond_chance": advice.chance.surpassed(miss.ladder, miss.threshold),
-            }
-            for miss in advice.near_misses
-        ],
-    }

@@ -2,15 +2,16 @@
 
 import math
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import ClassVar
 
 from foldnet.errors import BrokenPromise
-from foldnet.proof.compare import PAIRS, Comparison, Difference, LayerDifference
+from foldnet.proof.compare import PAIRS, Comparison, LayerDifference
 from foldnet.proof.promises import Findings, Promise
 from foldnet.show.report import Report, Table
 
 Numbers = dict[str, int | None]
+MEASURES = ("max_abs", "mean_abs", "relative")  # of a difference
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,12 @@ class Certificate(Report):
     fold's files, `checkpoint_sha256` the digest of the run's soft weights as they are now.
     """
 
+    computed: ClassVar = (
+        *("passed", "verdict", "precision", "agreement", "agreement_soft", "promises", "notes", "inputs=comparisons"),
+        *(f"{measure}_difference=differences.{measure}" for measure in MEASURES),
+    )
+    unwritten: ClassVar = ("compared_with_run", "findings", "comparisons")
+    precision: ClassVar = "fp32"
     fold: str
     run: str
     device: str
@@ -92,6 +99,11 @@ class Certificate(Report):
         found = [comparison.logits[pair] for comparison in self.comparisons]
         return _largest(getattr(difference, measure) for difference in found if difference is not None)
 
+    @property
+    def differences(self) -> dict[str, dict[str, float | None]]:
+        """The worst of all measures, by measure and pair."""
+        return {measure: {pair: self.worst(pair, measure) for pair in PAIRS} for measure in MEASURES}
+
     def check(self) -> None:
         """Raise BrokenPromise, naming every promise that does not hold."""
         broken = [promise for promise in self.promises if not promise.held]
@@ -109,64 +121,11 @@ class Certificate(Report):
         """The verdict, and what was not checked, and why."""
         return (self.verdict, *self.notes)
 
-    def to_json(self) -> dict[str, Any]:
-        """As plain data; what is no finite number is null."""
-        return {
-            "fold": self.fold,
-            "run": self.run,
-            "passed": self.passed,
-            "verdict": self.verdict,
-            "device": self.device,
-            "precision": "fp32",
-            "max_abs_difference": {pair: _finite(self.worst(pair, "max_abs")) for pair in PAIRS},
-            "mean_abs_difference": {pair: _finite(self.worst(pair, "mean_abs")) for pair in PAIRS},
-            "relative_difference": {pair: _finite(self.worst(pair, "relative")) for pair in PAIRS},
-            "agreement": self.agreement,
-            "agreement_soft": self.agreement_soft,
-            "measure": self.measure,
-            "accuracy": self.accuracy,
-            "images": self.images,
-            "parameters": self.parameters,
-            "bytes": self.bytes,
-            "promises": [asdict(promise) for promise in self.promises],
-            "inputs": [_comparison(comparison) for comparison in self.comparisons],
-            "layers": [
-                {"name": layer.name, "kind": layer.kind} | {pair: _difference(getattr(layer, pair)) for pair in PAIRS}
-                for layer in self.layers
-            ],
-            "files": self.files,
-            "checkpoint_sha256": self.checkpoint_sha256,
-            "notes": list(self.notes),
-            "seconds": self.seconds,
-        }
-
 
 def _wanted(promise: Promise) -> str:
     """What a promise asks for, in words."""
     is_ceiling = isinstance(promise.limit, float) or promise.name.startswith("bytes of the folded")
     return f"at most {promise.limit}" if is_ceiling else repr(promise.limit)
-
-
-def _comparison(comparison: Comparison) -> dict[str, Any]:
-    """One kind of inputs as plain data."""
-    return {
-        "inputs": comparison.inputs,
-        "count": comparison.count,
-        **{pair: _difference(difference) for pair, difference in comparison.logits.items()},
-        "agreement": comparison.agreement,
-        "undecided": comparison.undecided,
-        "agreement_soft": comparison.agreement_soft,
-    }
-
-
-def _difference(difference: Difference | None) -> dict[str, float | None] | None:
-    """A difference as plain data."""
-    return None if difference is None else {name: _finite(value) for name, value in asdict(difference).items()}
-
-
-def _finite(value: float | None) -> float | None:
-    """JSON knows neither infinity nor what is not a number."""
-    return value if value is not None and math.isfinite(value) else None
 
 
 def _largest(values: Iterable[float]) -> float | None:

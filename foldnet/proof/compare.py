@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -79,6 +80,8 @@ class Comparison:
     those of the task, by form, None on random inputs. `overflown` are forms whose logits are not all finite.
     """
 
+    computed: ClassVar = ("dense=logits.dense", "looped=logits.looped")
+    unwritten: ClassVar = ("logits", "broken", "counts", "overflown")
     inputs: str
     count: int
     logits: dict[str, Difference | None]

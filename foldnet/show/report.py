@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from html import escape
 from typing import Any
+
+from foldnet.store.codec import to_plain
 
 STYLE = "border-collapse:collapse;font-variant-numeric:tabular-nums;margin:0.4em 0"
 Cell = str | int | float | bool | None
@@ -34,7 +36,8 @@ class Report:
 
     def to_json(self) -> dict[str, Any]:
         """As plain data, which json.dumps takes as it is."""
-        return asdict(self)  # type: ignore[call-overload, no-any-return]
+        plain: dict[str, Any] = to_plain(self)
+        return plain
 
     def to_dict(self) -> dict[str, Any]:
         """The same as `to_json`."""

@@ -1,8 +1,8 @@
 """Other grids than a network was trained on, and its scores by the length of the path."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
-from typing import Any
+from dataclasses import dataclass, fields
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -45,6 +45,7 @@ class OtherGrids:
 class LengthScore:
     """Scores of grids whose shortest path has from `shortest` to `longest` steps; `whole` is the share that is wholly right."""
 
+    computed: ClassVar = ("f1", "whole")
     shortest: int
     longest: int
     grids: int
@@ -62,10 +63,6 @@ class LengthScore:
     def whole(self) -> float:
         """Share of grids whose every cell is right, 0..1."""
         return self.right / self.grids
-
-    def to_json(self) -> dict[str, Any]:
-        """As plain data."""
-        return asdict(self) | {"f1": self.f1, "whole": self.whole}
 
 
 def other_grids(run: Run, wanted: OtherGrids) -> tuple[Dataset, str]:

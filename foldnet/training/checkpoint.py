@@ -9,9 +9,10 @@ from torch import Tensor, nn
 
 from foldnet.errors import OutputError, RunError, in_order
 from foldnet.store.artifact import CHECKPOINT
+from foldnet.store.codec import from_plain, to_plain
 from foldnet.store.files import refuse_link
 from foldnet.store.tensors import load_tensors, save_tensors
-from foldnet.training.progress import Progress, read_progress
+from foldnet.training.progress import Progress
 
 FILE = CHECKPOINT
 
@@ -48,7 +49,7 @@ def save_weights(
         folder.mkdir(exist_ok=True)
     except OSError as error:
         raise OutputError(f"'{folder}' cannot be made ({error.strerror}); free the place or choose another") from error
-    save_tensors(folder / FILE, tensors, progress.to_json() | ({} if seal is None else {"seal": dict(seal)}))
+    save_tensors(folder / FILE, tensors, to_plain(progress) | ({} if seal is None else {"seal": dict(seal)}))
 
 
 def load_model(folder: Path, model: nn.Module) -> Progress:
@@ -106,6 +107,6 @@ def _state(model: nn.Module, optimiser: torch.optim.Optimizer) -> dict[str, Tens
 def _progress(metadata: dict[str, Any], path: Path) -> Progress:
     """Read the plain data of a checkpoint."""
     try:
-        return read_progress(metadata)
-    except (KeyError, TypeError, ValueError):
+        return from_plain(Progress, {name: value for name, value in metadata.items() if name != "seal"})
+    except ValueError:
         raise RunError(f"'{path}' does not say where its training stands; it was not written by foldnet") from None

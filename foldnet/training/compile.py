@@ -3,9 +3,8 @@
 import shutil
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -26,10 +25,6 @@ class Compilation:
     on: bool
     mode: str | None
     why: str
-
-    def to_json(self) -> dict[str, Any]:
-        """As plain data."""
-        return asdict(self)
 
 
 ASKED_FOR = "asked for"

@@ -1,7 +1,7 @@
 """What a training tells whoever keeps what it leaves behind."""
 
-from dataclasses import asdict, dataclass
-from typing import Any, Protocol
+from dataclasses import dataclass
+from typing import Protocol
 
 from foldnet.training.progress import UnderWay
 
@@ -25,10 +25,6 @@ class EpochMetrics:
     seconds: float
     images_per_second: float
     waited: float
-
-    def to_json(self) -> dict[str, Any]:
-        """As plain data."""
-        return asdict(self)
 
 
 class Journal(Protocol):

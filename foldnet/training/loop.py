@@ -14,6 +14,7 @@ from foldnet.data.lengths import Lengthened, length_at
 from foldnet.data.seeds import seed_of
 from foldnet.data.tasks import CLASSES, Task
 from foldnet.errors import TrainingDiverged
+from foldnet.store.codec import to_plain
 from foldnet.training.compile import UNCOMPILED, Compilation
 from foldnet.training.evaluate import Score, Tally, evaluate
 from foldnet.training.interrupt import Interruptible
@@ -136,7 +137,7 @@ class _Training:
         )
         self.journal.after_epoch(metrics)
         # Said last, so that what a user reads is safe on the disk.
-        self.observer.epoch(metrics.to_json() | {"measure": task.measure, "course": course.name})
+        self.observer.epoch(to_plain(metrics) | {"measure": task.measure, "course": course.name})
 
     def _steps(self, epoch: int, data: Batches, under_way: UnderWay) -> UnderWay:
         """The steps of an epoch that are left; what the whole epoch came to."""

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from foldnet.errors import RunError, SettingError
+from foldnet.store.codec import to_plain
 from foldnet.store.seals import seal_of
 from foldnet.training.checkpoint import FILE, save_checkpoint, save_weights
 from foldnet.training.journal import EpochMetrics
@@ -79,7 +80,7 @@ class Recorder:
             metrics.epoch if better else self.progress.best_epoch,
             self.progress.seconds + metrics.seconds,
         )
-        self.metrics.append(metrics.to_json())
+        self.metrics.append(to_plain(metrics))
         if not self.writes:
             return
         append_metrics(self.folder, self.metrics)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -33,29 +33,35 @@ class FormFigures:
     `bytes` are those of its safetensors file, `flops` those of one image alone (making the weights included).
     """
 
+    computed: ClassVar = ("seconds", "seconds_quartiles", "images_per_second")
+    unwritten: ClassVar = ("timings",)
     parameters: int
     bytes: int
     flops: int
     peak_memory: dict[int, int]
     timings: dict[int, Timings]
 
-    def to_json(self) -> dict[str, Any]:
-        """As plain data."""
-        return {
-            "parameters": self.parameters,
-            "bytes": self.bytes,
-            "flops": self.flops,
-            "peak_memory": {str(batch): value for batch, value in self.peak_memory.items()},
-            "seconds": {str(batch): timing.median for batch, timing in self.timings.items()},
-            "seconds_quartiles": {str(batch): list(timing.quartiles) for batch, timing in self.timings.items()},
-            "images_per_second": {str(batch): batch / timing.median for batch, timing in self.timings.items()},
-        }
+    @property
+    def seconds(self) -> dict[int, float]:
+        """The median, by batch size."""
+        return {batch: timing.median for batch, timing in self.timings.items()}
+
+    @property
+    def seconds_quartiles(self) -> dict[int, tuple[float, float]]:
+        """Between these lies the middle half of the samples."""
+        return {batch: timing.quartiles for batch, timing in self.timings.items()}
+
+    @property
+    def images_per_second(self) -> dict[int, float]:
+        """The same as a speed."""
+        return {batch: batch / seconds for batch, seconds in self.seconds.items()}
 
 
 @dataclass(frozen=True, slots=True)
 class InferenceReport(Report):
     """What `foldnet bench inference` says: every form's figures, and their ratios to the dense form."""
 
+    computed: ClassVar = ("device=machine.device", "threads=machine.threads", "ratios")
     fold: str
     arch: str
     command: str
@@ -64,43 +70,30 @@ class InferenceReport(Report):
     image: tuple[int, int, int]
     precision: str
     machine: dict[str, Any]
-    forms: dict[str, FormFigures]
+    results: dict[str, FormFigures]
     notes: tuple[str, ...]
+    saying: str = SAYING
 
     def time_ratio(self, form: str, batch: int) -> tuple[float, float, float]:
         """Seconds of a form by those of the dense one in the same round: median, and the quartiles around it."""
-        return self.forms[form].timings[batch].ratio(self.forms[BASE].timings[batch])
+        return self.results[form].timings[batch].ratio(self.results[BASE].timings[batch])
 
-    def to_json(self) -> dict[str, Any]:
-        """As plain data; ratios are to the dense form, so that of `seconds` above 1 is slower."""
-        return {
-            "fold": self.fold,
-            "arch": self.arch,
-            "command": self.command,
-            "saying": SAYING,
-            "batch_sizes": list(self.batch_sizes),
-            "repeats": self.repeats,
-            "image": list(self.image),
-            "precision": self.precision,
-            "device": self.machine["device"],
-            "threads": self.machine["threads"],
-            "machine": self.machine,
-            "results": {name: figures.to_json() for name, figures in self.forms.items()},
-            "ratios": {name: self._ratios(name) for name in self.forms},
-            "notes": list(self.notes),
-        }
+    @property
+    def ratios(self) -> dict[str, dict[str, Any]]:
+        """Every form's figures by those of the dense one: of `seconds`, above 1 is slower."""
+        return {name: self._ratios(name) for name in self.results}
 
     def _ratios(self, form: str) -> dict[str, Any]:
         """One form by the dense one."""
-        own, base = self.forms[form], self.forms[BASE]
-        by_batch = {str(batch): self.time_ratio(form, batch) for batch in self.batch_sizes}
+        own, base = self.results[form], self.results[BASE]
+        by_batch = {batch: self.time_ratio(form, batch) for batch in self.batch_sizes}
         return {
             "parameters": own.parameters / base.parameters,
             "bytes": own.bytes / base.bytes,
             "flops": own.flops / base.flops,
-            "peak_memory": {str(batch): own.peak_memory[batch] / base.peak_memory[batch] for batch in self.batch_sizes},
+            "peak_memory": {batch: own.peak_memory[batch] / base.peak_memory[batch] for batch in self.batch_sizes},
             "seconds": {batch: ratio for batch, (ratio, _, _) in by_batch.items()},
-            "seconds_quartiles": {batch: [lower, upper] for batch, (_, lower, upper) in by_batch.items()},
+            "seconds_quartiles": {batch: (lower, upper) for batch, (_, lower, upper) in by_batch.items()},
             "images_per_second": {batch: 1 / ratio for batch, (ratio, _, _) in by_batch.items()},
         }
 
@@ -145,7 +138,7 @@ def bench_inference(
         image=(fold.channels, fold.size, fold.size),
         precision=machine.precision,
         machine=about,
-        forms=figures,
+        results=figures,
         notes=notes,
     )
     if out is not None:

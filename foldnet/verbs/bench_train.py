@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -30,6 +30,7 @@ STEPS = 20
 CLASSES, IMAGE = 10, (3, 32, 32)  # CIFAR's
 LR = 0.01  # small: what is measured is time, and weights that are not numbers would take another one
 PROFILED_STEPS = 3
+BASES = ("reference", "plain")  # what the soft network is compared with
 SAMPLE_ON_CUDA = 0.25  # seconds: a sample of one short step would measure mostly how long it takes to start it
 SAYING = (
     "the reference mixes one layer's weight at a time, in fp32 and NCHW; plain and soft are what `foldnet train` runs"
@@ -43,29 +44,24 @@ class TrainFigures:
     `profile` is where a step's seconds go by operator, if that was asked for.
     """
 
+    computed: ClassVar = ("seconds=timings.median", "seconds_quartiles=timings.quartiles")
+    unwritten: ClassVar = ("timings",)
     parameters: int
     precision: str
     timings: Timings
     compile_seconds: float
     profile: dict[str, float] | None = None
 
-    def to_json(self, batch_size: int) -> dict[str, Any]:
-        """As plain data."""
-        return {
-            "images_per_second": batch_size / self.timings.median,
-            "seconds": self.timings.median,
-            "seconds_quartiles": list(self.timings.quartiles),
-            "compile_seconds": self.compile_seconds,
-            "parameters": self.parameters,
-            "precision": self.precision,
-            "profile": self.profile,
-        }
-
 
 @dataclass(frozen=True, slots=True)
 class TrainBenchReport(Report):
     """What `foldnet bench train` says: the speeds of reference, plain and soft, and ratios of images per second."""
 
+    computed: ClassVar = (
+        *("compile=compilation", "device=machine.device", "threads=machine.threads"),
+        *("ratios", "ratios_quartiles"),
+    )
+    unwritten: ClassVar = ("compilation",)
     arch: str
     plain_arch: str
     command: str
@@ -76,32 +72,29 @@ class TrainBenchReport(Report):
     machine: dict[str, Any]
     results: dict[str, TrainFigures]
     notes: tuple[str, ...]
+    image: tuple[int, int, int] = IMAGE
+    saying: str = SAYING
 
     def speed_ratio(self, form: str, base: str) -> tuple[float, float, float]:
         """Images per second of one network by those of another in the same round: median, and the quartiles around it."""
         return self.results[base].timings.ratio(self.results[form].timings)
 
+    @property
+    def ratios(self) -> dict[str, float]:
+        """Of images per second, so that above 1 is faster."""
+        return {f"soft_to_{base}": self.speed_ratio("soft", base)[0] for base in BASES}
+
+    @property
+    def ratios_quartiles(self) -> dict[str, tuple[float, float]]:
+        """Between these lies the middle half of the rounds."""
+        return {f"soft_to_{base}": self.speed_ratio("soft", base)[1:] for base in BASES}
+
     def to_json(self) -> dict[str, Any]:
-        """As plain data; ratios are of images per second, so that above 1 is faster."""
-        pairs = {f"soft_to_{base}": self.speed_ratio("soft", base) for base in ("reference", "plain")}
-        return {
-            "arch": self.arch,
-            "plain_arch": self.plain_arch,
-            "command": self.command,
-            "saying": SAYING,
-            "batch_size": self.batch_size,
-            "steps": self.steps,
-            "image": list(IMAGE),
-            "precision": self.precision,
-            "compile": self.compilation.to_json(),
-            "device": self.machine["device"],
-            "threads": self.machine["threads"],
-            "machine": self.machine,
-            "results": {name: figures.to_json(self.batch_size) for name, figures in self.results.items()},
-            "ratios": {name: ratio for name, (ratio, _, _) in pairs.items()},
-            "ratios_quartiles": {name: [lower, upper] for name, (_, lower, upper) in pairs.items()},
-            "notes": list(self.notes),
-        }
+        """As plain data, speeds beside seconds."""
+        plain = Report.to_json(self)
+        for figures in plain["results"].values():
+            figures["images_per_second"] = self.batch_size / figures["seconds"]
+        return plain
 
 
 def bench_train(

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from foldnet.benching.frame import measured_on
 from foldnet.errors import FoldnetError, SettingError, UnknownName, nearest
@@ -36,31 +36,24 @@ CHECKS: Mapping[str, Callable[[Machine], tuple[Part, ...]]] = {
 class Check:
     """One check: "ok", "failed" or "not here", the parts that were measured, the seconds it took, and why it failed or is not here."""
 
+    computed: ClassVar = ("value=closest.value", "limit=closest.limit")
     name: str
     outcome: str
     parts: tuple[Part, ...]
     seconds: float
     why: str | None = None
 
-    def to_json(self) -> dict[str, Any]:
-        """As plain data; `value` and `limit` are those of the part that is closest to its limit or furthest beyond."""
-        parts = [part.to_json() for part in self.parts]
-        closest = tightest(self.parts).to_json() if self.parts else {"value": None, "limit": None}
-        return {
-            "name": self.name,
-            "outcome": self.outcome,
-            "value": closest["value"],
-            "limit": closest["limit"],
-            "seconds": self.seconds,
-            "why": self.why,
-            "parts": parts,
-        }
+    @property
+    def closest(self) -> Part | None:
+        """The part that is closest to its limit or furthest beyond."""
+        return tightest(self.parts) if self.parts else None
 
 
 @dataclass(frozen=True, slots=True)
 class CheckReport(Report):
     """What `foldnet doctor --check` says; `skipped` names the checks that were left out."""
 
+    computed: ClassVar = ("passed",)
     device: str
     machine: dict[str, Any]
     checks: tuple[Check, ...]
@@ -77,17 +70,6 @@ class CheckReport(Report):
         """0 where it does, else 1."""
         return 0 if self.passed else 1
 
-    def to_json(self) -> dict[str, Any]:
-        """As plain data."""
-        return {
-            "passed": self.passed,
-            "device": self.device,
-            "checks": [check.to_json() for check in self.checks],
-            "skipped": list(self.skipped),
-            "seconds": self.seconds,
-            "machine": self.machine,
-        }
-
     def tables(self) -> tuple[Table, ...]:
         """A row for each part of each check."""
         return (Table("", ("check", "what", "outcome", "measured", "limit"), tuple(rows_of(self))),)
@@ -100,8 +82,8 @@ def rows_of(report: CheckReport) -> list[tuple[str, str, str, str, str]]:
         if not check.parts:
             rows.append((check.name, "", check.outcome, "", ""))
         for part in check.parts:
-            limit = f"{'at least' if part.at_least else 'at most'} {part.limit:.2g}"
-            rows.append((check.name, part.what, OK if part.held else FAILED, f"{part.value:.2g}", limit))
+            outcome = OK if part.held else FAILED
+            rows.append((check.name, part.what, outcome, f"{part.value:.2g}", f"{part.rule} {part.limit:.2g}"))
     return rows
 
 

@@ -1,9 +1,8 @@
 """foldnet data paths and foldnet data mazes: a set of grids in a file to keep."""
 
 import io
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -34,10 +33,6 @@ class GridsReport(Report):
     longest: int
     share_of_obstacles: float
     share_of_target: float
-
-    def to_json(self) -> dict[str, Any]:
-        """As plain data."""
-        return asdict(self)
 
 
 def write_paths(

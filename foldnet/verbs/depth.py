@@ -2,8 +2,9 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import starmap
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 from foldnet.benching.dial import dial_of
 from foldnet.bounds import check_number
@@ -16,8 +17,17 @@ from foldnet.show.report import Report
 from foldnet.training.machine import choose_machine
 from foldnet.training.observer import Observer, Silent
 
-Curve = tuple[tuple[int, float], ...]  # (trips, accuracy)
 FURTHER = 2  # a loop is run up to this many times as often as it was found
+
+
+class DepthPoint(NamedTuple):
+    """Test accuracy (0..1) where a loop runs `steps` times."""
+
+    steps: int
+    accuracy: float
+
+
+Curve = tuple[DepthPoint, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,20 +58,6 @@ class DepthReport(Report):
     images: int
     loops: tuple[LoopDepth, ...]
     measure: str = "accuracy"
-
-    def to_json(self) -> dict[str, Any]:
-        """As plain data."""
-        return {
-            "fold": self.fold,
-            "arch": self.arch,
-            "images": self.images,
-            "measure": self.measure,
-            "loops": [
-                {"name": loop.name, "found": loop.found}
-                | {name: [{"steps": t, "accuracy": a} for t, a in curve] for name, curve in loop.curves().items()}
-                for loop in self.loops
-            ],
-        }
 
 
 def depth(
@@ -116,6 +112,8 @@ def depth(
             for anew, known in zip((False, True), plain, strict=True)
             if further is not None
         ]
-        measured.append(LoopDepth(name, found, *(tuple(curve.items()) for curve in (*plain, *damped))))
+        measured.append(
+            LoopDepth(name, found, *(tuple(starmap(DepthPoint, curve.items())) for curve in (*plain, *damped)))
+        )
     observer.end()
     return DepthReport(str(folder), fold.arch, dial.test.images, tuple(measured), dial.dataset.task.measure)

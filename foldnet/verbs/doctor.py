@@ -5,15 +5,16 @@ import platform
 import re
 import shutil
 import subprocess
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 
 from foldnet.hardware import Gpu, Processor, gpus, memory_bytes, processor
+from foldnet.store.codec import to_plain
 from foldnet.store.home import runs_home
 from foldnet.training.compile import COMPILERS, choose_compilation
 from foldnet.training.machine import Machine, choose_machine
@@ -34,6 +35,7 @@ class Choice:
 class Extra:
     """An optional part of foldnet: the packages that it needs, with their versions (None: not installed)."""
 
+    computed: ClassVar = ("present",)
     name: str
     packages: dict[str, str | None]
 
@@ -65,27 +67,12 @@ class Health:
 
     def to_json(self) -> dict[str, Any]:
         """As plain data, in what is offered and what is chosen."""
+        offers = to_plain(self) | {"platform": platform.platform()}
+        choices, notes = offers.pop("choices"), offers.pop("notes")
         return {
-            "offers": {
-                "versions": self.versions,
-                "platform": platform.platform(),
-                "cuda": self.cuda,
-                "gpus": [asdict(gpu) for gpu in self.gpus],
-                "processor": self.processor.to_json(),
-                "threads": self.threads,
-                "memory_bytes": self.memory_bytes,
-                "memory_free_bytes": self.memory_free_bytes,
-                "runs": self.runs,
-                "disk_free_bytes": self.disk_free_bytes,
-                "disk_writable": self.disk_writable,
-                "graphviz": self.graphviz,
-                "compiler": self.compiler,
-                "extras": {extra.name: {"present": extra.present, "packages": extra.packages} for extra in self.extras},
-            },
-            "chooses": {
-                choice.what.replace(" ", "_"): {"choice": choice.choice, "why": choice.why} for choice in self.choices
-            },
-            "notes": list(self.notes),
+            "offers": offers | {"extras": {extra.pop("name"): extra for extra in offers["extras"]}},
+            "chooses": {choice.pop("what").replace(" ", "_"): choice for choice in choices},
+            "notes": notes,
         }
 
 

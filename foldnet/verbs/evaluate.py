@@ -1,9 +1,8 @@
 """foldnet evaluate: how good a run or a fold is on the test set."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from foldnet.benching.dial import BATCH, check_turnable, dial_of
 from foldnet.errors import SettingError
@@ -41,10 +40,6 @@ class EvaluateReport(Report):
     whole: float | None = None
     by_length: tuple[LengthScore, ...] = ()
     damped: bool = False
-
-    def to_json(self) -> dict[str, Any]:
-        """As plain data."""
-        return asdict(self) | {"by_length": [part.to_json() for part in self.by_length]}
 
 
 @watched

@@ -1,8 +1,8 @@
 """What `foldnet fold` says: of one fold, or of the curve from which a fold is picked."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
 from foldnet.choosing.advice import Advice
 from foldnet.choosing.sweep import SweepPoint
@@ -12,6 +12,7 @@ from foldnet.folding.plan import GroupFold
 from foldnet.folding.structures import KeptApart
 from foldnet.proof.prove import Proof
 from foldnet.show.report import Report, Table, percent
+from foldnet.store.codec import Count, Share, to_plain
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,13 @@ class FoldReport(Report):
     which blocks from being merged; `proof` how looped and tied network were compared, None where that was not done.
     """
 
+    computed: ClassVar = (
+        *(f"{name}=settings.{name}" for name in ("tie", "unit", "linkage", "checkpoint")),
+        *("kept=settings.keep", "ignored=settings.ignore", "finetune", "groups=folded_groups"),
+        *("chance=advice.chance", "near_misses=advice.judged"),
+        *("would_merge_at=advice.first_merge.height", "would_merge_beyond_chance=advice.first_merge.beyond_chance"),
+    )
+    unwritten: ClassVar = ("settings", "groups", "shares", "advice", "network")
     fold: str | None
     run: str | None
     threshold: float | dict[str, float] | None
@@ -73,62 +81,23 @@ class FoldReport(Report):
     proof: Proof | None = None
     network: LoopedNetwork | None = field(default=None, repr=False, compare=False)
 
-    def to_json(self) -> dict[str, Any]:
-        """As plain data."""
-        settings, advice, first = self.settings, self.advice, self.advice.first_merge
-        return {
-            "fold": self.fold,
-            "run": self.run,
-            "threshold": self.threshold,
-            "why": self.why,
-            "validation_accuracy": self.validation_accuracy,
-            "tie": settings.tie,
-            "metric": self.metric,
-            "unit": settings.unit,
-            "linkage": settings.linkage,
-            "checkpoint": settings.checkpoint,
-            "kept": list(settings.keep),
-            "finetune": {"epochs": settings.finetune, "lr": settings.finetune_lr, "distill": settings.distill},
-            "groups": [self._group(group) for group in self.groups],
-            "program": self.program,
-            "loops": self.loops,
-            "reuses": self.reuses,
-            "chance": advice.chance.to_json(),
-            "near_misses": [
-                {
-                    "stage": miss.stage,
-                    "threshold": miss.threshold,
-                    "program": miss.program,
-                    "beyond_chance": advice.chance.surpassed(miss.ladder, miss.threshold),
-                }
-                for miss in advice.near_misses
-            ],
-            "measure": self.measure,
-            "accuracy": _plain(self.accuracy),
-            "parameters": _plain(self.parameters),
-            "bytes": _plain(self.bytes),
-            "would_merge_at": None if first is None else first.height,
-            "would_merge_beyond_chance": None if first is None else first.beyond_chance,
-            "greedy": list(self.greedy),
-            "ignored": list(settings.ignore),
-            "kept_apart": [
-                {
-                    "sequence": found.sequence,
-                    "attribute": found.attribute,
-                    "blocks": list(found.blocks),
-                    "reason": found.reason,
-                }
-                for found in self.kept_apart
-            ],
-            "proof": None if self.proof is None else asdict(self.proof),
-        }
+    @property
+    def finetune(self) -> dict[str, Any]:
+        """How it was trained after it was tied."""
+        settings = self.settings
+        return {"epochs": settings.finetune, "lr": settings.finetune_lr, "distill": settings.distill}
+
+    @property
+    def folded_groups(self) -> list[dict[str, Any]]:
+        """Every group, its layers by their names."""
+        return [self._group(group) for group in self.groups]
 
     def tables(self) -> tuple[Table, ...]:
         """The forms with what they store, the accuracies along the fold, and the groups."""
         forms = tuple((form, getattr(self.parameters, form), getattr(self.bytes, form)) for form in Sizes.__slots__)
         scores = tuple(
             (name.replace("_", ", "), percent(value))
-            for name, value in _plain(self.accuracy).items()
+            for name, value in to_plain(self.accuracy).items()
             if name != "images" and value is not None
         )
         groups = tuple(
@@ -169,11 +138,27 @@ class FoldReport(Report):
 
 
 @dataclass(frozen=True, slots=True)
+class Unfolded:
+    """Validation accuracies (0..1) of the soft network that a sweep begins with."""
+
+    soft: Share
+    soft_recalibrated: Share
+
+
+@dataclass(frozen=True, slots=True)
+class Knee:
+    """The index of a unit's point, and why it is the one."""
+
+    point: Count
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class SweepReport(Report):
     """The curve: validation accuracy, tied and recalibrated, against what is stored, for each unit.
 
-    `soft` is the soft network's validation accuracy, `dense_numbers` the shared weights' numbers when written out. `file` is
-    where the same was written as JSON, `of` what it depends on: weights, images and settings.
+    `dense_numbers` are the shared weights' numbers when written out. `file` is where the same was written as JSON, `of` what it
+    depends on: weights, images and settings.
     """
 
     run: str
@@ -181,33 +166,19 @@ class SweepReport(Report):
     metric: str
     tie: str
     linkage: str
-    soft: float
-    soft_recalibrated: float
-    images: int
-    dense_numbers: int
+    accuracy: Unfolded
+    images: Count
+    dense_numbers: Count
     units: dict[str, tuple[SweepPoint, ...]]
-    knees: dict[str, tuple[int, str]]
+    knee: dict[str, Knee]
     seconds: float
     measure: str = "accuracy"
     of: Mapping[str, Any] = field(default_factory=dict)
 
-    def to_json(self) -> dict[str, Any]:
-        """As plain data; `knee` is the index of each unit's point and why it is the one."""
-        return {
-            "run": self.run,
-            "file": self.file,
-            "metric": self.metric,
-            "tie": self.tie,
-            "linkage": self.linkage,
-            "measure": self.measure,
-            "accuracy": {"soft": self.soft, "soft_recalibrated": self.soft_recalibrated},
-            "images": self.images,
-            "dense_numbers": self.dense_numbers,
-            "units": {unit: [point.to_json() for point in points] for unit, points in self.units.items()},
-            "knee": {unit: {"point": index, "why": why} for unit, (index, why) in self.knees.items()},
-            "seconds": self.seconds,
-            "of": dict(self.of),
-        }
+    @property
+    def soft(self) -> float:
+        """The soft network's validation accuracy."""
+        return self.accuracy.soft
 
     def tables(self) -> tuple[Table, ...]:
         """A row for each fold of the curve."""
@@ -225,8 +196,3 @@ class SweepReport(Report):
             for point in points
         )
         return (Table(f"{self.run}: soft {percent(self.soft)}", columns, rows),)
-
-
-def _plain(counts: Accuracies | Sizes) -> dict[str, Any]:
-    """A small record as plain data."""
-    return {name: getattr(counts, name) for name in counts.__slots__}

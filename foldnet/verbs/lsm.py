@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -28,6 +28,7 @@ class GroupLsm:
     default threshold and the other does not.
     """
 
+    computed: ClassVar = ("max_off_diagonal",)
     name: str
     layers: tuple[str, ...]
     templates: int
@@ -51,28 +52,6 @@ class LsmReport(Report):
     checkpoint: str | None
     epoch: int | None
     groups: tuple[GroupLsm, ...]
-
-    def to_json(self) -> dict[str, Any]:
-        """As plain data, matrices not rounded."""
-        return {
-            "run": self.run,
-            "arch": self.arch,
-            "metric": self.metric,
-            "checkpoint": self.checkpoint,
-            "epoch": self.epoch,
-            "groups": [
-                {
-                    "name": group.name,
-                    "layers": list(group.layers),
-                    "templates": group.templates,
-                    "matrix": group.matrix.tolist(),
-                    "chance": {name: getattr(group.chance, name) for name in ("mean", "max", "q95", "network_q95")},
-                    "max_off_diagonal": group.max_off_diagonal,
-                    "disagreements": [list(pair) for pair in group.disagreements],
-                }
-                for group in self.groups
-            ],
-        }
 
     def tables(self) -> tuple[Table, ...]:
         """A row for each group: the largest similarity beside what chance shows."""

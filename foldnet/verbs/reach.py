@@ -1,7 +1,7 @@
 """How far networks that find paths reach beyond their training: on other grids, after more steps, on longer paths."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -47,10 +47,6 @@ class Reach:
     points: tuple[ReachPoint, ...]
     by_length: tuple[LengthScore, ...]
 
-    def to_json(self) -> dict[str, Any]:
-        """As plain data."""
-        return asdict(self) | {"by_length": [part.to_json() for part in self.by_length]}
-
 
 @dataclass(frozen=True, slots=True)
 class ReachReport(Report):
@@ -59,10 +55,6 @@ class ReachReport(Report):
     data: str
     images: int
     networks: tuple[Reach, ...]
-
-    def to_json(self) -> dict[str, Any]:
-        """As plain data."""
-        return {"data": self.data, "images": self.images, "networks": [entry.to_json() for entry in self.networks]}
 
     def tables(self) -> tuple[Table, ...]:
         """A row for each network and number of steps."""

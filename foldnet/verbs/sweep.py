@@ -18,7 +18,7 @@ from foldnet.training.loading import task_of
 from foldnet.training.observer import Observer, Silent
 from foldnet.training.runs import Run, newest_run, open_run
 from foldnet.typed import checked
-from foldnet.verbs.fold_report import SweepReport
+from foldnet.verbs.fold_report import Knee, SweepReport, Unfolded
 
 
 @watched
@@ -54,12 +54,11 @@ def sweep(
         metric=soft.metric,
         tie=soft.settings.tie,
         linkage=soft.settings.linkage,
-        soft=before.accuracy,
-        soft_recalibrated=after.accuracy,
+        accuracy=Unfolded(before.accuracy, after.accuracy),
         images=before.images,
         dense_numbers=sum(len(entry.group.layers) * entry.weight_numbers for entry in soft.algebra),
         units=units,
-        knees={unit: (units[unit].index(point), why) for unit, (point, why) in best.items()},
+        knee={unit: Knee(units[unit].index(point), why) for unit, (point, why) in best.items()},
         seconds=time.perf_counter() - start,
         measure=task_of(opened.settings.arch).measure,
         of=made_of(opened, soft),

@@ -18,6 +18,7 @@ from foldnet.data.phases import first_epochs
 from foldnet.errors import ProcessLost, RunError, SettingError
 from foldnet.show.progress import watched
 from foldnet.show.report import Report
+from foldnet.store.codec import Count, Share, from_plain
 from foldnet.store.files import write_json
 from foldnet.store.leftovers import remove_leftovers
 from foldnet.store.lock import take_lock
@@ -61,13 +62,13 @@ class TrainReport(Report):
     dataset: str
     arch: str
     seed: int
-    epochs: int
-    parameters: int
-    test_accuracy: float
-    test_right: int
-    test_images: int
-    best_validation_accuracy: float | None
-    best_epoch: int | None
+    epochs: Count
+    parameters: Count
+    test_accuracy: Share
+    test_right: Count
+    test_images: Count
+    best_validation_accuracy: Share | None
+    best_epoch: Count | None
     precision: str
     device: str
     seconds: float
@@ -254,8 +255,8 @@ def read_report(folder: Path) -> TrainReport:
     content, run = read_json(file), open_run(folder)
     try:
         plain = {key: value for key, value in content.items() if key not in ("identity", SEAL)}
-        report = TrainReport(**(plain | {"run": str(folder), "lengthened": _pairs(run)}))
-    except (AttributeError, TypeError) as error:
+        report = replace(from_plain(TrainReport, plain), run=str(folder), lengthened=_pairs(run))
+    except (AttributeError, ValueError) as error:
         raise RunError(f"'{file}' is not a training report ({error}); restore it") from None
     if run.sealed or SEAL in content:
         check_sealed(content, file, "run")

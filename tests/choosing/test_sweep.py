@@ -52,7 +52,7 @@ def test_the_merge_that_costs_least_goes_first():
     points, judged = walk(ladders, lambda c: 100 - sum(cost[name][depth_of(c, name)] for name in "ab"))
     assert [point.merged for point in points] == ["", "b", "a", "a", "b"]
     assert [point.height for point in points] == [None, 0.7, 0.9, 0.8, 0.6]
-    assert [point.outcome.right for point in points] == [100, 99, 94, 90, 71]
+    assert [point.right for point in points] == [100, 99, 94, 90, 71]
     assert points[0].clusters == {}
     assert points[-1].clusters == {"a": ((0, 1, 2),), "b": ((0, 1, 2),)}
     assert len(judged) == 1 + 2 + 2 + 2 + 1
@@ -93,16 +93,14 @@ def test_the_best_candidate_is_always_taken_and_all_is_merged_in_the_end(sizes, 
             for i, size in enumerate(sizes)
             if state[i] < size - 1
         ]
-        assert point.outcome.right == max(options)
+        assert point.right == max(options)
         state[int(point.merged)] += 1
     assert points[-1].clusters == {str(i): (tuple(range(size)),) for i, size in enumerate(sizes)}
 
 
 def point(stored, right, *, loops=0, images=1000):
     """A point that stores `stored` numbers: as many parameters, four times as many bytes."""
-    return SweepPoint(
-        "layer", "", None, {}, 1, stored, loops, 0, Outcome(right / images, right, images, stored, 4 * stored)
-    )
+    return SweepPoint(right / images, right, images, stored, 4 * stored, "layer", "", None, 1, stored, loops, 0, {})
 
 
 def test_within_a_drop_the_smallest_is_taken():

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from foldnet.errors import MissingTool, SettingError
+from foldnet.store.codec import to_plain
 from foldnet.training import compile as compiling
 from foldnet.training.compile import Compilation, CompiledForward, choose_compilation
 from foldnet.training.machine import Machine
@@ -48,7 +49,7 @@ def test_what_is_chosen(lacking, choice, machine, what, on, mode):
     found = choose_compilation(choice, machine)
     assert (found.on, found.mode) == (on, mode)
     assert found.why
-    assert found.to_json() == {"on": on, "mode": mode, "why": found.why}
+    assert to_plain(found) == {"on": on, "mode": mode, "why": found.why}
 
 
 def test_what_is_refused(lacking):

@@ -12,6 +12,7 @@ from foldnet.data.augment import Augmentation
 from foldnet.data.batches import Loader
 from foldnet.data.dataset import Dataset, Images, images_of
 from foldnet.errors import TrainingDiverged
+from foldnet.store.codec import to_plain
 from foldnet.training.journal import EpochMetrics, Unwritten
 from foldnet.training.loop import Course, Objective, fit, step
 from foldnet.training.machine import Machine, seeded
@@ -155,7 +156,7 @@ def test_metrics_are_counted_over_images_and_are_plain_data():
     model = network()
     train, validation = some_loader(19, 8), some_loader(7, 4)
     (line,) = fit_some(model, sgd(model), epochs=1, train=train, validation=validation, objective=Objective(0.5))
-    assert json.loads(json.dumps(line.to_json(), allow_nan=False)) == line.to_json()
+    assert json.loads(json.dumps(to_plain(line), allow_nan=False)) == to_plain(line)
     assert (line.train_accuracy * 19) == pytest.approx(round(line.train_accuracy * 19))
     assert line.validation_accuracy is not None
     assert (line.validation_accuracy * 7) == pytest.approx(round(line.validation_accuracy * 7))

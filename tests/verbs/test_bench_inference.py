@@ -74,7 +74,7 @@ def test_folding_saves_bytes_but_no_flops(report):
     ratios = report.to_json()["ratios"]
     # Two templates are mixed to three owners; that is all that looped and tied compute besides what dense does.
     mixing = sum(2 * 2 * planted.OWNERS * 9 * channels**2 for channels in (16, 32, 64))
-    assert report.forms["looped"].flops == report.forms["tied"].flops == report.forms["dense"].flops + mixing
+    assert report.results["looped"].flops == report.results["tied"].flops == report.results["dense"].flops + mixing
     assert ratios["plain"]["flops"] == ratios["plain"]["parameters"] == 1.0
     assert ratios["looped"]["bytes"] < 0.6
     assert ratios["looped"]["parameters"] == ratios["tied"]["parameters"] < 0.5

@@ -5,6 +5,7 @@ import math
 import pytest
 
 from foldnet.errors import SettingError, TrainingDiverged, UnknownName
+from foldnet.store.codec import to_plain
 from foldnet.training.observer import Silent
 from foldnet.verbs import check as module
 from foldnet.verbs.check import check
@@ -77,7 +78,7 @@ def test_the_report_as_plain_data_names_the_part_that_is_closest_to_its_limit(pl
 
 def test_a_part_that_is_not_finite_is_null_in_plain_data_and_furthest_beyond_its_limit():
     wrong = Part("loss", math.inf, 1.0)
-    assert wrong.to_json()["value"] is None
+    assert to_plain(wrong)["value"] is None
     assert tightest((BAD, wrong, GOOD)) is wrong
     assert tightest((BAD, Part("loss", math.nan, 1.0))).what == "loss"
     assert tightest((Part("tensors", 0, 0), GOOD)) is GOOD

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import ClassVar
 
 
 class NotHere(Exception):
@@ -14,6 +14,8 @@ class NotHere(Exception):
 class Part:
     """One number of a check: `value` may be `limit` at most, or with `at_least` at least. What is no number keeps to no limit."""
 
+    unwritten: ClassVar = ("at_least",)
+    computed: ClassVar = ("rule", "held")
     what: str
     value: float
     limit: float
@@ -32,15 +34,10 @@ class Part:
             return math.inf
         return top / bottom if bottom else (math.inf if top else 0.0)
 
-    def to_json(self) -> dict[str, Any]:
-        """As plain data; a value that is not finite is None."""
-        return {
-            "what": self.what,
-            "value": self.value if math.isfinite(self.value) else None,
-            "limit": self.limit,
-            "rule": "at least" if self.at_least else "at most",
-            "held": self.held,
-        }
+    @property
+    def rule(self) -> str:
+        """What the limit is."""
+        return "at least" if self.at_least else "at most"
 
 
 def tightest(parts: Iterable[Part]) -> Part:
