@@ -5,10 +5,11 @@ from typing import Any
 
 from foldnet.choosing.choose import Curve, Soft
 from foldnet.choosing.sweep import SweepPoint
-from foldnet.errors import FoldnetError
+from foldnet.errors import FoldnetError, RunError
 from foldnet.program.loops import count_loops
 from foldnet.store.codec import Share, from_plain
 from foldnet.store.reading import read_json
+from foldnet.store.seals import SEAL, check_sealed
 from foldnet.store.tensors import digest_of
 from foldnet.training.checkpoint import FILE
 from foldnet.training.runs import Run
@@ -47,16 +48,29 @@ def made_of(run: Run, soft: Soft) -> dict[str, Any]:
     }
 
 
+def read_sweep(run: Run) -> dict[str, Any]:
+    """What the run's sweep.json says. Raises RunError where it is missing, no sweep, or changed after it was written."""
+    file = run.folder / SWEEP_FILE
+    content = read_json(file)
+    if not isinstance(content, dict):
+        raise RunError(f"'{file}' is not a sweep; make it again")
+    if run.sealed or SEAL in content:  # version 0.1 sealed nothing
+        check_sealed(content, file, "sweep")
+    return content
+
+
 def kept_curve(run: Run, soft: Soft) -> Curve | None:
     """The curve of the settings' unit from the run's sweep.json; None where there is none.
 
-    Raises OtherSweep where it is of other weights or settings, or damaged: what to do then is the caller's.
+    Raises OtherSweep where it is of other weights or settings, changed or damaged: what to do then is the caller's.
     """
-    file = run.folder / SWEEP_FILE
-    if not file.is_file():
+    if not (run.folder / SWEEP_FILE).is_file():
         return None
     try:
-        content = read_json(file)
+        content = read_sweep(run)
+    except RunError as error:
+        raise OtherSweep(str(error).rpartition("; ")[0]) from None
+    try:
         stated, now = content["of"], made_of(run, soft)
         for name, value in now.items():
             if stated[name] != value:

@@ -15,7 +15,7 @@ from torch import Tensor
 from foldnet.errors import RunError
 from foldnet.store.tensors import digest_of_tensors
 
-AGAIN = {"run": "train again", "fold": "fold the run again"}
+AGAIN = {"run": "train again", "fold": "fold the run again", "sweep": "sweep the run again"}
 SEAL = "sha256"  # the key of a JSON file's digest over everything else in it
 
 
@@ -45,7 +45,7 @@ def seal_of(run: str, metrics: list[dict[str, Any]], coefficients: Mapping[str, 
 
 
 def changed(file: Path, kind: str) -> RunError:
-    """What is said of a file of a run or fold that does not match its seal."""
+    """What is said of a file of a run, fold or sweep that does not match its seal."""
     return RunError(
         f"'{file}' was changed after the {kind} was written (its SHA-256 differs); restore it or {AGAIN[kind]}"
     )

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from foldnet.choosing.sweep_file import SWEEP_FILE
+from foldnet.choosing.sweep_file import SWEEP_FILE, read_sweep
 from foldnet.drawing.depth_figure import depth_figure
 from foldnet.drawing.figures import write_figure
 from foldnet.drawing.fold_figure import fold_figure
@@ -79,7 +79,7 @@ def draw_sweep(path: Path | str | None = None, out: Path | str | None = None, *,
     if not (run.folder / SWEEP_FILE).is_file():
         raise RunError(f"run '{run.folder}' has no {SWEEP_FILE}; make it with `foldnet.sweep({str(run.folder)!r})`")
     target = target_of(out, run.folder / "sweep.svg", force)
-    content = read_json(run.folder / SWEEP_FILE)
+    content = read_sweep(run)
     try:
         units = {unit: [_point(point) for point in points] for unit, points in content["units"].items()}
         soft, dense = float(content["accuracy"]["soft"]), int(content["dense_numbers"])

@@ -14,6 +14,7 @@ from foldnet.config import UNITS, FoldSettings
 from foldnet.folding.plan import FoldPlan
 from foldnet.show.progress import watched
 from foldnet.store.files import write_json
+from foldnet.store.seals import sealed
 from foldnet.training.loading import task_of
 from foldnet.training.observer import Observer, Silent
 from foldnet.training.runs import Run, newest_run, open_run
@@ -64,7 +65,7 @@ def sweep(
         of=made_of(opened, soft),
     )
     if written:
-        write_json(opened.folder / SWEEP_FILE, report.to_json())
+        write_json(opened.folder / SWEEP_FILE, sealed(report.to_json()))
     return report
 
 

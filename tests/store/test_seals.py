@@ -23,7 +23,9 @@ def test_a_seal_is_over_everything_else_however_it_is_ordered():
         check_sealed({"a": 1}, FILE, "run")
 
 
-@pytest.mark.parametrize(("kind", "mend"), [("run", "train again"), ("fold", "fold the run again")])
+@pytest.mark.parametrize(
+    ("kind", "mend"), [("run", "train again"), ("fold", "fold the run again"), ("sweep", "sweep the run again")]
+)
 def test_the_sentence_says_what_to_do(kind, mend):
     said = f"'{FILE}' was changed after the {kind} was written (its SHA-256 differs); restore it or {mend}"
     assert str(changed(FILE, kind)) == said

@@ -1,6 +1,7 @@
 """The curve is measured once: a fold takes it from the run while weights and settings are the same, and says how long it takes else."""
 
 import json
+import re
 
 import pytest
 from planted import plant_run, use_few_digits
@@ -10,10 +11,12 @@ from foldnet.choosing.laboratory import Laboratory
 from foldnet.choosing.sweep import within_drop
 from foldnet.choosing.sweep_file import kept_curve
 from foldnet.config import FoldSettings
-from foldnet.errors import NothingToFold
+from foldnet.errors import NothingToFold, RunError
+from foldnet.store.seals import sealed
 from foldnet.training.observer import Silent
 from foldnet.training.runs import open_run
 from foldnet.verbs.fold import fold
+from foldnet.verbs.render_fold import draw_sweep
 from foldnet.verbs.sweep import announcing, lasting, sweep
 
 ONE = {"groups": ("stage1",), "keep": ("stage1.1.conv1", "stage1.1.conv2")}  # three merges of layers, one of blocks
@@ -123,9 +126,37 @@ def test_a_curve_of_other_weights_or_a_damaged_one_is_not_taken(swept, monkeypat
     sound = (folder / "sweep.json").read_text()
     content = json.loads(sound)
     change(content)
+    (folder / "sweep.json").write_text(json.dumps(sealed(content)))
+    try:
+        assert folded(max_drop=100.0)[1] == [f"{said}, so the sweep is made anew"]
+    finally:
+        (folder / "sweep.json").write_text(sound)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (
+            lambda sweep: [point.update(accuracy=0.99) for point in sweep["units"]["layer"]],
+            "'run/sweep.json' was changed after the sweep was written (its SHA-256 differs)",
+        ),
+        (lambda sweep: sweep.pop("sha256"), "'run/sweep.json' states no digest"),
+    ],
+)
+def test_a_changed_curve_is_neither_taken_nor_drawn(swept, monkeypatch, change, said):
+    folder, report = swept
+    monkeypatch.chdir(folder.parent)
+    use_few_digits(monkeypatch)
+    monkeypatch.setattr("foldnet.verbs.sweep._walk", lambda *_: report.units["layer"][:1])
+    sound = (folder / "sweep.json").read_text()
+    content = json.loads(sound)
+    change(content)
     (folder / "sweep.json").write_text(json.dumps(content))
     try:
         assert folded(max_drop=100.0)[1] == [f"{said}, so the sweep is made anew"]
+        with pytest.raises(RunError, match=f"^{re.escape(said)}; .*sweep the run again$"):
+            draw_sweep("run", folder.with_name("sweep.svg"))
+        assert not folder.with_name("sweep.svg").exists()
     finally:
         (folder / "sweep.json").write_text(sound)
 

@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 from svg_pictures import assert_alike, assert_whole
 
+from foldnet.store.seals import sealed
+
 IMAGES = 360
 COMMANDS = {
     "graph": ["render", "graph"],
@@ -22,7 +24,7 @@ COMMANDS = {
 @pytest.fixture
 def swept(home):
     """The stock's newest run with a sweep that falls far, so that it is drawn near soft too."""
-    (home / "runs/tied/sweep.json").write_text(json.dumps(made_up_sweep()))
+    (home / "runs/tied/sweep.json").write_text(json.dumps(sealed(made_up_sweep())))
     return home
 
 

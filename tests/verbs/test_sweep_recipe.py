@@ -6,6 +6,7 @@ import pytest
 from planted import plant_run, use_few_digits
 
 from foldnet.errors import NothingToFold, RunError, SettingError
+from foldnet.store.seals import sealed
 from foldnet.verbs.depth import depth
 from foldnet.verbs.fold import fold
 from foldnet.verbs.render_fold import draw_depth, draw_fold, draw_sweep
@@ -23,7 +24,7 @@ def run(tmp_path, monkeypatch):
 
 def test_a_sweep_is_written_and_drawn(run):
     report = sweep("run")
-    assert json.loads((run / "sweep.json").read_text()) == report.to_json()
+    assert json.loads((run / "sweep.json").read_text()) == sealed(report.to_json())
     assert {unit: len(points) for unit, points in report.units.items()} == {"layer": 16, "block": 7}
     for points in report.units.values():
         owners = [point.owners for point in points]
@@ -50,7 +51,7 @@ def test_without_a_sweep_there_is_nothing_to_draw():
 
 @pytest.mark.parametrize("content", ["{}", "[]", '{"units": {"layer": [{}]}, "knee": {}}'])
 def test_a_damaged_sweep_is_named(run, content):
-    (run / "sweep.json").write_text(content)
+    (run / "sweep.json").write_text(json.dumps(sealed(json.loads(content))) if content != "[]" else content)
     with pytest.raises(RunError) as caught:
         draw_sweep("run")
     assert "sweep.json" in str(caught.value)
