@@ -9,6 +9,26 @@ from torch import Tensor, nn
 from foldnet.sharing.lend import view, view_class
 from foldnet.sharing.plan import SHAREABLE
 
+CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
+
+
+def only_calls_layers(network: nn.Module) -> bool:
+    """Whether no forward of a network does anything with its layers but call them, and none writes to its module.
+
+    So it is of torch's own layers and containers. A class of one's own says so by `only_calls_layers = True`, which what is derived
+    from it does not inherit.
+    """
+    return all(_only_calls(module) for module in network.modules())
+
+
+def _only_calls(module: nn.Module) -> bool:
+    """The same of one module, its children aside."""
+    kind = type(module)
+    if "forward" in vars(module):
+        return False
+    torchs = kind.__module__.startswith("torch.nn.modules.") and (kind in CONTAINERS or not module._modules)
+    return torchs or vars(kind).get("only_calls_layers") is True
+
 
 def gained(layer: nn.Module, tensors: Mapping[str, Tensor], *, either_side: bool) -> nn.Module:
     """A view of a convolution or linear layer whose weight is tensors["gain"] () times tensors["weight"] (O, I, *kernel), an owner.

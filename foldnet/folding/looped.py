@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from foldnet.errors import SettingError
+from foldnet.folding.gained import only_calls_layers
 from foldnet.folding.owners import Owners, TiedLayers
 from foldnet.folding.ready import Ready, keep
 from foldnet.folding.standing import in_several_places
@@ -27,6 +28,8 @@ Place = tuple[
 
 class LoopedStage(nn.Module):
     """A sequence of blocks as the program writes it: each label once, executed step by step."""
+
+    only_calls_layers = True
 
     def __init__(self, stage: Stage, blocks: nn.Module, elsewhere: Collection[int] = ()) -> None:
         """`blocks` is the unrolled sequence, whose shared layers have no weights; its tensors are stacked, not kept.
@@ -94,6 +97,8 @@ class LoopedStage(nn.Module):
 
 class LoopedList(LoopedStage):
     """The blocks of an nn.ModuleList, for another's forward to call: as many as the schedule has entries, each the entry's step."""
+
+    only_calls_layers = True
 
     def __len__(self) -> int:
         return len(self.schedule)
@@ -191,6 +196,8 @@ class LoopedNetwork(nn.Module):
         ready, weights = self._ready, tuple(given.values())
         if ready is not None and ready.holds(self.network, weights):
             return ready.network
+        if not only_calls_layers(self.network):
+            return self._lent(given, either_side=False)
         with torch.inference_mode(False), torch.no_grad():
             network = self._lent(given, either_side=True)
             if all(

@@ -21,6 +21,7 @@ class SteppedBlock(nn.Module):
     stacked along a first dimension of length `steps`.
     """
 
+    only_calls_layers = True
     lent: tuple[Any, ...] | None = (
         None  # of a view: what each step runs with, a module, or tensors where the body is compiled
     )
@@ -97,8 +98,8 @@ class SteppedBlock(nn.Module):
             using: dict[nn.Module, nn.Module] = {}
             for path in owners:
                 layer, tensors = modules[path], own[path]
-                if "forward" in vars(layer):  # the layer's alone, and who knows what it does with its weight
-                    tensors["weight"] = tensors["gain"] * tensors["weight"]
+                if not either_side or "forward" in vars(layer):  # who knows what is done with the weight
+                    tensors["weight"] = tensors.pop("gain") * tensors["weight"]
                 else:
                     using[layer] = gained(layer, own.pop(path), either_side=either_side)
             for (path, name), number in self._numbers_of(step).items():

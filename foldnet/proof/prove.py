@@ -16,7 +16,8 @@ from foldnet.program.data import Block, Program
 from foldnet.proof.compare import LIMIT, Places, places_of, watched
 
 FEW = 4096  # numbers of a block's output that are kept to find the first that differs
-PASSES = 2  # what a block counts from pass to pass shows in the second
+# Training or not, pass by pass on one copy: what a pass leaves behind shows in the next, what training leaves in the last.
+EVALUATION, PASSES = (False, False), (False, False, True, True, False)
 ROUNDINGS = 16  # of a coarse precision, that two forms may differ by
 
 
@@ -40,34 +41,36 @@ def prove(
     kind: str = "given",
     ignored: Collection[str] = (),
 ) -> Proof:
-    """Run both on the same inputs, in evaluation mode and from the same random state, twice; their modes are left as they were.
+    """Run copies of both on the same inputs and from the same random state: twice in evaluation mode, and where the tied network can
+    be trained on such inputs twice in training mode and once more in evaluation. Both are left as they were.
 
     Raises BrokenPromise where they differ by more than rounding, naming the first block that does and what to do.
     """
     blocks = {block.name: block for stage in program.stages for block in stage.blocks}
-    with _evaluating(looped, tied):
-        ours, theirs = (_run(model, _blocks_of(model, program, blocks), inputs) for model in (looped, tied))
+    passes = PASSES if _trains(tied, inputs) else EVALUATION
+    with torch.no_grad():
+        ours, theirs = (
+            _run(copied, _blocks_of(copied, program, blocks), inputs, passes)
+            for copied in map(copy.deepcopy, (looped, tied))
+        )
         relative = apart(ours.outputs, theirs.outputs)
-        if not relative <= _limit(inputs) and not _only_rounding(looped, tied, inputs):
+        if not relative <= _limit(inputs) and not _only_rounding(looped, tied, inputs, passes):
             first = blocks.get(_first_difference(ours, theirs, _limit(inputs)))
             raise BrokenPromise(
-                f"the looped network differs from the tied one by {relative:.2g} of its output{_place(first)}; {_mend(first, ignored)}"
+                f"the looped network differs from the tied one by {relative:.2g} of its output"
+                f"{_place(first)}{_mode(ours, theirs, passes, _limit(inputs))}; {_mend(first, ignored)}"
             )
     return Proof(kind, next((len(x) for x in tree_leaves(inputs) if isinstance(x, Tensor) and x.ndim), 1), relative)
 
 
-@contextmanager
-def _evaluating(*models: nn.Module) -> Iterator[None]:
-    """Evaluation mode for a while, without gradients."""
-    modes = [(module, module.training) for model in models for module in model.modules()]
+def _trains(tied: nn.Module, inputs: tuple[Any, ...]) -> bool:
+    """Whether a pass in training mode is possible: batch norm, say, wants more than one value a channel."""
     try:
-        for model in models:
-            model.eval()
         with torch.no_grad():
-            yield
-    finally:
-        for module, mode in modes:
-            module.training = mode
+            _run(copy.deepcopy(tied), {}, inputs, (True,))
+    except Exception:
+        return False
+    return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,15 +81,16 @@ class _Run:
     blocks: list[tuple[str, Any]]
 
 
-def _run(model: nn.Module, places: Places, inputs: tuple[Any, ...]) -> _Run:
-    """Call a model with inputs of its own."""
+def _run(model: nn.Module, places: Places, inputs: tuple[Any, ...], passes: tuple[bool, ...]) -> _Run:
+    """Call a model with inputs of its own, in these modes."""
     run = _Run([], [])
 
     def see(name: str, output: Any) -> None:
         run.blocks.append((name, tree_map(_few, output)))
 
     with _seeded(model):
-        for _ in range(PASSES):
+        for training in passes:
+            model.train(training)
             with watched(places, see):
                 run.outputs.append(model(*_copied(inputs)))
     return run
@@ -143,11 +147,11 @@ def _limit(inputs: tuple[Any, ...]) -> float:
     return max([LIMIT, *(ROUNDINGS * torch.finfo(kind).eps for kind in kinds if kind.itemsize < 4)])
 
 
-def _only_rounding(looped: nn.Module, tied: nn.Module, inputs: tuple[Any, ...]) -> bool:
+def _only_rounding(looped: nn.Module, tied: nn.Module, inputs: tuple[Any, ...], passes: tuple[bool, ...]) -> bool:
     """Whether the difference vanishes in double precision, where a network can run in it."""
     wide = tree_map(lambda x: x.double() if isinstance(x, Tensor) and x.is_floating_point() else x, inputs)
     try:
-        ours, theirs = (_run(copy.deepcopy(model).double(), {}, wide) for model in (looped, tied))
+        ours, theirs = (_run(copy.deepcopy(model).double(), {}, wide, passes) for model in (looped, tied))
         return apart(ours.outputs, theirs.outputs) <= LIMIT
     except (RuntimeError, TypeError):  # a constant that stays in single precision
         return False
@@ -169,6 +173,16 @@ def _blocks_of(model: nn.Module, program: Program, blocks: Collection[str]) -> P
 def _place(first: Block | None) -> str:
     """Where the difference begins."""
     return "" if first is None else f", and block '{first.name}' is the first to differ"
+
+
+def _mode(one: _Run, other: _Run, passes: tuple[bool, ...], limit: float) -> str:
+    """In which mode it begins, where that is not evaluation."""
+    first = next(
+        index
+        for index in range(len(passes))
+        if not apart(one.outputs[: index + 1], other.outputs[: index + 1]) <= limit
+    )
+    return "" if not any(passes[: first + 1]) else " in training mode" if passes[first] else " after training"
 
 
 def _mend(first: Block | None, ignored: Collection[str]) -> str:

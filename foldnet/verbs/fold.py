@@ -59,7 +59,8 @@ def fold(
     stays as it was. With `dry_run` nothing is written. With `force` a fold that is there already is replaced, with 2 also one that
     holds notes. Before anything is written, the looped network must compute what the tied one does.
     A soft network in memory instead of a run is folded in memory: nothing is measured or written, and the report's `network` loops. With
-    `inputs`, a tensor or a tuple of what it is called with, that network must compute what the tied one does.
+    `inputs`, a tensor or a tuple of what it is called with, that network must compute what the tied one does; without, the report's
+    `unproven` says that this was not tried.
     Progress is shown where a person looks, on a terminal or in a notebook, unless an `observer` is given (Silent: none).
     Raises NothingToFold, SettingError, UnknownName, RunError, OutputError, DataError, BrokenPromise.
     """

@@ -36,7 +36,8 @@ def fold_in_memory(
 ) -> FoldReport:
     """Fold a soft network; the report's `network` is the looped one. `model` stays as it was, and batch norm as it is there.
 
-    With `inputs`, a tensor or a tuple of what the network is called with, looped is run against tied. Raises NothingToFold for a
+    With `inputs`, a tensor or a tuple of what the network is called with, looped is run against tied; without, the report's `unproven`
+    says that it was not. Raises NothingToFold for a
     network without shared groups, SettingError for settings that need a run, UnknownName, BrokenPromise where the two differ.
     """
     if out is not None:
@@ -111,7 +112,8 @@ def fold_network(
 
     `threshold` is one number or one a group. Blocks are merged only where they are proven to compute the same; attributes named in
     `ignore` are not looked at, and the plan's `kept_apart` says what kept others apart. With `inputs`, a tensor or a tuple of what
-    the network is called with, the looped network is run against the tied one. Batch norm is left as it was; see recalibrate.
+    the network is called with, the looped network is run against the tied one; without, nothing is run, and what a forward does with its
+    layers beyond calling them, such as what depends on a module's class, is not known to be the same. Batch norm is left as it was; see recalibrate.
     Raises NothingToFold for a network without shared groups, SettingError and UnknownName for bad options, BrokenPromise where the
     two differ on the inputs.
     """

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 from foldnet.choosing.advice import Advice
 from foldnet.choosing.sweep import SweepPoint
 from foldnet.config import FoldSettings
+from foldnet.folding.gained import only_calls_layers
 from foldnet.folding.looped import LoopedNetwork
 from foldnet.folding.plan import GroupFold
 from foldnet.folding.structures import KeptApart
@@ -49,14 +50,19 @@ class FoldReport(Report):
     tied layers' shares of the added validation loss (0..1), None where not measured. `advice` says what untrained networks would
     merge, and what would merge or loop below the threshold. `greedy` names the stages with
     so many blocks that their loops were searched for greedily: a shorter program may exist. `kept_apart` says which attributes keep
-    which blocks from being merged; `proof` how looped and tied network were compared, None where that was not done.
+    which blocks from being merged; `proof` how looped and tied network were compared, None where that was not done. `unproven` says so
+    where it matters: no comparison of attributes tells what a forward does with its layers beyond calling them.
     """
 
     computed: ClassVar = (
         *(f"{name}=settings.{name}" for name in ("tie", "unit", "linkage", "checkpoint")),
         *("kept=settings.keep", "ignored=settings.ignore", "finetune", "groups=folded_groups"),
         *("chance=advice.chance", "near_misses=advice.judged"),
-        *("would_merge_at=advice.first_merge.height", "would_merge_beyond_chance=advice.first_merge.beyond_chance"),
+        *(
+            "unproven",
+            "would_merge_at=advice.first_merge.height",
+            "would_merge_beyond_chance=advice.first_merge.beyond_chance",
+        ),
     )
     unwritten: ClassVar = ("settings", "groups", "shares", "advice", "network")
     fold: str | None
@@ -88,6 +94,13 @@ class FoldReport(Report):
         return {"epochs": settings.finetune, "lr": settings.finetune_lr, "distill": settings.distill}
 
     @property
+    def unproven(self) -> str | None:
+        """That looped was not run against tied, of a network whose classes do not declare that they only call their layers."""
+        if self.proof is not None or self.network is None or only_calls_layers(self.network.network):
+            return None
+        return "looped was not run against tied, and may compute something else; give `inputs`, what the network is called with"
+
+    @property
     def folded_groups(self) -> list[dict[str, Any]]:
         """Every group, its layers by their names."""
         return [self._group(group) for group in self.groups]
@@ -110,8 +123,8 @@ class FoldReport(Report):
         )
 
     def texts(self) -> tuple[str, ...]:
-        """The program."""
-        return (self.program,)
+        """The program, and what was not proven of it."""
+        return (self.program,) if self.unproven is None else (self.program, self.unproven)
 
     def _group(self, group: GroupFold) -> dict[str, Any]:
         """One group; gains and errors are those of tying, before any fine-tuning."""

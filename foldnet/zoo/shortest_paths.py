@@ -16,6 +16,8 @@ class PathBlock(nn.Module):
     Shapes: x (n, width + recalled, h, w) -> the same.
     """
 
+    only_calls_layers = True  # of the forward below: see folding/gained.py
+
     def __init__(self, width: int, recalled: int) -> None:
         super().__init__()
         self.width = width
@@ -36,6 +38,7 @@ class PathNetwork(nn.Module):
     Shapes: x (n, channels, h, w) -> logits (n, h, w), above 0 for a cell on a path. Any h and w will do.
     """
 
+    only_calls_layers = True
     sequences = ("body",)
 
     def __init__(self, depth: int, width: int, channels: int, *, recall: bool) -> None:

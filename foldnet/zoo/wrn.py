@@ -16,6 +16,8 @@ class WideBlock(nn.Module):
     Shapes: x (n, c_in, h, w) -> (n, c_out, h / stride, w / stride).
     """
 
+    only_calls_layers = True  # of the forward below: see folding/gained.py
+
     def __init__(self, channels_in: int, channels_out: int, stride: int, dropout: float) -> None:
         super().__init__()
         self.norm1 = nn.BatchNorm2d(channels_in)
@@ -42,6 +44,7 @@ class WideResNet(nn.Module):
     Shapes: x (n, channels, h, w) -> logits (n, classes). h and w are at least 4; the second and third stage halve them.
     """
 
+    only_calls_layers = True
     sequences = ("stage1", "stage2", "stage3")  # where blocks follow each other and may come to loop
 
     def __init__(self, depth: int, width: int, classes: int, channels: int, dropout: float) -> None:

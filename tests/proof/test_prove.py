@@ -10,7 +10,9 @@ from torch import nn
 from foldnet.errors import BrokenPromise, UnknownName
 from foldnet.proof.prove import apart, prove
 from foldnet.sharing.share import share
+from foldnet.verbs.fold import fold
 from foldnet.verbs.fold_memory import fold_network
+from foldnet.zoo.build import build
 
 
 def exactly(sentence: str) -> str:
@@ -160,3 +162,59 @@ def test_what_is_no_finite_number_must_be_so_in_both(factor):
 )
 def test_how_far_two_outputs_are_apart(one, other, expected):
     assert apart(one, other) == pytest.approx(expected)
+
+
+class OnlyTraining(Body):
+    """What differs in training mode alone: the weight itself is dropped from."""
+
+    def forward(self, x):
+        weight = F.dropout(self.conv.weight, 0.3) if self.training else self.conv.weight
+        return x + torch.tanh(self.norm(F.conv2d(x, weight, self.conv.bias)))
+
+
+class WarmingUp(Body):
+    """Counts its calls in training mode alone."""
+
+    def forward(self, x):
+        self.calls += self.training
+        return x + min(1.0, self.calls / 4) * torch.tanh(self.norm(self.conv(x)))
+
+
+@pytest.mark.parametrize("cls", [OnlyTraining, WarmingUp])
+def test_what_differs_in_training_alone_is_the_same_or_refused(cls):
+    model = soft(cls, 0, 0, 0)
+    with torch.no_grad():
+        model.sources["body"].coefficients.copy_(torch.tensor([[1.0], [-0.5], [2.0]]))
+    if cls is WarmingUp:
+        with pytest.raises(BrokenPromise, match=r"block 'body.1' is the first to differ in training mode; "):
+            fold_network(model, inputs=X)
+        return
+    looped, tied, _ = fold_network(model, inputs=X)
+    for training in (True, True, False):
+        outputs = []
+        for network in (looped, tied):
+            torch.manual_seed(0)
+            outputs.append(network.train(training)(X))
+        torch.testing.assert_close(*outputs, rtol=1e-4, atol=1e-5)
+
+
+def test_the_proof_leaves_both_as_they_were():
+    looped, tied, plan = fold_network(soft(Body, 0, 0, 0))
+    before = [{name: tensor.clone() for name, tensor in network.state_dict().items()} for network in (looped, tied)]
+    prove(looped, tied, plan.program, (X,))
+    for network, tensors in zip((looped, tied), before, strict=True):
+        assert all(torch.equal(tensor, tensors[name]) for name, tensor in network.state_dict().items())
+
+
+def test_a_report_says_that_looped_was_not_run_against_tied():
+    model = soft(Body, 0, 0, 0)
+    silent = fold(model, threshold=0.9)
+    assert silent.proof is None
+    assert silent.unproven is not None
+    assert silent.unproven in silent.texts()
+    assert silent.to_dict()["unproven"] == silent.unproven
+    proven = fold(model, threshold=0.9, inputs=X)
+    assert (proven.unproven, proven.texts()) == (None, (proven.program,))
+    assert (
+        fold(build("swrn-16-1-2"), threshold=0.9).unproven is None
+    )  # its classes declare that they only call their layers
