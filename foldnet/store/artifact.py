@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from foldnet.errors import FoldnetError, RunError
+from foldnet.store.files import refuse_link
 from foldnet.store.leftovers import replaced_meanwhile
 from foldnet.store.reading import read_json
 from foldnet.store.upgrade import check_schema
@@ -52,6 +53,13 @@ def folders_of(kind: str, place: Path) -> list[Path]:
         if not folder.name.startswith(".") and (created := _created(folder, kind)) is not None:
             found.append((created, folder))
     return [folder for _, folder in sorted(found)]
+
+
+def refuse_linked(folder: Path) -> None:
+    """Raise OutputError where the way to `folder` goes through a link inside a run or fold: what is written there lands elsewhere."""
+    for place in (folder, *folder.parents):
+        if place.is_symlink() and any(_created(above, kind) is not None for above in place.parents for kind in KINDS):
+            refuse_link(place)
 
 
 def _created(folder: Path, kind: str) -> str | None:

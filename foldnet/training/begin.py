@@ -19,6 +19,7 @@ from foldnet.data.dataset import Dataset, Split
 from foldnet.data.tasks import Task
 from foldnet.errors import OutputError, RunError, SettingError, UnknownName, nearest
 from foldnet.hardware import memory_bytes
+from foldnet.store.artifact import refuse_linked
 from foldnet.store.folders import new_folder, numbered_folder
 from foldnet.store.lock import Lock, take_lock
 from foldnet.store.replaceable import check_replaceable
@@ -75,8 +76,9 @@ def begin_run(
 def take_up(run: Run, asked: Mapping[str, Any], config: Path | None, recall: bool) -> Run:
     """The run as it goes on: what may change does, and more epochs make it longer (training/lengthen.py keeps that).
 
-    Raises SettingError and UnknownName for anything else that is asked.
+    Raises SettingError and UnknownName for anything else that is asked, OutputError where the run lies behind a link in another.
     """
+    refuse_linked(run.folder)
     if recall and not run.settings.arch.endswith(RECALL):
         raise SettingError(
             f"`recall=True` contradicts run '{run.folder}', which trains '{run.settings.arch}'; leave it out, or start another run"

@@ -21,6 +21,7 @@ from foldnet.folding.plan import FoldPlan, apply_fold
 from foldnet.proof.fold_check import check_fold
 from foldnet.sharing.share import SharedNetwork
 from foldnet.show.progress import watched
+from foldnet.store.artifact import refuse_linked
 from foldnet.store.folders import new_folder, numbered_folder
 from foldnet.store.leftovers import remove_leftovers
 from foldnet.store.replaceable import check_replaceable
@@ -72,6 +73,8 @@ def fold(
     opened = open_run(Path(run) if run is not None else newest_run())
     folder, numbered = _folder(opened, chosen, out), out is None and not force
     if not dry_run:
+        if out is None:
+            refuse_linked(opened.folder)
         remove_leftovers(folder.parent)
         if not numbered:
             _check_free(folder, force)

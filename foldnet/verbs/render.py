@@ -18,6 +18,7 @@ from foldnet.folding.folds import load_fold
 from foldnet.folding.looped import LoopedNetwork, gain_slots
 from foldnet.folding.opening import fold_folder
 from foldnet.sharing.share import SharedNetwork
+from foldnet.store.artifact import refuse_linked
 from foldnet.store.files import free_name, refuse_existing
 from foldnet.training.recurrence import banks_of
 from foldnet.training.runs import newest_run, open_run
@@ -112,8 +113,9 @@ def draw_history(path: Path | str | None = None, out: Path | str | None = None, 
 
 
 def target_of(out: Path | str | None, default: Path, force: bool) -> Path:
-    """Where the picture goes: what the user names must be free, what foldnet names is."""
+    """Where the picture goes: what the user names must be free, what foldnet names is. Raises OutputError."""
     if out is None:
+        refuse_linked(default.parent)
         return default if force else free_name(default)
     refuse_existing(Path(out), force=force)
     return Path(out)

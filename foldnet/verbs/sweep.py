@@ -13,6 +13,7 @@ from foldnet.choosing.sweep_file import SWEEP_FILE, OtherSweep, kept_curve, made
 from foldnet.config import UNITS, FoldSettings
 from foldnet.folding.plan import FoldPlan
 from foldnet.show.progress import watched
+from foldnet.store.artifact import refuse_linked
 from foldnet.store.files import write_json
 from foldnet.store.seals import sealed
 from foldnet.training.loading import task_of
@@ -43,6 +44,8 @@ def sweep(
     start = time.perf_counter()
     chosen = FoldSettings(**settings)
     opened = open_run(Path(run) if run is not None else newest_run())
+    if written:
+        refuse_linked(opened.folder)
     soft = soft_of(opened.load(chosen.checkpoint)[0], chosen)
     laboratory = Laboratory(opened, data_dir, device, observer or Silent())
     before = laboratory.score(soft.model, laboratory.validation)

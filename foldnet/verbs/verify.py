@@ -25,7 +25,8 @@ from foldnet.proof.promises import Findings, Promise
 from foldnet.proof.refold import Refold, check_norms, check_refold, fold_again
 from foldnet.sharing.share import materialise
 from foldnet.show.progress import watched
-from foldnet.store.files import refuse_link, write_json
+from foldnet.store.artifact import refuse_linked
+from foldnet.store.files import write_json
 from foldnet.store.reading import read_json
 from foldnet.training.loading import loader_of, task_of
 from foldnet.training.machine import Machine, choose_machine, exact_fp32
@@ -81,8 +82,8 @@ def verify(
     if images is not None:
         check_number("images", images)
     folder = fold_folder(path)
-    if written and (folder.parent / "config.json").is_file():
-        refuse_link(folder)
+    if written:
+        refuse_linked(folder)
     fold = open_fold(folder)
     check_files(fold.folder, fold.files)
     report = read_json(folder / "report.json")
