@@ -146,23 +146,33 @@ def choose(soft: Soft, curve: Curve | None = None) -> Choice:
     """
     settings = soft.settings
     soft.kept()
+    why = reason_of(settings)
     if settings.chooser == "clusters":
-        file = Path(str(settings.clusters))
-        return Choice(_of_file(soft, file), None, f"clusters of {file.name}", None)
+        return Choice(_of_file(soft, Path(str(settings.clusters))), None, str(why), None)
     if settings.chooser in ("threshold", "chance"):
         return _by_threshold(soft)
     assert curve is not None
     points = curve.points
     if settings.max_drop is not None:
         point = within_drop(points, curve.soft, settings.max_drop / 100)
-        why = f"stores least within {settings.max_drop:g} points of the soft network's validation accuracy"
     elif settings.budget is not None:
         budget, in_bytes = parse_budget(settings.budget)
         point = within_budget(points, budget, in_bytes=in_bytes)
-        why = f"best validation accuracy within {settings.budget}"
     else:
         point, why = knee(points)
-    return Choice(point.clusters, None, why, point)
+    return Choice(point.clusters, None, str(why), point)
+
+
+def reason_of(settings: FoldSettings) -> str | None:
+    """Why a fold has its clusters, as far as its settings say it; None for the knee, whose reason is the curve."""
+    file, drop = Path(str(settings.clusters)), settings.max_drop or 0
+    return {
+        "threshold": "similar at the threshold",
+        "chance": "more alike than 95 % of untrained networks are anywhere",
+        "clusters": f"clusters of {file.name}",
+        "max_drop": f"stores least within {drop:g} points of the soft network's validation accuracy",
+        "budget": f"best validation accuracy within {settings.budget}",
+    }.get(settings.chooser)
 
 
 def check_budget_of(soft: Soft) -> None:
@@ -205,8 +215,8 @@ def _by_threshold(soft: Soft) -> Choice:
     else:
         clusters = _cut_ladders(soft.ladders(settings.unit), thresholds)
     one_for_all = not single and len(set(thresholds.values())) == 1
-    why = "more alike than 95 % of untrained networks are anywhere" if by_chance else "similar at the threshold"
-    return Choice(clusters, next(iter(thresholds.values())) if one_for_all else thresholds, why, None)
+    threshold = next(iter(thresholds.values())) if one_for_all else thresholds
+    return Choice(clusters, threshold, str(reason_of(settings)), None)
 
 
 def _cut_ladders(ladders: tuple[Ladder, ...], thresholds: Mapping[str, float]) -> dict[str, Clusters]:

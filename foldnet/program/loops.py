@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from foldnet.program.data import Item, Loop, Step
+from foldnet.program.data import Item, Loop, Program, Step
 
 EXACT_LABELS = 128  # the answer is the best one up to here
 PIECE_LABELS = 2048  # longer sequences are folded piece by piece: the table grows with the square of the length
@@ -30,6 +30,11 @@ def find_loops(labels: Sequence[str]) -> tuple[Item, ...]:
     for first in range(0, len(labels), PIECE_LABELS):
         items += _fold_piece(labels[first : first + PIECE_LABELS])
     return tuple(items)
+
+
+def greedy_stages(program: Program) -> tuple[str, ...]:
+    """The stages with so many blocks that their loops were searched for greedily: a shorter program may exist."""
+    return tuple(stage.name for stage in program.stages if len(stage.blocks) > EXACT_LABELS)
 
 
 def name_loops(items: Sequence[Item], stage: str) -> tuple[Item, ...]:

@@ -57,15 +57,18 @@ class Certificate(Report):
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What could not be checked, and why."""
-        return self.findings.notes
+        """What was not checked, and why."""
+        return self.findings.notes + self.findings.unmeasured
 
     @property
     def passed(self) -> bool | None:
-        """Whether every promise holds; None where all that were checked do, and something could not be checked."""
+        """Whether every promise holds; None where all that were checked do, and something could not be checked that can be.
+
+        What nobody can measure again, such as the accuracy of a network that no fold keeps, is in the notes and decides nothing.
+        """
         if not all(promise.held for promise in self.promises):
             return False
-        return None if self.notes else True
+        return None if self.findings.notes else True
 
     @property
     def verdict(self) -> str:

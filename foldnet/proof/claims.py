@@ -10,7 +10,8 @@ from foldnet.proof.refold import Refold
 from foldnet.training.observer import Observer
 
 POINTS = 0.002  # that an accuracy may be off: rounding turns a few of ten thousand images
-TUNED = ("finetuned", "soft_finetuned")  # accuracies that only fine-tuning gives; of the second the network is not kept
+CONTROL = "soft_finetuned"  # whose network is not kept
+TUNED = ("finetuned", CONTROL)  # accuracies that only fine-tuning gives
 
 
 def check_claims(
@@ -41,6 +42,8 @@ def check_claims(
         elif name in measures:
             images = laboratory.validation.images if name == "validation" else laboratory.test.images
             promises.append(_alike(name, value, measures[name](), images))
+        elif name == CONTROL:
+            promises.append(equal("accuracy of soft_finetuned in report.json from 0 to 1", is_share(value), True))
         else:
             unknown.append(name)
         observer.advance()
@@ -48,7 +51,8 @@ def check_claims(
     if "images" in _of(report, "accuracy"):
         promises.append(equal("test images in report.json", _of(report, "accuracy")["images"], laboratory.test.images))
     notes = (f"the accuracies in report.json of {', '.join(unknown)} are not compared: their networks are not here",)
-    return Findings(tuple(promises), notes if unknown else ())
+    control = "the accuracy in report.json of soft_finetuned, the control, is not compared: its network is not kept"
+    return Findings(tuple(promises), notes if unknown else (), (control,) if CONTROL in stated else ())
 
 
 def states_accuracies(report: Any) -> bool:
@@ -81,6 +85,11 @@ def _measures(
     if laboratory.split.validation is not None:
         found["validation"] = lambda: score(tied, True, laboratory.validation)
     return found
+
+
+def is_share(value: Any) -> bool:
+    """Whether a value is a number from 0 to 1."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1
 
 
 def _stated(report: Any) -> dict[str, Any]:

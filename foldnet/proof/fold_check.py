@@ -3,12 +3,13 @@
 from collections.abc import Collection
 
 import torch
+from torch import nn
 
 from foldnet.choosing.laboratory import Laboratory
+from foldnet.folding.folds import Fold
 from foldnet.folding.looped import LoopedNetwork
 from foldnet.program.data import Program
 from foldnet.proof.prove import Proof, prove
-from foldnet.sharing.share import SharedNetwork
 from foldnet.training.runs import Run
 
 INPUTS = 16
@@ -17,9 +18,9 @@ SEED = 0
 
 def check_fold(
     looped: LoopedNetwork,
-    tied: SharedNetwork,
+    tied: nn.Module,
     program: Program,
-    run: Run,
+    run: Run | Fold,
     laboratory: Laboratory | None,
     ignored: Collection[str],
 ) -> Proof:

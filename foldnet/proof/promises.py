@@ -30,13 +30,14 @@ class Promise:
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """Promises that were checked, and what could not be."""
+    """Promises that were checked, what could not be, and what nobody can measure again, so that its lack keeps no fold from passing."""
 
     promises: tuple[Promise, ...] = ()
     notes: tuple[str, ...] = ()
+    unmeasured: tuple[str, ...] = ()
 
     def __add__(self, other: "Findings") -> "Findings":
-        return Findings(self.promises + other.promises, self.notes + other.notes)
+        return Findings(self.promises + other.promises, self.notes + other.notes, self.unmeasured + other.unmeasured)
 
 
 def at_most(name: str, value: float, limit: float) -> Promise:
@@ -207,13 +208,13 @@ def check_distances(report: Any, distances: Mapping[str, float]) -> list[Promise
 
 def layers_of(report: Any) -> list[dict[str, Any]]:
     """Every layer of every group of a fold's report that has a name, a gain and an error; what is anything else is not given."""
-    groups = _entries(report.get("groups") if isinstance(report, dict) else None)
-    found = [layer for group in groups for layer in _entries(group.get("layers"))]
+    groups = entries(report.get("groups") if isinstance(report, dict) else None)
+    found = [layer for group in groups for layer in entries(group.get("layers"))]
     kinds = {"name": str, "gain": int | float, "error": int | float}
     return [layer for layer in found if all(isinstance(layer.get(key), kind) for key, kind in kinds.items())]
 
 
-def _entries(value: Any) -> list[dict[str, Any]]:
+def entries(value: Any) -> list[dict[str, Any]]:
     """The objects in a list; none where it is no list."""
     return [entry for entry in value if isinstance(entry, dict)] if isinstance(value, list) else []
 

@@ -19,7 +19,7 @@ from foldnet.folding.looped import LoopedNetwork, loop_tied
 from foldnet.folding.plan import FoldPlan, apply_fold, choose_clusters, plan_fold, soft_network
 from foldnet.folding.structures import structures_of
 from foldnet.program.data import count_reuses
-from foldnet.program.loops import EXACT_LABELS, count_loops
+from foldnet.program.loops import count_loops, greedy_stages
 from foldnet.program.text import program_text
 from foldnet.proof.prove import Proof, prove
 from foldnet.sharing.share import SharedNetwork, materialise
@@ -76,7 +76,7 @@ def report_of(soft: Soft, choice: Choice, plan: FoldPlan, looped: LoopedNetwork,
         reuses=count_reuses(plan.program),
         advice=advise(soft, plan, choice),
         accuracy=Accuracies(),
-        greedy=tuple(stage.name for stage in plan.program.stages if len(stage.blocks) > EXACT_LABELS),
+        greedy=greedy_stages(plan.program),
         parameters=parameters,
         bytes=in_bytes,
         kept_apart=plan.kept_apart,

@@ -23,6 +23,7 @@ from foldnet.proof.compare import LIMIT, Comparison, LayerGauges, compare_forms,
 from foldnet.proof.evidence import check_origin, count
 from foldnet.proof.promises import Findings, Promise
 from foldnet.proof.refold import Refold, check_norms, check_refold, fold_again
+from foldnet.proof.statements import check_proof, check_statements
 from foldnet.sharing.share import materialise
 from foldnet.show.progress import watched
 from foldnet.store.artifact import refuse_linked
@@ -70,8 +71,8 @@ def verify(
 
     What is false makes no exception here, and what could not be checked is said: see the certificate's `passed` (None where
     nothing is false and something could not be checked), `notes` and `check`. Digests have no key: they tell accidents, and whoever edits a
-    fold can state them anew, which only the comparison with the run finds. The tied layers' shares
-    of the added loss in the report are not checked.
+    fold can state them anew, which only the comparison with the run finds. What nobody can measure again, the tied layers' shares
+    of the added loss and the accuracy of a control, is held to its bounds and named in `notes`.
     Progress is shown where a person looks, on a terminal or in a notebook, unless an `observer` is given (Silent: none).
     Raises RunError where a file of the fold was changed after folding or `run` is not its run, OutputError where it would be written
     through a link inside a run, DataError, SettingError.
@@ -139,6 +140,7 @@ def _run_forms(
     layers = LayerGauges()
     comparisons = _compare(fold, looped, tied, layers, there, machine, images, observer)
     findings = Findings((*counted, promised.check_settings(report, settings, fold.checkpoint))) + again
+    findings += check_statements(report, fold, refold)
     for comparison in comparisons:
         findings += _check_comparison(comparison)
     misses = promised.equal("layers that did not run as the program says", ", ".join(layers.misses), "")
@@ -148,6 +150,7 @@ def _run_forms(
         tuned = promised.is_finetuned(report)
         findings += check_norms(tied, there.soft, there.laboratory, tuned or states_accuracies(report))
         findings += check_claims(report, there.laboratory, refold, accuracy if whole else {}, observer)
+        findings += check_proof(report, looped, tied, fold, there.laboratory, tuple(settings.get("ignore") or ()))
     return replace(
         certificate.and_found(Findings((misses,)) + findings),
         comparisons=comparisons,

@@ -200,6 +200,23 @@ def split_a_cluster(report: Any) -> None:
     group["clusters"] += [[layer] for layer in one]
 
 
+def give_shares(**shares: Any) -> Callable[[Path], None]:
+    """Shares of the added loss, of some layers, 0 of the others."""
+
+    def edit(report: Any) -> None:
+        for group in report["groups"]:
+            for layer in group["layers"]:
+                layer["added_loss_share"] = shares.get(layer["name"].replace(".", "_"), 0.0)
+
+    return say(edit)
+
+
+APART = {"sequence": "stage1", "attribute": "x", "blocks": ["a", "b"], "reason": "y"}
+STATEMENTS = "statements in report.json that are not those of folding again"
+TEXTS = "texts in report.json that are long or hold what is not printed"
+SHARES = "shares of the added loss in report.json that are none"
+PROOF = "proof in report.json"
+
 FALSE = {
     "classifier noise": (change(lambda looped: noise(looped.network.classifier.weight)), PRIVATE),
     "class order permuted": (change(permute_classes), PRIVATE),
@@ -248,6 +265,21 @@ FALSE = {
         "groups whose clusters are not those at the threshold",
     ),
     "less chance than there is": (say(lambda report: report["chance"].update(merges=0.5)), ADVICE),
+    "less chance in a group": (say(lambda report: report["groups"][0].update(chance=0.0)), ADVICE),
+    "another run's name": (say(lambda report: report.update(run="other")), STATEMENTS),
+    "stages searched greedily": (say(lambda report: report.update(greedy=["stage1"])), STATEMENTS),
+    "blocks kept apart by nothing": (say(lambda report: report.update(kept_apart=[APART])), STATEMENTS),
+    "the best of all": (say(lambda report: report.update(why="best of all")), STATEMENTS),
+    "a text that colours": (say(lambda report: report.update(why="\x1b[31mbest\n\nError: x")), TEXTS),
+    "a text of a book": (say(lambda report: report.update(more="x" * 2000)), TEXTS),
+    "a share above 1": (give_shares(stage1_1_conv1=1.5), SHARES),
+    "shares that sum to more": (give_shares(stage1_1_conv1=0.99, stage1_2_conv1=0.99), SHARES),
+    "a share that is no number": (give_shares(stage1_1_conv1="all"), SHARES),
+    "a proof on more inputs": (say(lambda report: report["proof"].update(count=360)), PROOF),
+    "a proof on other inputs": (say(lambda report: report["proof"].update(inputs="all")), PROOF),
+    "a proof of a difference": (say(lambda report: report["proof"].update(relative=0.003)), PROOF),
+    "a proof of less than nothing": (say(lambda report: report["proof"].update(relative=-1e-7)), PROOF),
+    "a proof of nothing": (say(lambda report: report.update(proof=[])), PROOF),
     "a near miss of nothing": (
         say(lambda report: report["near_misses"].append({"stage": "stage1", "threshold": 0.9})),
         ADVICE,
@@ -286,6 +318,8 @@ SOUND = {
     "fine-tuned": {"finetune": 1, "finetune_lr": 0.01},
     "by blocks, signed, one layer kept": {"unit": "block", "tie": "signed", "keep": ("stage1.1.conv1",)},
     "of the user's clusters, naive": {"clusters": "mine.json", "tie": "mean"},
+    "at the knee": {"threshold": "auto", "groups": ("stage3",)},
+    "within a drop": {"max_drop": 100.0, "groups": ("stage3",)},
     "without data": {"evaluated": False, "thresholds": (("stage2", 0.2),)},
 }
 
@@ -296,7 +330,8 @@ def test_a_sound_fold_passes(run, tmp_path, monkeypatch, settings):
     Path("mine.json").write_text(json.dumps({"stage3": [["stage3.1.conv1", "stage3.2.conv1", "stage3.2.conv2"]]}))
     fold(run, out=run / "sound", shares=False, **settings)
     certificate = verify(run / "sound")
-    assert (broken(certificate), certificate.notes) == (set(), ())
+    reason = "the reason for the knee in report.json cannot be made again: only bounds are checked"
+    assert (broken(certificate), certificate.notes) == (set(), (reason,) if settings.get("threshold") == "auto" else ())
     assert (certificate.passed, certificate.exit_status) == (True, 0)
     assert certificate.verdict == f"passed: {len(certificate.promises)} of {len(certificate.promises)} promises hold"
 
@@ -317,13 +352,25 @@ def test_noise_that_says_how_bad_it_is_is_named_where_tuning_is_claimed(run):
     )
 
 
-def test_the_accuracy_of_a_network_that_was_not_kept_is_not_compared(run):
+def test_the_accuracy_of_a_network_that_was_not_kept_is_named_and_keeps_no_fold_from_passing(run):
     fold(run, out=run / "tuned", shares=False, finetune=1, finetune_lr=0.01, control=True)
     certificate = verify(run / "tuned")
-    assert (broken(certificate), certificate.passed) == (set(), None)
+    assert (broken(certificate), certificate.passed, certificate.exit_status) == (set(), True, 0)
     assert certificate.notes == (
-        "the accuracies in report.json of soft_finetuned are not compared: their networks are not here",
+        "the accuracy in report.json of soft_finetuned, the control, is not compared: its network is not kept",
     )
+    accuracy_of("soft_finetuned", 1.5)(run / "tuned")
+    assert broken(verify(run / "tuned")) == {"accuracy of soft_finetuned in report.json from 0 to 1"}
+
+
+def test_shares_are_held_to_their_bounds_and_named(run):
+    give_shares(stage1_1_conv1=0.7, stage1_2_conv2=0.3)(run / "fold")
+    certificate = verify(run / "fold")
+    assert (broken(certificate), certificate.passed) == (set(), True)
+    assert certificate.notes == (
+        "the tied layers' shares of the added loss in report.json cannot be made again: only bounds are checked",
+    )
+    assert certificate.to_json()["notes"] == list(certificate.notes)
 
 
 def test_few_images_compare_no_accuracies(run):
