@@ -2,9 +2,9 @@
 
 from rich.console import Console
 
+from foldnet.show.scores import megabytes, scored
 from foldnet.store.home import runs_home
-from foldnet.verbs.listing import FoldLine, RunLine
-from foldnet_cli.scores import scored
+from foldnet.verbs.listing import RunLine
 from foldnet_cli.words import spoken
 
 NAMES = 40  # columns up to which the names of runs are set below each other
@@ -19,23 +19,11 @@ def show_runs(report: tuple[RunLine, ...], console: Console) -> None:
     names = [line.run for line in sound] + [f"  {fold.fold}" for line in sound for fold in line.folds]
     width = min(max(map(len, names), default=0), NAMES)
     for line in sound:
-        test = "-" if line.test_accuracy is None else scored(line.test_accuracy, line.measure)
+        test = scored(line.test_accuracy, line.measure)
         trained = f"{line.arch} {line.dataset}, seed {line.seed}, {line.epochs}/{line.of} epochs"
-        console.print(f"{line.run:<{width}}  {trained}, {test}, {size(line.bytes)}")
+        console.print(f"{line.run:<{width}}  {trained}, {test}, {megabytes(line.bytes)}")
         for fold in line.folds:
-            console.print(f"{'  ' + fold.fold:<{width}}  fold, {about_fold(fold)}")
+            console.print(f"{'  ' + fold.fold:<{width}}  fold, {spoken(str(fold))}")
     for line in report:
         if line.problem is not None:
             console.print(f"damaged: {line.run}: {spoken(line.problem)}", style="yellow")
-
-
-def about_fold(fold: FoldLine) -> str:
-    """How well a fold does, and its size; or what is wrong with it."""
-    if fold.problem is not None:
-        return f"damaged: {spoken(fold.problem)}"
-    return f"{'-' if fold.accuracy is None else scored(fold.accuracy, fold.measure)}, {size(fold.bytes)}"
-
-
-def size(count: int) -> str:
-    """Bytes in MB."""
-    return f"{count / 1e6:.1f} MB"

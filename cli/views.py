@@ -8,33 +8,14 @@ from typing import Any
 
 from rich.console import Console
 
-from foldnet.proof.certificate import Certificate
 from foldnet.store.codec import to_plain
-from foldnet.verbs.bench_inference import InferenceReport
-from foldnet.verbs.bench_train import TrainBenchReport
-from foldnet.verbs.check import CheckReport
-from foldnet.verbs.data import GridsReport
-from foldnet.verbs.depth import DepthReport
 from foldnet.verbs.doctor import Health
-from foldnet.verbs.evaluate import EvaluateReport
-from foldnet.verbs.fold_report import FoldReport, SweepReport
-from foldnet.verbs.info import FileInfo, NetworkInfo
 from foldnet.verbs.lsm import LsmReport
-from foldnet.verbs.reach import ReachReport
 from foldnet.verbs.train import TrainReport
 from foldnet_cli.page import Page
-from foldnet_cli.show_bench import show_inference, show_training
-from foldnet_cli.show_checks import show_checks
-from foldnet_cli.show_data import show_grids
-from foldnet_cli.show_doctor import show_health
-from foldnet_cli.show_evaluate import show_depth, show_evaluate, show_reach
-from foldnet_cli.show_fold import show_fold
-from foldnet_cli.show_info import show_file, show_network
 from foldnet_cli.show_lsm import show_lsm
+from foldnet_cli.show_parts import show_parts
 from foldnet_cli.show_runs import show_runs
-from foldnet_cli.show_sweep import show_sweep
-from foldnet_cli.show_train import show_train
-from foldnet_cli.show_verify import show_certificate
 from foldnet_cli.words import spoken_notes
 
 
@@ -54,26 +35,28 @@ class Written:
         return {kind: str(path) for kind, path in paths.items() if path is not None} | several
 
 
+def show_health(report: Health, console: Console) -> None:
+    """What is offered and chosen, and how to prove it."""
+    show_parts(report, console)
+    console.print("prove it: foldnet doctor --check")
+
+
+def show_train(report: TrainReport, console: Console) -> None:
+    """What was trained, and what comes next."""
+    show_parts(report, console)
+    soft = "foldnet lsm, foldnet fold, foldnet render graph"
+    plain = "foldnet evaluate, foldnet lsm (nothing is shared, so there is nothing to fold)"
+    console.print(f"next: {soft if report.arch.startswith('s') else plain}")
+
+
 def show_written(report: Written, console: Console) -> None:
     """Where it is."""
     console.print(f"wrote {report.file}")
 
 
 VIEWS: dict[type, Callable[[Any, Console], None]] = {
-    Certificate: show_certificate,
-    CheckReport: show_checks,
-    DepthReport: show_depth,
-    EvaluateReport: show_evaluate,
-    FileInfo: show_file,
-    FoldReport: show_fold,
-    GridsReport: show_grids,
     Health: show_health,
-    InferenceReport: show_inference,
     LsmReport: show_lsm,
-    NetworkInfo: show_network,
-    ReachReport: show_reach,
-    SweepReport: show_sweep,
-    TrainBenchReport: show_training,
     TrainReport: show_train,
     Written: show_written,
     tuple: show_runs,
@@ -89,4 +72,4 @@ def to_json(report: Any) -> str:
 
 def show(report: Any) -> None:
     """Print a report for a reader."""
-    VIEWS[type(report)](report, Page(highlight=False, markup=False, emoji=False))
+    VIEWS.get(type(report), show_parts)(report, Page(highlight=False, markup=False, emoji=False))

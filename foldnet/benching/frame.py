@@ -1,6 +1,6 @@
 """What every benchmark does: limit the threads, make inputs."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -31,6 +31,11 @@ def measured_on(machine: Machine) -> dict[str, Any]:
     if machine.device.type == "cpu":
         about |= {"processor": processor_name(), "features": list(cpu_features())}
     return about
+
+
+def place_of(about: Mapping[str, Any]) -> str:
+    """Where it was measured, in words."""
+    return f"{about['processor']}, {about['device']}, {about['threads']} threads, torch {about['torch']}"
 
 
 def random_images(count: int, image: tuple[int, int, int], machine: Machine) -> Tensor:

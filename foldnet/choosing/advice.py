@@ -1,12 +1,15 @@
 """What else a fold could have been, and whether chance alone would make it so."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from foldnet.choosing.chance import FoldChance, chance_of
+from foldnet.choosing.chance import LIKELY, FoldChance, chance_of
 from foldnet.choosing.choose import Choice, Soft
 from foldnet.choosing.near_misses import NearMiss, near_misses
 from foldnet.folding.plan import FoldPlan
+from foldnet.show.report import Text
+from foldnet.show.scores import share_of_draws
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +39,20 @@ class Advice:
         """The near misses, each with whether it is beyond chance."""
         surpassed = self.chance.surpassed
         return tuple(replace(miss, beyond_chance=surpassed(miss.ladder, miss.threshold)) for miss in self.near_misses)
+
+    def parts(self) -> Iterator[Text]:
+        """How many untrained networks would have merged or looped as much, or where the first merge is if there was none."""
+        chance, first = self.chance, self.first_merge
+        if chance.merges is not None:
+            loops = "" if chance.loops is None else f", {share_of_draws(chance.loops)} loop as much"
+            yield Text(f"of untrained networks {share_of_draws(chance.merges)} merge as much{loops}")
+            if max(chance.merges, chance.loops or 0.0) > LIKELY:
+                yield Text("that may be chance: `threshold='chance'` merges what 95 % of them do not", "note")
+        if first is not None:
+            height = f"{int(first.height * 1000) / 1000:.3f}"  # rounded down, so that the threshold said really merges
+            yield Text(f"nothing merged; at `threshold={height}` something would", "note")
+            if not first.beyond_chance:
+                yield Text("but so it would in more than 5 % of untrained networks", "note")
 
     def worth_saying(self) -> tuple[NearMiss, ...]:
         """The near misses beyond chance: the others would loop as an untrained network does."""

@@ -1,14 +1,15 @@
 """What `foldnet verify` found: a certificate, and what it says when a promise is broken."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 from foldnet.errors import BrokenPromise
 from foldnet.proof.compare import PAIRS, Comparison, LayerDifference
 from foldnet.proof.promises import Findings, Promise
-from foldnet.show.report import Report, Table
+from foldnet.show.report import Report, Table, Text
+from foldnet.show.scores import counted, percent
 
 Numbers = dict[str, int | None]
 MEASURES = ("max_abs", "mean_abs", "relative")  # of a difference
@@ -115,14 +116,42 @@ class Certificate(Report):
             count = "a promise" if len(broken) == 1 else f"{len(broken)} promises"
             raise BrokenPromise(f"fold '{self.fold}' breaks {count} ({said}); fold the run again")
 
-    def tables(self) -> tuple[Table, ...]:
-        """A row for each promise."""
-        rows = tuple((promise.name, promise.held, str(promise.value), str(promise.limit)) for promise in self.promises)
-        return (Table(self.fold, ("promise", "held", "found", "wanted"), rows),)
+    def parts(self) -> Iterator[Table | Text]:
+        """What was compared, the worst layer of each pair, what each form is, and every promise."""
+        yield Table("", ("compared", "inputs", "largest", "mean", "relative", "agree"), tuple(self._compared()))
+        for pair, (form, reference) in PAIRS.items():
+            apart = {layer.name: found.relative for layer in self.layers if (found := getattr(layer, pair)) is not None}
+            if apart:
+                worst = max(apart, key=lambda name: apart[name])
+                yield Text(f"{form} with {reference}, layer by layer: {apart[worst]:.2e} relative at most, at {worst}")
+        yield Table("", ("", f"test {self.measure}", "parameters", "bytes"), tuple(self._forms()))
+        # What is counted so that there be none is said to be none.
+        kept = (f"no {p.name}" if p.limit in (0, "") else p.name for p in self.promises if p.held)
+        yield Text("kept: " + "; ".join(kept))
+        for promise in self.promises:
+            if not promise.held:
+                yield Text(f"BROKEN {promise.name}: {promise.value}, wanted {promise.limit}", "alarm")
+        yield from (Text(f"not checked: {note}", "note") for note in self.notes)
+        yield Text(f"{self.verdict}, {self.fold}, {self.seconds:.1f} s")
 
-    def texts(self) -> tuple[str, ...]:
-        """The verdict, and what was not checked, and why."""
-        return (self.verdict, *self.notes)
+    def _compared(self) -> Iterator[tuple[str, ...]]:
+        """A row for each kind of inputs and pair of forms."""
+        for found in self.comparisons:
+            for pair, (form, reference) in PAIRS.items():
+                difference = found.logits[pair]
+                if difference is not None:
+                    numbers = (f"{getattr(difference, measure):.2e}" for measure in MEASURES)
+                    agree = percent(found.agreement) if pair == "looped" else ""
+                    yield (f"{form} with {reference}", f"{found.count} {found.inputs}", *numbers, agree)
+
+    def _forms(self) -> Iterator[tuple[str | int | None, ...]]:
+        """Accuracy, parameters and bytes of each form."""
+        for form, accuracy in self.accuracy.items():
+            stored = "folded" if form == "looped" else form
+            score = None
+            if accuracy is not None and self.images is not None:
+                score = counted(accuracy, self.images, self.measure).removeprefix(f"{self.measure} ")
+            yield form, score, self.parameters.get(stored), self.bytes.get(stored)
 
 
 def _wanted(promise: Promise) -> str:

@@ -55,6 +55,11 @@ class LengthScore:
     false: int
 
     @property
+    def span(self) -> str:
+        """The lengths in words."""
+        return f"{self.shortest}" if self.shortest == self.longest else f"{self.shortest} to {self.longest}"
+
+    @property
     def f1(self) -> float:
         """F1 of the cells, 0..1."""
         return CELLS.score((self.right, self.hits, self.misses, self.false), self.grids)

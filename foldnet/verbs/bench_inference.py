@@ -1,6 +1,6 @@
 """foldnet bench inference: how fast, how large and how hungry the forms of a fold are, measured side by side."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -9,13 +9,14 @@ import torch
 from torch import Tensor, nn
 
 from foldnet.benching.forms import forms_of
-from foldnet.benching.frame import cpu_threads, measured_on, random_images
+from foldnet.benching.frame import cpu_threads, measured_on, place_of, random_images
 from foldnet.benching.measuring import Timings, count_flops, peak_bytes, time_in_turns
 from foldnet.bounds import BOUNDS, as_code, check_number
 from foldnet.errors import SettingError
 from foldnet.folding.folds import WEIGHTS, Fold, open_fold
 from foldnet.folding.opening import fold_folder
-from foldnet.show.report import Report
+from foldnet.show.report import Report, Table, Text
+from foldnet.show.scores import times
 from foldnet.store.files import refuse_existing, write_json
 from foldnet.store.tensors import file_bytes
 from foldnet.training.machine import Machine, channels_last, choose_machine
@@ -82,6 +83,33 @@ class InferenceReport(Report):
     def ratios(self) -> dict[str, dict[str, Any]]:
         """Every form's figures by those of the dense one: of `seconds`, above 1 is slower."""
         return {name: self._ratios(name) for name in self.results}
+
+    def parts(self) -> Iterator[Table | Text]:
+        """A table a batch size; times beside their ratio to dense."""
+        columns = ("ms", "to dense", "middle half", "images/s", "peak MB", "bytes", "GFLOP")
+        for batch in self.batch_sizes:
+            rows = tuple(self._row(name, form, batch) for name, form in self.results.items())
+            yield Table("", (f"batch {batch}", *columns), rows)
+        yield Text(
+            f"\n{self.arch}, {times(self.image)} images, {self.precision}, {place_of(self.machine)}, "
+            f"median of {self.repeats} rounds; bytes are those of the file, FLOP those of an image"
+        )
+        yield Text(self.saying)
+        yield from (Text(f"note: {note}", "note") for note in self.notes)
+
+    def _row(self, name: str, form: FormFigures, batch: int) -> tuple[str | int, ...]:
+        """One form at one batch size."""
+        ratio, lower, upper = self.time_ratio(name, batch)
+        return (
+            name,
+            f"{1000 * form.seconds[batch]:.2f}",
+            f"{ratio:.3f}",
+            f"{lower:.3f}-{upper:.3f}",
+            f"{form.images_per_second[batch]:,.0f}",
+            f"{form.peak_memory[batch] / 1e6:.1f}",
+            form.bytes,
+            f"{form.flops / 1e9:.3f}",
+        )
 
     def _ratios(self, form: str) -> dict[str, Any]:
         """One form by the dense one."""

@@ -1,6 +1,6 @@
 """foldnet bench train: how fast a soft network trains, beside its plain twin and the way of the paper's authors."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -8,13 +8,14 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from foldnet.benching.frame import SEED, cpu_threads, measured_on, random_images
+from foldnet.benching.frame import SEED, cpu_threads, measured_on, place_of, random_images
 from foldnet.benching.measuring import Timings, profile, time_in_turns
 from foldnet.bounds import check_number
 from foldnet.errors import SettingError
 from foldnet.sharing.reference import reference_of
 from foldnet.sharing.share import SharedNetwork
-from foldnet.show.report import Report
+from foldnet.show.report import Report, Table, Text
+from foldnet.show.scores import percent
 from foldnet.store.files import refuse_existing, write_json
 from foldnet.training.compile import Compilation, CompiledForward, choose_compilation
 from foldnet.training.loop import Objective, step
@@ -88,6 +89,34 @@ class TrainBenchReport(Report):
     def ratios_quartiles(self) -> dict[str, tuple[float, float]]:
         """Between these lies the middle half of the rounds."""
         return {f"soft_to_{base}": self.speed_ratio("soft", base)[1:] for base in BASES}
+
+    def parts(self) -> Iterator[Table | Text]:
+        """The three networks, how much faster the soft one is than each other, and where it spends its time."""
+        columns = ("ms", "images/s", "soft faster", "middle half", "precision", "parameters")
+        yield Table("", (f"batch {self.batch_size}", *columns), tuple(map(self._row, self.results)))
+        spent = self.results["soft"].profile
+        if spent is not None:
+            total = sum(spent.values())
+            large = {name: took for name, took in spent.items() if took >= total / 100 and name != "other"}
+            rows = (*large.items(), ("other", total - sum(large.values())))
+            shares = tuple((name, f"{1000 * took:.2f}", percent(took / total, 1)) for name, took in rows)
+            yield Table("", ("soft, operator", "ms a step", "share"), shares)
+        compiled = sum(figures.compile_seconds for figures in self.results.values())
+        how = f"compiled in {compiled:.0f} s" if self.compilation.on else "not compiled"
+        yield Text(
+            f"\n{self.arch} and {self.plain_arch}, {place_of(self.machine)}, {how} ({self.compilation.why}), "
+            f"median of {self.steps} rounds"
+        )
+        yield Text(self.saying)
+        yield from (Text(f"note: {note}", "note") for note in self.notes)
+
+    def _row(self, name: str) -> tuple[str | int, ...]:
+        """One network."""
+        figures, (ratio, lower, upper) = self.results[name], self.speed_ratio("soft", name)
+        seconds = figures.timings.median
+        compared = ("", "") if name == "soft" else (f"{ratio:.2f} x", f"{lower:.2f} to {upper:.2f}")
+        speed = (f"{1000 * seconds:.1f}", f"{self.batch_size / seconds:,.0f}")
+        return (name, *speed, *compared, figures.precision, figures.parameters)
 
     def to_json(self) -> dict[str, Any]:
         """As plain data, speeds beside seconds."""

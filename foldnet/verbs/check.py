@@ -1,13 +1,13 @@
 """foldnet doctor --check: prove on the spot what this machine does, one small computation after the other."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from foldnet.benching.frame import measured_on
 from foldnet.errors import FoldnetError, SettingError, UnknownName, nearest
-from foldnet.show.report import Report, Table
+from foldnet.show.report import Report, Table, Text
 from foldnet.training.machine import Machine, choose_machine
 from foldnet.training.observer import Observer, Silent
 from foldnet.typed import checked
@@ -18,6 +18,7 @@ from foldnet.verbs.checks.processes import check_processes
 from foldnet.verbs.checks.training import check_resume, check_throughput
 
 OK, FAILED, NOT_HERE = "ok", "failed", "not here"
+TONES = {FAILED: "alarm", NOT_HERE: "note"}
 # Each takes the machine, in fp32, and gives its parts; it raises NotHere, or anything else where it fails.
 CHECKS: Mapping[str, Callable[[Machine], tuple[Part, ...]]] = {
     "fp32": check_fp32,
@@ -48,6 +49,16 @@ class Check:
         """The part that is closest to its limit or furthest beyond."""
         return tightest(self.parts) if self.parts else None
 
+    def rows(self) -> list[tuple[str, str, str, str, str]]:
+        """Check, what was measured, outcome, measured and limit, for each part; one row where there is none."""
+        return [
+            (
+                *(self.name, part.what, OK if part.held else FAILED),
+                *(f"{part.value:.2g}", f"{part.rule} {part.limit:.2g}"),
+            )
+            for part in self.parts
+        ] or [(self.name, "", self.outcome, "", "")]
+
 
 @dataclass(frozen=True, slots=True)
 class CheckReport(Report):
@@ -70,21 +81,19 @@ class CheckReport(Report):
         """0 where it does, else 1."""
         return 0 if self.passed else 1
 
-    def tables(self) -> tuple[Table, ...]:
-        """A row for each part of each check."""
-        return (Table("", ("check", "what", "outcome", "measured", "limit"), tuple(rows_of(self))),)
-
-
-def rows_of(report: CheckReport) -> list[tuple[str, str, str, str, str]]:
-    """Check, what was measured, outcome, measured and limit, for each part; a check without parts has one row."""
-    rows = []
-    for check in report.checks:
-        if not check.parts:
-            rows.append((check.name, "", check.outcome, "", ""))
-        for part in check.parts:
-            outcome = OK if part.held else FAILED
-            rows.append((check.name, part.what, outcome, f"{part.value:.2g}", f"{part.rule} {part.limit:.2g}"))
-    return rows
+    def parts(self) -> Iterator[Table | Text]:
+        """A row for each part, a sentence for each check that failed or is not here, and what it comes to."""
+        rows = [row for check in self.checks for row in check.rows()]
+        columns = ("check", "what", "outcome", "measured", "limit")
+        yield Table("", columns, tuple(rows), tuple(TONES.get(row[2], "") for row in rows), grouped=True)
+        for check in self.checks:
+            if check.why is not None:
+                yield Text(f"{check.name} {check.outcome}: {check.why}", TONES.get(check.outcome, ""))
+        if self.skipped:
+            yield Text(f"left out: {', '.join(self.skipped)}", "note")
+        failed = sum(check.outcome == FAILED for check in self.checks)
+        verdict = f"{failed} of {len(self.checks)} checks failed" if failed else "everything that is here works"
+        yield Text(f"{verdict}, on {self.device}, {self.seconds:.0f} s", "alarm" if failed else "")
 
 
 @checked

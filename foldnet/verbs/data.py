@@ -1,6 +1,7 @@
 """foldnet data paths and foldnet data mazes: a set of grids in a file to keep."""
 
 import io
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +13,8 @@ from foldnet.data.grids import Grids
 from foldnet.data.mazes import MazeRule, draw_mazes
 from foldnet.data.paths import PathRule, draw_paths
 from foldnet.errors import SettingError, nearest
-from foldnet.show.report import Report
+from foldnet.show.report import Report, Table, Text
+from foldnet.show.scores import percent
 from foldnet.store.files import free_name, refuse_existing, write_whole
 
 ENDING = ".npz"
@@ -33,6 +35,18 @@ class GridsReport(Report):
     longest: int
     share_of_obstacles: float
     share_of_target: float
+
+    def parts(self) -> Iterator[Table | Text]:
+        """How many there are, how they were drawn, and where they are."""
+        cells = f"{percent(self.share_of_obstacles, 1)} obstacles, {percent(self.share_of_target, 1)} target"
+        rows = (
+            (self.dataset, f"{self.count:,} of {self.size}x{self.size} cells, seed {self.seed}"),
+            ("drawn as", f"{self.split}, phase {self.phase}"),
+            ("shortest paths", f"{self.mean_length:.1f} steps on average, {self.longest} at most"),
+            ("cells", cells),
+        )
+        yield Table("", (), rows)
+        yield Text(f"wrote {self.file}")
 
 
 def write_paths(

@@ -1,6 +1,6 @@
 """The depth dial turned: how good a folded network is when one of its loops runs more or less often."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import starmap
 from pathlib import Path
@@ -13,7 +13,8 @@ from foldnet.folding.folds import open_fold
 from foldnet.folding.opening import fold_folder
 from foldnet.folding.origin import run_of_fold
 from foldnet.program.trips import loops_of
-from foldnet.show.report import Report
+from foldnet.show.report import Report, Table
+from foldnet.show.scores import percent
 from foldnet.training.machine import choose_machine
 from foldnet.training.observer import Observer, Silent
 
@@ -58,6 +59,25 @@ class DepthReport(Report):
     images: int
     loops: tuple[LoopDepth, ...]
     measure: str = "accuracy"
+
+    def parts(self) -> Iterator[Table]:
+        """A table a loop."""
+        among = "right" if self.measure == "accuracy" else "mean"
+        for loop in self.loops:
+            curves = {name.replace("_", ", "): dict(curve) for name, curve in loop.curves().items() if curve}
+            rows = tuple(
+                (
+                    f"{trips} (found)" if trips == loop.found else f"{trips}",
+                    *(self._cell(curve[trips]) for curve in curves.values()),
+                )
+                for trips, _ in loop.accuracy
+            )
+            columns = ("trips", *(name.replace("accuracy", "as it is") for name in curves))
+            yield Table(f"{loop.name}, test {self.measure} ({among} of {self.images})", columns, rows)
+
+    def _cell(self, value: float) -> str:
+        """A score in a narrow column: of an accuracy with the count behind it, of which the title says of how many."""
+        return f"{percent(value)} ({round(value * self.images)})" if self.measure == "accuracy" else f"{value:.4f}"
 
 
 def depth(

@@ -5,6 +5,7 @@ import platform
 import re
 import shutil
 import subprocess
+from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, requires, version
@@ -14,6 +15,8 @@ from typing import Any, ClassVar
 import torch
 
 from foldnet.hardware import Gpu, Processor, gpus, memory_bytes, processor
+from foldnet.show.report import Report, Table, Text
+from foldnet.show.scores import gibibytes
 from foldnet.store.codec import to_plain
 from foldnet.store.home import runs_home
 from foldnet.training.compile import COMPILERS, choose_compilation
@@ -46,7 +49,7 @@ class Extra:
 
 
 @dataclass(frozen=True, slots=True)
-class Health:
+class Health(Report):
     """What `foldnet doctor` says. Bytes are None where the system does not tell; `notes` are what should be mended."""
 
     versions: dict[str, str]
@@ -74,6 +77,35 @@ class Health:
             "chooses": {choice.pop("what").replace(" ", "_"): choice for choice in choices},
             "notes": notes,
         }
+
+    def parts(self) -> Iterator[Table | Text]:
+        """What is offered, what is chosen, and what should be mended."""
+        yield Table("", ("offered", ""), tuple(self._offers()))
+        chosen = tuple((choice.what, choice.choice, choice.why) for choice in self.choices)
+        yield Table("", ("chosen", "", "why"), chosen)
+        yield from (Text(f"note: {note}", "note") for note in self.notes)
+
+    def _offers(self) -> Iterator[tuple[str, str]]:
+        """The rows of the first table."""
+        cpu, missing = self.processor, "none"
+        yield "versions", ", ".join(f"{name} {number}" for name, number in self.versions.items())
+        yield "CUDA", f"torch built for {self.cuda}" if self.cuda else "torch built without"
+        for gpu in self.gpus:
+            about = f"{gibibytes(gpu.memory_bytes)}, capability {gpu.capability}{', bf16' if gpu.bf16 else ''}"
+            yield "GPU", f"{gpu.name}, {about}"
+        if not self.gpus:
+            yield "GPU", missing
+        yield "processor", f"{cpu.name}, {cpu.cores} of {cpu.logical} cores, {self.threads} threads"
+        yield "vectors", ", ".join(cpu.features) or missing
+        yield "memory", f"{gibibytes(self.memory_bytes)}, {gibibytes(self.memory_free_bytes)} free"
+        writable = "" if self.disk_writable else ", NOT writable"
+        yield f"disk at {self.runs}/", f"{gibibytes(self.disk_free_bytes)} free{writable}"
+        yield "Graphviz", self.graphviz or missing
+        yield "C++ compiler", self.compiler or missing
+        for extra in self.extras:
+            absent = ", ".join(name for name, number in extra.packages.items() if number is None)
+            mend = f"no ({absent} missing): pip install 'foldnet[{extra.name}]'"
+            yield f"extra {extra.name}", mend if absent else "yes"
 
 
 def doctor() -> Health:

@@ -1,6 +1,6 @@
 """foldnet evaluate: how good a run or a fold is on the test set."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,8 +8,9 @@ from foldnet.benching.dial import BATCH, check_turnable, dial_of
 from foldnet.errors import SettingError
 from foldnet.folding.opening import open_network
 from foldnet.show.progress import watched
-from foldnet.show.report import Report
-from foldnet.training.by_length import LengthScore, OtherGrids
+from foldnet.show.report import Report, Table
+from foldnet.show.scores import counted, percent
+from foldnet.training.by_length import LengthScore, OtherGrids, binned
 from foldnet.training.machine import choose_machine
 from foldnet.training.observer import Observer
 from foldnet.training.runs import newest_run
@@ -40,6 +41,26 @@ class EvaluateReport(Report):
     whole: float | None = None
     by_length: tuple[LengthScore, ...] = ()
     damped: bool = False
+
+    def parts(self) -> Iterator[Table]:
+        """The score of a run or fold, by length of path where that was asked."""
+        test = counted(self.accuracy, self.images, self.measure, self.right)
+        rows = (
+            (self.form, self.path),
+            ("steps", ", ".join(f"{loop} runs {count} times" for loop, count in self.steps.items())),
+            ("changes", "damped by the trips found to those run" if self.damped else ""),
+            ("batch norm", "estimated anew on training images" if self.recalibrated else ""),
+            ("grids", self.data if self.by_length else ""),
+            ("test", f"{test}, loss {self.loss:.4f}"),
+            ("parameters", f"{self.parameters:,}"),
+            ("speed", f"{self.images_per_second:,.0f} images/s, {self.precision} on {self.device}"),
+        )
+        yield Table("", (), tuple(row for row in rows if row[1]))
+        if self.by_length:
+            lengths = tuple(
+                (part.span, part.grids, f"{part.f1:.4f}", percent(part.whole, 1)) for part in binned(self.by_length)
+            )
+            yield Table("", ("steps of the path", "grids", "F1", "wholly right"), lengths)
 
 
 @watched

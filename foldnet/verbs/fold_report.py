@@ -1,19 +1,22 @@
 """What `foldnet fold` says: of one fold, or of the curve from which a fold is picked."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from foldnet.choosing.advice import Advice
+from foldnet.choosing.chance import LIKELY
 from foldnet.choosing.sweep import SweepPoint
 from foldnet.config import FoldSettings
 from foldnet.folding.gained import only_calls_layers
 from foldnet.folding.looped import LoopedNetwork
 from foldnet.folding.plan import GroupFold
 from foldnet.folding.structures import KeptApart
+from foldnet.program.data import letters
 from foldnet.proof.prove import Proof
-from foldnet.show.report import Report, Table, percent
-from foldnet.store.codec import Count, Share, to_plain
+from foldnet.show.report import Report, Table, Text
+from foldnet.show.scores import counted, percent, scored, share_of_draws
+from foldnet.store.codec import Count, Share
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +33,15 @@ class Accuracies:
     finetuned: float | None = None
     soft_finetuned: float | None = None
     images: int | None = None
+
+    def parts(self, measure: str) -> Iterator[Table | Text]:
+        """Those that were measured."""
+        if self.images is None:
+            yield Text("not evaluated: batch norm is as it was before tying", "note")
+            return
+        known = {name: getattr(self, name) for name in self.__slots__[:-1] if getattr(self, name) is not None}
+        rows = tuple((name.replace("_", ", "), counted(value, self.images, measure)) for name, value in known.items())
+        yield Table("", (f"test {measure}", ""), rows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,26 +117,52 @@ class FoldReport(Report):
         """Every group, its layers by their names."""
         return [self._group(group) for group in self.groups]
 
-    def tables(self) -> tuple[Table, ...]:
-        """The forms with what they store, the accuracies along the fold, and the groups."""
-        forms = tuple((form, getattr(self.parameters, form), getattr(self.bytes, form)) for form in Sizes.__slots__)
-        scores = tuple(
-            (name.replace("_", ", "), percent(value))
-            for name, value in to_plain(self.accuracy).items()
-            if name != "images" and value is not None
+    def parts(self) -> Iterator[Table | Text]:
+        """The program and what was not proven of it, what chose it, what is tied and stored, and the accuracies on the way."""
+        yield Text(self.program)
+        if self.unproven is not None:
+            yield Text(self.unproven, "note")
+        yield from (Text(f"near miss: {miss}", "dim") for miss in self.advice.worth_saying())
+        if self.greedy:
+            stages = ", ".join(self.greedy)
+            yield Text(f"{stages}: too many blocks to try every program, a shorter one may exist", "note")
+        yield Text(f"\nchosen: {self.why}")
+        if self.settings.keep:
+            yield Text(f"kept out of clustering: {', '.join(self.settings.keep)}")
+        if self.settings.ignore:
+            yield Text(f"attributes that were not compared: {', '.join(self.settings.ignore)}")
+        yield from _kept_apart(self.kept_apart)
+        columns = ("group", "layers", "templates", "owners", "stored", "by chance")
+        yield Table(
+            f"{self.run or 'network in memory'}: {self.loops} loops", columns, tuple(map(self._row, self.groups))
         )
-        groups = tuple(
-            (group.name, len(group.layers), group.owners, group.stored, group.templates) for group in self.groups
-        )
-        return (
-            Table(f"{self.run or 'network in memory'}: {self.loops} loops", ("form", "parameters", "bytes"), forms),
-            *([Table("", ("", f"{self.measure} on {self.accuracy.images}"), scores)] if scores else []),
-            Table("", ("group", "layers", "owners", "stored weights", "templates"), groups),
-        )
+        last = () if self.shares is None else ("share of added validation loss",)
+        ties = tuple(row for group in self.groups for row in self._ties(group))
+        if ties:
+            yield Table("", ("tied layer", "owner", "gain", "weight error", *last), ties)
+        yield Text(f"\nloops {self.loops}, reuses {self.reuses}")
+        yield from self.advice.parts()
+        forms = tuple(Sizes.__slots__)
+        sizes = {"parameters": self.parameters, "bytes": self.bytes}
+        rows = tuple((name, *(getattr(counts, form) for form in forms)) for name, counts in sizes.items())
+        yield Table("", ("", *forms), rows)
+        yield from self.accuracy.parts(self.measure)
+        if self.run is not None:
+            yield Text(f"wrote {self.fold}" if self.fold is not None else "dry run: nothing written")
 
-    def texts(self) -> tuple[str, ...]:
-        """The program, and what was not proven of it."""
-        return (self.program,) if self.unproven is None else (self.program, self.unproven)
+    def _row(self, group: GroupFold) -> tuple[str | int, ...]:
+        """How a group was folded, and the share of untrained networks in which it would merge as much."""
+        found = self.advice.chance.of_group(group.name)
+        chance = "" if found is None else share_of_draws(found) + (" (!)" if found > LIKELY else "")
+        return group.name, len(group.layers), group.templates, group.owners, group.stored, chance
+
+    def _ties(self, group: GroupFold) -> Iterator[tuple[str, ...]]:
+        """Which layers are tied, how well, and which of them hurts."""
+        for owner, cluster in enumerate(group.clusters):
+            for row in cluster if len(cluster) > 1 else ():
+                layer, tie = group.layers[row], group.tie
+                share = () if self.shares is None else (percent(self.shares.get(layer, 0.0), 0),)
+                yield (layer, letters(owner), f"{tie.gains[row]:+.2f}", percent(float(tie.errors[row]), 1), *share)
 
     def _group(self, group: GroupFold) -> dict[str, Any]:
         """One group; gains and errors are those of tying, before any fine-tuning."""
@@ -193,19 +231,41 @@ class SweepReport(Report):
         """The soft network's validation accuracy."""
         return self.accuracy.soft
 
-    def tables(self) -> tuple[Table, ...]:
-        """A row for each fold of the curve."""
-        columns = ("clustered by", "owners", "stored numbers", "of dense", "loops", f"validation {self.measure}")
-        rows = tuple(
-            (
-                unit,
-                point.owners,
-                point.stored_numbers,
-                percent(point.stored_numbers / self.dense_numbers, 1),
-                point.loops,
-                percent(point.accuracy),
-            )
-            for unit, points in self.units.items()
-            for point in points
+    def parts(self) -> Iterator[Table | Text]:
+        """A table a unit: every merge, what is stored after it, and what that scores."""
+        soft, anew = (
+            counted(value, self.images, self.measure) for value in (self.soft, self.accuracy.soft_recalibrated)
         )
-        return (Table(f"{self.run}: soft {percent(self.soft)}", columns, rows),)
+        yield Text(
+            f"validation {self.measure}, tied and recalibrated; the soft network has {soft}, recalibrated {anew}"
+        )
+        right = "right" if self.measure == "accuracy" else "wholly right"
+        columns = ("merged", "similar", "owners", "stored", "bytes", "loops", self.measure, right, "knee")
+        for unit, points in self.units.items():
+            rows = tuple(
+                (
+                    point.merged or "(nothing)",
+                    "" if point.height is None else f"{point.height:.3f}",
+                    point.owners,
+                    percent(point.stored_numbers / self.dense_numbers, 1),
+                    point.bytes,
+                    point.loops,
+                    scored(point.accuracy, self.measure).removeprefix(f"{self.measure} "),
+                    point.right,
+                    "yes" if index == self.knee[unit].point else "",
+                )
+                for index, point in enumerate(points)
+            )
+            yield Table(f"by {unit} (stored: share of the dense shared weights)", columns, rows)
+            yield Text(f"knee: {self.knee[unit].why}")
+        yield Text(f"\n{self.seconds:.1f} s" + (f", wrote {self.file}" if self.file else ""))
+
+
+def _kept_apart(found: Sequence[KeptApart]) -> Iterator[Text]:
+    """One line for each attribute of each sequence: the first two blocks that it keeps apart, and how many more."""
+    together: dict[tuple[str, str], list[KeptApart]] = {}
+    for entry in found:
+        together.setdefault((entry.sequence, entry.attribute), []).append(entry)
+    for (_, attribute), (first, *others) in together.items():
+        more = f", and {len(others)} more" if others else ""
+        yield Text(f"kept apart by '{attribute}': {' and '.join(first.blocks)} ({first.reason}){more}", "dim")

@@ -1,6 +1,7 @@
 """foldnet info: what a network is made of, before or after training."""
 
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,9 @@ from foldnet.folding.opening import kind_of
 from foldnet.program.data import Program
 from foldnet.program.text import program_text
 from foldnet.sharing.share import SharedNetwork, materialise
-from foldnet.show.report import Report, Table
+from foldnet.show.report import Report, Table, Text
+from foldnet.show.scores import times
+from foldnet.store.codec import to_plain
 from foldnet.store.tensors import list_tensors
 from foldnet.training.runs import Run, open_run
 from foldnet.typed import checked
@@ -53,29 +56,26 @@ class NetworkInfo(Report):
     trained: RunLine | None = None
     folded: FoldLine | None = None
 
-    def tables(self) -> tuple[Table, ...]:
-        """The network in a row, how a run was trained, and its groups."""
-        network = (self.name, self.kind, self.parameters, self.trainable, self.virtual_parameters)
-        groups = tuple(
-            (group.name, len(group.layers), group.templates, group.owners, "x".join(map(str, group.shape)))
-            for group in self.groups
-        )
-        columns = ("arch", "data", "seed", "epochs", "test accuracy", "folds")
-        line = self.trained
-        trained = (
-            ()
-            if line is None
-            else ((line.arch, line.dataset, line.seed, line.epochs, line.test_accuracy, len(line.folds)),)
-        )
-        return (
-            Table("", ("network", "kind", "parameters", "trainable", "as if each layer had its own"), (network,)),
-            *([Table("", columns, trained)] if trained else []),
-            *([Table("", ("group", "layers", "templates", "owners", "weight"), groups)] if groups else []),
-        )
-
-    def texts(self) -> tuple[str, ...]:
-        """The program of a fold."""
-        return () if self.program is None else (self.program,)
+    def parts(self) -> Iterator[Table | Text]:
+        """Sizes, how a run was trained and its folds, groups, private layers, and the program of a fold."""
+        rows = [(self.kind, self.name), *(self.trained.facts() if self.trained else ())]
+        rows.append(("parameters", f"{self.parameters:,} ({self.trainable:,} trainable)"))
+        rows.append(("virtual", f"{self.virtual_parameters:,} as if every layer had a weight of its own"))
+        rows += [("test, size", str(self.folded))] if self.folded else []
+        rows += [("fold", f"{fold.fold}, {fold}") for fold in self.trained.folds] if self.trained else []
+        yield Table("", (), tuple(rows))
+        if self.groups:
+            groups = tuple(
+                (group.name, len(group.layers), group.templates, group.owners, times(group.shape), group.weight_numbers)
+                for group in self.groups
+            )
+            yield Table("", ("group", "layers", "templates", "owners", "weight", "numbers"), groups)
+        reasons: dict[str, list[str]] = {}
+        for layer, reason in self.private:
+            reasons.setdefault(reason, []).append(layer)
+        yield from (Text(f"private, {reason}: {', '.join(layers)}") for reason, layers in reasons.items())
+        if self.program is not None:
+            yield Text(self.program)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,14 +98,12 @@ class FileInfo(Report):
     tensors: tuple[TensorInfo, ...]
     sound: bool | None
 
-    def tables(self) -> tuple[Table, ...]:
-        """The file in a row, and its tensors."""
-        file = (self.name, self.kind, self.bytes, self.parameters, self.sound)
-        tensors = tuple((tensor.name, tensor.dtype, "x".join(map(str, tensor.shape))) for tensor in self.tensors)
-        return (
-            Table("", ("file", "kind", "bytes", "parameters", "sound"), (file,)),
-            Table("", ("tensor", "dtype", "shape"), tensors),
-        )
+    def parts(self) -> Iterator[Table | Text]:
+        """Every tensor of a file."""
+        rows = tuple((tensor.name, tensor.dtype, times(tensor.shape) or "scalar") for tensor in self.tensors)
+        yield Table("", ("tensor", "type", "shape"), rows)
+        sound = {None: "states no digest", True: "digest holds", False: "CHANGED after it was written"}[self.sound]
+        yield Text(f"{self.name}: {self.bytes:,} bytes, {self.parameters:,} numbers, {sound}")
 
 
 @checked
@@ -141,7 +139,7 @@ def _of_network(name: str, kind: str, model: nn.Module, settings: TrainSettings 
             for g in model.plan.groups
         )
     return NetworkInfo(
-        name, kind, *_counts(model), _numbers(materialise(model)), groups, private, None, _plain(settings)
+        name, kind, *_counts(model), _numbers(materialise(model)), groups, private, None, to_plain(settings)
     )
 
 
@@ -193,8 +191,3 @@ def _layers_of(program: Program, group: str) -> tuple[str, ...]:
     """The layers of the unrolled network that use owners of one group."""
     uses = (use for stage in program.stages for block in stage.blocks for use in block.uses)
     return tuple(use.layer for use in uses if use.group == group)
-
-
-def _plain(settings: TrainSettings | None) -> dict[str, Any] | None:
-    """Settings as plain data."""
-    return None if settings is None else asdict(settings)

@@ -1,5 +1,6 @@
 """foldnet runs: a line about every run, and about every fold that lies in it."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 from foldnet.data.lengths import Lengthened
 from foldnet.errors import FoldnetError
 from foldnet.folding.folds import all_folds, open_fold
+from foldnet.show.scores import megabytes, scored
 from foldnet.store.reading import read_json
 from foldnet.training.runs import all_runs, open_run, read_metrics
 from foldnet.verbs.train import read_report
@@ -31,6 +33,14 @@ class FoldLine:
     measure: str = "accuracy"
     problem: str | None = None
 
+    def __str__(self) -> str:
+        """How well it does, and its size; or what is wrong with it."""
+        return (
+            f"{scored(self.accuracy, self.measure)}, {megabytes(self.bytes)}"
+            if self.problem is None
+            else f"damaged: {self.problem}"
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class RunLine:
@@ -51,6 +61,19 @@ class RunLine:
     bytes: int = 0
     folds: tuple[FoldLine, ...] = ()
     lengthened: Lengthened = ()
+
+    def facts(self) -> Iterator[tuple[str, str]]:
+        """How it came to be and how well it does, as names and values; or what is wrong with it."""
+        if self.problem is not None:
+            yield "damaged", self.problem
+            return
+        yield "network", str(self.arch)
+        yield "data", f"{self.dataset}, seed {self.seed}"
+        yield "epochs", f"{self.epochs} of {self.of}"
+        for until, before in self.lengthened:
+            yield "lengthened", f"after epoch {until}; until then a run of {before}"
+        yield "test", "not measured" if self.test_accuracy is None else scored(self.test_accuracy, self.measure)
+        yield "size", megabytes(self.bytes)
 
 
 def info_runs(home: Path | None = None) -> tuple[RunLine, ...]:

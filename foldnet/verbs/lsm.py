@@ -1,6 +1,6 @@
 """foldnet lsm: which layers of a network came to be alike."""
 
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import ClassVar
 
@@ -53,20 +53,12 @@ class LsmReport(Report):
     epoch: int | None
     groups: tuple[GroupLsm, ...]
 
-    def tables(self) -> tuple[Table, ...]:
+    def parts(self) -> tuple[Table]:
         """A row for each group: the largest similarity beside what chance shows."""
         columns = ("group", "layers", "templates", "most alike", "chance: mean", "expected largest", "95 % below")
         rows = tuple(
-            (
-                group.name,
-                len(group.layers),
-                group.templates,
-                group.max_off_diagonal,
-                group.chance.mean,
-                group.chance.max,
-                group.chance.q95,
-            )
-            for group in self.groups
+            (one.name, len(one.layers), one.templates, one.max_off_diagonal, *astuple(one.chance)[:3])
+            for one in self.groups
         )
         return (Table(f"{self.arch or 'network'}, similarity of {self.metric}", columns, rows),)
 

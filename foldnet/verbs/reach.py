@@ -1,6 +1,6 @@
 """How far networks that find paths reach beyond their training: on other grids, after more steps, on longer paths."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,8 @@ from foldnet.folding.looped import LoopedNetwork
 from foldnet.folding.opening import kind_of, open_network
 from foldnet.program.trips import loops_of, schedule
 from foldnet.show.progress import watched
-from foldnet.show.report import Report, Table, percent
+from foldnet.show.report import Report, Table
+from foldnet.show.scores import percent
 from foldnet.training.by_length import LengthScore, OtherGrids
 from foldnet.training.evaluate import Score
 from foldnet.training.machine import choose_machine
@@ -56,15 +57,22 @@ class ReachReport(Report):
     images: int
     networks: tuple[Reach, ...]
 
-    def tables(self) -> tuple[Table, ...]:
-        """A row for each network and number of steps."""
-        columns = ("network", "form", "trips", "steps", "recalibrated", "F1", "wholly right")
-        rows = tuple(
-            (entry.path, entry.form, point.trips, point.steps, point.recalibrated, point.f1, percent(point.whole))
-            for entry in self.networks
-            for point in entry.points
-        )
-        return (Table(f"{self.images} {self.data}", columns, rows),)
+    def parts(self) -> Iterator[Table]:
+        """A table a network."""
+        for network in self.networks:
+            rows = tuple(
+                (
+                    f"{point.trips} (found)" if point.trips == network.found is not None else point.trips or "",
+                    point.steps,
+                    f"{point.f1:.4f}",
+                    percent(point.whole, 1),
+                    "estimated anew" if point.recalibrated else "as trained",
+                )
+                for point in network.points
+            )
+            turned = "" if network.loop is None else f", {network.loop} turned"
+            title = f"{network.path} ({network.arch}, {network.form}{turned}) on {self.data}"
+            yield Table(title, ("trips", "steps", "F1", "wholly right", "batch norm"), rows)
 
 
 @watched

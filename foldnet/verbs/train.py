@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,7 +17,8 @@ from foldnet.data.dataset import Dataset, Split
 from foldnet.data.phases import first_epochs
 from foldnet.errors import ProcessLost, RunError, SettingError
 from foldnet.show.progress import watched
-from foldnet.show.report import Report
+from foldnet.show.report import Report, Table
+from foldnet.show.scores import counted, scored
 from foldnet.store.codec import Count, Share, from_plain
 from foldnet.store.files import write_json
 from foldnet.store.leftovers import remove_leftovers
@@ -75,6 +76,22 @@ class TrainReport(Report):
     images_per_second: float
     measure: str = "accuracy"
     lengthened: list[list[int]] = field(default_factory=list)
+
+    def parts(self) -> Iterator[Table]:
+        """What was trained, how long it took, and how well it does."""
+        after = " and ".join(str(until) for until, _ in self.lengthened)
+        longer = f" (lengthened after {after})" if after else ""
+        test = counted(self.test_accuracy, self.test_images, self.measure, self.test_right)
+        best = f"{scored(self.best_validation_accuracy, self.measure)} at epoch {self.best_epoch}"
+        rows = (
+            ("run", self.run),
+            ("network", f"{self.arch}, {self.parameters:,} parameters"),
+            ("trained", f"{self.epochs} epochs{longer} on {self.dataset}, seed {self.seed}, {self.precision}"),
+            ("time", f"{self.seconds:.1f} s, {self.images_per_second:,.0f} images/s on {self.device}"),
+            *([("best validation", best)] if self.best_epoch is not None else []),
+            ("test", f"{test}, last epoch"),
+        )
+        yield Table("", (), rows)
 
 
 @watched

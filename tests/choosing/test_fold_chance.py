@@ -9,7 +9,7 @@ import foldnet
 from foldnet.choosing.advice import Advice
 from foldnet.choosing.chance import FoldChance
 from foldnet.choosing.near_misses import NearMiss
-from foldnet_cli.advice import share
+from foldnet.show.scores import share_of_draws as share
 from foldnet_cli.views import show
 
 ONE, TWO, THREE, FOUR = torch.eye(4)

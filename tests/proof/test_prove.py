@@ -214,7 +214,7 @@ def test_a_report_says_that_looped_was_not_run_against_tied():
     assert silent.unproven in silent.texts()
     assert silent.to_dict()["unproven"] == silent.unproven
     proven = fold(model, threshold=0.9, inputs=X)
-    assert (proven.unproven, proven.texts()) == (None, (proven.program,))
+    assert (proven.unproven, proven.texts()[0]) == (None, proven.program)
     assert (
         fold(build("swrn-16-1-2"), threshold=0.9).unproven is None
     )  # its classes declare that they only call their layers

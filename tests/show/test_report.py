@@ -10,7 +10,8 @@ import pytest
 import torch
 
 import foldnet
-from foldnet.show.report import Report, Table, percent
+from foldnet.show.report import Report, Table
+from foldnet.show.scores import percent
 from foldnet.verbs.fold_report import Accuracies
 
 
@@ -67,7 +68,7 @@ def test_a_report_is_a_table_of_its_words_and_numbers_by_default():
 def test_cells_are_numbers_words_dashes_and_answers():
     cells = Reader(Table("t", ("a",) * 5, ((1234567, 0.123456, None, True, "x"),)).to_html()).cells
     assert cells == ["t", *"aaaaa", "1,234,567", "0.1235", "–", "yes", "x"]
-    assert (percent(0.98765), percent(0.5, 0), percent(None)) == ("98.77 %", "50 %", None)
+    assert (percent(0.98765), percent(0.5, 0)) == ("98.77 %", "50 %")
 
 
 def test_matrices_are_pictures(soft):
