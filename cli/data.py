@@ -6,10 +6,15 @@ from typing import Annotated, Any
 import typer
 
 from foldnet_cli.guard import add_command
-from foldnet_cli.options import Force, Grid, MazeSize, Obstacles, Target, Window
+from foldnet_cli.options import Force
 
 app = typer.Typer(help="Make data sets to keep.", no_args_is_help=True)
 
+Grid = Annotated[int, typer.Option(help="Side of a grid in cells.")]
+Window = Annotated[int, typer.Option(help="Each query lies in a window of this side (odd) around the other.")]
+Obstacles = Annotated[float, typer.Option(help="Probability that a cell is an obstacle.")]
+Target = Annotated[str, typer.Option(help="What is to be found: union of all shortest paths, or one of them.")]
+MazeSize = Annotated[int, typer.Option("--size", help="Side of a maze in cells, walls included (odd).")]
 Count = Annotated[int, typer.Option(help="How many grids.")]
 Seed = Annotated[int, typer.Option(help="The same seed gives the same grids, on every machine.")]
 Phase = Annotated[int, typer.Option(help="Phase of the curriculum, from 1: each draws numbers of its own.")]

@@ -4,18 +4,13 @@ from typing import Annotated, Any
 
 import typer
 
+from foldnet.training.other_grids import OtherGrids
+from foldnet_cli.fields import parameters_of, with_parameters
 from foldnet_cli.options import (
     Checkpoint,
     DataDir,
     Device,
     EitherArgument,
-    OtherCount,
-    OtherDataset,
-    OtherGrid,
-    OtherObstacles,
-    OtherSize,
-    OtherTarget,
-    OtherWindow,
     Precision,
     RunOption,
 )
@@ -45,17 +40,11 @@ def evaluate(
             help="With --steps: a loop found with T trips that runs T' adds T / T' of what its blocks would.",
         ),
     ] = False,
-    dataset: OtherDataset = None,
-    grid: OtherGrid = None,
-    window: OtherWindow = None,
-    obstacles: OtherObstacles = None,
-    target: OtherTarget = None,
-    size: OtherSize = None,
-    count: OtherCount = None,
+    **grids: Any,
 ) -> Any:
     """Score a run's network, or a fold's loops, on the test set, or on other grids: see --dataset to --count."""
     from foldnet.verbs.evaluate import evaluate as recipe
-    from foldnet_cli.parsing import parse_grids, parse_steps
+    from foldnet_cli.parsing import parse_steps
     from foldnet_cli.progress import watching
     from foldnet_cli.taken import run_or_newest
 
@@ -73,5 +62,8 @@ def evaluate(
             recalibrated=recalibrate,
             damped=damped,
             observer=observer,
-            grids=parse_grids(dataset, grid, window, obstacles, target, size, count),
+            grids=OtherGrids(**grids) if any(value is not None for value in grids.values()) else None,
         )
+
+
+with_parameters(evaluate, parameters_of(OtherGrids).values())

@@ -4,7 +4,9 @@ from typing import Annotated, Any
 
 import typer
 
+from foldnet.verbs.render import History, Lsm
 from foldnet_cli.options import Checkpoint, Force, Metric, Output, RunArgument
+from foldnet_cli.outputs import write
 
 
 def lsm(
@@ -23,17 +25,17 @@ def lsm(
     """
     from foldnet.errors import SettingError
     from foldnet.verbs.lsm import lsm as recipe
-    from foldnet.verbs.render import draw_history, draw_lsm
+    from foldnet.verbs.pictures.similarities import write_report
     from foldnet_cli.page import tell
     from foldnet_cli.taken import run_or_newest
-    from foldnet_cli.views import Written
 
     if history:
         if metric == "weights" or checkpoint != "last":
             raise SettingError("--history shows the coefficients of every epoch; leave out --metric and --checkpoint")
-        run = run_or_newest(run)
-        return Written(draw_history(run, output, force=force), run=run)
+        return write(History, run, output, force, {})
+    Lsm.check_place(output, force=force)
     report = recipe(run_or_newest(run), metric=metric, checkpoint=checkpoint)
     if output is not None:
-        tell(f"wrote {draw_lsm(report, output, force=force)}")
+        write_report(report, output)
+        tell(f"wrote {output}")
     return report

@@ -2,12 +2,14 @@
 
 import os
 import sys
+from functools import cache
 from importlib import metadata
 from typing import Annotated
 
 import typer
 
 from foldnet.errors import OutputError
+from foldnet_cli import render
 from foldnet_cli.bench import app as bench
 from foldnet_cli.data import app as data
 from foldnet_cli.doctor import doctor
@@ -17,27 +19,9 @@ from foldnet_cli.guard import add_command
 from foldnet_cli.info import info, runs
 from foldnet_cli.lsm import lsm
 from foldnet_cli.page import complain
-from foldnet_cli.render import app as render
 from foldnet_cli.streams import settle, speaking
 from foldnet_cli.train import train
 from foldnet_cli.verify import verify
-
-app = typer.Typer(
-    name="foldnet",
-    help="Train networks with soft parameter sharing, see which layers came alike, and fold them into loops.",
-    epilog="In sequence: foldnet train, foldnet lsm, foldnet fold, foldnet render graph.",
-    no_args_is_help=True,
-    rich_markup_mode="markdown",
-    pretty_exceptions_enable=False,
-)
-for command in (train, lsm, fold):
-    add_command(app, command)
-app.add_typer(render, name="render")
-for command in (evaluate, verify, info, runs):
-    add_command(app, command)
-app.add_typer(bench, name="bench")
-add_command(app, doctor)
-app.add_typer(data, name="data")
 
 
 def _say_version(asked: bool) -> None:
@@ -47,14 +31,48 @@ def _say_version(asked: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
-def common(
+def _common(
     version: Annotated[
         bool,
         typer.Option("--version", help="Say which version this is, and end.", is_eager=True, callback=_say_version),
     ] = False,
 ) -> None:
     """What comes before any command."""
+
+
+def make_app() -> typer.Typer:
+    """The whole program, with the pictures and exports that are registered by now."""
+    app = typer.Typer(
+        name="foldnet",
+        help="Train networks with soft parameter sharing, see which layers came alike, and fold them into loops.",
+        epilog="In sequence: foldnet train, foldnet lsm, foldnet fold, foldnet render graph.",
+        no_args_is_help=True,
+        rich_markup_mode="markdown",
+        pretty_exceptions_enable=False,
+    )
+    app.callback()(_common)
+    for command in (train, lsm, fold):
+        add_command(app, command)
+    app.add_typer(render.make_app(), name="render")
+    for command in (evaluate, verify, info, runs):
+        add_command(app, command)
+    app.add_typer(bench, name="bench")
+    add_command(app, doctor)
+    app.add_typer(data, name="data")
+    return app
+
+
+@cache
+def the_app() -> typer.Typer:
+    """The program of this process, made when it is first asked for."""
+    return make_app()
+
+
+def __getattr__(name: str) -> typer.Typer:
+    """`app` is the program of this process."""
+    if name != "app":
+        raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
+    return the_app()
 
 
 def main() -> None:
@@ -68,7 +86,7 @@ def main() -> None:
     try:
         with speaking():
             try:
-                app()
+                the_app()()
             except SystemExit as end:
                 code = end.code
     except BrokenPipeError:

@@ -21,10 +21,6 @@ EitherArgument = Annotated[
     Path | None,
     typer.Argument(metavar="RUN or FOLD", help="Run or fold folder; left out, the newest run.", show_default=False),
 ]
-NetworksArgument = Annotated[
-    list[Path] | None,
-    typer.Argument(metavar="RUN or FOLD", help="Run and fold folders.", show_default=False),
-]
 Output = Annotated[
     Path | None, typer.Option("-o", "--out", "--output", help="File to write; its ending chooses the format.")
 ]
@@ -55,16 +51,3 @@ Metric = Annotated[
     str | None,
     typer.Option(help="coefficients or weights.  [default: coefficients; for a plain network weights]"),
 ]
-Grid = Annotated[int, typer.Option(help="Side of a grid in cells.")]
-Window = Annotated[int, typer.Option(help="Each query lies in a window of this side (odd) around the other.")]
-Obstacles = Annotated[float, typer.Option(help="Probability that a cell is an obstacle.")]
-Target = Annotated[str, typer.Option(help="What is to be found: union of all shortest paths, or one of them.")]
-MazeSize = Annotated[int, typer.Option("--size", help="Side of a maze in cells, walls included (odd).")]
-# Grids that a network was not trained on.
-OtherDataset = Annotated[str | None, typer.Option(help="paths or mazes.  [default: the run's]")]
-OtherGrid = Annotated[int | None, typer.Option(help="Side of other grids of paths.  [default: the run's]")]
-OtherWindow = Annotated[int | None, typer.Option(help="Window (odd) of their queries.  [default: the run's last]")]
-OtherObstacles = Annotated[float | None, typer.Option(help="Probability of their obstacles.  [default: the run's]")]
-OtherTarget = Annotated[str | None, typer.Option(help="union or one.  [default: the run's]")]
-OtherSize = Annotated[int | None, typer.Option(help="Side of other mazes (odd).  [default: the run's]")]
-OtherCount = Annotated[int | None, typer.Option(help="How many other grids.  [default: 1000]")]

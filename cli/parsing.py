@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from foldnet.training.by_length import OtherGrids
+from typing import Any
 
 
 def parse_thresholds(given: list[str]) -> tuple[float | str | None, tuple[tuple[str, float], ...]]:
@@ -87,21 +84,3 @@ def _whole_numbers(option: str, given: str, example: str) -> tuple[int, ...]:
         return tuple(int(part) for part in given.split(","))
     except ValueError:
         raise SettingError(f"{option} '{given}' is not whole numbers with commas; write {example}") from None
-
-
-def parse_grids(
-    dataset: str | None,
-    grid: int | None,
-    window: int | None,
-    obstacles: float | None,
-    target: str | None,
-    size: int | None,
-    count: int | None,
-) -> OtherGrids | None:
-    """The grids that the options ask for; None where they say nothing."""
-    given = (dataset, grid, window, obstacles, target, size, count)
-    if all(value is None for value in given):
-        return None
-    from foldnet.training.by_length import OtherGrids
-
-    return OtherGrids(*given)

@@ -1,12 +1,18 @@
 """How layer similarity matrices look."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from rich.console import Console
 from rich.text import Text
 
 from foldnet.analysis.chance import beyond_chance, shown_level
 from foldnet.show.lines import WIDTH
-from foldnet.verbs.lsm import GroupLsm, LsmReport
 from foldnet_cli.page import shortened
+
+if TYPE_CHECKING:
+    from foldnet.verbs.lsm import GroupLsm, LsmReport
 
 WIDEST_WITH_NUMBERS = 12  # layers up to which a shaded cell also carries its number; without shades all do
 LONGEST_NAME = 24  # letters of a layer's name

@@ -1,11 +1,17 @@
 """How the list of runs looks."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from rich.console import Console
 
 from foldnet.show.scores import megabytes, scored
 from foldnet.store.home import runs_home
-from foldnet.verbs.listing import RunLine
 from foldnet_cli.words import spoken
+
+if TYPE_CHECKING:
+    from foldnet.verbs.listing import RunLine
 
 NAMES = 40  # columns up to which the names of runs are set below each other
 

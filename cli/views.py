@@ -1,38 +1,24 @@
 """How reports look: tables for people, one JSON object for programs."""
 
+from __future__ import annotations
+
 import json
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
 from foldnet.store.codec import to_plain
-from foldnet.verbs.doctor import Health
-from foldnet.verbs.lsm import LsmReport
-from foldnet.verbs.train import TrainReport
 from foldnet_cli.page import Page
 from foldnet_cli.show_lsm import show_lsm
 from foldnet_cli.show_parts import show_parts
 from foldnet_cli.show_runs import show_runs
 from foldnet_cli.words import spoken_notes
 
-
-@dataclass(frozen=True, slots=True)
-class Written:
-    """A file that a command wrote, and the run, fold or runs that it shows."""
-
-    file: Path
-    run: Path | None = None
-    fold: Path | None = None
-    runs: Sequence[Path] = ()
-
-    def to_json(self) -> dict[str, Any]:
-        """As plain data."""
-        paths = {"file": self.file, "run": self.run, "fold": self.fold}
-        several = {"runs": [str(run) for run in self.runs]} if self.runs else {}
-        return {kind: str(path) for kind, path in paths.items() if path is not None} | several
+if TYPE_CHECKING:  # importing the reports imports all that measures them
+    from foldnet.drawing.output import Written
+    from foldnet.verbs.doctor import Health
+    from foldnet.verbs.train import TrainReport
 
 
 def show_health(report: Health, console: Console) -> None:
@@ -50,16 +36,16 @@ def show_train(report: TrainReport, console: Console) -> None:
 
 
 def show_written(report: Written, console: Console) -> None:
-    """Where it is."""
+    """Where a file is; its name is said as it stands."""
     console.print(f"wrote {report.file}")
 
 
-VIEWS: dict[type, Callable[[Any, Console], None]] = {
-    Health: show_health,
-    LsmReport: show_lsm,
-    TrainReport: show_train,
-    Written: show_written,
-    tuple: show_runs,
+VIEWS: dict[str, Callable[[Any, Console], None]] = {  # by the name of the report's type
+    "Health": show_health,
+    "LsmReport": show_lsm,
+    "TrainReport": show_train,
+    "Written": show_written,
+    "tuple": show_runs,
 }
 
 
@@ -72,4 +58,4 @@ def to_json(report: Any) -> str:
 
 def show(report: Any) -> None:
     """Print a report for a reader."""
-    VIEWS.get(type(report), show_parts)(report, Page(highlight=False, markup=False, emoji=False))
+    VIEWS.get(type(report).__name__, show_parts)(report, Page(highlight=False, markup=False, emoji=False))

@@ -23,7 +23,7 @@ from typing import Any
 import torch
 
 import foldnet
-from foldnet.verbs.render_paths import draw_curves
+from foldnet.verbs.render import render
 
 PRESETS: dict[str, dict[str, Any]] = {
     "tiny": {"grid": 8, "windows": (3, 5), "examples": 64, "epochs": 4, "validation": 32, "test_examples": 32},
@@ -107,7 +107,7 @@ def main() -> None:
             print(f"{runs[-1]['network']} seed {runs[-1]['seed']}: test F1 {runs[-1]['test_f1']:.4f}", flush=True)
     show(runs)
     folders = [out / f"{network}-seed{seed}" for network in NETWORKS for seed in arguments.seeds]
-    print(f"wrote {draw_curves(folders, out / 'figure5.png', force=True)}")
+    print(f"wrote {render('paths', tuple(folders), out / 'figure5.png', curves=True, force=True).file}")
     spent = resource.getrusage(resource.RUSAGE_CHILDREN)
     processor = spent.ru_utime + spent.ru_stime
     print(f"{time.perf_counter() - start:.0f} s, {processor:.0f} s of processors, {arguments.jobs} trainings at a time")

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from foldnet.proof.certificate import Certificate
     from foldnet.sharing.plan import SharingPlan, plan_sharing
     from foldnet.sharing.share import SharedNetwork, materialise, share
-    from foldnet.training.by_length import OtherGrids
+    from foldnet.training.other_grids import OtherGrids
     from foldnet.training.recurrence import recurrence
     from foldnet.verbs.evaluate import EvaluateReport, evaluate
     from foldnet.verbs.fold import fold
@@ -45,7 +45,7 @@ _HOMES = {
     "FoldnetError": "errors",
     "LoopedNetwork": "folding.looped",
     "LsmReport": "verbs.lsm",
-    "OtherGrids": "training.by_length",
+    "OtherGrids": "training.other_grids",
     "Program": "program.data",
     "ReachReport": "verbs.reach",
     "SharedNetwork": "sharing.share",

@@ -7,7 +7,7 @@ import foldnet
 
 ROOT = Path(foldnet.__file__).parent
 FLOORS = (  # from the ground up; a floor may use all below it
-    {"errors", "bounds", "hardware", "typed"},
+    {"errors", "bounds", "hardware", "typed", "options"},
     {"store"},
     {"config"},
     {"sharing"},
@@ -20,8 +20,8 @@ FLOORS = (  # from the ground up; a floor may use all below it
     {"folding"},
     {"choosing"},
     {"proof"},
-    {"drawing"},
     {"benching"},
+    {"drawing"},
     {"verbs"},
     {"__init__"},  # names the public ones
 )

@@ -12,11 +12,12 @@ from foldnet.data.dataset import Dataset
 from foldnet.errors import SettingError
 from foldnet.folding.looped import LoopedNetwork
 from foldnet.folding.recalibrate import recalibrate
-from foldnet.training.by_length import LengthScore, OtherGrids, other_grids, score_by_length
+from foldnet.training.by_length import LengthScore, other_grids, score_by_length
 from foldnet.training.evaluate import Score
 from foldnet.training.loading import loader_of, split_of_run, training_loader
 from foldnet.training.machine import Machine
 from foldnet.training.observer import Observer
+from foldnet.training.other_grids import OtherGrids
 from foldnet.training.runs import Run
 
 BATCH = 128

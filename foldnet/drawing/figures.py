@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from foldnet.drawing.colors import GRID_LINE
+from foldnet.drawing.endings import FIGURE_ENDINGS, check_ending
 from foldnet.errors import SettingError
 from foldnet.store.files import write_whole
 
@@ -18,24 +19,12 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-FIGURE_ENDINGS = (".png", ".svg", ".pdf")
-
-
 def write_figure(figure: Figure, path: Path) -> None:
     """Write the figure as .png, .svg or .pdf, whole or not at all; what is there is replaced.
 
     Raises SettingError for another ending, OutputError where the place cannot be written.
     """
     write_whole(path, figure_bytes(figure, check_ending(path)))
-
-
-def check_ending(path: Path, legal: Sequence[str] = FIGURE_ENDINGS) -> str:
-    """The path's ending in small letters. Raises SettingError where it is not one of `legal`."""
-    ending = path.suffix.lower()
-    if ending not in legal:
-        said = f"ends in '{path.suffix}'" if path.suffix else "has no ending"
-        raise SettingError(f"'{path}' {said}, which names no format; end it in {', '.join(legal[:-1])} or {legal[-1]}")
-    return ending
 
 
 def figure_bytes(figure: Figure, ending: str) -> bytes:

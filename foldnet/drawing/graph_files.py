@@ -8,12 +8,10 @@ import graphviz
 import networkx as nx
 
 from foldnet.drawing.dot import graph_dot
-from foldnet.errors import MissingTool, OutputError, SettingError
+from foldnet.drawing.endings import GRAPH_ENDINGS, SOURCE, check_dot_ending
+from foldnet.errors import MissingTool, OutputError
 from foldnet.store.files import write_whole
 
-DRAWN = (".svg", ".png", ".pdf")  # these need Graphviz's program dot
-SOURCE = (".dot", ".gv")
-DATA = (".graphml", ".json")
 PNG_DPI = "150"  # of .png alone: dot would scale the content of an .svg by it, but not the part that viewers show
 
 
@@ -24,7 +22,7 @@ def write_graph(graph: nx.MultiDiGraph, path: Path, title: str) -> None:
     MissingTool where a picture is asked for and dot is not installed, OutputError where dot fails or the file
     cannot be written.
     """
-    ending = _ending(path, (*DRAWN, *SOURCE, *DATA))
+    ending = check_dot_ending(path, GRAPH_ENDINGS)
     if ending == ".json":
         write_whole(path, graph_json(graph, title))
     elif ending == ".graphml":
@@ -35,7 +33,7 @@ def write_graph(graph: nx.MultiDiGraph, path: Path, title: str) -> None:
 
 def write_dot(digraph: graphviz.Digraph, path: Path) -> None:
     """Write what Graphviz draws as .svg, .png or .pdf, or its source as .dot or .gv. Raises as `write_graph`."""
-    ending = _ending(path, (*DRAWN, *SOURCE))
+    ending = check_dot_ending(path)
     write_whole(path, digraph.source if ending in SOURCE else _drawn(digraph, ending[1:], path))
 
 
@@ -59,15 +57,6 @@ def graph_graphml(graph: nx.MultiDiGraph, title: str) -> str:
 def _scalar(value: object) -> object:
     """A list as text."""
     return ",".join(map(str, value)) if isinstance(value, list) else value
-
-
-def _ending(path: Path, legal: tuple[str, ...]) -> str:
-    """The file's ending, if it is one of `legal`."""
-    ending = path.suffix.lower()
-    if ending not in legal:
-        what = f"ending '{path.suffix}'" if path.suffix else "no ending"
-        raise SettingError(f"'{path}' has {what}; give it one of {', '.join(legal)}")
-    return ending
 
 
 def _drawn(digraph: graphviz.Digraph, picture: str, path: Path) -> bytes:

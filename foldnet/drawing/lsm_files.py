@@ -13,14 +13,12 @@ from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 import numpy as np
 from numpy.typing import NDArray
 
-from foldnet.drawing.figures import FIGURE_ENDINGS, check_ending, figure_bytes
+from foldnet.drawing.endings import FIGURE_ENDINGS, HISTORY_ENDINGS, LSM_ENDINGS, check_ending
+from foldnet.drawing.figures import figure_bytes
 from foldnet.drawing.heatmaps import GroupSimilarity, lsm_figure
 from foldnet.drawing.history import GroupHistory, history_figure
 from foldnet.errors import SettingError
 from foldnet.store.files import write_whole
-
-LSM_ENDINGS = (*FIGURE_ENDINGS, ".csv", ".json", ".npy", ".npz")
-HISTORY_ENDINGS = (*FIGURE_ENDINGS, ".npy", ".npz")
 
 
 def write_lsm(

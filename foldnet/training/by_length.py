@@ -19,26 +19,12 @@ from foldnet.errors import SettingError, UnknownName, nearest
 from foldnet.training.evaluate import Score, evaluate
 from foldnet.training.machine import Machine
 from foldnet.training.observer import Observer
+from foldnet.training.other_grids import OtherGrids
 from foldnet.training.runs import Run
-from foldnet.typed import checked
 
 COUNT = 1000
 SEED = 0  # other grids are the same for every network
 BINS = 12  # rows of lengths that a reader still takes in
-
-
-@checked
-@dataclass(frozen=True, slots=True)
-class OtherGrids:
-    """Grids to score on; what is None is as in the run's last phase, or as its dataset's preset says."""
-
-    dataset: str | None = None
-    grid: int | None = None
-    window: int | None = None
-    obstacles: float | None = None
-    target: str | None = None
-    size: int | None = None
-    count: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,9 +10,10 @@ from foldnet.folding.opening import open_network
 from foldnet.show.progress import watched
 from foldnet.show.report import Report, Table
 from foldnet.show.scores import counted, percent
-from foldnet.training.by_length import LengthScore, OtherGrids, binned
+from foldnet.training.by_length import LengthScore, binned
 from foldnet.training.machine import choose_machine
 from foldnet.training.observer import Observer
+from foldnet.training.other_grids import OtherGrids
 from foldnet.training.runs import newest_run
 from foldnet.typed import checked
 

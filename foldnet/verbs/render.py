@@ -1,43 +1,234 @@
-"""foldnet render: pictures of a run or a fold."""
+"""foldnet render: pictures of runs and folds, each declared in PICTURES."""
 
-from __future__ import annotations
-
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
-import numpy as np
-from numpy.typing import NDArray
-from torch import nn
-
-from foldnet.drawing.graph import program_graph
-from foldnet.drawing.graph_files import write_dot, write_graph
-from foldnet.drawing.lsm_files import write_history, write_lsm
-from foldnet.drawing.sharing import sharing_dot
-from foldnet.errors import NothingToFold
-from foldnet.folding.folds import load_fold
-from foldnet.folding.looped import LoopedNetwork, gain_slots
-from foldnet.folding.opening import fold_folder
-from foldnet.sharing.share import SharedNetwork
-from foldnet.store.artifact import refuse_linked
-from foldnet.store.files import free_name, refuse_existing
-from foldnet.training.recurrence import banks_of
-from foldnet.training.runs import newest_run, open_run
+from foldnet.bounds import BOUNDS
+from foldnet.drawing.endings import (
+    DOT_ENDINGS,
+    FIGURE_ENDINGS,
+    GRAPH_ENDINGS,
+    HISTORY_ENDINGS,
+    LSM_ENDINGS,
+    check_dot_ending,
+)
+from foldnet.drawing.output import FOLD, NETWORKS, RUN, Output, Taken, Written, chosen, make, several
+from foldnet.errors import SettingError
+from foldnet.options import Option, plain
+from foldnet.training.other_grids import GridsLike, OtherGrids
 from foldnet.typed import checked
-from foldnet.verbs.lsm import LsmReport, lsm_history
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from foldnet.training.observer import Observer
+
+Place = Path | str | None
 
 
 @dataclass(frozen=True, slots=True)
-class GroupSharing:
-    """Who mixes what in one group: coefficients (L, K)."""
+class Graph(Output):
+    """Draw the folded network: owners as nodes, loops as arrows, colours by pass.
 
-    name: str
-    layers: tuple[str, ...]
-    coefficients: NDArray[np.float64]
+    By the file's ending: .svg, .png, .pdf (these need Graphviz's dot), .dot, .graphml or .json.
+    """
+
+    of, name, endings = FOLD, "graph.svg", GRAPH_ENDINGS
+    residual: Annotated[bool, Option("Also draw the residual connections.")] = False
+
+    def write(self, what: "Path | nn.Module", file: Path, observer: Any) -> None:
+        from foldnet.verbs.pictures.folded_graph import write
+
+        write(what, file, residual=self.residual)
+
+    @classmethod
+    def check_ending(cls, file: Path) -> None:
+        check_dot_ending(file, cls.endings)
+
+
+@dataclass(frozen=True, slots=True)
+class Sharing(Output):
+    """Draw who mixes what (the paper's Figure 1): layers, templates, coefficients as weighted edges."""
+
+    of, name, endings = RUN, "sharing.svg", DOT_ENDINGS
+    checkpoint: Annotated[str, Option()] = "last"
+
+    def write(self, what: Path, file: Path, observer: Any) -> None:
+        from foldnet.verbs.pictures.mixing import write
+
+        write(what, file, checkpoint=self.checkpoint)
+
+    @classmethod
+    def check_ending(cls, file: Path) -> None:
+        check_dot_ending(file, cls.endings)
+
+
+@dataclass(frozen=True, slots=True)
+class Lsm(Output):
+    """Draw the layer similarity matrices (white is 1, as in the paper's Figure 2)."""
+
+    of, name, endings = RUN, "lsm.svg", LSM_ENDINGS
+    metric: Annotated[str | None, Option()] = None
+    checkpoint: Annotated[str, Option()] = "last"
+
+    def write(self, what: Path, file: Path, observer: Any) -> None:
+        from foldnet.verbs.pictures.similarities import write
+
+        write(what, file, metric=self.metric, checkpoint=self.checkpoint)
+
+
+@dataclass(frozen=True, slots=True)
+class History(Output):
+    """Draw how the layer similarity matrices came to be (the paper's Figure 8): `foldnet lsm --history`."""
+
+    of, name, endings = RUN, "history.svg", HISTORY_ENDINGS
+
+    def write(self, what: Path, file: Path, observer: Any) -> None:
+        from foldnet.verbs.pictures.similarities import write_epochs
+
+        write_epochs(what, file)
+
+
+@dataclass(frozen=True, slots=True)
+class Fold(Output):
+    """Draw each stage's layers, its similarity matrix and the folded stage side by side (the paper's Figure 4)."""
+
+    of, name, endings = FOLD, "fold.svg", FIGURE_ENDINGS
+    run: Annotated[Place, Option()] = None
+
+    def write(self, what: Path, file: Path, observer: Any) -> None:
+        from foldnet.verbs.pictures.folded_stages import write
+
+        write(what, file, run=self.run)
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep(Output):
+    """Draw the curve that `foldnet fold --sweep` measured: accuracy against what is stored."""
+
+    of, name, endings = RUN, "sweep.svg", FIGURE_ENDINGS
+
+    def write(self, what: Path, file: Path, observer: Any) -> None:
+        from foldnet.verbs.pictures.sweep_curve import write
+
+        write(what, file)
+
+
+@dataclass(frozen=True, slots=True)
+class Depth(Output):
+    """Measure and draw test accuracy against the trips through each loop."""
+
+    of, name, endings, watched = FOLD, "depth.svg", FIGURE_ENDINGS, True
+    most: Annotated[int | None, Option("Most trips to try.  [default: twice what was found]")] = None
+    run: Annotated[Place, Option()] = None
+    data_dir: Annotated[Path | None, Option()] = None
+    device: Annotated[str, Option()] = "auto"
+
+    def write(self, what: Path, file: Path, observer: Any) -> Any:
+        from foldnet.verbs.pictures.dials import write_depth
+
+        return write_depth(what, file, **plain(self), observer=observer)
+
+
+@dataclass(frozen=True, slots=True)
+class Paths(Output):
+    """Draw grids, their true paths, and what a network finds, misses and marks wrongly.
+
+    With --curves: F1 on held-out grids against epochs, mean and band over the seeds of each network, phases marked; runs
+    left out are all under --home that were trained on grids.
+    """
+
+    of, name, endings = NETWORKS, "paths.svg", FIGURE_ENDINGS
+    curves: Annotated[bool, Option("Draw F1 by epoch instead (the paper's Figure 5), of all runs named.")] = False
+    examples: Annotated[int, Option("How many grids to draw.", bound=BOUNDS["pictures"])] = 8
+    grids: Annotated[GridsLike | None, Option(flag=None)] = None
+    run: Annotated[Place, Option()] = None
+    device: Annotated[str, Option()] = "auto"
+
+    def take(self, named: Any) -> Taken:
+        """One network, the newest run where none is named; for curves the runs named, or all that were trained on grids."""
+        paths = several(named)
+        if self.curves:
+            from foldnet.verbs.pictures.f1_by_epoch import grid_runs
+
+            runs = paths or tuple(grid_runs())
+            said = "" if paths else f"takes {', '.join(map(str, runs))}, all runs that were trained on grids"
+            return Taken(runs, runs[0].parent, said, {"runs": [str(run) for run in runs]}, "figure5.svg")
+        if len(paths) > 1:
+            raise SettingError("grids are drawn of one network; name one run or fold, or add --curves")
+        from foldnet.folding.opening import kind_of
+
+        taken = RUN.take(paths[0] if paths else None)
+        return replace(taken, shown={kind_of(taken.what): str(taken.what)})
+
+    def write(self, what: Any, file: Path, observer: Any) -> None:
+        from foldnet.verbs.pictures import f1_by_epoch, marked_grids
+
+        options = plain(self)
+        if options.pop("curves"):
+            f1_by_epoch.write(what, file)
+        else:
+            marked_grids.write(what, file, **options)
+
+
+@dataclass(frozen=True, slots=True)
+class Reach(Output):
+    """Measure and draw how far networks that find paths reach: F1 and grids wholly right, by steps and by length of path.
+
+    Runs and folds are scored on the same grids; of a fold the loop that runs most often is turned.
+    """
+
+    of, name, endings, watched = NETWORKS, "reach.svg", FIGURE_ENDINGS, True
+    trips: Annotated[
+        tuple[int, ...] | None,
+        Option("Trips to try: 10,20,40.  [default: a quarter to three times what was found]"),
+    ] = None
+    recalibrate: Annotated[bool, Option("Also measure with batch norm estimated anew, trip by trip.")] = False
+    grids: Annotated[OtherGrids | None, Option(flag=None)] = None
+    run: Annotated[Place, Option()] = None
+    device: Annotated[str, Option()] = "auto"
+
+    def write(self, what: tuple[Path, ...], file: Path, observer: Any) -> Any:
+        from foldnet.verbs.pictures.dials import write_reach
+
+        options = plain(self)
+        return write_reach(what, file, recalibrated=options.pop("recalibrate"), **options, observer=observer)
+
+
+PICTURES: dict[str, type[Output]] = {
+    "graph": Graph,
+    "sharing": Sharing,
+    "lsm": Lsm,
+    "fold": Fold,
+    "sweep": Sweep,
+    "depth": Depth,
+    "paths": Paths,
+    "reach": Reach,
+}
+
+
+@checked
+def render(
+    picture: str,
+    shown: "Path | str | nn.Module | tuple[Path | str, ...] | None" = None,
+    out: Path | str | None = None,
+    *,
+    force: bool = False,
+    observer: "Observer | None" = None,
+    **options: Any,
+) -> Written:
+    """Draw one of PICTURES, by its name, of a run or a fold (default: the newest; some take several), by the ending of `out`.
+
+    `options` are the picture's own; without `out` the file gets a new name beside what it shows. Returns the file, what it shows,
+    and the report of pictures for which something is measured. Raises UnknownName, SettingError, OutputError, RunError, MissingTool.
+    """
+    return make(chosen(PICTURES, picture, "picture"), shown, out, options, force=force, observer=observer)
 
 
 @checked
 def draw(
-    path: Path | str | nn.Module | None = None,
+    path: "Path | str | nn.Module | None" = None,
     out: Path | str | None = None,
     *,
     residual: bool = False,
@@ -48,74 +239,6 @@ def draw(
     A looped network in memory is drawn too, by default into the working directory.
 
     .svg, .png and .pdf need Graphviz's dot; .dot, .graphml and .json (networkx node-link) do not. `residual` adds the
-    residual connections. Returns the file. Raises RunError, OutputError, SettingError, MissingTool.
+    residual connections. Returns the file. Raises RunError, OutputError, SettingError, MissingTool, NothingToFold.
     """
-    if isinstance(path, nn.Module):
-        if not isinstance(path, LoopedNetwork):
-            raise NothingToFold(
-                "the network does not loop, so there are no loops to draw; fold it first with `foldnet.fold`"
-            )
-        target = target_of(out, Path("graph.svg"), force)
-        looped, title = path, "network"
-    else:
-        folder = fold_folder(path)
-        fold, looped = load_fold(folder)
-        target, title = target_of(out, folder / "graph.svg", force), fold.arch
-    gains = {layer: gain[step].item() for gain, step, layer in gain_slots(looped)}
-    write_graph(program_graph(looped.program, gains=gains, residual=residual), target, title)
-    return target
-
-
-def draw_sharing(
-    path: Path | str | None = None,
-    out: Path | str | None = None,
-    *,
-    checkpoint: str = "last",
-    force: bool = False,
-) -> Path:
-    """Draw the paper's Figure 1 for a soft run: layers, templates, and coefficients as weighted edges.
-
-    Returns the file. Raises RunError, NothingToFold for a plain run, OutputError, SettingError, MissingTool.
-    """
-    run = open_run(Path(path) if path is not None else newest_run())
-    target = target_of(out, run.folder / "sharing.svg", force)
-    model, _ = run.load(checkpoint)
-    if not isinstance(model, SharedNetwork):
-        raise NothingToFold(
-            f"run '{run.folder}' is plain, so nothing is shared; train a soft network such as swrn-28-2-4"
-        )
-    groups = [
-        GroupSharing(group.name, group.layers, bank.coefficients.detach().double().numpy())
-        for group, bank in zip(model.plan.groups, banks_of(model).values(), strict=True)
-    ]
-    write_dot(sharing_dot(groups, run.settings.arch), target)
-    return target
-
-
-def draw_lsm(report: LsmReport, out: Path | str | None = None, *, force: bool = False) -> Path:
-    """Write a run's matrices by the ending of `out` (default: lsm.svg in the run): a figure, CSV, JSON, NPY or NPZ.
-
-    Returns the file. Raises OutputError, SettingError.
-    """
-    target = target_of(out, Path(report.run or ".") / "lsm.svg", force)
-    title = f"{report.arch or 'network'}, {report.metric}, epoch {report.epoch}"
-    write_lsm(report.groups, target, title=title, document=report.to_json())
-    return target
-
-
-def draw_history(path: Path | str | None = None, out: Path | str | None = None, *, force: bool = False) -> Path:
-    """Draw how the matrices came to be, the paper's Figure 8 (default: history.svg in the run). Returns the file."""
-    run = open_run(Path(path) if path is not None else newest_run())
-    groups = lsm_history(run.folder)
-    target = target_of(out, run.folder / "history.svg", force)
-    write_history(groups, target, title=run.settings.arch)
-    return target
-
-
-def target_of(out: Path | str | None, default: Path, force: bool) -> Path:
-    """Where the picture goes: what the user names must be free, what foldnet names is. Raises OutputError."""
-    if out is None:
-        refuse_linked(default.parent)
-        return default if force else free_name(default)
-    refuse_existing(Path(out), force=force)
-    return Path(out)
+    return make(Graph, path, out, {"residual": residual}, force=force).file

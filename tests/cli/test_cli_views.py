@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 import foldnet
-from foldnet_cli.views import Written, show, to_json
+from foldnet.drawing.output import Written
+from foldnet_cli.views import show, to_json
 
 SHADES = re.compile(r"\x1b\[(30|97|37|38;5;\d+|38;2;[\d;]+);48;2;(\d+);(\d+);(\d+)m([^\x1b]*)\x1b\[0m")
 

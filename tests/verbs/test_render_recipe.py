@@ -10,8 +10,8 @@ import networkx as nx
 import pytest
 
 import foldnet
+from foldnet.drawing import output
 from foldnet.store.files import free_name
-from foldnet.verbs import render
 
 DOT = shutil.which("dot") is not None
 needs_dot = pytest.mark.skipif(not DOT, reason="Graphviz's dot is not installed")
@@ -139,7 +139,7 @@ def test_two_commands_that_pick_one_name_both_succeed(cli, home, monkeypatch):
             others.append(cli.done("render", "lsm", "runs/tied")["file"])
         return name
 
-    monkeypatch.setattr(render, "free_name", picked)
+    monkeypatch.setattr(output, "free_name", picked)
     file = cli.done("render", "lsm", "runs/tied")["file"]
     assert others[1] == file == "runs/tied/lsm.svg"
     assert ET.parse(file).getroot().tag.endswith("svg")

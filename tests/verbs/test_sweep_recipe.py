@@ -9,7 +9,7 @@ from foldnet.errors import NothingToFold, RunError, SettingError
 from foldnet.store.seals import sealed
 from foldnet.verbs.depth import depth
 from foldnet.verbs.fold import fold
-from foldnet.verbs.render_fold import draw_depth, draw_fold, draw_sweep
+from foldnet.verbs.render import render
 from foldnet.verbs.sweep import sweep
 
 
@@ -32,8 +32,8 @@ def test_a_sweep_is_written_and_drawn(run):
         assert (points[0].merged, points[0].owners) == ("", 18)
     assert report.units["layer"][-1].owners == 3
     assert report.units["block"][-1].owners == 6
-    drawn = draw_sweep("run")
-    assert drawn == draw_sweep("run", force=True)
+    drawn = render("sweep", "run").file
+    assert drawn == render("sweep", "run", force=True).file
     assert drawn.name == "sweep.svg"
     assert "<svg" in drawn.read_text()
 
@@ -45,7 +45,7 @@ def test_a_sweep_may_leave_nothing_behind(run):
 
 def test_without_a_sweep_there_is_nothing_to_draw():
     with pytest.raises(RunError) as caught:
-        draw_sweep("run")
+        render("sweep", "run")
     assert str(caught.value) == "run 'run' has no sweep.json; make it with `foldnet.sweep('run')`"
 
 
@@ -53,14 +53,15 @@ def test_without_a_sweep_there_is_nothing_to_draw():
 def test_a_damaged_sweep_is_named(run, content):
     (run / "sweep.json").write_text(json.dumps(sealed(json.loads(content))) if content != "[]" else content)
     with pytest.raises(RunError) as caught:
-        draw_sweep("run")
+        render("sweep", "run")
     assert "sweep.json" in str(caught.value)
     assert not (run / "sweep.svg").exists()
 
 
 def test_depth_is_measured_for_every_loop_and_drawn():
     made = fold("run", shares=False).fold
-    report = depth(made, most=3)
+    drawn = render("depth", made, most=3)
+    report = drawn.report
     assert [(loop.name, loop.found) for loop in report.loops] == [(f"stage{n}.loop1", 2) for n in (1, 2, 3)]
     for loop in report.loops:
         curves = loop.curves()
@@ -70,8 +71,8 @@ def test_depth_is_measured_for_every_loop_and_drawn():
             same = {trips for trips in range(4) if dict(curves[plain])[trips] == dict(curves[damped])[trips]}
             assert same >= {0, 2}
     assert len({dict(loop.accuracy)[2] for loop in report.loops}) == 1  # as found, whichever loop is named
-    assert "<svg" in draw_depth(report).read_text()
-    assert "<svg" in draw_fold(made).read_text()
+    assert "<svg" in drawn.file.read_text()
+    assert "<svg" in render("fold", made).file.read_text()
 
 
 def test_depth_without_loops_or_trips_is_refused():
