@@ -113,4 +113,6 @@ def shown(value: Any) -> str:
         text = str(value)
     except ValueError:  # Python writes no whole number of more than 4,300 digits
         return "a number of thousands of digits"
+    if not isinstance(value, str):  # networks and tensors are written over many lines
+        text = " ".join(text.split())
     return text if len(text) <= SHOWN else f"{text[: SHOWN - 3]}..."

@@ -7,6 +7,7 @@ threshold does.
 from collections import defaultdict
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Real
 
 import numpy as np
 from scipy.cluster.hierarchy import fcluster
@@ -14,6 +15,7 @@ from scipy.cluster.hierarchy import linkage as merge_tree
 from scipy.spatial.distance import squareform
 
 from foldnet.analysis.similarity import SLACK, Matrix
+from foldnet.bounds import as_code
 from foldnet.errors import SettingError, ShapeMismatch, UnknownName, nearest
 
 LINKAGES = ("complete", "average", "single")
@@ -174,8 +176,8 @@ def joined(first: Clusters, second: Clusters) -> Clusters:
 
 def check_threshold(threshold: float) -> None:
     """Raise SettingError where `threshold` is outside 0..1 or not a number."""
-    if not 0.0 <= threshold <= 1.0:
-        raise SettingError(f"`threshold={threshold}` is not a similarity; give a number from 0 to 1")
+    if not isinstance(threshold, Real) or not 0.0 <= threshold <= 1.0:
+        raise SettingError(f"{as_code('threshold', threshold)} is not a similarity; give a number from 0 to 1")
 
 
 def block_families(blocks: Sequence[BlockLayers]) -> dict[Hashable, list[int]]:

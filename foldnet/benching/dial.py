@@ -12,6 +12,7 @@ from foldnet.data.dataset import Dataset
 from foldnet.errors import SettingError
 from foldnet.folding.looped import LoopedNetwork
 from foldnet.folding.recalibrate import recalibrate
+from foldnet.program.trips import check_trips
 from foldnet.training.by_length import LengthScore, other_grids, score_by_length
 from foldnet.training.evaluate import Score
 from foldnet.training.loading import loader_of, split_of_run, training_loader
@@ -90,4 +91,5 @@ def check_turnable(model: nn.Module, folder: Path, trips: Mapping[str, int], *, 
         raise SettingError(
             f"`steps` needs the loops of a fold, and '{folder}' is a run; name its fold, or make one with `foldnet.fold({str(folder)!r})`"
         )
+    check_trips(model.program, trips)
     model.set_trips(trips, damped=damped)

@@ -20,6 +20,7 @@ from foldnet.program.trips import check_trips, give_own_steps, scales, schedule
 from foldnet.sharing.in_order import stands_in
 from foldnet.sharing.lend import lend
 from foldnet.sharing.share import SharedNetwork
+from foldnet.typed import checked
 
 Place = tuple[
     str, str
@@ -140,6 +141,7 @@ class LoopedNetwork(nn.Module):
         self._wiring = tuple(_wiring(program))
         self._ready: Ready | None = None
 
+    @checked
     def set_trips(self, trips: Mapping[str, int], *, own_steps: bool = False, damped: bool = False) -> None:
         """Let loops run another number of times than they were found with; loops that are not named run as found.
 
@@ -151,7 +153,7 @@ class LoopedNetwork(nn.Module):
         Raises UnknownName for a loop that is not there, SettingError for fewer than 0 trips or more than 10,000 runs of blocks, and
         with `damped` for a loop whose blocks are single layers, which add to no state.
         """
-        check_trips(self.program, trips)
+        check_trips(self.program, trips, "trips")
         for name in trips if damped else ():
             if not self.can_be_damped(name):
                 raise SettingError(

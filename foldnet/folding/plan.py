@@ -140,7 +140,9 @@ def _check_groups(named: Iterable[str], algebra: tuple[GroupAlgebra, ...]) -> No
     known = [entry.group.name for entry in algebra]
     for name in named:
         if name not in known:
-            raise UnknownName(f"group '{name}' does not exist{nearest(name, known)}; the groups are {', '.join(known)}")
+            raise UnknownName(
+                f"group '{name}' does not exist{nearest(str(name), known)}; the groups are {', '.join(known)}"
+            )
 
 
 def _fold_group(algebra: GroupAlgebra, clusters: Clusters | None, how: str) -> GroupFold:

@@ -1,6 +1,6 @@
 """Batch norm statistics, estimated again and exactly: pooled sums and squares over all images of some batches."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
@@ -10,13 +10,12 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from foldnet.data.batches import Loader
 from foldnet.errors import SettingError
+from foldnet.folding.calling import Inputs, batches_of, count_of, inputs_of, refuse_nan, run_on
 from foldnet.training.machine import Machine
 from foldnet.training.observer import Observer, Silent
 from foldnet.typed import checked
 
 IMAGES = 4096  # enough that the statistics move by less than the folds that they judge
-
-Inputs = tuple[tuple[Any, ...], dict[str, Any]]  # of one call of a network
 
 
 class _Pool:
@@ -56,12 +55,13 @@ def recalibrate(
     """Estimate every batch norm's running mean and variance anew, in place, on about `images` images; returns how many it saw.
 
     `batches` is a loader of foldnet's, whose epoch 0 is taken, or any iterable of x or (x, y) on the device of the model: x is a tensor
-    (n, ...), a tuple of several positional inputs or a dictionary of keyword inputs, and y is not used.
+    (n, ...), a tuple of several positional inputs or a dictionary of keyword inputs, and y is not used. A tensor is one batch.
 
     The forward pass normalises by each batch's own statistics, as training does; everything else is as in evaluation, in which
     the model is left. In a looped network each step has its own statistics. Where a norm is called more than once in a pass, its
     statistics are those of all calls together.
-    Raises SettingError where there is no batch, or where one is something else.
+    Raises SettingError where there is no batch, or where one is something else, holds NaN, or is not what the network takes; the
+    statistics are then as they were.
     """
     observer = observer or Silent()
     norms = [module for module in model.modules() if isinstance(module, _BatchNorm) and module.track_running_stats]
@@ -69,51 +69,40 @@ def recalibrate(
     used = 0
     total = min(images, batches.images) if isinstance(batches, Loader) else images
     with _watched(norms) as pools:
-        for norm in norms:
-            norm.train()
         observer.begin("recalibrate", total)
-        for batch in batches.epoch(0) if isinstance(batches, Loader) else batches:
-            inputs, options = inputs_of(batch)
-            with machine.autocast() if machine is not None else nullcontext():
+        for inputs, options in _calls(batches):
+            with machine.autocast() if machine is not None else nullcontext(), run_on(inputs, options):
                 model(*inputs, **options)
-            count = len(next(_tensors_in(inputs, options)))
+            count = count_of((inputs, options))
             used += count
             observer.advance(count)
             if used >= images:
                 break
         observer.end()
-    model.eval()
-    if not used:
-        raise SettingError("there is no batch to recalibrate on; give an iterable of x or (x, y) that is not used up")
+        if not used:
+            raise SettingError(
+                "there is no batch to recalibrate on; give an iterable of x or (x, y) that is not used up"
+            )
     for pool in pools.values():
         pool.store()
     return used
 
 
-def inputs_of(batch: Any) -> Inputs:
-    """What a network is called with for one batch, x or (x, y). Raises SettingError for a batch without a tensor."""
-    x = batch[0] if isinstance(batch, tuple | list) and len(batch) else batch
-    inputs: Inputs
-    if isinstance(x, Mapping):
-        inputs = (), dict(x)
-    else:
-        inputs = tuple(x) if isinstance(x, tuple | list) else (x,), {}
-    if next(_tensors_in(*inputs), None) is None:
-        raise SettingError(
-            f"a batch is a {type(batch).__name__} without a tensor; give x or (x, y), where x is a tensor, a tuple of positional "
-            f"inputs or a dictionary of keyword inputs"
-        )
-    return inputs
-
-
-def _tensors_in(inputs: tuple[Any, ...], options: dict[str, Any]) -> Iterator[Tensor]:
-    """The tensors among the inputs that have a first dimension, whose length is the number of images."""
-    return (value for value in (*inputs, *options.values()) if isinstance(value, Tensor) and value.dim())
+def _calls(batches: Loader | Iterable[Any]) -> Iterator[Inputs]:
+    """What the network is called with, batch by batch. Raises SettingError for what a user's batch may not be."""
+    if isinstance(batches, Loader):
+        yield from (((x,), {}) for x, _ in batches.epoch(0))
+        return
+    for batch in batches_of(batches):
+        inputs = inputs_of(batch)
+        refuse_nan(inputs)
+        if count_of(inputs):
+            yield inputs
 
 
 @contextmanager
 def _watched(norms: list[_BatchNorm]) -> Iterator[dict[int, _Pool]]:
-    """Collect each batch's statistics from the norms themselves, by where in memory these keep them.
+    """Collect each batch's statistics from the norms themselves, by where in memory these keep them; errors leave them as they were.
 
     With momentum 1 a norm's running statistics are those of its last call, which it computes anyway: torch.var_mean of images
     in channels_last takes as long as all convolutions together. Inside a loop the hooks are handed a view of the norm that has the
@@ -131,18 +120,26 @@ def _watched(norms: list[_BatchNorm]) -> Iterator[dict[int, _Pool]]:
         pool = pools.setdefault(mean.data_ptr(), _Pool(mean, variance))
         pool.add(args[0].numel() // args[0].shape[1])
 
+    kept = [tuple(statistic.clone() for statistic in _statistics(norm)) for norm in norms]
     momenta = [norm.momentum for norm in norms]
     handles = [norm.register_forward_pre_hook(forget) for norm in norms]
     handles += [norm.register_forward_hook(collect) for norm in norms]
     try:
         for norm in norms:
             norm.momentum = 1.0
+            norm.train()
         yield pools
+    except BaseException:
+        for norm, before in zip(norms, kept, strict=True):
+            for statistic, value in zip(_statistics(norm), before, strict=True):
+                statistic.copy_(value)
+        raise
     finally:
         for handle in handles:
             handle.remove()
         for norm, momentum in zip(norms, momenta, strict=True):
             norm.momentum = momentum
+            norm.eval()
 
 
 def _statistics(norm: _BatchNorm) -> tuple[Tensor, Tensor]:

@@ -75,15 +75,20 @@ def loops_of(program: Program) -> dict[str, int]:
     return {loop.name: loop.times for stage in program.stages for loop in loops_in(stage.items)}
 
 
-def check_trips(program: Program, trips: Mapping[str, int]) -> None:
-    """Raise UnknownName for a loop that is not there, SettingError for trips out of bounds or more than MOST_RUNS runs."""
+def check_trips(program: Program, trips: Mapping[str, int], setting: str = "steps") -> None:
+    """Raise UnknownName for a loop that is not there, SettingError for trips out of bounds or more than MOST_RUNS runs.
+
+    The sentences speak of the `setting` by which the trips were given.
+    """
     loops = loops_of(program)
     for name, count in trips.items():
         if name not in loops:
             there = f"the loops are {', '.join(loops)}" if loops else "this network has no loop"
-            raise UnknownName(f"`steps` names '{name}', which is not a loop{nearest(name, loops)}; {there}")
+            raise UnknownName(f"`{setting}` names '{name}', which is not a loop{nearest(str(name), loops)}; {there}")
         if not BOUNDS["steps"].holds(count):
-            raise SettingError(f"`steps={{{name!r}: {shown(count)}}}` is not legal; give {BOUNDS['steps']}")
+            raise SettingError(f"`{setting}={{{name!r}: {shown(count)}}}` is not legal; give {BOUNDS['steps']}")
     runs = sum(count_runs(stage.items, trips) for stage in program.stages)
     if trips and runs > MOST_RUNS:
-        raise SettingError(f"`steps` makes {runs:,} runs of blocks in all; turn loops less, to {MOST_RUNS:,} at most")
+        raise SettingError(
+            f"`{setting}` makes {runs:,} runs of blocks in all; turn loops less, to {MOST_RUNS:,} at most"
+        )

@@ -83,8 +83,13 @@ def share(model: nn.Module, plan: SharingPlan | int | None = None) -> SharedNetw
 def materialise(model: nn.Module) -> nn.Module:
     """The dense form of a soft or tied network: the same architecture with every weight written out, a network of its own.
 
-    A network that shares nothing comes back as a copy.
+    A network that shares nothing comes back as a copy. Raises NothingToFold for a looped one.
     """
+    if hasattr(model, "set_trips"):
+        raise NothingToFold(
+            "the network loops, so its layers hold no weights of their own; write out the tied network that "
+            "`foldnet.fold_network` gives beside it, or the soft network that was folded"
+        )
     if not isinstance(model, SharedNetwork):
         return copy.deepcopy(model)
     dense = copy.deepcopy(model.network)

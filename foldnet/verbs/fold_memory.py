@@ -14,6 +14,7 @@ from foldnet.choosing.advice import advise
 from foldnet.choosing.choose import Choice, Soft, choose, soft_of
 from foldnet.config import FoldSettings
 from foldnet.errors import SettingError
+from foldnet.folding.calling import refuse_nan, run_on
 from foldnet.folding.groups import groups_of
 from foldnet.folding.looped import LoopedNetwork, loop_tied
 from foldnet.folding.plan import FoldPlan, apply_fold, choose_clusters, plan_fold, soft_network
@@ -51,11 +52,7 @@ def fold_in_memory(
     plan = soft.plan(choice.clusters)
     tied = apply_fold(soft.model, plan)
     looped = loop_tied(tied, plan.program)
-    proof = None
-    if inputs is not None:
-        given = inputs if isinstance(inputs, tuple) else (inputs,)
-        proof = prove(looped, tied, plan.program, given, ignored=settings.ignore)
-    return report_of(soft, choice, plan, looped, proof)
+    return report_of(soft, choice, plan, looped, _prove_on(inputs, looped, tied, plan, settings.ignore))
 
 
 def report_of(soft: Soft, choice: Choice, plan: FoldPlan, looped: LoopedNetwork, proof: Proof | None) -> FoldReport:
@@ -128,10 +125,23 @@ def fold_network(
     plan = plan_fold(soft, algebra, clusters, how, structures)
     tied = apply_fold(soft, plan)
     looped = loop_tied(tied, plan.program)
-    if inputs is not None:
-        given = inputs if isinstance(inputs, tuple) else (inputs,)
-        prove(looped, tied, plan.program, given, ignored=ignore)
+    _prove_on(inputs, looped, tied, plan, ignore)
     return looped, tied, plan
+
+
+def _prove_on(
+    inputs: Any, looped: LoopedNetwork, tied: SharedNetwork, plan: FoldPlan, ignored: Collection[str]
+) -> Proof | None:
+    """Run looped against tied on what a user gave, if anything. Raises SettingError for inputs that prove nothing, BrokenPromise."""
+    if inputs is None:
+        return None
+    given = inputs if isinstance(inputs, tuple) else (inputs,)
+    refuse_nan(given)
+    with run_on(given, {}):
+        proof = prove(looped, tied, plan.program, given, ignored=ignored)
+    if not proof.count:
+        raise SettingError("`inputs` hold no image, so that nothing is proven; give some, or leave `inputs` out")
+    return proof
 
 
 def _check(settings: FoldSettings) -> None:

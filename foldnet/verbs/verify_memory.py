@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
 from foldnet.errors import SettingError
+from foldnet.folding.calling import batches_of, count_of, inputs_of, run_on
 from foldnet.folding.looped import LoopedNetwork
-from foldnet.folding.recalibrate import inputs_of
 from foldnet.proof import promises as promised
 from foldnet.proof.certificate import Certificate
 from foldnet.proof.compare import LIMIT, PAIRS, Comparison, Gauge
@@ -27,7 +27,7 @@ def verify_in_memory(network: nn.Module, against: nn.Module | None, inputs: Iter
     """Run `network` and `against`, which must compute the same, on every batch of `inputs`, in evaluation mode and as they are otherwise.
 
     Of a looped network the certificate speaks as of looped to tied, of any other as of dense to soft. Raises SettingError where one
-    of the two is missing, or there is no batch.
+    of the two is missing, there is no batch, or a network cannot be run on one.
     """
     start = time.perf_counter()
     if against is None or inputs is None:
@@ -72,20 +72,22 @@ def verify_in_memory(network: nn.Module, against: nn.Module | None, inputs: Iter
 def _compare(network: nn.Module, against: nn.Module, inputs: Iterable[Any], pair: str) -> Comparison:
     """What both give, batch by batch. A prediction is the largest of the numbers along the second dimension of an output."""
     gauge, count, predictions, alike = Gauge(), 0, 0, 0
-    for batch in inputs:
+    for batch in batches_of(inputs):
         positional, keywords = inputs_of(batch)
+        if not count_of((positional, keywords)):
+            continue
         ours, theirs = (_outputs(model, positional, keywords) for model in (network, against))
         if [value.shape for value in ours] != [value.shape for value in theirs]:
             shapes = " and ".join(str([tuple(value.shape) for value in values]) for values in (ours, theirs))
             raise SettingError(f"the two networks give outputs of the shapes {shapes}; compare networks of one kind")
+        if not ours:
+            raise SettingError("the two networks give no tensor; compare networks that do")
         for value, reference in zip(ours, theirs, strict=True):
             gauge.add(value, reference)
             if value.ndim > 1:
                 predictions += value[:, :1].numel()
                 alike += int((value.argmax(1) == reference.argmax(1)).sum())
-        count += len(
-            next(leaf for leaf in tree_leaves((positional, keywords)) if isinstance(leaf, Tensor) and leaf.ndim)
-        )
+        count += count_of((positional, keywords))
     if not count:
         raise SettingError(
             "there is no batch to compare on; give `inputs` an iterable of x or (x, y) that is not used up"
@@ -101,4 +103,5 @@ def _compare(network: nn.Module, against: nn.Module, inputs: Iterable[Any], pair
 def _outputs(model: nn.Module, positional: tuple[Any, ...], keywords: dict[str, Any]) -> list[Tensor]:
     """The tensors that a network gives for a batch of its own, in fp32."""
     inputs = copy.deepcopy((positional, keywords))  # a network may write into them
-    return [leaf.float() for leaf in tree_leaves(model(*inputs[0], **inputs[1])) if isinstance(leaf, Tensor)]
+    with run_on(*inputs):
+        return [leaf.float() for leaf in tree_leaves(model(*inputs[0], **inputs[1])) if isinstance(leaf, Tensor)]
