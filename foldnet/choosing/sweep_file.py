@@ -56,7 +56,7 @@ def read_sweep(run: Run) -> dict[str, Any]:
         raise RunError(f"'{file}' is not a sweep; make it again")
     if run.sealed or SEAL in content:  # version 0.1 sealed nothing
         check_sealed(content, file, "sweep")
-    return content
+    return {name: value for name, value in content.items() if name != SEAL}
 
 
 def kept_curve(run: Run, soft: Soft) -> Curve | None:

@@ -18,6 +18,7 @@ from foldnet.drawing.figures import figure_bytes
 from foldnet.drawing.heatmaps import GroupSimilarity, lsm_figure
 from foldnet.drawing.history import GroupHistory, history_figure
 from foldnet.errors import SettingError
+from foldnet.store.codec import to_plain
 from foldnet.store.files import write_whole
 
 
@@ -78,17 +79,8 @@ def _csv_text(groups: Sequence[GroupSimilarity]) -> str:
 
 def _document(groups: Sequence[GroupSimilarity]) -> dict[str, object]:
     """The groups as JSON data, where the caller has no fuller report."""
-    return {
-        "groups": [
-            {
-                "name": group.name,
-                "layers": list(group.layers),
-                "matrix": np.asarray(group.matrix, dtype=np.float64).tolist(),
-                "chance": {name: getattr(group.chance, name) for name in ("mean", "max", "q95", "network_q95")},
-            }
-            for group in groups
-        ]
-    }
+    shown = ("name", "layers", "matrix", "chance")
+    return {"groups": [{name: to_plain(getattr(group, name)) for name in shown} for group in groups]}
 
 
 def _array_bytes(arrays: Mapping[str, NDArray[np.float64]], path: Path) -> bytes:

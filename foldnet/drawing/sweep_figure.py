@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from foldnet.drawing.colors import BOX_LINE, LOOP_COLORS, PLAIN, RING, UNIT_LINES
 from foldnet.drawing.figures import draw_legend, draw_title, dress_axes, legend_inches, own_settings, title_inches
@@ -14,23 +14,14 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from foldnet.choosing.sweep import SweepPoint
+
 DARK_FROM = 3  # the first of the colours of loops on which a number must be white
 UNIT_MARKERS = {"layer": "o", "block": "s"}
 OTHER_MARKERS = ("D", "^", "v")  # of units that are neither
 ZOOM_BELOW = 0.10  # a sweep that falls further below soft than this is drawn a second time, near soft
 ZOOM_SPAN = 0.04
 DEVIATIONS = 1.96  # of a normal distribution: 95 % lie within
-
-
-class SweepPoint(Protocol):
-    """One fold of a sweep."""
-
-    @property
-    def accuracy(self) -> float: ...  # 0..1, on the validation images, recalibrated
-    @property
-    def stored_numbers(self) -> int: ...
-    @property
-    def loops(self) -> int: ...
 
 
 def sweep_figure(

@@ -8,12 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import ClassVar
+
+SCHEMA = 1  # of a program as JSON
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
     """One use of a block, named by the block's label."""
 
+    computed: ClassVar = ("step=label",)
+    unwritten: ClassVar = ("label",)
     label: str
 
 
@@ -21,6 +26,8 @@ class Step:
 class Loop:
     """A body that runs `times` times in a row: A B A B A B -> Loop(3, (Step("A"), Step("B")))."""
 
+    computed: ClassVar = ("loop=name",)
+    unwritten: ClassVar = ("name",)
     times: int
     body: tuple[Item, ...]
     name: str = ""  # such as "stage2.loop1"; given when the loop becomes part of a program
@@ -66,6 +73,8 @@ class Stage:
 class Program:
     """The whole network: layers before the stages, the stages in order, and layers after them."""
 
+    computed: ClassVar = ("schema",)
+    schema: ClassVar = SCHEMA
     before: tuple[str, ...]  # qualified names of weighted layers that run before the first stage, such as ("stem",)
     stages: tuple[Stage, ...]
     after: tuple[str, ...]  # and after the last one, such as ("classifier",)

@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NoReturn, TypeVar
 
 from foldnet.errors import RunError
-from foldnet.program.data import Block, Item, Loop, Program, Stage, Step, Use, expand, is_private
+from foldnet.program.data import SCHEMA, Block, Item, Loop, Program, Stage, Step, Use, expand, is_private
+from foldnet.store.codec import to_plain
 
-SCHEMA = 1
 DEEPEST = 64  # loops inside loops: each at least doubles the blocks, so no network comes near
 LABEL = re.compile(r"[A-Z]+|private[1-9][0-9]*")
 Part = TypeVar("Part")
@@ -15,34 +15,8 @@ Part = TypeVar("Part")
 
 def program_to_json(program: Program) -> dict[str, Any]:
     """The program as plain dicts, lists, strings and whole numbers."""
-    return {
-        "schema": SCHEMA,
-        "before": list(program.before),
-        "stages": [
-            {
-                "name": stage.name,
-                "blocks": [
-                    {
-                        "name": block.name,
-                        "label": block.label,
-                        "uses": [
-                            {
-                                "layer": use.layer,
-                                "position": use.position,
-                                "group": use.group,
-                                "owner": use.owner,
-                            }
-                            for use in block.uses
-                        ],
-                    }
-                    for block in stage.blocks
-                ],
-                "items": [_item_to_json(item) for item in stage.items],
-            }
-            for stage in program.stages
-        ],
-        "after": list(program.after),
-    }
+    plain: dict[str, Any] = to_plain(program)
+    return plain
 
 
 def program_from_json(value: Any) -> Program:
@@ -62,13 +36,6 @@ def program_from_json(value: Any) -> Program:
     )
     _check_names(program)
     return program
-
-
-def _item_to_json(item: Item) -> dict[str, Any]:
-    """{"step": "A"}, or {"loop": name, "times": 3, "body": [...]}."""
-    if isinstance(item, Step):
-        return {"step": item.label}
-    return {"loop": item.name, "times": item.times, "body": [_item_to_json(inner) for inner in item.body]}
 
 
 def _stage(value: Any, where: str) -> Stage:

@@ -16,7 +16,7 @@ from foldnet.store.seals import sealed
 from foldnet.training.observer import Silent
 from foldnet.training.runs import open_run
 from foldnet.verbs.fold import fold
-from foldnet.verbs.render_fold import draw_sweep
+from foldnet.verbs.render import render
 from foldnet.verbs.sweep import announcing, lasting, sweep
 
 ONE = {"groups": ("stage1",), "keep": ("stage1.1.conv1", "stage1.1.conv2")}  # three merges of layers, one of blocks
@@ -155,7 +155,7 @@ def test_a_changed_curve_is_neither_taken_nor_drawn(swept, monkeypatch, change, 
     try:
         assert folded(max_drop=100.0)[1] == [f"{said}, so the sweep is made anew"]
         with pytest.raises(RunError, match=f"^{re.escape(said)}; .*sweep the run again$"):
-            draw_sweep("run", folder.with_name("sweep.svg"))
+            render("sweep", "run", folder.with_name("sweep.svg"))
         assert not folder.with_name("sweep.svg").exists()
     finally:
         (folder / "sweep.json").write_text(sound)

@@ -33,8 +33,13 @@ def made_up_sweep():
 
     def point(merged, height, stored, loops, right):
         return {
+            "unit": "layer",
             "merged": merged,
             "height": height,
+            "owners": 18,
+            "reuses": 0,
+            "bytes": 4 * stored,
+            "clusters": {},
             "stored_numbers": stored,
             "parameters": stored + 5_000,
             "loops": loops,
@@ -46,12 +51,18 @@ def made_up_sweep():
     first = point("", None, 180_000, 0, 350)
     layers = [first, point("stage2", 0.99, 120_000, 1, 349), point("stage3", 0.4, 60_000, 7, 60)]
     return {
+        "run": "runs/tied",
+        "file": None,
+        "metric": "coefficients",
+        "tie": "gain",
+        "linkage": "complete",
+        "seconds": 1,
         "measure": "accuracy",
         "accuracy": {"soft": 350 / IMAGES, "soft_recalibrated": 350 / IMAGES},
         "images": IMAGES,
         "dense_numbers": 270_000,
         "units": {"layer": layers, "block": [first, point("stage3", 0.9, 130_000, 2, 348)]},
-        "knee": {"layer": {"point": 1}, "block": {"point": 1}},
+        "knee": {unit: {"point": 1, "why": "the knee"} for unit in ("layer", "block")},
     }
 
 

@@ -8,7 +8,7 @@ from foldnet.drawing.depth_figure import depth_figure
 from foldnet.drawing.figures import write_figure
 from foldnet.drawing.reach import ReachCurve, reach_figure
 from foldnet.training.by_length import binned
-from foldnet.verbs.depth import DepthReport, depth
+from foldnet.verbs.depth import Curve, DepthReport, LoopDepth, depth
 from foldnet.verbs.reach import Reach, ReachReport, reach
 
 
@@ -16,7 +16,7 @@ def write_depth(fold: Path, file: Path, **options: Any) -> DepthReport:
     """Measure and draw accuracy against trips; `options` are those of depth, which raises."""
     report = depth(fold, **options)
     figure = depth_figure(
-        {loop["name"]: _series(loop) for loop in report.to_json()["loops"]},
+        {loop.name: _series(loop) for loop in report.loops},
         report.arch,
         found={loop.name: loop.found for loop in report.loops},
         measure=report.measure,
@@ -32,15 +32,9 @@ def write_reach(networks: Sequence[Path], file: Path, **options: Any) -> ReachRe
     return report
 
 
-def _series(loop: dict[str, Any]) -> dict[str, tuple[tuple[int, float], ...]]:
+def _series(loop: LoopDepth) -> dict[str, Curve]:
     """Whatever was measured of a loop, trip by trip, by the name that a legend gives it."""
-    return {
-        "as folded" if name == "accuracy" else name.replace("_", " "): tuple(
-            (point["steps"], point["accuracy"]) for point in points
-        )
-        for name, points in loop.items()
-        if isinstance(points, list)
-    }
+    return {name.replace("accuracy", "as folded").replace("_", " "): curve for name, curve in loop.curves().items()}
 
 
 def _curve(network: Reach) -> ReachCurve:
