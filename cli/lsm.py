@@ -24,8 +24,6 @@ def lsm(
     With -o FILE also written: .png, .svg, .pdf, .csv, .json, .npy or .npz.
     """
     from foldnet.errors import SettingError
-    from foldnet.verbs.lsm import lsm as recipe
-    from foldnet.verbs.pictures.similarities import write_report
     from foldnet_cli.page import tell
     from foldnet_cli.taken import run_or_newest
 
@@ -34,6 +32,9 @@ def lsm(
             raise SettingError("--history shows the coefficients of every epoch; leave out --metric and --checkpoint")
         return write(History, run, output, force, {})
     Lsm.check_place(output, force=force)
+    from foldnet.verbs.lsm import lsm as recipe
+    from foldnet.verbs.pictures.similarities import write_report
+
     report = recipe(run_or_newest(run), metric=metric, checkpoint=checkpoint)
     if output is not None:
         write_report(report, output)

@@ -14,6 +14,7 @@ from foldnet_cli.bench import app as bench
 from foldnet_cli.data import app as data
 from foldnet_cli.doctor import doctor
 from foldnet_cli.evaluate import evaluate
+from foldnet_cli.export import export_command
 from foldnet_cli.fold import fold
 from foldnet_cli.guard import add_command
 from foldnet_cli.info import info, runs
@@ -54,7 +55,7 @@ def make_app() -> typer.Typer:
     for command in (train, lsm, fold):
         add_command(app, command)
     app.add_typer(render.make_app(), name="render")
-    for command in (evaluate, verify, info, runs):
+    for command in (evaluate, verify, export_command(), info, runs):
         add_command(app, command)
     app.add_typer(bench, name="bench")
     add_command(app, doctor)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from foldnet.training.other_grids import OtherGrids
     from foldnet.training.recurrence import recurrence
     from foldnet.verbs.evaluate import EvaluateReport, evaluate
+    from foldnet.verbs.export import export
     from foldnet.verbs.fold import fold
     from foldnet.verbs.fold_memory import fold_network
     from foldnet.verbs.fold_report import FoldReport, SweepReport
@@ -56,6 +57,7 @@ _HOMES = {
     "chance": "analysis.chance",
     "draw": "verbs.render",
     "evaluate": "verbs.evaluate",
+    "export": "verbs.export",
     "fold": "verbs.fold",
     "fold_network": "verbs.fold_memory",
     "info": "verbs.info",
@@ -93,6 +95,7 @@ __all__ = [
     "chance",
     "draw",
     "evaluate",
+    "export",
     "fold",
     "fold_network",
     "info",

@@ -11,7 +11,7 @@ DRAWN = (".svg", ".png", ".pdf")  # of graphs: these need Graphviz's program dot
 SOURCE = (".dot", ".gv")
 DATA = (".graphml", ".json")
 DOT_ENDINGS = (*DRAWN, *SOURCE)
-GRAPH_ENDINGS = (*DOT_ENDINGS, *DATA)
+GRAPH_ENDINGS: tuple[str, ...] = (*DOT_ENDINGS, *DATA)
 
 
 def check_ending(path: Path, legal: tuple[str, ...] = FIGURE_ENDINGS) -> str:

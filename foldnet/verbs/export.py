@@ -1,0 +1,65 @@
+"""foldnet export: folds for other programs, each format declared in EXPORTS."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from foldnet.drawing.output import Output, chosen, make
+from foldnet.errors import SettingError
+from foldnet.typed import checked
+from foldnet.verbs.render import Graph
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+@dataclass(frozen=True, slots=True)
+class Dot(Graph):
+    """The graph of the folded network, in Graphviz's language."""
+
+    name, endings = "graph.dot", (".dot", ".gv")
+
+
+@dataclass(frozen=True, slots=True)
+class Graphml(Graph):
+    """The graph in GraphML; lists are text."""
+
+    name, endings = "graph.graphml", (".graphml",)
+
+
+@dataclass(frozen=True, slots=True)
+class Json(Graph):
+    """The graph in networkx's node-link form."""
+
+    name, endings = "graph.json", (".json",)
+
+
+EXPORTS: dict[str, type[Output]] = {"dot": Dot, "graphml": Graphml, "json": Json}
+
+
+@checked
+def export(
+    path: "Path | str | nn.Module | None" = None,
+    out: Path | str | None = None,
+    *,
+    format: str | None = None,
+    force: bool = False,
+    **options: Any,
+) -> Path:
+    """Write a fold (default: the newest fold of the newest run), or a looped network in memory, in one of EXPORTS.
+
+    `format` may be left out where the ending of `out` says it; without `out` the file gets a new name in the fold. `options` are
+    the format's own, such as `residual=True`. Returns the file. Raises UnknownName, SettingError, OutputError, RunError, NothingToFold.
+    """
+    return make(format_of(format, out), path, out, options, force=force).file
+
+
+def format_of(name: str | None, out: Path | str | None) -> type[Output]:
+    """The format of that name, else the one whose ending `out` has. Raises UnknownName, SettingError where neither says it."""
+    if name is not None:
+        return chosen(EXPORTS, name, "format")
+    ending = Path(out).suffix.lower() if out is not None else ""
+    for known in EXPORTS.values():
+        if ending in known.endings:
+            return known
+    raise SettingError(f"no `format` is given and `out` names none by its ending; choose {', '.join(EXPORTS)}")
