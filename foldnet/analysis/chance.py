@@ -7,7 +7,7 @@ templates.
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import ClassVar, Protocol
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -45,14 +45,7 @@ def network_share(groups: int) -> float:
     return float(SURE ** (1 / max(groups, 1)))
 
 
-class Level(Protocol):
-    """What has a chance level of a whole network, such as Chance."""
-
-    @property
-    def network_q95(self) -> float | None: ...
-
-
-def beyond_chance(matrix: ArrayLike, chance: Level) -> NDArray[np.bool_]:
+def beyond_chance(matrix: ArrayLike, chance: Chance) -> NDArray[np.bool_]:
     """Which pairs of different layers are more alike than chance makes them anywhere in 95 % of untrained networks: (L, L).
 
     What every table stars and every picture frames. Nothing where chance is not known.

@@ -9,11 +9,11 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import networkx as nx
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from foldnet.drawing.boxes import fill_and_line, layer_nodes, owner_colors, stage_graph
 from foldnet.drawing.colors import BOX_LINE, FAINT_LINE, INK, distinct
@@ -40,17 +40,14 @@ LEGEND_LINE, WORD_GAP = 0.17, 0.2
 TEXT_LETTER = 0.066  # width of a letter of a stage's program
 
 
-class FoldedStage(Protocol):
-    """One row: a stage of the program, and the similarity by which its layers were tied."""
+@dataclass(frozen=True, slots=True)
+class FoldedStage:
+    """One row: a stage of the program, the L layers that share in it, the (L, L) similarity by which they were tied, and their clusters."""
 
-    @property
-    def stage(self) -> Stage: ...
-    @property
-    def layers(self) -> Sequence[str]: ...  # the L layers that share, in the matrix's order
-    @property
-    def matrix(self) -> ArrayLike: ...  # (L, L)
-    @property
-    def clusters(self) -> Sequence[Sequence[int]]: ...  # of indices into layers
+    stage: Stage
+    layers: tuple[str, ...]
+    matrix: NDArray[np.float64]
+    clusters: tuple[tuple[int, ...], ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from foldnet.analysis.chance import beyond_chance, shown_level
+from foldnet.analysis.chance import Chance, beyond_chance, shown_level
 from foldnet.drawing.colors import MARK
 from foldnet.drawing.figures import draw_legend, draw_title, legend_inches, own_settings, title_inches
 from foldnet.errors import SettingError
@@ -28,19 +28,6 @@ MARKS_UP_TO = 60  # layers of a panel whose frames would not hide the cells
 PANELS_A_ROW = 4
 
 
-class ChanceLevel(Protocol):
-    """An untrained group's similarity, such as foldnet.analysis.chance.Chance."""
-
-    @property
-    def mean(self) -> float | None: ...
-    @property
-    def max(self) -> float | None: ...
-    @property
-    def q95(self) -> float | None: ...  # of this group alone
-    @property
-    def network_q95(self) -> float | None: ...
-
-
 class GroupSimilarity(Protocol):
     """One panel: the group's name, its L layers' names, their (L, L) matrix and its chance level."""
 
@@ -51,7 +38,7 @@ class GroupSimilarity(Protocol):
     @property
     def matrix(self) -> ArrayLike: ...
     @property
-    def chance(self) -> ChanceLevel: ...
+    def chance(self) -> Chance: ...
 
 
 def lsm_figure(groups: Sequence[GroupSimilarity], title: str = "") -> Figure:
@@ -187,7 +174,7 @@ def _marks(group: GroupSimilarity) -> NDArray[np.bool_]:
     return beyond_chance(matrix, group.chance)
 
 
-def _caption(chance: ChanceLevel) -> str:
+def _caption(chance: Chance) -> str:
     """The chance level in one line."""
     if chance.mean is None or chance.max is None or chance.network_q95 is None:
         return "one layer: no pairs"

@@ -2,7 +2,7 @@
 
 import html
 from collections.abc import Sequence
-from typing import Protocol
+from dataclasses import dataclass
 
 import graphviz
 import numpy as np
@@ -32,17 +32,13 @@ VALUE_STYLE = {
 }
 
 
-class SharedGroup(Protocol):
-    """What the picture needs to know of a group."""
+@dataclass(frozen=True, slots=True)
+class SharedGroup:
+    """Who mixes what in one group: coefficients (L, K)."""
 
-    @property
-    def name(self) -> str: ...
-
-    @property
-    def layers(self) -> tuple[str, ...]: ...
-
-    @property
-    def coefficients(self) -> NDArray[np.floating]: ...  # (layers, templates)
+    name: str
+    layers: tuple[str, ...]
+    coefficients: NDArray[np.floating]
 
 
 def sharing_dot(groups: Sequence[SharedGroup], title: str) -> graphviz.Digraph:

@@ -5,7 +5,7 @@ from typing import Any
 from foldnet.choosing.advice import advise
 from foldnet.choosing.choose import Choice, Soft
 from foldnet.folding.plan import FoldPlan
-from foldnet.proof.promises import Promise, entries, equal
+from foldnet.proof.promises import Promise, equal, stated_at
 from foldnet.store.codec import to_plain
 
 ROUNDING = 1e-6  # between machines, of similarities and of shares of untrained networks
@@ -24,14 +24,11 @@ def check_advice(soft: Soft, plan: FoldPlan, choice: Choice | None, report: Any)
         wrong = [name for name, value in to_plain(advice).items() if not close(stated.get(name), value)]
         shares = {group.name: advice.chance.of_group(group.name) for group in plan.groups}
         wrong += [
-            f"chance of {name}" for name, share in shares.items() if not close(_stated_chance(stated, name), share)
+            f"chance of {name}"
+            for name, share in shares.items()
+            if not close(stated_at(stated, f"groups.{name}.chance"), share)
         ]
     return equal("advice in report.json that is not that of folding again", ", ".join(wrong), "")
-
-
-def _stated_chance(report: dict[str, Any], group: str) -> Any:
-    """What a report says of chance in one group."""
-    return next((entry.get("chance") for entry in entries(report.get("groups")) if entry.get("name") == group), None)
 
 
 def close(stated: Any, wanted: Any) -> bool:

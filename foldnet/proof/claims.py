@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from foldnet.choosing.laboratory import Laboratory
-from foldnet.proof.promises import Findings, Promise, equal, is_finetuned
+from foldnet.proof.promises import Findings, Promise, equal, is_finetuned, stated_at
 from foldnet.proof.refold import Refold
 from foldnet.training.observer import Observer
 
@@ -48,8 +48,9 @@ def check_claims(
             unknown.append(name)
         observer.advance()
     observer.end()
-    if "images" in _of(report, "accuracy"):
-        promises.append(equal("test images in report.json", _of(report, "accuracy")["images"], laboratory.test.images))
+    accuracy = stated_at(report, "accuracy")
+    if isinstance(accuracy, dict) and "images" in accuracy:
+        promises.append(equal("test images in report.json", accuracy["images"], laboratory.test.images))
     notes = (f"the accuracies in report.json of {', '.join(unknown)} are not compared: their networks are not here",)
     control = "the accuracy in report.json of soft_finetuned, the control, is not compared: its network is not kept"
     return Findings(tuple(promises), notes if unknown else (), (control,) if CONTROL in stated else ())
@@ -94,15 +95,9 @@ def is_share(value: Any) -> bool:
 
 def _stated(report: Any) -> dict[str, Any]:
     """The accuracies that a report states, by form; that of a sweep's point is "validation"."""
-    accuracy = {name: value for name, value in _of(report, "accuracy").items() if name != "images"}
-    validation = {"validation": report.get("validation_accuracy")} if isinstance(report, dict) else {}
-    return {name: value for name, value in (accuracy | validation).items() if value is not None}
-
-
-def _of(report: Any, key: str) -> dict[str, Any]:
-    """An object inside the report; an empty one where there is none."""
-    value = report.get(key) if isinstance(report, dict) else None
-    return value if isinstance(value, dict) else {}
+    accuracy = stated_at(report, "accuracy")
+    found = (accuracy if isinstance(accuracy, dict) else {}) | {"validation": stated_at(report, "validation_accuracy")}
+    return {name: value for name, value in found.items() if name != "images" and value is not None}
 
 
 def _alike(name: str, stated: Any, measured: float, images: int) -> Promise:

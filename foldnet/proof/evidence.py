@@ -34,7 +34,7 @@ def count(fold: Fold, looped: LoopedNetwork, report: Any) -> tuple[Numbers, Numb
     parameters["folded"] = _numbers(tensors, looped)
     bytes_: Numbers = {form: file_bytes(model.state_dict()) for form, model in forms.items()}
     bare: Numbers = {form: file_bytes(model.state_dict(), stated=False) for form, model in forms.items()}
-    written = report.get("bytes") if isinstance(report, dict) else None
+    written = promised.stated_at(report, "bytes")
     counts = _group_counts(fold, tensors) | templates | {"measure": task_of(fold.arch).measure}
     counts |= {
         f"{kind}.{form}": number

@@ -133,7 +133,9 @@ def check_report(
         **counts,
     }
     wrong = [
-        f"{path} is {_at(stated, path)!r}, not {value!r}" for path, value in found.items() if _at(stated, path) != value
+        f"{path} is {stated_at(stated, path)!r}, not {value!r}"
+        for path, value in found.items()
+        if stated_at(stated, path) != value
     ]
     promises = [
         equal("report.json against the other files", "; ".join(wrong) or "agrees", "agrees"),
@@ -162,7 +164,7 @@ def check_settings(report: Any, settings: Mapping[str, Any], checkpoint: str) ->
         # Where no metric is named it is the network's usual one, and report.json says which that is.
         **({"metric": "metric"} if settings.get("metric") is not None else {}),
     }
-    wrong = [path for name, path in stated.items() if _at(report, path) != settings.get(name)]
+    wrong = [path for name, path in stated.items() if stated_at(report, path) != settings.get(name)]
     wrong += ["checkpoint"] if settings.get("checkpoint") != checkpoint and "checkpoint" not in wrong else []
     return equal("settings in report.json that are not config.json's", ", ".join(wrong), "")
 
@@ -171,7 +173,7 @@ def check_clusters(report: Any, program: Program) -> Promise:
     """report.json ties the layers that use one owner in the program, and numbers the owners as the program does."""
     wrong = []
     for name, owners in owners_of(program).items():
-        group = _at(report, f"groups.{name}")
+        group = stated_at(report, f"groups.{name}")
         tied = [[layer for layer in owners if owners[layer] == owner] for owner in dict.fromkeys(owners.values())]
         try:
             stated = sorted(sorted(cluster) for cluster in group["clusters"])
@@ -221,7 +223,7 @@ def entries(value: Any) -> list[dict[str, Any]]:
 
 def is_finetuned(report: Any) -> bool:
     """Whether a fold was trained after it was tied."""
-    epochs = _at(report, "finetune.epochs")
+    epochs = stated_at(report, "finetune.epochs")
     return isinstance(epochs, int) and epochs > 0
 
 
@@ -231,7 +233,7 @@ def _weights_in(found: tuple[int, ...], shape: tuple[int, ...]) -> int:
     return math.prod(found[:stacked]) if found[stacked:] == shape else 0
 
 
-def _at(report: Any, path: str) -> Any:
+def stated_at(report: Any, path: str) -> Any:
     """The value at a path such as "groups.stage1.owners"; groups are found by name. None where there is none."""
     value: Any = report
     for key in path.split("."):

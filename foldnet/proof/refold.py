@@ -28,6 +28,7 @@ from foldnet.proof.promises import (
     largest,
     layers_of,
     owners_of,
+    stated_at,
 )
 from foldnet.sharing.share import SharedNetwork
 
@@ -120,9 +121,7 @@ def _apart(clusters: Clusters) -> Clusters:
 
 def _check_choice(refold: Refold, report: Any) -> list[Promise]:
     """Thresholds choose the clusters that were tied, and report.json names them, and the metric."""
-    metric = equal(
-        "metric in report.json", str(report.get("metric")) if isinstance(report, dict) else "", refold.soft.metric
-    )
+    metric = equal("metric in report.json", str(stated_at(report, "metric")), refold.soft.metric)
     if refold.choice is None:
         return [metric]
     tied = {group.name: sorted(sorted(cluster) for cluster in group.clusters) for group in refold.plan.groups}
@@ -130,7 +129,7 @@ def _check_choice(refold: Refold, report: Any) -> list[Promise]:
         group.name: refold.choice.clusters.get(group.name) or _apart(group.clusters) for group in refold.plan.groups
     }
     wrong = [name for name, chosen in found.items() if sorted(map(sorted, chosen)) != tied[name]]
-    stated = report.get("threshold") if isinstance(report, dict) else None
+    stated = stated_at(report, "threshold")
     return [
         metric,
         equal("groups whose clusters are not those at the threshold", ", ".join(wrong), ""),

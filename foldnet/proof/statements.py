@@ -16,7 +16,7 @@ from foldnet.program.loops import greedy_stages
 from foldnet.proof.claims import is_share
 from foldnet.proof.compare import LIMIT
 from foldnet.proof.fold_check import check_fold
-from foldnet.proof.promises import Findings, Promise, entries, equal
+from foldnet.proof.promises import Findings, Promise, entries, equal, stated_at
 from foldnet.proof.prove import Proof
 from foldnet.proof.refold import Refold
 from foldnet.store.codec import from_plain, to_plain
@@ -67,7 +67,7 @@ def check_proof(
     ignored: tuple[str, ...],
 ) -> Findings:
     """Looped was run against tied on as many inputs of a kind as the report says, and differs no more than it does now, or than rounding."""
-    stated = report.get("proof") if isinstance(report, dict) else None
+    stated = stated_at(report, "proof")
     if stated is None:  # version 0.1 proved nothing
         return Findings()
     name = "proof in report.json"

@@ -1,13 +1,12 @@
 """Each stage's layers, its similarity matrix and the folded stage side by side, the paper's Figure 4."""
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from foldnet.drawing.figures import write_figure
-from foldnet.drawing.fold_figure import fold_figure
+from foldnet.drawing.fold_figure import FoldedStage, fold_figure
 from foldnet.folding.folds import open_fold
 from foldnet.folding.groups import check_metric, groups_of
 from foldnet.folding.origin import soft_of_fold
@@ -15,16 +14,6 @@ from foldnet.program.data import Stage
 from foldnet.store.reading import read_json
 
 Matrix = NDArray[np.float64]
-
-
-@dataclass(frozen=True, slots=True)
-class FoldedStage:
-    """A stage of the program with the similarity by which its layers were tied: matrix (L, L), clusters of indices."""
-
-    stage: Stage
-    layers: tuple[str, ...]
-    matrix: Matrix
-    clusters: tuple[tuple[int, ...], ...]
 
 
 def write(folder: Path, file: Path, *, run: Path | str | None) -> None:

@@ -1,26 +1,13 @@
 """Who mixes what, the paper's Figure 1: layers, templates, and coefficients as weighted edges."""
 
-from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from foldnet.drawing.graph_files import write_dot
-from foldnet.drawing.sharing import sharing_dot
+from foldnet.drawing.sharing import SharedGroup, sharing_dot
 from foldnet.errors import NothingToFold
 from foldnet.sharing.share import SharedNetwork
 from foldnet.training.recurrence import banks_of
 from foldnet.training.runs import open_run
-
-
-@dataclass(frozen=True, slots=True)
-class GroupSharing:
-    """Who mixes what in one group: coefficients (L, K)."""
-
-    name: str
-    layers: tuple[str, ...]
-    coefficients: NDArray[np.float64]
 
 
 def write(folder: Path, file: Path, *, checkpoint: str) -> None:
@@ -32,7 +19,7 @@ def write(folder: Path, file: Path, *, checkpoint: str) -> None:
             f"run '{run.folder}' is plain, so nothing is shared; train a soft network such as swrn-28-2-4"
         )
     groups = [
-        GroupSharing(group.name, group.layers, bank.coefficients.detach().double().numpy())
+        SharedGroup(group.name, group.layers, bank.coefficients.detach().double().numpy())
         for group, bank in zip(model.plan.groups, banks_of(model).values(), strict=True)
     ]
     write_dot(sharing_dot(groups, run.settings.arch), file)
