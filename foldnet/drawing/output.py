@@ -65,6 +65,8 @@ class Output:
     endings: ClassVar[tuple[str, ...]]
     watched: ClassVar[bool] = False  # whether it takes long, so that progress is shown
 
+    check_ending = staticmethod(check_ending)
+
     def write(self, what: Any, file: Path, observer: Any) -> Any:
         """Write the file, whole or not at all; gives what was measured for it, or None."""
         raise NotImplementedError
@@ -78,12 +80,7 @@ class Output:
         """Raise OutputError for a place that will not do, SettingError for an ending that names no format of this output."""
         if out is not None:
             refuse_existing(Path(out), force=force)
-            cls.check_ending(Path(out))
-
-    @classmethod
-    def check_ending(cls, file: Path) -> None:
-        """Raise SettingError for an ending that names no format of this output."""
-        check_ending(file, cls.endings)
+            cls.check_ending(Path(out), cls.endings)
 
 
 def make(

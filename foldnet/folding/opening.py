@@ -6,7 +6,6 @@ from torch import nn
 
 from foldnet.errors import SettingError
 from foldnet.folding.folds import load_fold, newest_fold
-from foldnet.folding.origin import run_of_fold
 from foldnet.store.reading import read_json
 from foldnet.training.runs import Run, open_run
 from foldnet.typed import checked
@@ -33,6 +32,8 @@ def open_network(folder: Path, checkpoint: str = "last", named: Path | str | Non
     if kind_of(folder) == "fold":
         if checkpoint != "last":
             raise SettingError(f"`checkpoint={checkpoint!r}` is for runs and '{folder}' is a fold; leave it out")
+        from foldnet.folding.origin import run_of_fold  # which knows all of folding
+
         fold, looped = load_fold(folder)
         return looped, run_of_fold(fold, named), "looped"
     if named is not None:

@@ -35,6 +35,7 @@ class Graph(Output):
     """
 
     of, name, endings = FOLD, "graph.svg", GRAPH_ENDINGS
+    check_ending = staticmethod(check_dot_ending)
     residual: Annotated[bool, Option("Also draw the residual connections.")] = False
 
     def write(self, what: "Path | nn.Module", file: Path, observer: Any) -> None:
@@ -42,26 +43,19 @@ class Graph(Output):
 
         write(what, file, residual=self.residual)
 
-    @classmethod
-    def check_ending(cls, file: Path) -> None:
-        check_dot_ending(file, cls.endings)
-
 
 @dataclass(frozen=True, slots=True)
 class Sharing(Output):
     """Draw who mixes what (the paper's Figure 1): layers, templates, coefficients as weighted edges."""
 
     of, name, endings = RUN, "sharing.svg", DOT_ENDINGS
+    check_ending = staticmethod(check_dot_ending)
     checkpoint: Annotated[str, Option()] = "last"
 
     def write(self, what: Path, file: Path, observer: Any) -> None:
         from foldnet.verbs.pictures.mixing import write
 
         write(what, file, checkpoint=self.checkpoint)
-
-    @classmethod
-    def check_ending(cls, file: Path) -> None:
-        check_dot_ending(file, cls.endings)
 
 
 @dataclass(frozen=True, slots=True)
