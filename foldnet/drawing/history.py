@@ -6,10 +6,11 @@ Savarese & Maire 2019, https://arxiv.org/abs/1902.09701.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Protocol
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import NDArray
 
 from foldnet.drawing.figures import draw_title, own_settings, title_inches
 from foldnet.drawing.heatmaps import draw_matrix, refuse_nothing
@@ -21,13 +22,13 @@ if TYPE_CHECKING:
 HISTORY_COLUMNS = 8
 
 
-class GroupHistory(Protocol):
-    """One row of panels: the group's name and its matrices (E + 1, L, L), the first one before training."""
+@dataclass(frozen=True, slots=True)
+class GroupHistory:
+    """One row of panels: the matrices of one group, one an epoch, (epochs + 1, L, L), the first one before training."""
 
-    @property
-    def name(self) -> str: ...
-    @property
-    def matrices(self) -> ArrayLike: ...
+    name: str
+    layers: tuple[str, ...]
+    matrices: NDArray[np.float64]
 
 
 def history_figure(groups: Sequence[GroupHistory], epochs: Sequence[int] | None = None, title: str = "") -> Figure:

@@ -12,6 +12,7 @@ from torch import nn
 from foldnet.analysis.chance import Chance
 from foldnet.analysis.similarity import coefficient_similarity, disagreements, max_off_diagonal
 from foldnet.config import DEFAULT_THRESHOLD
+from foldnet.drawing.history import GroupHistory
 from foldnet.errors import RunError
 from foldnet.folding.groups import METRICS, GroupAlgebra, check_metric, groups_of, judged_together
 from foldnet.sharing.share import SharedNetwork
@@ -68,15 +69,6 @@ class LsmReport(Report):
         from foldnet.drawing.heatmaps import lsm_figure
 
         return (figure_bytes(lsm_figure(self.groups), ".svg"),)
-
-
-@dataclass(frozen=True, slots=True)
-class GroupHistory:
-    """The matrices of one group, one an epoch: (epochs + 1, L, L), the first before training."""
-
-    name: str
-    layers: tuple[str, ...]
-    matrices: NDArray[np.float64]
 
 
 @checked
