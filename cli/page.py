@@ -1,6 +1,5 @@
 """Where commands print, and the sentence with which they fail. Nothing here waits for torch, which may be half imported then."""
 
-import textwrap
 from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any
@@ -10,11 +9,11 @@ from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
-from foldnet.show.lines import UNBROKEN, WIDTH, spelt_out, wrapped
+from foldnet.show.lines import WIDTH, spelt_out, wrapped
 
 
 class Page(Console):
-    """A console whose lines fit: as the terminal wraps them, elsewhere in 80 columns.
+    """A console whose lines fit: into the terminal, elsewhere into 80 columns.
 
     Its reader may go away, as head does; the guard then ends the program as a success. What names and the contents of files
     could do to a terminal is taken out of all that is printed.
@@ -33,7 +32,7 @@ class Page(Console):
                     column.overflow = "fold"
                 super().print(entry, **options)
                 continue
-            shown = wrapped(entry) if isinstance(entry, str) and not self.is_terminal else entry
+            shown = wrapped(spelt_out(entry), width=self.width) if isinstance(entry, str) else entry
             super().print(shown, **{"soft_wrap": True} | options)
 
     def on_broken_pipe(self) -> None:
@@ -61,7 +60,7 @@ def shortened(name: str, most: int) -> str:
 
 def tell(text: str) -> None:
     """A line on stderr, beside what stdout holds."""
-    Page(stderr=True, highlight=False).print(Text(text))
+    Page(stderr=True, highlight=False, markup=False, emoji=False).print(text)
 
 
 def complain(text: str, *, fault: bool = True) -> None:
@@ -77,7 +76,7 @@ def complain(text: str, *, fault: bool = True) -> None:
         if (
             console.file.isatty()
         ):  # not `is_terminal`, which FORCE_COLOR makes true of a pipe, whose reader counts lines
-            said = Text(textwrap.fill(said.plain, console.width, subsequent_indent="  ", **UNBROKEN))
+            said = Text(wrapped(said.plain, width=console.width))
         said.stylize("bold red", 0, len(start))
         console.print(said)
 
@@ -87,7 +86,7 @@ def warn(text: str) -> None:
     from foldnet_cli.words import spoken
 
     Page(stderr=True, highlight=False, markup=False, emoji=False).print(
-        wrapped(f"warning: {printable(spoken(text))}"), style="yellow"
+        f"warning: {printable(spoken(text))}", style="yellow"
     )
 
 

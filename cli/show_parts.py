@@ -6,7 +6,7 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.table import Table as Grid
 from rich.text import Text as Line
 
-from foldnet.show.lines import wrapped
+from foldnet.show.lines import spelt_out, wrapped
 from foldnet.show.report import Report, Table, shown
 from foldnet_cli.words import spoken
 
@@ -54,5 +54,10 @@ class Pairs:
         """A line a pair, or several."""
         width = max(len(name) for name, _ in self.rows) + 2
         for name, value in self.rows:
-            yield Line(f"{name:<{width}}", style="dim", end="")
-            yield Line(wrapped(value, indent=width).lstrip())
+            value = spelt_out(value)
+            below = (
+                max(map(len, value.split()), default=0) > options.max_width - width
+            )  # a path that does not fit beside
+            yield Line(name if below else f"{name:<{width}}", style="dim", end="\n" if below else "")
+            said = wrapped(value, indent=2 if below else width, width=options.max_width)
+            yield Line(said if below else said.lstrip())

@@ -72,9 +72,9 @@ class Watcher:
         self.line(sentence)
 
     def line(self, text: str) -> None:
-        """Print a line, as the terminal wraps it, elsewhere in 80 columns."""
-        text = spelt_out(text)
-        self.console.print(text if self.console.is_terminal else wrapped(text), highlight=False, soft_wrap=True)
+        """Print a line, or several where it is wider than the terminal, or than 80 columns elsewhere."""
+        width = self.console.width if self.console.is_terminal else WIDTH
+        self.console.print(wrapped(spelt_out(text), width=width), highlight=False, soft_wrap=True)
 
     def wants_stop(self) -> bool:
         """Never."""

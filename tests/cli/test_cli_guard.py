@@ -105,8 +105,7 @@ def test_a_sentence_ends_its_lines_between_words_on_a_terminal_alone(cli, failin
         page.complain(str(f"'{path}' is gone; bring it back from wherever it was moved to, or name another"))
         shown = re.sub(rb"\x1b\[[0-9;]*m", b"", screen.read1()).decode()
     assert shown.splitlines() == [
-        "Error:",
-        f"  '{path}'",
+        f"Error: '{path}'",
         "  is gone; bring it back from wherever it was moved to, or",
         "  name another",
     ]

@@ -1,9 +1,11 @@
 """Where there is no terminal, no line is wider than 80 columns."""
 
+from io import StringIO
+
 import pytest
 
 from foldnet.show.lines import wrapped
-from foldnet_cli.page import shortened
+from foldnet_cli.page import Page, shortened
 
 BENCH = ("--threads", "1", "--device", "cpu")
 
@@ -52,10 +54,40 @@ def test_a_training_and_what_is_made_of_it_stay_within_80_columns(cli, tmp_path,
         assert [line for line in (outcome.out + outcome.err).splitlines() if len(line.rstrip()) > 80] == []
 
 
+def test_long_names_widen_no_line_in_which_they_fit(cli, home):
+    name = "n" * 72
+    (home / "runs/tied").rename(home / "runs" / name)
+    run, fold = f"runs/{name}", f"runs/{name}/fold-0.95"
+    put_aside = home / "runs" / "e\x1b[31m"  # written out it is three letters longer
+    (home / "runs/plain").rename(put_aside)
+    for command in (
+        *[("runs",), ("info", run), ("info", fold), ("info", put_aside), ("lsm", run), ("lsm",), ("evaluate", run)],
+        *[("fold", run, "--dry-run", "--no-evaluate"), ("fold", run, "--no-evaluate"), ("verify", fold, "--no-data")],
+        *[("render", "sharing"), ("verify", "--no-data")],
+    ):
+        outcome = cli(*command)
+        assert outcome.code in (0, 3), outcome
+        lines = (outcome.out + outcome.err).splitlines()
+        # A path that fits into no line stays whole, and nothing comes behind it.
+        assert [line for line in lines if len(line.rstrip()) > 80 and len(line.split()[-1]) <= 78] == []
+
+
 def test_a_path_is_never_broken():
     path = "/somewhere/" + "a" * 90
     assert wrapped(f"wrote {path}") == f"wrote {path}"
+    assert wrapped(f"wrote {path}, and more") == f"wrote {path},\n  and more"
     assert wrapped("word " * 40).split() == ["word"] * 40
+
+
+@pytest.mark.parametrize("width", [40, 100])
+def test_a_terminal_gets_lines_that_end_between_words(width):
+    out = StringIO()
+    page = Page(file=out, force_terminal=True, width=width, color_system=None)
+    page.print("word " * 40)
+    page.print("\x1b" * 9 + " word" * 15)  # wider when written out
+    lines = out.getvalue().splitlines()
+    assert {word for line in lines for word in line.split()} == {"word", "\\x1b" * 9}
+    assert max(map(len, lines)) <= width
 
 
 def test_a_long_name_loses_its_middle():
