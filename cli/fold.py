@@ -1,11 +1,13 @@
-"""foldnet fold."""
+"""foldnet fold: most of its options are the fields of FoldSettings."""
 
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from foldnet_cli.options import Checkpoint, DataDir, Device, ForceTwice, Metric, RunArgument
+from foldnet.folding.settings import FoldSettings
+from foldnet_cli.fields import parameters_of, with_parameters
+from foldnet_cli.options import DataDir, Device, ForceTwice, Metric, RunArgument
 
 
 def fold(
@@ -16,16 +18,6 @@ def fold(
             help="Similarity at which layers are tied: 0.95, stage2=0.9 (may be repeated), chance, what 95 % of "
             "untrained networks stay below, or auto, the knee of the sweep.  [default: 0.95]"
         ),
-    ] = None,
-    clusters: Annotated[
-        Path | None,
-        typer.Option(help='JSON file of your own clusters: {"stage2": [["layer", "layer"], ...]}.'),
-    ] = None,
-    max_drop: Annotated[
-        float | None, typer.Option(help="Fold as far as this many points of validation accuracy allow, such as 0.5.")
-    ] = None,
-    budget: Annotated[
-        str | None, typer.Option(help="Fold to this size of the whole network: 12M parameters, or 12MB.")
     ] = None,
     sweep: Annotated[
         bool, typer.Option("--sweep", help="Only draw the curve: every merge, judged on validation data.")
@@ -40,20 +32,7 @@ def fold(
         ),
     ] = None,
     metric: Metric = None,
-    unit: Annotated[str, typer.Option(help="Tie layer by layer, or whole blocks: layer or block.")] = "layer",
-    tie: Annotated[str, typer.Option(help="gain (signed lengths kept), signed, or mean (naive).")] = "gain",
-    linkage: Annotated[str, typer.Option(help="complete, average or single.")] = "complete",
-    checkpoint: Checkpoint = "last",
-    finetune: Annotated[int, typer.Option(min=0, metavar="<int>", help="Epochs of training on what is stored.")] = 0,
-    finetune_lr: Annotated[
-        float | None, typer.Option(help="Learning rate at which fine-tuning starts.  [default: a fifth of the run's]")
-    ] = None,
-    distill: Annotated[
-        bool, typer.Option("--distill/--no-distill", help="Let the soft network teach while fine-tuning.")
-    ] = True,
-    control: Annotated[
-        bool, typer.Option("--control", help="Also train the soft network for as many epochs, to compare.")
-    ] = False,
+    *,
     no_shares: Annotated[
         bool, typer.Option("--no-shares", help="Do not measure each tied layer's share of the added validation loss.")
     ] = False,
@@ -65,6 +44,7 @@ def fold(
     device: Device = "auto",
     out: Annotated[Path | None, typer.Option(help="Fold folder to make.  [default: a new one inside the run]")] = None,
     force: ForceTwice = 0,
+    **settings: Any,
 ) -> Any:
     """Tie similar layers of a soft run and fold the network into loops that really run.
 
@@ -78,29 +58,23 @@ def fold(
     from foldnet_cli.taken import run_or_newest
 
     overall, single = parse_thresholds(threshold or [])
-    how = {
-        "groups": names(groups),
-        "keep": tuple(keep or ()),
-        "ignore": tuple(ignore or ()),
-        "metric": metric,
-        "tie": tie,
-        "linkage": linkage,
-        "checkpoint": checkpoint,
-    }
-    picking = {"threshold": overall, "thresholds": single, "max_drop": max_drop, "budget": budget}
+    listed = {"groups": names(groups), "keep": tuple(keep or ()), "ignore": tuple(ignore or ()), "metric": metric}
+    picking = {"threshold": overall, "thresholds": single}
+    chosen = {name: settings[name] for name in ("max_drop", "budget")}
     run = run_or_newest(run)
     with watching() as observer:
         if sweep:
-            others = {"clusters": clusters, "finetune": finetune or None, "control": control, "out": out}
-            others |= {"no_evaluate": no_evaluate, "unit": unit if unit != "layer" else None}
-            refuse_together("--sweep", picking | others)
-            return sweep_recipe(run, data_dir=data_dir, device=device, written=not dry_run, observer=observer, **how)
+            kept = {name: settings.pop(name) for name in ("tie", "linkage", "checkpoint")}
+            unit = settings.pop("unit")
+            others = {name: settings[name] or None for name in ("clusters", "finetune", "control")}
+            others |= {"out": out, "no_evaluate": no_evaluate, "unit": unit if unit != "layer" else None}
+            refuse_together("--sweep", picking | chosen | others)
+            return sweep_recipe(
+                run, data_dir=data_dir, device=device, written=not dry_run, observer=observer, **listed, **kept
+            )
         if no_evaluate:
             auto = "auto" if overall == "auto" else None
-            refuse_together(
-                "--no-evaluate",
-                {"max_drop": max_drop, "budget": budget, "threshold": auto, "finetune": finetune or None},
-            )
+            refuse_together("--no-evaluate", chosen | {"threshold": auto, "finetune": settings["finetune"] or None})
         return recipe(
             run,
             out=out,
@@ -110,13 +84,13 @@ def fold(
             data_dir=data_dir,
             device=device,
             observer=observer,
-            clusters=None if clusters is None else str(clusters),
-            unit=unit,
-            finetune=finetune,
-            finetune_lr=finetune_lr,
-            distill=distill,
-            control=control,
             shares=not no_shares,
             **picking,
-            **how,
+            **listed,
+            **settings,
         )
+
+
+def fold_command() -> Any:
+    """`fold` with an option for each setting of a fold."""
+    return with_parameters(fold, parameters_of(FoldSettings, leave=("metric",)).values())

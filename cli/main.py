@@ -15,13 +15,13 @@ from foldnet_cli.data import app as data
 from foldnet_cli.doctor import doctor
 from foldnet_cli.evaluate import evaluate
 from foldnet_cli.export import export_command
-from foldnet_cli.fold import fold
+from foldnet_cli.fold import fold_command
 from foldnet_cli.guard import add_command
 from foldnet_cli.info import info, runs
 from foldnet_cli.lsm import lsm
 from foldnet_cli.page import complain
 from foldnet_cli.streams import settle, speaking
-from foldnet_cli.train import train
+from foldnet_cli.train import train_command
 from foldnet_cli.verify import verify
 
 
@@ -52,7 +52,7 @@ def make_app() -> typer.Typer:
         pretty_exceptions_enable=False,
     )
     app.callback()(_common)
-    for command in (train, lsm, fold):
+    for command in (train_command(), lsm, fold_command()):
         add_command(app, command)
     app.add_typer(render.make_app(), name="render")
     for command in (evaluate, verify, export_command(), info, runs):

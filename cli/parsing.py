@@ -63,20 +63,15 @@ def refuse_together(option: str, others: Mapping[str, Any]) -> None:
 
 def parse_sizes(given: str) -> tuple[int, ...]:
     """ "1,128" -> (1, 128). Raises SettingError for anything else."""
-    return _whole_numbers("--batch-sizes", given, "1,128")
-
-
-def parse_windows(given: str) -> tuple[int, ...]:
-    """ "5,9" -> (5, 9). Raises SettingError for anything else."""
-    return _whole_numbers("--windows", given, "5,9,13")
+    return whole_numbers("--batch-sizes", given, "1,128")
 
 
 def parse_trips(given: str) -> tuple[int, ...]:
     """ "10,20" -> (10, 20). Raises SettingError for anything else."""
-    return _whole_numbers("--trips", given, "10,20,40")
+    return whole_numbers("--trips", given, "10,20,40")
 
 
-def _whole_numbers(option: str, given: str, example: str) -> tuple[int, ...]:
+def whole_numbers(option: str, given: str, example: str) -> tuple[int, ...]:
     """Whole numbers between commas. Raises SettingError for anything else."""
     from foldnet.errors import SettingError
 

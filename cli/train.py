@@ -1,115 +1,27 @@
-"""foldnet train."""
+"""foldnet train: its options are the fields of TrainSettings and of the sources."""
 
+import inspect
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from foldnet.data.sources import SOURCES, Source
+from foldnet.options import fields_of
+from foldnet.training.settings import TrainSettings, usual, written
+from foldnet_cli.fields import parameters_of, with_parameters
 from foldnet_cli.options import DataDir, ForceTwice
 
 
 def train(
-    dataset: Annotated[
-        str | None,
-        typer.Option(help="digits, cifar10, cifar100, folder, paths or mazes.  [default: digits]"),
-    ] = None,
-    arch: Annotated[
-        str | None,
-        typer.Option(
-            help="swrn-DEPTH-WIDTH[-TEMPLATES] (soft) or wrn-DEPTH-WIDTH (plain); for paths and mazes scnn- and cnn-.  "
-            "[default: swrn-28-2-4; paths and mazes scnn-20-32-20]"
-        ),
-    ] = None,
+    *,
     recall: Annotated[
         bool, typer.Option("--recall", help="Feed the input to every step of a cnn or scnn: its -recall form.")
     ] = False,
-    epochs: Annotated[
-        int | None,
-        typer.Option(
-            help="All phases together; with --resume, more make a run longer.  [default: 200; digits 30; paths 250; mazes 50]"
-        ),
-    ] = None,
-    batch_size: Annotated[
-        int | None, typer.Option(help="Images a step.  [default: 128; digits 64; paths and mazes 32]")
-    ] = None,
-    optimiser: Annotated[
-        str | None, typer.Option(help="sgd (Nesterov momentum 0.9) or adam.  [default: sgd; paths and mazes adam]")
-    ] = None,
-    lr: Annotated[float | None, typer.Option(help="Learning rate.  [default: 0.1; paths and mazes 0.01]")] = None,
-    schedule: Annotated[
-        str | None,
-        typer.Option(
-            help="steps (times 0.2 at 30, 60 and 80 % of the epochs) or constant.  [default: steps; paths and mazes constant]"
-        ),
-    ] = None,
-    weight_decay: Annotated[
-        float | None, typer.Option(help="Weight decay, never on coefficients.  [default: 0.0005; paths and mazes 0]")
-    ] = None,
-    seed: Annotated[int | None, typer.Option(help="The same seed gives the same run.  [default: 0]")] = None,
-    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N.  [default: auto]")] = None,
-    precision: Annotated[
-        str | None,
-        typer.Option(help="auto, fp32 or bf16; auto is bf16 where the hardware has it.  [default: auto]"),
-    ] = None,
-    compile: Annotated[
-        str | None,
-        typer.Option(help="auto (on CUDA), on or off: torch.compile of the training steps.  [default: auto]"),
-    ] = None,
-    recurrence: Annotated[
-        float | None,
-        typer.Option(help="Weight of the recurrence regulariser.  [default: 0; digits with swrn-* 0.5]"),
-    ] = None,
-    recurrence_form: Annotated[
-        str | None,
-        typer.Option(
-            help="loops (layers at one place of successive blocks), or mean or sum (the paper's) over all pairs of layers.  "
-            "[default: mean; digits with swrn-* loops]"
-        ),
-    ] = None,
-    dropout: Annotated[
-        float | None, typer.Option(help="Rate of dropout between the two convolutions of a block.  [default: 0]")
-    ] = None,
-    cutout: Annotated[
-        int | None, typer.Option(help="Side of the square hole in pixels, 0 for none.  [default: 0]")
-    ] = None,
-    validation: Annotated[
-        float | None,
-        typer.Option(help="Share of the training data, or a number of images.  [default: 0.1; digits 360]"),
-    ] = None,
-    sync_bn: Annotated[
-        bool | None,
-        typer.Option("--sync-bn", help="Of several processes, normalise by the statistics of the whole batch."),
-    ] = None,
     gpus: Annotated[
         int | None,
         typer.Option(help="Train on so many GPUs of this machine, one process each.  [default: one process]"),
-    ] = None,
-    progressive: Annotated[
-        float | None,
-        typer.Option(help="Weight of the loss after a random number of steps, for cnn and scnn.  [default: 0]"),
-    ] = None,
-    grid: Annotated[int | None, typer.Option(help="Side of the grids of `paths` in cells.  [default: 32]")] = None,
-    windows: Annotated[
-        str | None,
-        typer.Option(help="Windows (odd) of the queries of `paths`, a phase each.  [default: 5,9,13,17,21]"),
-    ] = None,
-    obstacles: Annotated[
-        float | None, typer.Option(help="Probability that a cell of `paths` is an obstacle.  [default: 0.1]")
-    ] = None,
-    target: Annotated[
-        str | None, typer.Option(help="What `paths` asks for: union of all shortest paths, or one.  [default: union]")
-    ] = None,
-    size: Annotated[
-        int | None, typer.Option(help="Side of `mazes` in cells, walls included (odd).  [default: 9]")
-    ] = None,
-    examples: Annotated[
-        int | None, typer.Option(help="Grids to train on in each phase of `paths` and `mazes`.  [default: 5000]")
-    ] = None,
-    test_examples: Annotated[
-        int | None, typer.Option(help="Grids to test on, as the last phase draws them.  [default: 1000]")
-    ] = None,
-    image_size: Annotated[
-        int | None, typer.Option(help="Side to which `folder` resizes its images.  [default: 32]")
     ] = None,
     data_dir: DataDir = None,
     download: Annotated[
@@ -135,6 +47,7 @@ def train(
         ),
     ] = False,
     force: ForceTwice = 0,
+    **settings: Any,
 ) -> Any:
     """Train a network and keep everything about it in a run folder.
 
@@ -142,13 +55,17 @@ def train(
     and so do shortest paths (`--dataset paths`), which are drawn as they are needed, phase by phase.
     """
     from foldnet_cli.launch import check_gpus, launch
-    from foldnet_cli.parsing import parse_windows
+    from foldnet_cli.parsing import whole_numbers
 
     if gpus is not None:
-        check_gpus(gpus, device)
-        device = "cuda"
+        check_gpus(gpus, settings["device"])
+        settings["device"] = "cuda"
         if gpus > 1:
             return launch(gpus)
+    for name, value in settings.items():
+        if isinstance(value, str) and name in _lists():
+            settings[name] = whole_numbers(f"--{name}", value, written(_lists()[name]))
+    settings["data_dir"] = None if data_dir is None else str(data_dir)
     return _train(
         out=out,
         resume=resume,
@@ -157,36 +74,40 @@ def train(
         config=config,
         checkpoint_every=checkpoint_every,
         tensorboard=tensorboard,
-        dataset=dataset,
-        arch=arch,
         recall=recall,
-        epochs=epochs,
-        batch_size=batch_size,
-        optimiser=optimiser,
-        lr=lr,
-        schedule=schedule,
-        weight_decay=weight_decay,
-        seed=seed,
-        device=device,
-        precision=precision,
-        compile=compile,
-        recurrence=recurrence,
-        recurrence_form=recurrence_form,
-        dropout=dropout,
-        cutout=cutout,
-        validation=validation,
-        sync_bn=sync_bn,
-        progressive=progressive,
-        grid=grid,
-        windows=None if windows is None else parse_windows(windows),
-        obstacles=obstacles,
-        target=target,
-        size=size,
-        examples=examples,
-        test_examples=test_examples,
-        image_size=image_size,
-        data_dir=None if data_dir is None else str(data_dir),
+        **settings,
     )
+
+
+def train_command() -> Any:
+    """`train` with an option for each setting that there is when the command line is made."""
+    names = tuple(SOURCES)
+    dataset = inspect.Parameter(
+        "dataset",
+        inspect.Parameter.KEYWORD_ONLY,
+        default=None,
+        annotation=Annotated[
+            str | None,
+            typer.Option(
+                help=f"{', '.join(names[:-1])} or {names[-1]}.  [default: digits]", autocompletion=lambda: list(names)
+            ),
+        ],
+    )
+    own = {name: entry for source in SOURCES.values() for name, entry in _of_source(source)}
+    settings = parameters_of(TrainSettings, usual=usual, leave=own)
+    return with_parameters(train, [dataset, *settings.values(), *own.values()])
+
+
+def _of_source(source: type[Source]) -> Iterator[tuple[str, inspect.Parameter]]:
+    """The options of one source, with its defaults."""
+    fields = fields_of(source)
+    yield from parameters_of(source, usual=lambda name: written(fields[name].default)).items()
+
+
+def _lists() -> dict[str, tuple[int, ...]]:
+    """The settings of sources that are several whole numbers, with their defaults."""
+    fields = [field for source in SOURCES.values() for field in fields_of(source).values()]
+    return {field.name: field.default for field in fields if isinstance(field.default, tuple)}
 
 
 def _train(**options: Any) -> Any:

@@ -48,7 +48,7 @@ def train(network: str, seed: int, preset: str, out: Path, threads: int) -> dict
     return {
         "network": network,
         "seed": seed,
-        "phases": len(stored["windows"]),
+        "phases": len(stored["source"]["windows"]),
         "f1": [line["validation_accuracy"] for line in lines],
         "train_f1": [line["train_accuracy"] for line in lines],
         "test_f1": report.test_accuracy,

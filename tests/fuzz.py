@@ -202,7 +202,7 @@ def settings_case(rng: random.Random, folder: Path) -> str:
     """A TOML file with odd values."""
     from dataclasses import fields
 
-    from foldnet.config import TrainSettings
+    from foldnet.training.settings import TrainSettings
 
     odd = rng.choice(ODD_VALUES)
     written = rng.choice((json.dumps(odd), rng.choice(ODD_TEXTS), "nan", "1979-05-27", "{a = {a = 1}}", "true"))
@@ -213,8 +213,8 @@ def settings_case(rng: random.Random, folder: Path) -> str:
 
 def read_settings() -> None:
     """What `foldnet train --config` reads, without the training."""
-    from foldnet.config import train_settings
     from foldnet.errors import FoldnetError
+    from foldnet.training.settings import train_settings
     from foldnet_cli.page import complain
 
     try:

@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from foldnet.config import train_settings
 from foldnet.data.dataset import Dataset
 from foldnet.data.digits import load_digits
+from foldnet.data.sources import Digits
 from foldnet.folding.folds import SEALED, sha256_of
 from foldnet.sharing.share import SharedNetwork
 from foldnet.store.seals import seal_of, sealed
@@ -18,6 +18,8 @@ from foldnet.training import loading
 from foldnet.training.checkpoint import save_checkpoint
 from foldnet.training.progress import Progress
 from foldnet.training.runs import Run, create_run
+from foldnet.training.settings import train_settings
+from foldnet.zoo.blueprint import blueprint
 
 ARCH = "swrn-28-1-2"  # six shared layers a stage, two templates
 # Blocks A A B of each stage; conv1 and conv2 of A are other owners, the second A is twice and minus the first.
@@ -34,14 +36,14 @@ def few_digits() -> Dataset:
 def use_few_digits(monkeypatch: Any) -> None:
     """Let every recipe see few digits."""
     few = few_digits()
-    monkeypatch.setattr(loading, "load_dataset", lambda *args, **kwargs: few)
+    monkeypatch.setattr(Digits, "images", lambda *args, **kwargs: few)
 
 
 def plant_run(folder: Path, *, rows: list[list[float]] | None = None, arch: str = ARCH, seed: int = 0) -> Run:
     """Write a run folder; verbs must see few digits."""
     settings = train_settings({"dataset": "digits", "arch": arch, "validation": 60, "epochs": 1})
     _, split = loading.split_of(settings)
-    run = Run(folder, settings, 10, 1, 8, "fp32", split.hash)
+    run = Run(folder, settings, blueprint(arch, channels=1, size=8), "fp32", split.hash)
     with torch.random.fork_rng([]):
         torch.manual_seed(seed)
         model = run.network()

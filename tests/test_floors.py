@@ -9,7 +9,6 @@ ROOT = Path(foldnet.__file__).parent
 FLOORS = (  # from the ground up; a floor may use all below it
     {"errors", "bounds", "hardware", "typed", "options"},
     {"store"},
-    {"config"},
     {"sharing"},
     {"analysis"},
     {"zoo"},

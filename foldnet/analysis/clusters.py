@@ -14,11 +14,10 @@ from scipy.cluster.hierarchy import fcluster
 from scipy.cluster.hierarchy import linkage as merge_tree
 from scipy.spatial.distance import squareform
 
+from foldnet.analysis.choices import LINKAGES
 from foldnet.analysis.similarity import SLACK, Matrix
 from foldnet.bounds import as_code
 from foldnet.errors import SettingError, ShapeMismatch, UnknownName, nearest
-
-LINKAGES = ("complete", "average", "single")
 
 Clusters = tuple[tuple[int, ...], ...]
 """A partition of 0..n-1: members ascending, clusters by their first member, singletons included."""

@@ -12,8 +12,6 @@ from foldnet.folding.origin import soft_of_fold
 from foldnet.folding.owners import Owners, TiedLayers
 from foldnet.proof.promises import uses_of
 from foldnet.sharing.share import SharedNetwork, materialise
-from foldnet.zoo.build import build
-from foldnet.zoo.names import parse_name
 
 FORMS = ("soft", "dense", "tied", "looped", "plain")
 SEED = 0  # of weights that stand for others
@@ -27,8 +25,8 @@ def forms_of(fold: Fold, named: Path | str | None = None) -> tuple[dict[str, nn.
     looped, notes = fold.load(), []
     with torch.random.fork_rng([]):
         torch.manual_seed(SEED)
-        soft = build(fold.arch, classes=fold.classes, channels=fold.channels)
-        plain = build(parse_name(fold.arch).plain_name, classes=fold.classes, channels=fold.channels)
+        soft = fold.blueprint.build()
+        plain = fold.blueprint.build_plain()
     try:
         soft = soft_of_fold(fold, named)
     except RunError as error:
@@ -36,7 +34,7 @@ def forms_of(fold: Fold, named: Path | str | None = None) -> tuple[dict[str, nn.
             raise
         notes.append(f"soft and dense have random weights, which costs the same time ({error})")
     with torch.device("meta"):
-        unrolled = materialise(build(fold.arch, classes=fold.classes, channels=fold.channels))
+        unrolled = materialise(fold.blueprint.build())
     assert isinstance(soft, SharedNetwork)
     forms = {
         "soft": soft,

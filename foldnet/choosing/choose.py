@@ -6,6 +6,7 @@ from pathlib import Path
 
 from torch import nn
 
+from foldnet.analysis.choices import UNITS
 from foldnet.analysis.clusters import Clusters, check_clusters, joined, partition
 from foldnet.analysis.similarity import SLACK
 from foldnet.choosing.ladders import Ladder, ladders_of
@@ -20,12 +21,12 @@ from foldnet.choosing.sweep import (
     within_drop,
 )
 from foldnet.choosing.untrained import chance_levels
-from foldnet.config import UNITS, FoldSettings, parse_budget
 from foldnet.errors import SettingError, UnknownName, nearest
 from foldnet.folding.families import Family, block_families_of, layer_families
 from foldnet.folding.groups import GroupAlgebra, check_metric, groups_of
 from foldnet.folding.looped import loop_tied
 from foldnet.folding.plan import FoldPlan, apply_fold, blocks_of, choose_clusters, plan_fold, soft_network
+from foldnet.folding.settings import FoldSettings, parse_budget
 from foldnet.folding.structures import Structures, structures_of
 from foldnet.sharing.share import SharedNetwork
 from foldnet.store.reading import NotPlain, parse_json, read_text

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor, nn
 
 from foldnet.choosing.sweep import Outcome
-from foldnet.config import FoldSettings
 from foldnet.data.batches import Loader
 from foldnet.data.dataset import Examples
 from foldnet.data.tasks import Task
@@ -17,6 +16,7 @@ from foldnet.errors import SettingError
 from foldnet.folding.looped import loop_tied
 from foldnet.folding.plan import FoldPlan, apply_fold
 from foldnet.folding.recalibrate import IMAGES, recalibrate
+from foldnet.folding.settings import FoldSettings
 from foldnet.sharing.share import SharedNetwork
 from foldnet.store.tensors import file_bytes
 from foldnet.training.evaluate import Score, evaluate

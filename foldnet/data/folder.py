@@ -13,11 +13,9 @@ from foldnet.data.augment import Augmentation
 from foldnet.data.dataset import Dataset, Examples, Images
 from foldnet.data.pictures import Pictures, pictures_of
 from foldnet.data.workers import MOST_WORKERS, in_workers
-from foldnet.errors import DataError, SettingError
+from foldnet.errors import DataError
 from foldnet.hardware import cores, memory_bytes
 
-DEFAULT_SIZE = 32
-SMALLEST, LARGEST = 4, 4096  # a WRN halves the picture twice; a larger one takes 50 MB and more
 CROP_SHARE = 8  # pad by an eighth of the side, as CIFAR's 4 of 32
 COPIES = 3  # of the decoded pictures: the dataset's, the split's and the loader's
 SHARE = 0.5  # of the free memory that they may take
@@ -26,22 +24,17 @@ BLOCK, BLOCK_BYTES = 64, 16 << 20  # pictures, and bytes, that are decoded at a 
 FEW = 512  # so many pictures are decoded sooner than worker processes start
 
 
-def load_folder(data_dir: Path | None, image_size: int | None, beside: int = 1) -> Dataset:
+def load_folder(data_dir: Path | None, size: int, beside: int = 1) -> Dataset:
     """Pictures resized to squares, three channels; mean and standard deviation are those of the training pictures.
 
     Every picture is decoded once, so that what can't be is said before the training. They stay in memory where they fit;
     else they are Pictures, decoded again whenever they are needed. The dataset is the same, to the bit. Of memory and cores they
     take what is due to one of the `beside` processes that do the same on this machine.
 
-    Raises DataError where folders are missing or empty, classes differ, or a file can't be decoded, and SettingError where
-    `image_size` is too small for a network or too large for memory.
+    Raises DataError where folders are missing or empty, classes differ, or a file can't be decoded.
     """
     if data_dir is None:
         raise DataError("`dataset='folder'` needs `data_dir`, a folder that holds train/CLASS and test/CLASS")
-    size = DEFAULT_SIZE if image_size is None else image_size
-    if not SMALLEST <= size <= LARGEST:
-        fault, mend = ("small", f"at least {SMALLEST}") if size < SMALLEST else ("large", f"at most {LARGEST}")
-        raise SettingError(f"`image_size={size}` is too {fault}; give {mend}")
     listed = [_listed(data_dir / part) for part in ("train", "test")]
     if listed[0].classes != listed[1].classes:
         odd = sorted(set(listed[0].classes) ^ set(listed[1].classes))[0]

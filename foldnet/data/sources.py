@@ -1,41 +1,248 @@
-"""Datasets by name."""
+"""Sources: where examples come from, each with settings of its own. A new one is a line in SOURCES.
 
-from collections.abc import Callable
+Knows no torch until data are loaded, so that command lines can be made from the settings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
-from foldnet.data.cifar import load_cifar
-from foldnet.data.dataset import Dataset
-from foldnet.data.digits import load_digits
-from foldnet.data.folder import load_folder
+from foldnet.bounds import as_code
 from foldnet.errors import SettingError, UnknownName, nearest
+from foldnet.options import Option, check_fields, fields_of, given_of
 
-# Each takes (data_dir, download, image_size, beside) and leaves what it has no use for.
-LOADERS: dict[str, Callable[[Path | None, bool, int | None, int], Dataset]] = {
-    "digits": lambda data_dir, download, image_size, beside: load_digits(),
-    "cifar10": lambda data_dir, download, image_size, beside: load_cifar("cifar10", data_dir, download),
-    "cifar100": lambda data_dir, download, image_size, beside: load_cifar("cifar100", data_dir, download),
-    "folder": lambda data_dir, download, image_size, beside: load_folder(data_dir, image_size, beside),
+if TYPE_CHECKING:
+    from foldnet.data.curriculum import Rule
+    from foldnet.data.dataset import Dataset, Split
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a training asks of a source: a share or number of examples to choose by, a seed, and where files lie or may be put.
+
+    `beside` processes of this machine ask at one time.
+    """
+
+    validation: float = 0.0
+    seed: int = 0
+    data_dir: Path | None = None
+    download: bool = False
+    beside: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A dataset before it is loaded. Fields that have an Option are its settings; `arch` is trained on it where none is named.
+
+    `preset` changes training settings, `soft_preset` also those of soft networks.
+    """
+
+    name: ClassVar[str]
+    task: ClassVar[str] = "classes"
+    arch: ClassVar[str] = "swrn-28-2-4"
+    preset: ClassVar[Mapping[str, Any]] = {}
+    soft_preset: ClassVar[Mapping[str, Any]] = {}
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+
+    @property
+    def phases(self) -> int:
+        """How many parts a training on it has, each with data of its own."""
+        return 1
+
+    def load(self, asked: Asked) -> tuple[Dataset, Split]:
+        """The dataset and its split. Raises DataError where files are not what they should be, SettingError."""
+        from foldnet.data.dataset import split_validation
+
+        dataset = self.images(asked)
+        return dataset, split_validation(dataset, asked.validation, asked.seed)
+
+    def images(self, asked: Asked) -> Dataset:
+        """The dataset of a source that has a split of images."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, slots=True)
+class Digits(Source):
+    """The 1,797 images inside scikit-learn."""
+
+    name: ClassVar[str] = "digits"
+    preset: ClassVar[Mapping[str, Any]] = {"epochs": 30, "batch_size": 64, "validation": 360}
+    soft_preset: ClassVar[Mapping[str, Any]] = {"recurrence": 0.5, "recurrence_form": "loops"}
+
+    def images(self, asked: Asked) -> Dataset:
+        """1,437 training and 360 test images."""
+        from foldnet.data.digits import load_digits
+
+        return load_digits()
+
+
+@dataclass(frozen=True, slots=True)
+class Cifar10(Source):
+    """60,000 images of ten classes."""
+
+    name: ClassVar[str] = "cifar10"
+
+    def images(self, asked: Asked) -> Dataset:
+        """50,000 training and 10,000 test images."""
+        from foldnet.data.cifar import load_cifar
+
+        return load_cifar(self.name, asked.data_dir, asked.download)
+
+
+@dataclass(frozen=True, slots=True)
+class Cifar100(Cifar10):
+    """60,000 images of a hundred classes."""
+
+    name: ClassVar[str] = "cifar100"
+
+
+@dataclass(frozen=True, slots=True)
+class PictureFolder(Source):
+    """A user's own pictures, resized to squares."""
+
+    name: ClassVar[str] = "folder"
+    image_size: Annotated[int, Option("Side to which `folder` resizes its images.")] = 32
+
+    def images(self, asked: Asked) -> Dataset:
+        """DIR/train/CLASS/* and DIR/test/CLASS/*."""
+        from foldnet.data.folder import load_folder
+
+        return load_folder(asked.data_dir, self.image_size, asked.beside)
+
+
+# What the paper says of shortest paths (section 4.4); batch size, decay and held-out grids it does not say.
+GRID_PRESET = {"batch_size": 32, "optimiser": "adam", "lr": 0.01, "schedule": "constant", "weight_decay": 0.0}
+TRAINED_ON = Option("Grids to train on in each phase of `paths` and `mazes`.")
+TESTED_ON = Option("Grids to test on, as the last phase draws them.")
+
+
+@dataclass(frozen=True, slots=True)
+class GridSource(Source):
+    """Grids that are drawn as they are needed, phase by phase; `validation` counts grids drawn besides."""
+
+    task: ClassVar[str] = "cells"
+    arch: ClassVar[str] = "scnn-20-32-20"
+
+    @property
+    def rules(self) -> tuple[Rule, ...]:
+        """How each phase draws. Raises SettingError for what no grid can be."""
+        raise NotImplementedError
+
+    @property
+    def described(self) -> str:
+        """The grids of the last phase in words."""
+        raise NotImplementedError
+
+    def load(self, asked: Asked) -> tuple[Dataset, Split]:
+        """All phases, drawn by the seed."""
+        from foldnet.data.curriculum import Curriculum, split_curriculum
+
+        own = asdict(self)
+        return split_curriculum(
+            Curriculum(self.rules, own["examples"], asked.validation, own["test_examples"], asked.seed)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Paths(GridSource):
+    """Grids of side `grid`, a phase for each of the `windows` of the queries, `obstacles` by that probability."""
+
+    name: ClassVar[str] = "paths"
+    preset: ClassVar[Mapping[str, Any]] = GRID_PRESET | {"epochs": 250}
+    grid: Annotated[int, Option("Side of the grids of `paths` in cells.")] = 32
+    windows: Annotated[tuple[int, ...], Option("Windows (odd) of the queries of `paths`, a phase each.")] = (
+        5,
+        9,
+        13,
+        17,
+        21,
+    )
+    obstacles: Annotated[float, Option("Probability that a cell of `paths` is an obstacle.")] = 0.1
+    target: Annotated[str, Option("What `paths` asks for: union of all shortest paths, or one.")] = "union"
+    examples: Annotated[int, TRAINED_ON] = 5000
+    test_examples: Annotated[int, TESTED_ON] = 1000
+
+    @property
+    def phases(self) -> int:
+        """One a window."""
+        return len(self.windows)
+
+    @property
+    def rules(self) -> tuple[Rule, ...]:
+        """One a window."""
+        from foldnet.data.paths import PathRule
+
+        return tuple(PathRule(self.grid, window, self.obstacles, self.target) for window in self.windows)
+
+    @property
+    def described(self) -> str:
+        """The grids of the last phase in words."""
+        window = self.windows[-1]
+        return f"{self.grid}x{self.grid} cells, window {window}, obstacles {self.obstacles:g}, {self.target}"
+
+
+@dataclass(frozen=True, slots=True)
+class Mazes(GridSource):
+    """Perfect mazes of side `size`."""
+
+    name: ClassVar[str] = "mazes"
+    preset: ClassVar[Mapping[str, Any]] = GRID_PRESET | {"epochs": 50}
+    size: Annotated[int, Option("Side of `mazes` in cells, walls included (odd).")] = 9
+    examples: Annotated[int, TRAINED_ON] = 5000
+    test_examples: Annotated[int, TESTED_ON] = 1000
+
+    @property
+    def rules(self) -> tuple[Rule, ...]:
+        """One phase."""
+        from foldnet.data.mazes import MazeRule
+
+        return (MazeRule(self.size),)
+
+    @property
+    def described(self) -> str:
+        """The mazes in words."""
+        return f"{self.size}x{self.size} mazes"
+
+
+SOURCES: dict[str, type[Source]] = {
+    source.name: source for source in (Digits, Cifar10, Cifar100, PictureFolder, Paths, Mazes)
 }
-NAMES = tuple(LOADERS)
+
+
+def source_type(name: str) -> type[Source]:
+    """A kind of source by name. Raises UnknownName."""
+    if name not in SOURCES:
+        raise UnknownName(f"dataset '{name}' is not known; choose {', '.join(SOURCES)}{nearest(name, SOURCES)}")
+    return SOURCES[name]
+
+
+def source_settings() -> dict[str, tuple[str, ...]]:
+    """The names of all settings that sources have of their own, each with the sources that have it."""
+    found: dict[str, tuple[str, ...]] = {}
+    for source in SOURCES.values():
+        for name in fields_of(source):
+            found[name] = (*found.get(name, ()), source.name)
+    return found
+
+
+def make_source(name: str, given: Mapping[str, Any]) -> Source:
+    """A source with the settings that were given. Raises UnknownName, SettingError for those of other sources."""
+    kind, owners = source_type(name), source_settings()
+    for setting, value in given.items():
+        if setting not in fields_of(kind):
+            raise SettingError(
+                f"{as_code(setting, value)} has no meaning for {name}; leave it out or use `dataset={owners[setting][0]!r}`"
+            )
+    return kind(**given)
 
 
 def load_dataset(
-    name: str,
-    *,
-    data_dir: Path | None = None,
-    download: bool = False,
-    image_size: int | None = None,
-    beside: int = 1,
+    name: str, *, data_dir: Path | None = None, download: bool = False, beside: int = 1, **own: Any
 ) -> Dataset:
-    """A dataset, for one of the `beside` processes that load it on this machine.
-
-    Raises UnknownName, DataError where its files are not what they should be, and SettingError where `image_size` is given
-    for a dataset whose pictures have a size of their own.
-    """
-    if name not in LOADERS:
-        raise UnknownName(f"dataset '{name}' is not known; choose {', '.join(NAMES)}{nearest(name, NAMES)}")
-    if image_size is not None and name != "folder":
-        raise SettingError(
-            f"`image_size={image_size}` has no meaning for {name}; leave it out or use `dataset='folder'`"
-        )
-    return LOADERS[name](data_dir, download, image_size, beside)
+    """A dataset of images by name, `own` being the source's settings. Raises UnknownName, SettingError, DataError."""
+    return make_source(name, given_of(own)).images(Asked(data_dir=data_dir, download=download, beside=beside))

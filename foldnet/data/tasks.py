@@ -119,3 +119,4 @@ class CellMarking:
 
 CLASSES = Classification()
 CELLS = CellMarking()
+TASKS: dict[str, Task] = {"classes": CLASSES, "cells": CELLS}  # by what a network answers for; a new one is a line here

@@ -11,7 +11,8 @@ import torch
 from torch import nn
 
 from foldnet.bounds import check_number, shown
-from foldnet.errors import RunError, SettingError
+from foldnet.data.tasks import TASKS, Task
+from foldnet.errors import RunError, SettingError, UnknownName
 from foldnet.folding.looped import LoopedNetwork
 from foldnet.folding.owners import Owners
 from foldnet.program.data import Program
@@ -25,8 +26,8 @@ from foldnet.store.tensors import check_header, load_tensors, save_tensors
 from foldnet.store.upgrade import SCHEMA, check_seal, upgraded
 from foldnet.training.checkpoint import fill
 from foldnet.training.machine import channels_last
-from foldnet.training.runs import newest_run
-from foldnet.zoo.build import build
+from foldnet.training.runs import blueprint_in, newest_run, shape_of
+from foldnet.zoo.blueprint import Blueprint
 
 WEIGHTS = "weights.safetensors"
 READINGS = 5  # times that a fold is read which is replaced meanwhile
@@ -54,18 +55,24 @@ class Fold:
     run: str
     run_sha256: str
     checkpoint: str
-    arch: str
-    classes: int
-    channels: int
-    dropout: float
+    blueprint: Blueprint
     groups: tuple[StoredGroup, ...]
     program: Program
-    size: int = 32
     files: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def arch(self) -> str:
+        """The name of the network that was folded."""
+        return self.blueprint.arch
+
+    @property
+    def task(self) -> Task:
+        """What the network answers for."""
+        return TASKS[self.blueprint.task]
 
     def plain_network(self) -> nn.Module:
         """The architecture before folding, its shared layers without weights (under torch.device("meta"): unallocated)."""
-        built = build(self.arch, classes=self.classes, channels=self.channels, dropout=self.dropout)
+        built = self.blueprint.build()
         return built.network if isinstance(built, SharedNetwork) else built
 
     def load_structure(self) -> LoopedNetwork:
@@ -108,13 +115,7 @@ def save_fold(
                 "run": fold.run,
                 "run_sha256": fold.run_sha256,
                 "checkpoint": fold.checkpoint,
-                "network": {
-                    "arch": fold.arch,
-                    "classes": fold.classes,
-                    "channels": fold.channels,
-                    "dropout": fold.dropout,
-                    "size": fold.size,
-                },
+                "network": {"arch": fold.arch, "dropout": fold.blueprint.dropout} | shape_of(fold.blueprint),
                 "groups": [
                     {
                         "name": group.name,
@@ -184,24 +185,19 @@ def open_fold(folder: Path) -> Fold:
         network = config["network"]
         if config["checkpoint"] not in CHECKPOINTS:  # it names a folder
             raise ValueError(f"checkpoint {shown(config['checkpoint'])!r}")
-        for name, bound in (("classes", "classes"), ("channels", "channels"), ("size", "side"), ("dropout", "dropout")):
-            check_number(bound, network[name], field=f"'{name}'")
+        check_number("dropout", network["dropout"], field="'dropout'")
         groups = tuple(map(_stored_group, config["groups"]))
         return Fold(
             folder,
             Path(str(config["run"])).name,  # version 0.1 wrote the whole path, which is nobody else's business
             str(config["run_sha256"]),
             str(config["checkpoint"]),
-            str(network["arch"]),
-            network["classes"],
-            network["channels"],
-            float(network["dropout"]),
+            blueprint_in(network, str(network["arch"]), float(network["dropout"])),
             groups,
             program_from_json(read_json(folder / "program.json")),
-            network["size"],
             files,
         )
-    except SettingError as error:
+    except (SettingError, UnknownName) as error:
         raise RunError(
             f"'{folder / 'config.json'}' has a number that is not legal ({error}); fold the run again"
         ) from None

@@ -9,13 +9,12 @@ from numpy.typing import NDArray
 from torch import nn
 
 from foldnet.analysis.chance import Chance, chance, plain_chance
+from foldnet.analysis.choices import METRICS
 from foldnet.analysis.similarity import coefficient_similarity, weight_similarity
 from foldnet.errors import NothingToFold, SettingError, nearest
 from foldnet.sharing.bank import Bank, gram
 from foldnet.sharing.plan import Group, plan_sharing
 from foldnet.sharing.share import SharedNetwork
-
-METRICS = ("coefficients", "weights")
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from torch import nn
 
+from foldnet.analysis.choices import UNITS
 from foldnet.analysis.clusters import BlockLayers, Clusters, cluster_blocks, cluster_layers
-from foldnet.config import UNITS
 from foldnet.errors import NothingToFold, SettingError, UnknownName, nearest
 from foldnet.folding.describe import describe
 from foldnet.folding.groups import GroupAlgebra, check_metric

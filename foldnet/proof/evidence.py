@@ -12,9 +12,8 @@ from foldnet.proof.certificate import Numbers
 from foldnet.proof.promises import Promise
 from foldnet.sharing.share import SharedNetwork, materialise
 from foldnet.store.tensors import file_bytes, list_tensors
-from foldnet.training.loading import task_of
 from foldnet.training.runs import Run
-from foldnet.zoo.build import build
+from foldnet.zoo.blueprint import Blueprint
 
 
 def count(fold: Fold, looped: LoopedNetwork, report: Any) -> tuple[Numbers, Numbers, list[Promise]]:
@@ -22,7 +21,7 @@ def count(fold: Fold, looped: LoopedNetwork, report: Any) -> tuple[Numbers, Numb
     file = fold.folder / WEIGHTS
     tensors, _ = list_tensors(file)
     with torch.device("meta"):
-        soft = build(fold.arch, classes=fold.classes, channels=fold.channels, dropout=fold.dropout)
+        soft = fold.blueprint.build()
         dense = materialise(soft)
     promises, templates = [], {}
     if isinstance(soft, SharedNetwork):
@@ -35,7 +34,7 @@ def count(fold: Fold, looped: LoopedNetwork, report: Any) -> tuple[Numbers, Numb
     bytes_: Numbers = {form: file_bytes(model.state_dict()) for form, model in forms.items()}
     bare: Numbers = {form: file_bytes(model.state_dict(), stated=False) for form, model in forms.items()}
     written = promised.stated_at(report, "bytes")
-    counts = _group_counts(fold, tensors) | templates | {"measure": task_of(fold.arch).measure}
+    counts = _group_counts(fold, tensors) | templates | {"measure": fold.task.measure}
     counts |= {
         f"{kind}.{form}": number
         for kind, numbers in (("parameters", parameters), ("bytes", bare if written == bare else bytes_))
@@ -49,18 +48,16 @@ def count(fold: Fold, looped: LoopedNetwork, report: Any) -> tuple[Numbers, Numb
 
 def check_origin(fold: Fold, run: Run) -> Promise:
     """The fold's network is the one that its run trained."""
-    settings = run.settings
-    trained = (settings.arch, run.classes, run.channels, run.size, settings.dropout)
     return promised.equal(
         "architecture, classes, channels, size and dropout of the run",
-        _said(fold.arch, fold.classes, fold.channels, fold.size, fold.dropout),
-        _said(*trained),
+        _said(fold.blueprint),
+        _said(run.blueprint),
     )
 
 
-def _said(*facts: Any) -> str:
-    """Facts in one line."""
-    return ", ".join(map(str, facts))
+def _said(network: Blueprint) -> str:
+    """A network in one line."""
+    return ", ".join(map(str, (network.arch, network.classes, network.channels, network.size, network.dropout)))
 
 
 def _group_counts(fold: Fold, tensors: promised.Listed) -> dict[str, promised.Value]:

@@ -33,5 +33,5 @@ def check_fold(
         x, _ = next(iter(laboratory.test.in_order()))
         return prove(looped, tied, program, (x[:INPUTS].to(device),), kind="test", ignored=ignored)
     generator = torch.Generator().manual_seed(SEED)
-    x = torch.randn(INPUTS, run.channels, run.size, run.size, generator=generator)
+    x = torch.randn(INPUTS, *run.blueprint.image, generator=generator)
     return prove(looped, tied, program, (x.to(device),), kind="random", ignored=ignored)

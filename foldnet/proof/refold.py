@@ -13,9 +13,9 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from foldnet.analysis.clusters import Clusters
 from foldnet.choosing.choose import Choice, Soft, choose, soft_of
 from foldnet.choosing.laboratory import Laboratory
-from foldnet.config import FoldSettings
 from foldnet.folding.folds import Fold
 from foldnet.folding.plan import FoldPlan, apply_fold
+from foldnet.folding.settings import FoldSettings
 from foldnet.program.text import program_text
 from foldnet.proof.advice_again import check_advice, close
 from foldnet.proof.promises import (

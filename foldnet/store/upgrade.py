@@ -8,7 +8,19 @@ from typing import Any
 from foldnet.errors import FoldnetWarning, RunError
 from foldnet.store.seals import SEAL, check_sealed
 
-SCHEMA = 2  # what this version writes
+SCHEMA = 3  # what this version writes
+
+
+OF_SOURCES = (
+    "image_size",
+    "grid",
+    "windows",
+    "obstacles",
+    "target",
+    "size",
+    "examples",
+    "test_examples",
+)  # up to schema 2
 
 
 def check_schema(config: Mapping[str, Any], file: Path) -> None:
@@ -51,4 +63,15 @@ def _from_1(config: dict[str, Any]) -> dict[str, Any]:
     return config
 
 
-UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: _from_1}
+def _from_2(config: dict[str, Any]) -> dict[str, Any]:
+    """The settings of a run's source stood beside those of every training, null where the source has none of that name."""
+    config = config | {"schema": 3}
+    settings = config.get("settings")
+    if config.get("kind") == "run" and isinstance(settings, dict) and "dataset" in settings:
+        own = {name: settings[name] for name in OF_SOURCES if settings.get(name) is not None}
+        rest = {name: value for name, value in settings.items() if name not in ("dataset", *OF_SOURCES)}
+        config["settings"] = rest | {"source": {"name": settings["dataset"]} | own}
+    return config
+
+
+UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: _from_1, 2: _from_2}

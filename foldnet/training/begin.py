@@ -14,8 +14,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from foldnet.config import TrainSettings, default_arch, read_toml, to_json
 from foldnet.data.dataset import Dataset, Split
+from foldnet.data.sources import Digits, source_type
 from foldnet.data.tasks import Task
 from foldnet.errors import OutputError, RunError, SettingError, UnknownName, nearest
 from foldnet.hardware import memory_bytes
@@ -32,9 +32,11 @@ from foldnet.training.progressive import progressive_loss
 from foldnet.training.recorder import coefficients
 from foldnet.training.recurrence import banks_of
 from foldnet.training.runs import Run, create_run, default_name, newest_run, open_run, save_coefficients
+from foldnet.training.settings import TrainSettings, flat, read_toml
 from foldnet.training.world import World
-from foldnet.zoo.names import RECALL
+from foldnet.zoo.blueprint import Blueprint, blueprint
 
+RECALL = "-recall"
 FLOAT_BYTES = 4
 FREE_TO_CHANGE = ("device", "data_dir")  # a resumed run may move to another machine
 
@@ -49,9 +51,9 @@ def begin_run(
     machine = choose_machine(settings.device, settings.precision, world)
     choose_compilation(settings.compile, machine)
     dataset, split = split_of(settings, download, beside=world.beside)
-    check_answers(dataset, settings.arch)
+    built = blueprint_for(settings, dataset)
     place = folder or default_name(settings)
-    run = Run(place, settings, len(dataset.classes), dataset.channels, dataset.size, machine.precision, split.hash)
+    run = Run(place, settings, built, machine.precision, split.hash)
     _check_memory(run, machine)
     model = initial_network(run)
     course_of(run, dataset.task, model, machine)
@@ -73,6 +75,19 @@ def begin_run(
     return run, (dataset, split), lock
 
 
+def blueprint_for(settings: TrainSettings, dataset: Dataset) -> Blueprint:
+    """The network that the settings name, for what the dataset has. Raises UnknownName, SettingError where it answers for something else."""
+    built = blueprint(
+        settings.arch,
+        classes=len(dataset.classes),
+        channels=dataset.channels,
+        size=dataset.size,
+        dropout=settings.dropout,
+    )
+    check_answers(dataset, built)
+    return built
+
+
 def take_up(run: Run, asked: Mapping[str, Any], config: Path | None, recall: bool) -> Run:
     """The run as it goes on: what may change does, and more epochs make it longer (training/lengthen.py keeps that).
 
@@ -87,7 +102,7 @@ def take_up(run: Run, asked: Mapping[str, Any], config: Path | None, recall: boo
     wanted = in_file | dict(asked)
     if recall and "arch" in wanted:
         wanted["arch"] = with_recall(asked, config)
-    stored = to_json(run.settings)
+    stored = flat(run.settings)
     changes = {key: value for key, value in wanted.items() if value != stored.get(key)}
     for key, value in changes.items():
         if key not in stored:
@@ -143,7 +158,7 @@ def _check_place(folder: Path, *, resume: bool, force: int) -> None:
 def with_recall(given: Mapping[str, Any], config: Path | None) -> str:
     """The name of the network in which every step sees the input again."""
     chosen = (read_toml(config) if config is not None else {}) | {k: v for k, v in given.items() if v is not None}
-    arch = str(chosen.get("arch") or default_arch(chosen.get("dataset", "")))
+    arch = str(chosen.get("arch") or source_type(chosen.get("dataset", Digits.name)).arch)
     return arch if arch.endswith(RECALL) else arch + RECALL
 
 

@@ -1,21 +1,20 @@
 """Other grids than a network was trained on, and its scores by the length of the path."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from typing import ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from foldnet.config import GRID_PRESETS, OWN
 from foldnet.data.batches import Batches
-from foldnet.data.curriculum import Rule, dataset_of, draw_rule, images_of_grids, lengths_of
+from foldnet.data.curriculum import dataset_of, draw_rule, images_of_grids, lengths_of
 from foldnet.data.dataset import Dataset, Examples
-from foldnet.data.mazes import MazeRule
-from foldnet.data.paths import PathRule
+from foldnet.data.sources import SOURCES, GridSource, make_source, source_settings
 from foldnet.data.tasks import CELLS
 from foldnet.errors import SettingError, UnknownName, nearest
+from foldnet.options import fields_of, plain
 from foldnet.training.evaluate import Score, evaluate
 from foldnet.training.machine import Machine
 from foldnet.training.observer import Observer
@@ -61,33 +60,31 @@ def other_grids(run: Run, wanted: OtherGrids) -> tuple[Dataset, str]:
 
     Raises SettingError for a run of another kind of data or for grids that cannot be, UnknownName for another dataset.
     """
-    settings = run.settings
-    if settings.dataset not in GRID_PRESETS:
+    own = run.settings.source
+    grids = tuple(name for name, source in SOURCES.items() if issubclass(source, GridSource))
+    if not isinstance(own, GridSource):
         raise SettingError(
-            f"run '{run.folder}' was trained on {settings.dataset}, whose images have no grids; "
-            f"leave out `dataset`, `grid` and the like"
+            f"run '{run.folder}' was trained on {own.name}, whose images have no grids; leave out `dataset`, `grid` and the like"
         )
-    dataset = wanted.dataset or settings.dataset
-    if dataset not in GRID_PRESETS:
-        raise UnknownName(f"`dataset={dataset!r}` has no grids; choose paths or mazes{nearest(dataset, GRID_PRESETS)}")
-    _check_meaning(dataset, wanted)
-
-    def chosen(name: str) -> object:
-        given, own = getattr(wanted, name), getattr(settings, name)
-        return given if given is not None else own if own is not None else GRID_PRESETS[dataset][name]
-
-    rule: Rule
-    if dataset == "mazes":
-        rule = MazeRule(int(str(chosen("size"))))
-        said = f"{rule.size}x{rule.size} mazes"
-    else:
-        windows = settings.windows or GRID_PRESETS["paths"]["windows"]
-        window = wanted.window if wanted.window is not None else windows[-1]
-        rule = PathRule(int(str(chosen("grid"))), window, float(str(chosen("obstacles"))), str(chosen("target")))
-        said = f"{rule.grid}x{rule.grid} cells, window {rule.window}, obstacles {rule.obstacles:g}, {rule.target}"
+    name = wanted.dataset or own.name
+    if name not in grids:
+        raise UnknownName(f"`dataset={name!r}` has no grids; choose {' or '.join(grids)}{nearest(name, grids)}")
+    given = {
+        key: value for key, value in asdict(wanted).items() if key not in ("dataset", "count") and value is not None
+    }
+    if "window" in given and "windows" in fields_of(SOURCES[name]):
+        given["windows"] = (given.pop("window"),)
+    for key, value in given.items():
+        if key not in fields_of(SOURCES[name]):
+            raise SettingError(
+                f"--{key} {value} has no meaning for {name}; it is for {source_settings().get(key, ('paths',))[0]}"
+            )
+    usual = {key: value for key, value in plain(own).items() if key in fields_of(SOURCES[name])}
+    source = make_source(name, usual | given)
+    assert isinstance(source, GridSource)
     count = wanted.count if wanted.count is not None else COUNT
-    images = images_of_grids(draw_rule(count, rule, seed=SEED, phase=0, split="test"))
-    return dataset_of(rule, images, images), f"{count} of {said}"
+    images = images_of_grids(draw_rule(count, source.rules[-1], seed=SEED, phase=0, split="test"))
+    return dataset_of(source.rules[-1], images, images), f"{count} of {source.described}"
 
 
 def score_by_length(
@@ -122,13 +119,3 @@ def binned(scores: Sequence[LengthScore], bins: int = BINS) -> tuple[LengthScore
         LengthScore(span[0].shortest, span[-1].longest, *(sum(getattr(part, name) for part in span) for name in names))
         for span in spans.values()
     )
-
-
-def _check_meaning(dataset: str, wanted: OtherGrids) -> None:
-    """Raise SettingError for what grids of that dataset do not have."""
-    for name in ("grid", "window", "obstacles", "target", "size"):
-        datasets = OWN.get(name, ("paths",))
-        if getattr(wanted, name) is not None and dataset not in datasets:
-            raise SettingError(
-                f"--{name} {getattr(wanted, name)} has no meaning for {dataset}; it is for {datasets[0]}"
-            )

@@ -81,9 +81,9 @@ def load_optimiser(folder: Path, model: nn.Module, optimiser: torch.optim.Optimi
 
 
 def fill(model: nn.Module, tensors: dict[str, Tensor], path: Path) -> None:
-    """Assign tensors to a model by name. Raises RunError where names or shapes differ."""
-    expected = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
-    found = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+    """Assign tensors to a model by name. Raises RunError where names, shapes or types differ."""
+    expected = {name: (tuple(tensor.shape), tensor.dtype) for name, tensor in model.state_dict().items()}
+    found = {name: (tuple(tensor.shape), tensor.dtype) for name, tensor in tensors.items()}
     if expected != found:
         wrong = in_order(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name))
         raise RunError(

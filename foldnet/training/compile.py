@@ -9,9 +9,9 @@ from importlib.util import find_spec
 import torch
 from torch import Tensor, nn
 
-from foldnet.config import COMPILE
 from foldnet.errors import MissingTool, SettingError
 from foldnet.training.machine import Machine, seeded
+from foldnet.training.settings import COMPILE
 
 COMPILERS = ("c++", "g++", "clang++")  # one of these builds what inductor writes for a CPU
 TRITON_NEEDS = (7, 0)  # compute capability for which Triton, inductor's other way, writes kernels

@@ -2,24 +2,19 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-from foldnet.config import GRID_PRESETS, TrainSettings
 from foldnet.data.augment import Augmentation
 from foldnet.data.batches import Batches, Loader
-from foldnet.data.curriculum import Curriculum, Rule, split_curriculum
-from foldnet.data.dataset import Dataset, Examples, Split, split_validation
-from foldnet.data.mazes import MazeRule
-from foldnet.data.paths import PathRule
+from foldnet.data.dataset import Dataset, Examples, Split
 from foldnet.data.phases import Phased
-from foldnet.data.sources import load_dataset
-from foldnet.data.tasks import CELLS, CLASSES, Task
+from foldnet.data.sources import Asked
+from foldnet.data.tasks import TASKS
 from foldnet.errors import RunError, SettingError
 from foldnet.training.machine import Machine
 from foldnet.training.runs import Run
-from foldnet.zoo.names import parse_name
-
-TASKS: dict[str, Task] = {"classes": CLASSES, "cells": CELLS}  # by what a network answers for
+from foldnet.training.settings import TrainSettings
+from foldnet.zoo.blueprint import Blueprint, blueprint
+from foldnet.zoo.families import is_soft, published
 
 
 def split_of(
@@ -29,46 +24,19 @@ def split_of(
 
     `beside` processes of this machine ask for them at one time.
     """
-    if settings.dataset in GRID_PRESETS:
-        return split_curriculum(curriculum_of(settings))
     where = data_dir if data_dir is not None else Path(settings.data_dir) if settings.data_dir else None
-    dataset = load_dataset(
-        settings.dataset, data_dir=where, download=download, image_size=settings.image_size, beside=beside
-    )
-    return dataset, split_validation(dataset, settings.validation, settings.seed)
+    return settings.source.load(Asked(settings.validation, settings.seed, where, download, beside))
 
 
-def curriculum_of(settings: TrainSettings) -> Curriculum:
-    """What grids the settings ask for, the dataset's preset where they say nothing. Raises SettingError for what none can be."""
-    usual = GRID_PRESETS[settings.dataset]
-
-    def chosen(name: str) -> Any:
-        value = getattr(settings, name)
-        return usual[name] if value is None else value
-
-    rules: tuple[Rule, ...]
-    if settings.dataset == "mazes":
-        rules = (MazeRule(chosen("size")),)
-    else:
-        rules = tuple(
-            PathRule(chosen("grid"), window, chosen("obstacles"), chosen("target")) for window in chosen("windows")
-        )
-    return Curriculum(rules, chosen("examples"), settings.validation, chosen("test_examples"), settings.seed)
-
-
-def task_of(arch: str) -> Task:
-    """What a network by that name learns."""
-    return TASKS[parse_name(arch).answers_for]
-
-
-def check_answers(dataset: Dataset, arch: str) -> None:
+def check_answers(dataset: Dataset, network: Blueprint) -> None:
     """Raise SettingError where a network answers for what the dataset does not ask about."""
-    given = parse_name(arch).answers_for
     wanted = next(name for name, task in TASKS.items() if task == dataset.task)
-    if given != wanted:
-        known = "scnn-20-32-20 or cnn-20-32" if wanted == "cells" else "swrn-28-2-4 or wrn-28-2"
+    if network.task != wanted:
+        softs = [name for name in published() if is_soft(name)]
+        soft = next(known for known in map(blueprint, softs) if known.task == wanted)
         raise SettingError(
-            f"`arch={arch!r}` answers for {given} and {dataset.name} asks for {wanted}; choose one such as {known}"
+            f"`arch={network.arch!r}` answers for {network.task} and {dataset.name} asks for {wanted}; "
+            f"choose one such as {soft.arch} or {soft.plain.arch}"
         )
 
 

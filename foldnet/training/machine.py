@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from foldnet.config import PRECISIONS
 from foldnet.errors import SettingError
 from foldnet.hardware import BF16, cpu_features
+from foldnet.training.settings import PRECISIONS
 from foldnet.training.world import ALONE, World
 
 

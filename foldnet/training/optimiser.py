@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from foldnet.config import OPTIMISERS, SCHEDULES
+from foldnet.training.settings import OPTIMISERS, SCHEDULES
 
 DROPS = (30, 60, 80)  # per cent of the epochs after which the learning rate falls
 DROP = 0.2

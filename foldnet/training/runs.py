@@ -2,7 +2,8 @@
 
 import json
 import os
-from dataclasses import dataclass, field, fields, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from foldnet.bounds import check_number
-from foldnet.config import TrainSettings, to_json
 from foldnet.data.lengths import Lengthened, read_lengthened
-from foldnet.errors import RunError, SettingError, in_order
+from foldnet.data.tasks import TASKS, Task
+from foldnet.errors import RunError, SettingError, UnknownName
 from foldnet.store.artifact import CHECKPOINTS, folders_of, newest_that_opens, read_config
 from foldnet.store.files import refuse_link, write_json, write_whole
 from foldnet.store.home import runs_home
@@ -24,32 +25,37 @@ from foldnet.store.tensors import digest_of_tensors, facts_of, load_tensors, sav
 from foldnet.store.upgrade import SCHEMA, check_seal, upgraded
 from foldnet.training.checkpoint import FILE, load_model
 from foldnet.training.progress import Progress
-from foldnet.zoo.build import build
+from foldnet.training.settings import TrainSettings, from_json, to_json
+from foldnet.zoo.blueprint import Blueprint, blueprint
 
 PROGRESS = "progress.json"  # how far the last checkpoint has come
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """An opened run folder. It never says where its data lie: whoever opens a stranger's folder would read what that names. `classes`, `channels` and `size` are those of the images that the network was built for.
+    """An opened run folder. It never says where its data lie: whoever opens a stranger's folder would read what that names.
 
-    `lengthened` says what its epochs were to be before they became those of the settings; `identity` tells it from every other run; what is `sealed` has checkpoints that state it.
+    `lengthened` says what its epochs were to be before they became those of the settings; `identity` tells it from every other
+    run; what is `sealed` has checkpoints that state it.
     """
 
     folder: Path
     settings: TrainSettings
-    classes: int
-    channels: int
-    size: int
+    blueprint: Blueprint
     precision: str
     split_hash: str
     lengthened: Lengthened = ()
     identity: str = field(default="", compare=False)
     sealed: bool = field(default=True, compare=False)
 
+    @property
+    def task(self) -> Task:
+        """What the network answers for."""
+        return TASKS[self.blueprint.task]
+
     def network(self) -> nn.Module:
         """The architecture, freshly initialised (under torch.device("meta"): not allocated)."""
-        return build(self.settings.arch, classes=self.classes, channels=self.channels, dropout=self.settings.dropout)
+        return self.blueprint.build()
 
     def load(self, checkpoint: str = "last") -> tuple[nn.Module, Progress]:
         """The trained network in evaluation mode, on the CPU, and where its training stood. Raises RunError."""
@@ -88,7 +94,7 @@ def create_run(folder: Path, run: Run, machine: dict[str, Any]) -> Run:
         "kind": "run",
         "created": datetime.now(UTC).isoformat(timespec="microseconds"),
         "settings": to_json(replace(run.settings, data_dir=None)),
-        "network": {"classes": run.classes, "channels": run.channels, "size": run.size},
+        "network": shape_of(run.blueprint),
         "precision": run.precision,
         "split_hash": run.split_hash,
         "machine": machine,
@@ -102,22 +108,29 @@ def open_run(folder: Path) -> Run:
     written = read_config(folder, "run")
     config, file = upgraded(written), folder / "config.json"
     try:
-        settings, network = config["settings"], config["network"]
-        unknown = in_order(settings.keys() - {known.name for known in fields(TrainSettings)})
-        if unknown:
-            raise SettingError(f"'{unknown[0]}' does not exist")
-        for name, bound in (("classes", "classes"), ("channels", "channels"), ("size", "side")):
-            check_number(bound, network[name], field=f"'{name}'")
-        classes, channels, size = network["classes"], network["channels"], network["size"]
+        settings = from_json(config["settings"] | {"data_dir": None})
+        built = blueprint_in(config["network"], settings.arch, settings.dropout)
         precision, split_hash = str(config["precision"]), str(config["split_hash"])
-        settings = TrainSettings(**(settings | {"data_dir": None}))
         lengthened = read_lengthened(config.get("lengthened", ()), settings.epochs)
-        run = Run(folder, settings, classes, channels, size, precision, split_hash, lengthened)
-    except SettingError as error:
+        run = Run(folder, settings, built, precision, split_hash, lengthened)
+    except (SettingError, UnknownName) as error:
         raise RunError(f"'{file}' has a setting that is not legal ({error}); restore the file") from None
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise RunError(f"'{file}' is not a run's ({error!r}); it was edited or is foreign") from None
     return replace(run, identity=identity_of(config), sealed=check_seal(written, file))
+
+
+def shape_of(built: Blueprint) -> dict[str, int]:
+    """What a network was built for, as config.json has it."""
+    return {"classes": built.classes, "channels": built.channels, "size": built.size}
+
+
+def blueprint_in(network: Mapping[str, Any], arch: str, dropout: float) -> Blueprint:
+    """The blueprint in a config.json. Raises SettingError and UnknownName for what no network has, KeyError where it is missing."""
+    for name, bound in (("classes", "classes"), ("channels", "channels"), ("size", "side")):
+        check_number(bound, network[name], field=f"'{name}'")
+    shape = {name: network[name] for name in ("classes", "channels", "size")}
+    return blueprint(arch, **shape, dropout=dropout)
 
 
 def all_runs(home: Path | None = None) -> list[Path]:

@@ -163,7 +163,7 @@ def bench_inference(
         command=f"foldnet bench inference {fold.folder} {options} --device {machine.device} --precision {machine.precision}",
         batch_sizes=tuple(batch_sizes),
         repeats=repeats,
-        image=(fold.channels, fold.size, fold.size),
+        image=fold.blueprint.image,
         precision=machine.precision,
         machine=about,
         results=figures,
@@ -195,7 +195,7 @@ def _measure(
     observer: Observer,
 ) -> dict[str, FormFigures]:
     """Time and memory by batch size, then what does not depend on it."""
-    image = (fold.channels, fold.size, fold.size)
+    image = fold.blueprint.image
     timings: dict[str, dict[int, Timings]] = {name: {} for name in forms}
     memory: dict[str, dict[int, int]] = {name: {} for name in forms}
     for index, batch in enumerate(batch_sizes):

@@ -11,6 +11,8 @@ from torch import Tensor, nn
 from foldnet.benching.frame import SEED, cpu_threads, measured_on, place_of, random_images
 from foldnet.benching.measuring import Timings, profile, time_in_turns
 from foldnet.bounds import check_number
+from foldnet.data.tasks import CLASSES as CLASSES_TASK
+from foldnet.data.tasks import TASKS, Task
 from foldnet.errors import SettingError
 from foldnet.sharing.reference import reference_of
 from foldnet.sharing.share import SharedNetwork
@@ -22,13 +24,12 @@ from foldnet.training.loop import Objective, step
 from foldnet.training.machine import Machine, choose_machine, place
 from foldnet.training.observer import Observer, Silent
 from foldnet.training.optimiser import build_optimiser
-from foldnet.zoo.build import build
-from foldnet.zoo.names import parse_name
+from foldnet.zoo.blueprint import Blueprint, blueprint
 
 ARCH = "swrn-28-4-4"
 BATCH_SIZE = 128
 STEPS = 20
-CLASSES, IMAGE = 10, (3, 32, 32)  # CIFAR's
+CLASSES = 10  # CIFAR's
 LR = 0.01  # small: what is measured is time, and weights that are not numbers would take another one
 PROFILED_STEPS = 3
 BASES = ("reference", "plain")  # what the soft network is compared with
@@ -65,6 +66,7 @@ class TrainBenchReport(Report):
     unwritten: ClassVar = ("compilation",)
     arch: str
     plain_arch: str
+    image: tuple[int, int, int]
     command: str
     batch_size: int
     steps: int
@@ -73,7 +75,6 @@ class TrainBenchReport(Report):
     machine: dict[str, Any]
     results: dict[str, TrainFigures]
     notes: tuple[str, ...]
-    image: tuple[int, int, int] = IMAGE
     saying: str = SAYING
 
     def speed_ratio(self, form: str, base: str) -> tuple[float, float, float]:
@@ -152,24 +153,24 @@ def bench_train(
         check_number("threads", threads)
     if out is not None:
         refuse_existing(Path(out), force=force)
-    shape = parse_name(arch)
-    if shape.templates is None:
+    soft = blueprint(arch, classes=CLASSES)
+    if not soft.soft:
         raise SettingError(
             f"`arch={arch!r}` is plain and the bench compares a soft network with its twin; write 's{arch}-4'"
         )
     machine = choose_machine(device, precision)
     compilation = choose_compilation(compile, machine)
-    plain_arch = f"wrn-{shape.depth}-{shape.width}"
     with cpu_threads(threads):
         about = measured_on(machine)
-        forms = _forms(arch, plain_arch, batch_size, machine, compilation)
+        forms = _forms(soft, batch_size, machine, compilation)
         results = _measure(forms, steps, machine.device, profiled, observer or Silent())
     options = f"--batch-size {batch_size} --steps {steps} --threads {about['threads']} --device {machine.device}"
     chosen = f"--precision {machine.precision} --compile {'on' if compilation.on else 'off'}"
     chosen += " --profile" if profiled else ""
     report = TrainBenchReport(
         arch=arch,
-        plain_arch=plain_arch,
+        plain_arch=soft.plain.arch,
+        image=soft.image,
         command=f"foldnet bench train --arch {arch} {options} {chosen}",
         batch_size=batch_size,
         steps=steps,
@@ -184,23 +185,29 @@ def bench_train(
     return report
 
 
-def _forms(
-    arch: str, plain_arch: str, batch_size: int, machine: Machine, compilation: Compilation
-) -> dict[str, "_Form"]:
+def _forms(built: Blueprint, batch_size: int, machine: Machine, compilation: Compilation) -> dict[str, "_Form"]:
     """The three networks, warmed up."""
     with torch.random.fork_rng([]):
         torch.manual_seed(SEED)
-        soft = build(arch, classes=CLASSES, channels=IMAGE[0])
-        plain = build(plain_arch, classes=CLASSES, channels=IMAGE[0])
-        y = torch.randint(CLASSES, (batch_size,)).to(machine.device)
+        soft, plain = built.build(), built.build_plain()
+        x = random_images(batch_size, built.image, machine)
+        task = TASKS[built.task]
+        y = _targets(plain, x, task, batch_size)
     assert isinstance(soft, SharedNetwork)
     slow, never = Machine(machine.device, "fp32"), Compilation(False, None, "the reference never is")
-    x = random_images(batch_size, IMAGE, machine)
     return {
-        "reference": _Form(reference_of(soft), x.contiguous(), y, slow, never),
-        "plain": _Form(plain, x, y, machine, compilation),
-        "soft": _Form(soft, x, y, machine, compilation),
+        "reference": _Form(reference_of(soft), x.contiguous(), y, slow, never, task),
+        "plain": _Form(plain, x, y, machine, compilation, task),
+        "soft": _Form(soft, x, y, machine, compilation, task),
     }
+
+
+def _targets(plain: nn.Module, x: Tensor, task: Task, count: int) -> Tensor:
+    """Something to learn: random classes, or of another task what an untrained network says, which has the right shape."""
+    if task is CLASSES_TASK:
+        return torch.randint(CLASSES, (count,)).to(x.device)
+    with torch.no_grad():
+        return task.predict(plain.to(x.device)(x))
 
 
 def _measure(
@@ -231,17 +238,19 @@ def _measure(
 class _Form:
     """One network in training, and its step on a batch that stays the same."""
 
-    def __init__(self, network: nn.Module, x: Tensor, y: Tensor, machine: Machine, compilation: Compilation) -> None:
+    def __init__(
+        self, network: nn.Module, x: Tensor, y: Tensor, machine: Machine, compilation: Compilation, task: Task
+    ) -> None:
         self.network, self.machine = place(network, machine).train(), machine
         self.optimiser = build_optimiser(self.network, lr=LR, momentum=0.9, weight_decay=5e-4)
-        self.x, self.y = x, y
+        self.x, self.y, self.objective = x, y, Objective(task=task)
         self.forward = CompiledForward(self.network, compilation, len(x))
         self.compile_seconds = self.forward.warm_up(x, machine)
 
     def step(self) -> None:
         """Forward, loss, backward, optimiser."""
         forward: Callable[[Tensor], Tensor] = self.forward
-        step(forward, self.optimiser, self.x, self.y, self.machine, Objective())  # type: ignore[arg-type]
+        step(forward, self.optimiser, self.x, self.y, self.machine, self.objective)  # type: ignore[arg-type]
 
 
 def _notes(machine: Machine) -> tuple[str, ...]:

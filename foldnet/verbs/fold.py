@@ -13,11 +13,11 @@ from torch import nn
 from foldnet.choosing.choose import Choice, Soft, check_budget_of, choose, soft_of
 from foldnet.choosing.laboratory import Laboratory
 from foldnet.choosing.shares import added_loss_shares
-from foldnet.config import FoldSettings
 from foldnet.errors import OutputError, SettingError
 from foldnet.folding.folds import Fold, open_fold, save_fold, stored_groups
 from foldnet.folding.looped import LoopedNetwork, loop_tied
 from foldnet.folding.plan import FoldPlan, apply_fold
+from foldnet.folding.settings import FoldSettings
 from foldnet.proof.fold_check import check_fold
 from foldnet.sharing.share import SharedNetwork
 from foldnet.show.progress import watched
@@ -27,7 +27,6 @@ from foldnet.store.leftovers import remove_leftovers
 from foldnet.store.replaceable import check_replaceable
 from foldnet.store.tensors import digest_of
 from foldnet.training.checkpoint import FILE
-from foldnet.training.loading import task_of
 from foldnet.training.observer import CONTROL, Observer, Silent
 from foldnet.training.runs import Run, newest_run, open_run
 from foldnet.typed import checked
@@ -99,7 +98,7 @@ def fold(
         run=str(opened.folder),
         shares=shares,
         accuracy=accuracy,
-        measure=task_of(opened.settings.arch).measure,
+        measure=opened.task.measure,
     )
     if not dry_run:
         with numbered_folder(folder) if numbered else _named(folder, force) as (temporary, name):
@@ -200,13 +199,9 @@ def _write(
         run.folder.resolve().name,
         digest_of(run.folder / settings.checkpoint / FILE, "model"),
         settings.checkpoint,
-        run.settings.arch,
-        run.classes,
-        run.channels,
-        run.settings.dropout,
+        run.blueprint,
         stored_groups(looped),
         plan.program,
-        run.size,
     )
     # Folds are given away: what lies in the file are names, never where anything was on this machine.
     names = {"fold": folder.name, "run": stored.run}

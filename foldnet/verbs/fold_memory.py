@@ -12,12 +12,12 @@ from torch import nn
 
 from foldnet.choosing.advice import advise
 from foldnet.choosing.choose import Choice, Soft, choose, soft_of
-from foldnet.config import FoldSettings
 from foldnet.errors import SettingError
 from foldnet.folding.calling import refuse_nan, run_on
 from foldnet.folding.groups import groups_of
 from foldnet.folding.looped import LoopedNetwork, loop_tied
 from foldnet.folding.plan import FoldPlan, apply_fold, choose_clusters, plan_fold, soft_network
+from foldnet.folding.settings import FoldSettings
 from foldnet.folding.structures import structures_of
 from foldnet.program.data import count_reuses
 from foldnet.program.loops import count_loops, greedy_stages

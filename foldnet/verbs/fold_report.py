@@ -7,10 +7,10 @@ from typing import Any, ClassVar
 from foldnet.choosing.advice import Advice
 from foldnet.choosing.chance import LIKELY
 from foldnet.choosing.sweep import SweepPoint
-from foldnet.config import FoldSettings
 from foldnet.folding.gained import only_calls_layers
 from foldnet.folding.looped import LoopedNetwork
 from foldnet.folding.plan import GroupFold
+from foldnet.folding.settings import FoldSettings
 from foldnet.folding.structures import KeptApart
 from foldnet.program.data import letters
 from foldnet.proof.prove import Proof

@@ -8,7 +8,6 @@ from typing import Any
 import torch
 from torch import nn
 
-from foldnet.config import TrainSettings
 from foldnet.errors import RunError
 from foldnet.folding.folds import Fold, is_as_stated, open_fold
 from foldnet.folding.opening import kind_of
@@ -20,6 +19,7 @@ from foldnet.show.scores import times
 from foldnet.store.codec import to_plain
 from foldnet.store.tensors import list_tensors
 from foldnet.training.runs import Run, open_run
+from foldnet.training.settings import TrainSettings
 from foldnet.typed import checked
 from foldnet.verbs.listing import FoldLine, RunLine, line_of_fold, line_of_run
 from foldnet.zoo.build import build
@@ -147,7 +147,7 @@ def _of_fold(fold: Fold) -> NetworkInfo:
     """A fold, from its program; no weight is read."""
     with torch.device("meta"):
         looped = fold.load_structure()
-        dense = materialise(build(fold.arch, classes=fold.classes, channels=fold.channels))
+        dense = materialise(fold.blueprint.build())
     groups = tuple(
         GroupInfo(
             g.name,

@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 from torch import nn
 
 from foldnet.analysis.chance import Chance
+from foldnet.analysis.choices import METRICS
 from foldnet.analysis.similarity import coefficient_similarity, disagreements, max_off_diagonal
-from foldnet.config import DEFAULT_THRESHOLD
 from foldnet.drawing.history import GroupHistory
 from foldnet.errors import RunError
-from foldnet.folding.groups import METRICS, GroupAlgebra, check_metric, groups_of, judged_together
+from foldnet.folding.groups import GroupAlgebra, check_metric, groups_of, judged_together
+from foldnet.folding.settings import DEFAULT_THRESHOLD
 from foldnet.sharing.share import SharedNetwork
 from foldnet.show.report import Report, Table
 from foldnet.training.runs import load_coefficients, newest_run, open_run

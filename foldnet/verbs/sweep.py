@@ -6,17 +6,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from foldnet.analysis.choices import UNITS
 from foldnet.choosing.choose import Curve, Judge, Soft, soft_of
 from foldnet.choosing.laboratory import Laboratory
 from foldnet.choosing.sweep import Outcome, SweepPoint, knee
 from foldnet.choosing.sweep_file import SWEEP_FILE, OtherSweep, kept_curve, made_of
-from foldnet.config import UNITS, FoldSettings
 from foldnet.folding.plan import FoldPlan
+from foldnet.folding.settings import FoldSettings
 from foldnet.show.progress import watched
 from foldnet.store.artifact import refuse_linked
 from foldnet.store.files import write_json
 from foldnet.store.seals import sealed
-from foldnet.training.loading import task_of
 from foldnet.training.observer import Observer, Silent
 from foldnet.training.runs import Run, newest_run, open_run
 from foldnet.typed import checked
@@ -64,7 +64,7 @@ def sweep(
         units=units,
         knee={unit: Knee(units[unit].index(point), why) for unit, (point, why) in best.items()},
         seconds=time.perf_counter() - start,
-        measure=task_of(opened.settings.arch).measure,
+        measure=opened.task.measure,
         of=made_of(opened, soft),
     )
     if written:

@@ -11,7 +11,6 @@ from typing import Any
 import torch
 from torch import nn
 
-from foldnet.config import train_settings
 from foldnet.data.batches import Batches
 from foldnet.data.dataset import Dataset, Split
 from foldnet.data.phases import first_epochs
@@ -48,6 +47,7 @@ from foldnet.training.parallel import synchronise_norms
 from foldnet.training.progress import BEGINNING, Progress
 from foldnet.training.recorder import EVERY, Recorder, check_every
 from foldnet.training.runs import Run, check_nothing_lost, clear_leftovers, open_run
+from foldnet.training.settings import train_settings
 from foldnet.training.tensorboard import FOLDER, Board
 from foldnet.training.world import ALONE, Agreement, World
 from foldnet.typed import checked

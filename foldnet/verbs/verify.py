@@ -29,12 +29,11 @@ from foldnet.show.progress import watched
 from foldnet.store.artifact import refuse_linked
 from foldnet.store.files import write_json
 from foldnet.store.reading import read_json
-from foldnet.training.loading import loader_of, task_of
+from foldnet.training.loading import loader_of
 from foldnet.training.machine import Machine, choose_machine, exact_fp32
 from foldnet.training.observer import Observer, Silent
 from foldnet.typed import checked
 from foldnet.verbs.verify_memory import verify_in_memory
-from foldnet.zoo.build import build
 
 CERTIFICATE = "certificate.json"
 BATCH = 128
@@ -91,12 +90,12 @@ def verify(
     machine = choose_machine(device, "fp32")
     there = at_hand(fold, run, data=data, data_dir=data_dir, device=device)
     with torch.device("meta"):
-        plain = materialise(build(fold.arch, classes=fold.classes, channels=fold.channels))
+        plain = materialise(fold.blueprint.build())
     certificate = Certificate(
         fold=str(folder),
         run=fold.run,
         device=str(machine.device),
-        measure=task_of(fold.arch).measure,
+        measure=fold.task.measure,
         compared_with_run=there.soft is not None,
         files={name: sha256_of(folder / name) for name in ("config.json", *dict(fold.files))},
         checkpoint_sha256=there.checkpoint_sha256,
@@ -186,7 +185,7 @@ def _compare(
     observer: Observer,
 ) -> tuple[Comparison, ...]:
     """Run the forms on test images, where they are there, and on random inputs."""
-    task = task_of(fold.arch)
+    task = fold.task
     forms: dict[str, nn.Module] = {"looped": looped, "tied": tied}
     if there.soft is not None:
         forms |= {"soft": there.soft, "dense": materialise(there.soft).eval()}
@@ -238,7 +237,7 @@ def _check_comparison(comparison: Comparison) -> Findings:
 
 def _accuracies(fold: Fold, comparisons: tuple[Comparison, ...]) -> tuple[dict[str, float | None], int | None]:
     """The accuracy of each form on the test images that were seen, and how many those were."""
-    task = task_of(fold.arch)
+    task = fold.task
     test = next((found for found in comparisons if found.counts is not None), None)
     if test is None or test.counts is None:
         return dict.fromkeys(FORMS), None
@@ -251,5 +250,5 @@ def _random_inputs(fold: Fold, machine: Machine) -> Iterator[tuple[Tensor, None]
     generator = torch.Generator().manual_seed(SEED)
     for start in range(0, RANDOM_INPUTS, BATCH):
         count = min(BATCH, RANDOM_INPUTS - start)
-        x = torch.randn(count, fold.channels, fold.size, fold.size, generator=generator)
+        x = torch.randn(count, *fold.blueprint.image, generator=generator)
         yield x.to(machine.device, memory_format=torch.channels_last), None

@@ -4,10 +4,9 @@ import pytest
 import torch
 
 from foldnet.benching.dial import dial_of
-from foldnet.data import sources
+from foldnet.data.sources import Digits
 from foldnet.folding.opening import load, open_network
 from foldnet.folding.recalibrate import recalibrate
-from foldnet.training import loading
 from foldnet.training.evaluate import evaluate as score
 from foldnet.training.loading import loader_of, split_of_run, training_loader
 from foldnet.training.machine import choose_machine
@@ -26,9 +25,8 @@ def machine():
 def reads(monkeypatch):
     """How often data were loaded."""
     found = []
-    monkeypatch.setattr(
-        loading, "load_dataset", lambda *args, **how: found.append(args) or sources.load_dataset(*args, **how)
-    )
+    read = Digits.images
+    monkeypatch.setattr(Digits, "images", lambda source, asked: found.append(asked) or read(source, asked))
     return found
 
 

@@ -184,7 +184,10 @@ def test_a_picture_that_cannot_be_read_is_found_before_training_also_where_none_
     refused(root, f"^'{re.escape(str(path))}' can't be read as a picture \\(.*\\); mend or remove it$")
 
 
-@pytest.mark.parametrize(("size", "said"), [(3, "small; give at least 4"), (4097, "large; give at most 4096")])
+@pytest.mark.parametrize(
+    ("size", "said"),
+    [(3, "not legal; give a whole number from 4 to 4096"), (4097, "not legal; give a whole number from 4 to 4096")],
+)
 def test_a_size_that_no_network_or_no_memory_takes(root, size, said):
-    with pytest.raises(SettingError, match=f"^`image_size={size}` is too {said}$"):
+    with pytest.raises(SettingError, match=f"^`image_size={size}` is {said}$"):
         load_dataset("folder", data_dir=root, image_size=size)

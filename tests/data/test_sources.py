@@ -5,20 +5,20 @@ import sys
 
 import pytest
 
-from foldnet.data.sources import NAMES, load_dataset
+from foldnet.data.sources import SOURCES, load_dataset
 from foldnet.errors import SettingError, UnknownName
 
 
 def test_names():
-    assert NAMES == ("digits", "cifar10", "cifar100", "folder")
+    assert tuple(SOURCES) == ("digits", "cifar10", "cifar100", "folder", "paths", "mazes")
 
 
 @pytest.mark.parametrize(
     ("name", "sentence"),
     [
-        ("cifar", r"^dataset 'cifar' is not known; choose digits, cifar10, cifar100, folder; did you mean 'cifar10' or 'cifar100'\?$"),
-        ("mnist", r"^dataset 'mnist' is not known; choose digits, cifar10, cifar100, folder$"),
-        ("", r"^dataset '' is not known; choose digits, cifar10, cifar100, folder$"),
+        ("cifar", r"^dataset 'cifar' is not known; choose digits, cifar10, cifar100, folder, paths, mazes; did you mean 'cifar10' or 'cifar100'\?$"),
+        ("mnist", r"^dataset 'mnist' is not known; choose digits, cifar10, cifar100, folder, paths, mazes$"),
+        ("", r"^dataset '' is not known; choose digits, cifar10, cifar100, folder, paths, mazes$"),
     ],
 )  # fmt: skip
 def test_a_name_that_does_not_exist(name, sentence):

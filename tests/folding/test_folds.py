@@ -28,7 +28,12 @@ CHANGED = "was changed after the fold was written (its SHA-256 differs); restore
 
 def test_a_fold_is_read_as_it_was_written(shelf):
     fold = open_fold(shelf / FOLD)
-    assert (fold.arch, fold.checkpoint, fold.classes, fold.channels, fold.size) == ("swrn-28-1-4", "last", 10, 1, 8)
+    assert (fold.arch, fold.checkpoint, fold.blueprint.classes, fold.blueprint.image) == (
+        "swrn-28-1-4",
+        "last",
+        10,
+        (1, 8, 8),
+    )
     assert fold.run == "tied"
     assert [(group.name, group.owners, group.templates) for group in fold.groups] == [
         ("stage1", 6, 4),
@@ -138,7 +143,7 @@ def test_a_run_without_folds_says_how_to_make_one(cli, shelf):
         ('{"kind": "else"}', f"'{FOLD}/config.json' is not that of a run; it was edited, or '{FOLD}' is not foldnet's"),
         (
             '{"kind": "fold", "schema": 99}',
-            f"'{FOLD}/config.json' has schema 99 and this foldnet reads 1 to 2; use the version that wrote it",
+            f"'{FOLD}/config.json' has schema 99 and this foldnet reads 1 to 3; use the version that wrote it",
         ),
         (
             '{"kind": "fold", "schema": 2}',

@@ -68,7 +68,7 @@ def test_an_unsealed_fold_opens_with_one_warning_and_is_not_touched(home, put):
     put(home / FOLD / "config.json", json.dumps(old))
     with pytest.warns(FoldnetWarning, match=said(FOLD)):
         fold = open_fold(home.joinpath(FOLD).relative_to(home))
-    assert (fold.size, fold.files) == (32, ())
+    assert (fold.blueprint.size, fold.files) == (32, ())
     assert fold.load() is not None
     assert json.loads((home / FOLD / "config.json").read_text()) == old
 

@@ -12,11 +12,12 @@ import torch
 
 import foldnet
 from foldnet.data.digits import load_digits
+from foldnet.data.sources import Digits
 from foldnet.errors import RunError, SettingError
 from foldnet.store.files import write_json
 from foldnet.store.seals import sealed
 from foldnet.store.tensors import load_tensors, save_tensors
-from foldnet.training import lengthen, loading
+from foldnet.training import lengthen
 from foldnet.training.observer import Silent, Stopped
 from foldnet.training.optimiser import learning_rate
 from foldnet.training.runs import load_coefficients, open_run, read_metrics
@@ -66,7 +67,7 @@ def few():
 @pytest.fixture(autouse=True)
 def place(tmp_path, monkeypatch, few) -> Path:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(loading, "load_dataset", lambda *args, **options: few)
+    monkeypatch.setattr(Digits, "images", lambda *args, **options: few)
     return tmp_path
 
 
@@ -75,7 +76,7 @@ def shelf(tmp_path_factory, few) -> Path:
     """short, which has its 2 epochs; long, which was then lengthened to 4; and half, stopped in the second of 2."""
     home = tmp_path_factory.mktemp("lengthened")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(loading, "load_dataset", lambda *args, **options: few)
+        patch.setattr(Digits, "images", lambda *args, **options: few)
         train(out=home / "short", **TINY)
         shutil.copytree(home / "short", home / "long")
         longer(out=home / "long")

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 import torch
 
-from foldnet.config import TrainSettings
 from foldnet.errors import OutputError, RunError
 from foldnet.folding.folds import newest_fold
 from foldnet.sharing.share import SharedNetwork
@@ -29,7 +28,9 @@ from foldnet.training.runs import (
     read_metrics,
     save_coefficients,
 )
+from foldnet.training.settings import TrainSettings
 from foldnet.verbs.train import read_report
+from foldnet.zoo.blueprint import blueprint
 
 READERS = (
     ["lsm", "runs/soft"],
@@ -69,7 +70,7 @@ def settings_with(home, **changes):
         ("[]", f"{CONFIG} is not that of a run; it was edited, or 'runs/soft' is not foldnet's"),
         ("null", f"{CONFIG} is not that of a run; it was edited, or 'runs/soft' is not foldnet's"),
         ('{"kind": ["run"]}', f"{CONFIG} is not that of a run; it was edited, or 'runs/soft' is not foldnet's"),
-        ('{"kind": "run"}', f"{CONFIG} has schema None and this foldnet reads 1 to 2; use the version that wrote it"),
+        ('{"kind": "run"}', f"{CONFIG} has schema None and this foldnet reads 1 to 3; use the version that wrote it"),
         (
             '{"kind": "run", "schema": 2}',
             f"{CONFIG} is not a run's (KeyError('settings')); it was edited or is foreign",
@@ -85,7 +86,7 @@ def test_a_config_that_is_no_runs(cli, home, put, command, content, said):
 @pytest.mark.parametrize("schema", [99, 0, "1", None, 1.5])
 def test_another_schema_is_refused(cli, home, put, schema):
     put(home / "runs/soft/config.json", edited(home, schema=schema))
-    said = f"{CONFIG} has schema {schema!r} and this foldnet reads 1 to 2; use the version that wrote it"
+    said = f"{CONFIG} has schema {schema!r} and this foldnet reads 1 to 3; use the version that wrote it"
     assert cli.refused("lsm", "runs/soft") == said
 
 
@@ -224,7 +225,8 @@ def test_no_link_inside_a_run_is_followed(cli, home, name):
 
 
 def some_run(folder, **settings):
-    return Run(folder, TrainSettings(**settings), 10, 1, 8, "fp32", "hash")
+    chosen = TrainSettings(**settings)
+    return Run(folder, chosen, blueprint(chosen.arch, channels=1, size=8, dropout=chosen.dropout), "fp32", "hash")
 
 
 def test_a_run_is_read_as_it_was_written(tmp_path):

@@ -64,7 +64,9 @@ def test_ratios_are_of_images_per_second_within_a_round():
 
     results = {"reference": figures(4.0, 8.0, 3.0), "plain": figures(1.0, 1.0, 1.0), "soft": figures(1.0, 2.0, 1.0)}
     off = Compilation(False, None, "asked for")
-    report = TrainBenchReport("s", "p", "c", 8, 3, "fp32", off, {"device": "cpu", "threads": 1}, results, ())
+    report = TrainBenchReport(
+        "s", "p", (3, 32, 32), "c", 8, 3, "fp32", off, {"device": "cpu", "threads": 1}, results, ()
+    )
     found = report.to_json()
     assert found["ratios"] == {"soft_to_reference": 4.0, "soft_to_plain": 1.0}
     assert found["ratios_quartiles"] == {"soft_to_reference": [3.5, 4.0], "soft_to_plain": [0.75, 1.0]}

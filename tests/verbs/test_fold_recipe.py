@@ -12,8 +12,8 @@ import torch
 from safetensors import safe_open
 
 import foldnet
-from foldnet.config import FoldSettings
 from foldnet.errors import NothingToFold, SettingError
+from foldnet.folding.settings import FoldSettings
 from foldnet.training.runs import open_run
 from foldnet.verbs.fold import fold
 
@@ -138,9 +138,9 @@ def test_names_that_do_not_exist_come_with_those_that_do(cli, shelf, options, st
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["--tie", "foo"], "--tie foo is unknown; give gain, signed or mean"),
-        (["--linkage", "ward"], "--linkage ward is unknown; give complete, average or single"),
-        (["--metric", "foo"], "--metric foo is not legal; choose coefficients or weights"),
+        (["--tie", "foo"], "--tie foo is not legal; choose gain, signed, mean"),
+        (["--linkage", "ward"], "--linkage ward is not legal; choose complete, average, single"),
+        (["--metric", "foo"], "--metric foo is not legal; choose coefficients, weights"),
         (["--checkpoint", "foo"], "run 'runs/tied' has no 'foo' checkpoint; use --checkpoint last"),
     ],
 )
@@ -288,7 +288,7 @@ def test_without_evaluation_no_data_are_touched(cli, home, monkeypatch):
     def untouchable(*arguments, **options):
         raise AssertionError("data were loaded")
 
-    monkeypatch.setattr("foldnet.training.loading.load_dataset", untouchable)
+    monkeypatch.setattr("foldnet.data.sources.Digits.images", untouchable)
     report = cli.done("fold", "runs/tied", "--no-evaluate")
     assert {report["accuracy"][name] for name in ACCURACIES} == {None}
     soft, looped = foldnet.load("runs/tied").state_dict(), foldnet.load(report["fold"]).state_dict()
@@ -453,6 +453,6 @@ def test_from_python_the_keywords_are_the_settings(shelf):
 def test_a_program_that_was_searched_for_greedily_is_called_so(cli, shelf, monkeypatch):
     said = "stage1, stage2, stage3: too many blocks to try every program, a shorter one may exist"
     assert said not in cli("fold", "runs/tied", *QUICK).out
-    monkeypatch.setattr("foldnet.verbs.fold_memory.EXACT_LABELS", 3)
+    monkeypatch.setattr("foldnet.program.loops.EXACT_LABELS", 3)
     assert said in " ".join(cli("fold", "runs/tied", *QUICK).out.split())
     assert cli.done("fold", "runs/tied", *QUICK)["greedy"] == ["stage1", "stage2", "stage3"]

@@ -10,8 +10,8 @@ from foldnet.choosing.choose import soft_of
 from foldnet.choosing.laboratory import Laboratory
 from foldnet.choosing.sweep import within_drop
 from foldnet.choosing.sweep_file import kept_curve
-from foldnet.config import FoldSettings
 from foldnet.errors import NothingToFold, RunError
+from foldnet.folding.settings import FoldSettings
 from foldnet.store.seals import sealed
 from foldnet.training.observer import Silent
 from foldnet.training.runs import open_run

@@ -115,8 +115,13 @@ def test_a_stopped_training_goes_on_as_if_it_had_not(tmp_path):
 
 def test_what_the_paper_does_is_the_preset():
     settings = foldnet.verbs.train.train_settings({"dataset": "paths"})
-    assert (settings.arch, settings.grid, settings.windows) == ("scnn-20-32-20", 32, (5, 9, 13, 17, 21))
-    assert (settings.examples, settings.epochs, settings.obstacles, settings.target) == (5000, 250, 0.1, "union")
+    assert (settings.arch, settings.source.grid, settings.source.windows) == ("scnn-20-32-20", 32, (5, 9, 13, 17, 21))
+    assert (settings.source.examples, settings.epochs, settings.source.obstacles, settings.source.target) == (
+        5000,
+        250,
+        0.1,
+        "union",
+    )
     assert (settings.optimiser, settings.lr, settings.schedule) == ("adam", 0.01, "constant")
 
 
@@ -197,7 +202,7 @@ def test_the_dial_turns_on_other_grids(cli, shelf):
 
 def test_mazes_are_a_dataset_too(cli, shelf):
     run = open_run(shelf / "runs/maze")
-    assert (run.settings.dataset, run.settings.size, run.size) == ("mazes", 5, 5)
+    assert (run.settings.dataset, run.settings.source.size, run.blueprint.size) == ("mazes", 5, 5)
     f1, _ = slow_f1(foldnet.load("runs/maze"), draw_mazes(50, MazeRule(5), split="test"))
     assert cli.done("evaluate", "runs/maze")["accuracy"] == pytest.approx(f1)
 
@@ -264,7 +269,7 @@ def test_grids_and_curves_are_drawn(cli, shelf, tmp_path):
         ),
         (
             "train --dataset paths --windows five",
-            "--windows 'five' is not whole numbers with commas; write 5,9,13",
+            "--windows 'five' is not whole numbers with commas; write 5,9,13,17,21",
         ),
         (
             "train --dataset paths --epochs 4",
@@ -283,8 +288,7 @@ def test_grids_and_curves_are_drawn(cli, shelf, tmp_path):
         ),
         (
             "train --progressive 0.5",
-            "--progressive 0.5 needs a network of steps and 'swrn-28-2-4' is none; "
-            "leave it out or train one such as scnn-20-32-1",
+            "--progressive 0.5 has no place in 'swrn-28-2-4'; leave it out",
         ),
         (
             "train --dataset paths --progressive 0.5 --sync-bn",

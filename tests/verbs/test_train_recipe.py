@@ -16,10 +16,11 @@ import torch
 from foldnet.bounds import BOUNDS
 from foldnet.data.dataset import Dataset
 from foldnet.data.digits import load_digits
+from foldnet.data.sources import Digits
 from foldnet.errors import MissingTool, OutputError, RunError, SettingError, TrainingDiverged, UnknownName
 from foldnet.store.leftovers import UNFINISHED
 from foldnet.store.tensors import load_tensors
-from foldnet.training import begin, loading
+from foldnet.training import begin
 from foldnet.training import compile as compiling
 from foldnet.training import recorder as recording
 from foldnet.training.checkpoint import FILE
@@ -70,7 +71,7 @@ def few() -> Dataset:
 def place(tmp_path, monkeypatch, few) -> Path:
     """An empty working directory, and few data."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(loading, "load_dataset", lambda *args, **options: few)
+    monkeypatch.setattr(Digits, "images", lambda *args, **options: few)
     return tmp_path
 
 
@@ -79,7 +80,7 @@ def whole(tmp_path_factory, few) -> Path:
     """The folder of a training that nobody stopped."""
     folder = tmp_path_factory.mktemp("whole") / "run"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(loading, "load_dataset", lambda *args, **options: few)
+        patch.setattr(Digits, "images", lambda *args, **options: few)
         train(out=folder, **TINY)
     return folder
 
@@ -175,7 +176,7 @@ def test_a_run_folder_holds_everything(whole, few):
     assert {name: config["settings"][name] for name in TINY} == TINY
     assert config["settings"]["recurrence"] == 0.5  # the digits' preset for soft networks
     assert config["network"] == {"classes": 10, "channels": 1, "size": 8}
-    assert (config["schema"], config["kind"], config["precision"]) == (2, "run", "fp32")
+    assert (config["schema"], config["kind"], config["precision"]) == (3, "run", "fp32")
     assert re.fullmatch(r"[0-9a-f]{64}", run.split_hash)
 
 
@@ -441,7 +442,7 @@ def test_resume_without_a_place_takes_the_newest_run_or_makes_one(whole, place):
 
 def test_resume_of_a_finished_run_gives_its_report_and_changes_nothing(whole, monkeypatch):
     before = content_of(whole)
-    monkeypatch.setattr(loading, "load_dataset", lambda *args, **options: pytest.fail("read the data"))
+    monkeypatch.setattr(Digits, "images", lambda *args, **options: pytest.fail("read the data"))
     report = train(out=whole, resume=True, **TINY)
     assert report.to_json() == without(json.loads((whole / "report.json").read_text()), *SEALS)
     assert content_of(whole) == before
@@ -562,7 +563,7 @@ def test_changed_data_are_refused(place, monkeypatch, few):
     pixels = few.train.pixels.clone()
     pixels[0, 0, 0, 0] ^= 1
     changed = replace(few, train=replace(few.train, pixels=pixels))
-    monkeypatch.setattr(loading, "load_dataset", lambda *args, **options: changed)
+    monkeypatch.setattr(Digits, "images", lambda *args, **options: changed)
     sentence = (
         "the training data are not those that run 'run' was started with (their hash differs); "
         "restore them or start another run"

@@ -66,9 +66,12 @@ def run(original, tmp_path) -> Path:
 def write(folder: Path, looped: nn.Module | None = None, report: Any = None, **changes: Any) -> None:
     """The fold anew, as foldnet would write it: every digest is right."""
     opened, settings = open_fold(folder), settings_of(folder) | changes.pop("settings", {})
+    if "dropout" in changes:
+        changes["options"] = dataclasses.replace(opened.blueprint.options, dropout=changes.pop("dropout"))
+    network = {name: changes.pop(name) for name in ("options", "size") if name in changes}
     save_fold(
         folder,
-        dataclasses.replace(opened, **changes),
+        dataclasses.replace(opened, blueprint=dataclasses.replace(opened.blueprint, **network), **changes),
         looped or opened.load(),
         settings,
         report or json.loads((folder / "report.json").read_text()),

@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 import foldnet
+from foldnet.data.sources import Digits
 from foldnet.errors import BrokenPromise, DataError, OutputError, RunError, SettingError
 from foldnet.folding.folds import StoredGroup, open_fold, save_fold, settings_of
 from foldnet.folding.owners import Owners
@@ -22,7 +23,6 @@ from foldnet.program.data import Loop, Program, Step
 from foldnet.proof.certificate import Certificate
 from foldnet.sharing.share import materialise
 from foldnet.store.tensors import file_bytes
-from foldnet.training import loading
 from foldnet.training.runs import open_run
 from foldnet.verbs.evaluate import evaluate
 from foldnet.verbs.fold import fold
@@ -360,7 +360,7 @@ def test_data_that_are_gone_are_said_and_data_that_are_named_must_be_there(run, 
     def gone(*arguments, **options):
         raise DataError("no digits here")
 
-    monkeypatch.setattr(loading, "load_dataset", gone)
+    monkeypatch.setattr(Digits, "images", gone)
     certificate = verify(run)
     assert (certificate.passed, certificate.images) == (None, None)
     assert certificate.notes == (

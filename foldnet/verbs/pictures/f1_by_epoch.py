@@ -2,16 +2,18 @@
 
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-from foldnet.config import GRID_PRESETS, TrainSettings
 from foldnet.data.phases import first_epochs, phase_of
+from foldnet.data.sources import GridSource
 from foldnet.drawing.f1_curves import f1_figure
 from foldnet.drawing.figures import write_figure
 from foldnet.errors import FoldnetError, RunError, SettingError
 from foldnet.store.home import runs_home
 from foldnet.training.runs import Run, all_runs, open_run, read_metrics
+from foldnet.training.settings import TrainSettings, flat
 
 
 def write(folders: Sequence[Path], file: Path) -> None:
@@ -21,10 +23,10 @@ def write(folders: Sequence[Path], file: Path) -> None:
     """
     runs = [open_run(folder) for folder in folders]
     first = runs[0].settings
-    windows, begins = first.windows or (), _begins(runs[0])
+    windows, begins = _windows(runs[0]), _begins(runs[0])
     curves: dict[TrainSettings, list[list[float]]] = {}
     for run in runs:
-        if (run.settings.dataset, run.settings.windows, _begins(run)) != (first.dataset, first.windows, begins):
+        if (run.settings.dataset, _windows(run), _begins(run)) != (first.dataset, windows, begins):
             raise SettingError(
                 f"run '{run.folder}' has other phases than '{runs[0].folder}'; draw runs of the same `windows` together"
             )
@@ -34,7 +36,7 @@ def write(folders: Sequence[Path], file: Path) -> None:
         curves.setdefault(_but_the_seed(run.settings), []).append(lines)
     length = (first.epochs, len(windows), runs[0].lengthened)
     names = [f"window {windows[phase_of(epoch, *length)]}" for epoch in begins]
-    sides = {(f"{s.grid}x{s.grid} cells" if s.grid is not None else f"{s.size}x{s.size} mazes") for s in curves}
+    sides = {s.source.described.split(",")[0] for s in curves if isinstance(s.source, GridSource)}
     title = sides.pop() if len(sides) == 1 else ""
     called = dict(zip(names_of(list(curves)), curves.values(), strict=True))
     write_figure(f1_figure(called, begins[1:], names, title), file)
@@ -46,7 +48,7 @@ def grid_runs() -> list[Path]:
     for folder in all_runs():
         with suppress(FoldnetError):
             runs.append(open_run(folder))
-    found = [run.folder for run in runs if run.settings.dataset in GRID_PRESETS]
+    found = [run.folder for run in runs if isinstance(run.settings.source, GridSource)]
     if not found:
         raise RunError(
             f"no run under '{runs_home()}' was trained on grids; train one with `foldnet.train(dataset='paths')`"
@@ -56,17 +58,13 @@ def grid_runs() -> list[Path]:
 
 def names_of(settings: Sequence[TrainSettings]) -> list[str]:
     """What a legend calls networks: the architecture, and whatever differs between any two of them and is not off."""
-    differing = [
-        field.name
-        for field in fields(TrainSettings)
-        if field.name != "arch" and len({getattr(one, field.name) for one in settings}) > 1
-    ]
-    return [", ".join([one.arch, *(_said(one, name) for name in differing if getattr(one, name))]) for one in settings]
+    plain = [flat(one) for one in settings]
+    differing = [name for name in plain[0] if name != "arch" and len({one.get(name) for one in plain}) > 1]
+    return [", ".join([one["arch"], *(_said(name, one[name]) for name in differing if one.get(name))]) for one in plain]
 
 
-def _said(settings: TrainSettings, name: str) -> str:
+def _said(name: str, value: Any) -> str:
     """A setting in words."""
-    value = getattr(settings, name)
     said = f"{value:g}" if isinstance(value, float) else str(value)
     return f"{name.replace('_', ' ')} {said}"
 
@@ -77,7 +75,12 @@ def _but_the_seed(settings: TrainSettings) -> TrainSettings:
     return replace(settings, seed=0, device="auto", data_dir=None, recurrence_form=form)
 
 
+def _windows(run: Run) -> tuple[int, ...]:
+    """The windows of a run's phases; none where it has no such phases."""
+    return tuple(getattr(run.settings.source, "windows", ()))
+
+
 def _begins(run: Run) -> tuple[int, ...]:
     """The epochs with which the phases of a run begin; none where there is one phase without a name."""
-    windows = run.settings.windows
+    windows = _windows(run)
     return tuple(first_epochs(run.settings.epochs, len(windows), run.lengthened)) if windows else ()

@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from foldnet.errors import UnknownName
+from foldnet.zoo.blueprint import Blueprint, blueprint
 from foldnet.zoo.build import build
-from foldnet.zoo.names import PUBLISHED, Architecture, parse_name
+from foldnet.zoo.families import StepOptions, WideOptions, published
 
 
 def exactly(sentence: str) -> str:
@@ -17,8 +18,8 @@ def exactly(sentence: str) -> str:
 
 
 LEGAL = (
-    "legal names are wrn-DEPTH-WIDTH and swrn-DEPTH-WIDTH[-TEMPLATES] for classes of images, "
-    "cnn-DEPTH-WIDTH and scnn-DEPTH-WIDTH[-TEMPLATES] for cells of grids, the last two perhaps with -recall"
+    "legal names are wrn-DEPTH-WIDTH and swrn-DEPTH-WIDTH[-TEMPLATES] for classes of images; "
+    "cnn-DEPTH-WIDTH[-recall] and scnn-DEPTH-WIDTH[-TEMPLATES][-recall] for cells of grids"
 )
 
 
@@ -35,7 +36,7 @@ LEGAL = (
     ],
 )
 def test_legal_names(name, depth, width, templates):
-    assert parse_name(name) == Architecture(name, depth, width, templates)
+    assert blueprint(name) == Blueprint(name, "wrn", WideOptions(depth, width), templates)
 
 
 @pytest.mark.parametrize(
@@ -51,16 +52,16 @@ def test_legal_names(name, depth, width, templates):
     ],
 )
 def test_legal_names_of_networks_for_cells(name, depth, width, templates, recall, plain):
-    found = parse_name(name)
-    assert found == Architecture(name, depth, width, templates, "cnn", recall)
-    assert (found.plain_name, found.answers_for) == (plain, "cells")
-    assert parse_name("swrn-28-10-4").plain_name == "wrn-28-10"
-    assert parse_name("wrn-28-10").answers_for == "classes"
+    found = blueprint(name)
+    assert found == Blueprint(name, "cnn", StepOptions(depth, width, recall), templates, channels=2)
+    assert (found.plain.arch, found.task, found.soft) == (plain, "cells", templates is not None)
+    assert blueprint("swrn-28-10-4").plain.arch == "wrn-28-10"
+    assert blueprint("wrn-28-10").task == "classes"
 
 
 def test_every_published_name_is_legal():
-    assert len(set(PUBLISHED)) == len(PUBLISHED)
-    assert [parse_name(name).name for name in PUBLISHED] == list(PUBLISHED)
+    assert len(set(published())) == len(published())
+    assert [blueprint(name).arch for name in published()] == list(published())
 
 
 @pytest.mark.parametrize(
@@ -120,7 +121,7 @@ def test_every_published_name_is_legal():
     ],
 )
 def test_illegal_names_are_refused_with_what_is_legal_and_near(name, said):
-    for use in (parse_name, build):
+    for use in (blueprint, build):
         with pytest.raises(UnknownName, match=exactly(f"architecture {name!r} {said}")):
             use(name)
 
@@ -131,14 +132,14 @@ DASHED = st.from_regex(r"s?(wrn|cnn)-\d{1,2}-\d{1,2}(-\d{1,2})?", fullmatch=True
 @given(DASHED | st.text(max_size=20))
 def test_a_name_means_a_network_or_is_refused(name):
     try:
-        architecture = parse_name(name)
+        architecture = blueprint(name)
     except UnknownName as error:
         assert str(error).startswith(f"architecture '{name}' ")  # noqa: PT017 (some of the names are legal)
         for near in re.findall(
             r"(?:did you mean|or) '([a-z0-9-]+)'", str(error).removeprefix(f"architecture '{name}'")
         ):
-            assert parse_name(near).name == near
+            assert blueprint(near).arch == near
     else:
-        assert architecture.family == "cnn" or (architecture.depth - 4) % 6 == 0
-        assert min(architecture.depth, architecture.width) >= 1
+        assert architecture.family == "cnn" or (architecture.options.depth - 4) % 6 == 0
+        assert min(architecture.options.depth, architecture.options.width) >= 1
         assert (architecture.templates is None) == name.startswith(("w", "c"))

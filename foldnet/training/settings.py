@@ -1,0 +1,204 @@
+"""Settings of a training: frozen, checked when made, read from TOML and written as JSON. Knows no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any
+
+from foldnet.bounds import as_code
+from foldnet.data.sources import SOURCES, Digits, Source, make_source, source_settings, source_type
+from foldnet.errors import SettingError, UnknownName, nearest
+from foldnet.options import Option, check_fields, fields_of, given_of, plain
+from foldnet.store.reading import LARGEST_TOML, NotPlain, parse_toml, read_text
+from foldnet.zoo.families import FAMILIES, family_of, is_soft, published
+
+DEVICES = ("auto", "cpu", "cuda")
+PRECISIONS = ("auto", "fp32", "bf16")
+COMPILE = ("auto", "on", "off")
+FORMS = ("mean", "sum", "loops")
+OPTIMISERS = ("sgd", "adam")
+SCHEDULES = ("steps", "constant")
+
+
+@dataclass(frozen=True, slots=True)
+class TrainSettings:
+    """How a network is trained. The defaults are the paper's recipe for CIFAR (Savarese & Maire 2019, section 4).
+
+    `source` is where examples come from, with its own settings. `validation` is a share of the training data below 1, or a number
+    of images. `recurrence` is the weight lambda of the recurrence regulariser, `recurrence_form` what it rewards: the mean or the
+    sum over pairs of layers, or `loops`. `schedule` says how the learning rate falls: in steps, or not at all. With `sync_bn`
+    several processes normalise by the statistics of their whole batch. `cutout` is the side of the square hole in pixels, 0 for
+    none. `progressive` is the weight of the loss after a random number of steps, for networks that answer for cells.
+    """
+
+    source: Source = field(default_factory=Digits)
+    arch: Annotated[
+        str,
+        Option(
+            "swrn-DEPTH-WIDTH[-TEMPLATES] (soft) or wrn-DEPTH-WIDTH (plain); for paths and mazes scnn- and cnn-.",
+            suggested=published(),
+        ),
+    ] = "swrn-28-2-4"
+    epochs: Annotated[int, Option("All phases together; with --resume, more make a run longer.")] = 200
+    batch_size: Annotated[int, Option("Images a step.")] = 128
+    optimiser: Annotated[str, Option("sgd (Nesterov momentum 0.9) or adam.", OPTIMISERS)] = "sgd"
+    lr: Annotated[float, Option("Learning rate.")] = 0.1
+    schedule: Annotated[str, Option("steps (times 0.2 at 30, 60 and 80 % of the epochs) or constant.", SCHEDULES)] = (
+        "steps"
+    )
+    momentum: Annotated[float, Option(flag=None)] = 0.9
+    weight_decay: Annotated[float, Option("Weight decay, never on coefficients.")] = 5e-4
+    seed: Annotated[int, Option("The same seed gives the same run.")] = 0
+    device: Annotated[str, Option("auto, cpu, cuda or cuda:N.", DEVICES, before=":")] = "auto"
+    precision: Annotated[str, Option("auto, fp32 or bf16; auto is bf16 where the hardware has it.", PRECISIONS)] = (
+        "auto"
+    )
+    compile: Annotated[str, Option("auto (on CUDA), on or off: torch.compile of the training steps.", COMPILE)] = "auto"
+    recurrence: Annotated[float, Option("Weight of the recurrence regulariser.")] = 0.0
+    recurrence_form: Annotated[
+        str,
+        Option(
+            "loops (layers at one place of successive blocks), or mean or sum (the paper's) over all pairs of layers.",
+            FORMS,
+        ),
+    ] = "mean"
+    dropout: Annotated[float, Option("Rate of dropout between the two convolutions of a block.")] = 0.0
+    cutout: Annotated[int, Option("Side of the square hole in pixels, 0 for none.")] = 0
+    validation: Annotated[float, Option("Share of the training data, or a number of images.")] = 0.1
+    sync_bn: Annotated[bool, Option("Of several processes, normalise by the statistics of the whole batch.")] = False
+    progressive: Annotated[float, Option("Weight of the loss after a random number of steps, for cnn and scnn.")] = 0.0
+    data_dir: Annotated[str | None, Option(flag=None)] = None
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+        if not isinstance(self.source, Source):
+            raise SettingError(f"{as_code('source', self.source)} is not legal; give one of foldnet's sources")
+        if not 1 <= self.source.phases <= self.epochs:
+            raise SettingError(
+                f"`windows` names {self.source.phases} phases and `epochs={self.epochs}` has room for 1 to {self.epochs}; "
+                f"give each phase an epoch at least"
+            )
+        self._check_network()
+
+    @property
+    def dataset(self) -> str:
+        """The name of the source."""
+        return self.source.name
+
+    def _check_network(self) -> None:
+        """Raise SettingError for what has no meaning for the network."""
+        if self.recurrence and not is_soft(self.arch):
+            raise SettingError(
+                f"`recurrence={self.recurrence:g}` needs coefficients and '{self.arch}' has none; "
+                f"leave it out or train a soft network such as 's{self.arch}-4'"
+            )
+        family, _ = family_of(self.arch)
+        of_some = {name for known in FAMILIES.values() for name in known.trains_with}
+        for name in sorted(of_some - set(() if family is None else family.trains_with)):
+            if family is not None and getattr(self, name):
+                raise SettingError(f"`{name}={getattr(self, name):g}` has no place in '{self.arch}'; leave it out")
+        if self.progressive and self.sync_bn:
+            raise SettingError(
+                f"`progressive={self.progressive:g}` and `sync_bn=True` contradict each other, since processes that run other "
+                f"numbers of steps have no norms in common; leave one of them out"
+            )
+
+
+def preset(dataset: str, arch: str) -> dict[str, Any]:
+    """What a source and a family of networks change in the defaults. Raises UnknownName for another dataset."""
+    source = source_type(dataset)
+    return dict(source.preset) | (dict(source.soft_preset) if is_soft(arch) else {})
+
+
+def train_settings(given: Mapping[str, Any], *, file: Path | None = None) -> TrainSettings:
+    """Settings from what was given on top of a TOML file on top of the preset; values of None were not given.
+
+    `dataset` names the source, whose own settings stand beside the others, or in the file in a table [source]. Raises SettingError for
+    an illegal value or an unreadable file, UnknownName for a key that does not exist.
+    """
+    chosen = (read_toml(file) if file is not None else {}) | given_of(given)
+    own = source_settings()
+    known = {"dataset", *fields_of(TrainSettings), *own}
+    for key in chosen:
+        if key not in known:
+            raise UnknownName(f"setting '{key}' does not exist{nearest(key, known)}")
+    dataset = chosen.pop("dataset", Digits.name)
+    for name, value in (("dataset", dataset), ("arch", chosen.get("arch", ""))):
+        if not isinstance(value, str):
+            raise SettingError(f"{as_code(name, value)} is not legal; give a text")
+    arch = chosen.setdefault("arch", source_type(dataset).arch)
+    source = make_source(dataset, {name: chosen.pop(name) for name in list(chosen) if name in own})
+    return TrainSettings(source=source, **(preset(dataset, arch) | chosen))
+
+
+def to_json(settings: TrainSettings) -> dict[str, Any]:
+    """The settings as plain data, for config.json: those of the source in an object of their own."""
+    return {"source": {"name": settings.source.name} | plain(settings.source)} | plain(settings)
+
+
+def from_json(content: Mapping[str, Any]) -> TrainSettings:
+    """The settings in a config.json. Raises SettingError, UnknownName, KeyError and TypeError for what are none."""
+    source = dict(content["source"])
+    unknown = [name for name in content if name != "source" and name not in fields_of(TrainSettings)]
+    unknown += [name for name in source if name != "name" and name not in source_settings()]
+    if unknown:
+        raise SettingError(f"'{sorted(unknown)[0]}' does not exist")
+    return TrainSettings(
+        source=make_source(source.pop("name"), source), **{k: v for k, v in content.items() if k != "source"}
+    )
+
+
+def flat(settings: TrainSettings) -> dict[str, Any]:
+    """The settings as they are given: the source by name, its own beside the others."""
+    return {"dataset": settings.dataset} | plain(settings.source) | plain(settings)
+
+
+def read_toml(file: Path) -> dict[str, Any]:
+    """The settings in a TOML file, flat; dashes in keys may stand for underscores. Raises SettingError where it cannot be read."""
+    try:
+        content = parse_toml(read_text(file, most=LARGEST_TOML, links=True))
+    except OSError as error:
+        raise SettingError(f"`config={str(file)!r}` cannot be read ({error.strerror}); check the path") from None
+    except NotPlain as error:
+        raise SettingError(f"`config={str(file)!r}` {error}") from None
+    except ValueError as error:
+        raise SettingError(f"`config={str(file)!r}` is not valid TOML ({error}); mend that line") from None
+    table = content.pop("source", {})
+    if not isinstance(table, dict):
+        raise SettingError(
+            f'`config={str(file)!r}` has a source that is no table; write [source] and below it name = "paths"'
+        )
+    name = {"dataset": table.pop("name")} if "name" in table else {}
+    plain_values = {key: tuple(value) if isinstance(value, list) else value for key, value in (content | table).items()}
+    return name | {key.replace("-", "_"): value for key, value in plain_values.items()}
+
+
+def usual(name: str) -> str:
+    """The default of a setting in words, with those of the sources that differ: "200; digits 30; paths 250; mazes 50"."""
+    default = fields_of(TrainSettings)[name].default
+    differing: dict[str, list[str]] = {}
+    for source, value in _differing(name, default):
+        differing.setdefault(value, []).append(source)
+    return "; ".join([written(default), *(f"{' and '.join(sources)} {value}" for value, sources in differing.items())])
+
+
+def _differing(name: str, default: Any) -> Iterator[tuple[str, str]]:
+    """(source, its default in words) where that is not the usual one."""
+    for source in SOURCES.values():
+        if name == "arch":
+            chosen = source.arch
+        else:
+            chosen = source.preset.get(name, default)
+        if chosen != default:
+            yield source.name, written(chosen)
+        elif name in source.soft_preset:
+            yield f"{source.name} with swrn-*", written(source.soft_preset[name])
+
+
+def written(value: Any) -> str:
+    """A default as a reader types it."""
+    if isinstance(value, float):
+        return f"{value:g}"
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)

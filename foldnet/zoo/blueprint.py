@@ -1,0 +1,180 @@
+"""Blueprints: what a network is built from, as plain data, with a text form such as "swrn-28-10-4".
+
+wrn-28-10 is plain, swrn-28-10-4 shares four templates a stage, scnn-20-32-20 finds paths. Knows no torch until it builds.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, fields, replace
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any
+
+from foldnet.bounds import shown
+from foldnet.errors import UnknownName, in_order, said_to_be_meant
+from foldnet.zoo.families import DEEPEST, FAMILIES, Family, family_of, published
+
+if TYPE_CHECKING:
+    from torch import nn
+
+DIGITS = 4  # of a number in a name
+MOST = 999  # of a number that is no depth
+LIKE = 0.6  # likeness (0..1) from which letters are taken for those of a family
+
+
+@dataclass(frozen=True, slots=True)
+class Blueprint:
+    """A network before it is built. `arch` is its name; `templates` are those of a group, None where nothing is shared.
+
+    `channels` and `size` are those of the inputs (the network itself takes any size that its strides allow), `classes` what it
+    chooses from.
+    """
+
+    arch: str
+    family: str
+    options: Any
+    templates: int | None
+    classes: int = 10
+    channels: int = 3
+    size: int = 32
+
+    @property
+    def soft(self) -> bool:
+        """Whether layers mix shared templates."""
+        return self.templates is not None
+
+    @property
+    def kind(self) -> Family:
+        """The family."""
+        return FAMILIES[self.family]
+
+    @property
+    def task(self) -> str:
+        """What the network answers for, a name in TASKS."""
+        return self.kind.task
+
+    @property
+    def image(self) -> tuple[int, int, int]:
+        """The shape of one input, (channels, h, w)."""
+        return self.channels, self.size, self.size
+
+    @property
+    def plain(self) -> Blueprint:
+        """The network of this shape that shares nothing."""
+        return replace(self, arch=_text(self.kind, self.options), templates=None)
+
+    @property
+    def dropout(self) -> float:
+        """The dropout rate, 0 where the family has none."""
+        return float(getattr(self.options, "dropout", 0.0))
+
+    def build(self) -> nn.Module:
+        """The network, freshly initialised (under torch.device("meta"): not allocated)."""
+        network = self.build_plain()
+        if self.templates is None:
+            return network
+        from foldnet.sharing.plan import plan_sharing
+        from foldnet.sharing.share import share
+
+        return share(network, plan_sharing(network, self.templates))
+
+    def build_plain(self) -> nn.Module:
+        """The network whose layers have weights of their own."""
+        return self.kind.make(self.options, self.channels, self.classes)
+
+
+def blueprint(
+    arch: str, *, classes: int = 10, channels: int | None = None, size: int = 32, dropout: float = 0.0
+) -> Blueprint:
+    """The blueprint by a name such as "swrn-28-10-4" or "scnn-20-32-1-recall"; `dropout` where the family has that option.
+
+    A soft name without its number of templates has one template a shared layer. Raises UnknownName, saying what is legal and
+    which legal name is near.
+    """
+    family, soft = family_of(arch)
+    parts = arch.split("-")[1:]
+    flags = []
+    while family is not None and parts and parts[-1] in family.flags and parts[-1] not in flags:
+        flags.append(parts.pop())
+    wanted = len(family.numbers) if family is not None else 0
+    whole = parts and all(part.isascii() and part.isdigit() and len(part) <= DIGITS for part in parts)
+    if family is None or not whole or not wanted <= len(parts) <= wanted + 1:
+        forms = "; ".join(known.form for known in FAMILIES.values())
+        raise UnknownName(f"architecture '{shown(arch)}' is not known; legal names are {forms}{_near(shown(arch))}")
+    numbers = [int(part) for part in parts]
+    known = {entry.name for entry in fields(family.options)}
+    further = dict.fromkeys(flags, True) | ({"dropout": dropout} if "dropout" in known else {})
+    options = family.options(*numbers[:wanted], **further)
+    _check(arch, family, options, soft)
+    templates = _templates(arch, family, options, soft, numbers[wanted:])
+    return Blueprint(arch, family.name, options, templates, classes, channels or family.channels, size)
+
+
+def _check(arch: str, family: Family, options: Any, soft: bool) -> None:
+    """Raise UnknownName for options that no network has."""
+    if getattr(options, "depth", 0) > DEEPEST:
+        raise UnknownName(f"architecture '{arch}' has depth {options.depth}; the most is {DEEPEST}{_near(arch)}")
+    wrong = family.illegal(options, soft)
+    if wrong is not None:
+        raise UnknownName(f"architecture '{arch}' {wrong}{_near(arch)}")
+    for name in family.numbers:
+        if not 1 <= getattr(options, name) < 1000 + (name == "depth"):
+            least = getattr(options, name) < 1
+            limit = "least is 1" if least else "most is 999"
+            raise UnknownName(f"architecture '{arch}' has {name} {getattr(options, name)}; the {limit}{_near(arch)}")
+
+
+def _templates(arch: str, family: Family, options: Any, soft: bool, given: list[int]) -> int | None:
+    """Templates a group, None of a plain network."""
+    if not soft:
+        if given:
+            raise UnknownName(f"architecture '{arch}' is plain and has no templates{_near(arch)}")
+        return None
+    most = family.layers(options)
+    templates = given[0] if given else most
+    if not 1 <= templates <= most:
+        depth = getattr(options, "depth", None)
+        of = "the family" if depth is None else f"depth {depth}"
+        raise UnknownName(
+            f"architecture '{arch}' asks for {templates} templates; {of} has {most} layers a group, so 1 to {most} are "
+            f"legal{_near(arch)}"
+        )
+    return templates
+
+
+def _text(family: Family, options: Any) -> str:
+    """The name of a plain network."""
+    numbers = [str(getattr(options, name)) for name in family.numbers]
+    return "-".join([family.name, *numbers, *(flag for flag in family.flags if getattr(options, flag))])
+
+
+def _near(arch: str) -> str:
+    """The legal name nearest to one that is not, as the end of a sentence: its family and, of its numbers, those that are legal.
+
+    Where a number is missing, published names that begin so; nothing where no family is near.
+    """
+    letters, rest = re.fullmatch(r"([a-z]*)(.*)", arch.lower(), re.DOTALL).groups()  # type: ignore[union-attr]
+    words = get_close_matches(letters, [f"{s}{name}" for name in FAMILIES for s in ("", "s")], 1, LIKE)
+    given = [int(number) for number in re.findall(r"(?<![0-9])[0-9]{1,9}(?![0-9])", rest)]
+    if not words or not given:
+        return ""
+    family, soft = family_of(words[0])
+    assert family is not None
+    wanted = len(family.numbers)
+    soft = soft or len(given) > wanted
+    first = _nearest_legal(family, given[0], soft)
+    start = f"{'s' * soft}{family.name}-{first}"
+    if len(given) < wanted:
+        return said_to_be_meant(in_order(known for known in published() if known.startswith(f"{start}-"))[:3])
+    numbers = [first, *(min(max(number, 1), MOST) for number in given[1:wanted])]
+    near = "-".join([f"{'s' * soft}{family.name}", *map(str, numbers)])
+    if len(given) > wanted:
+        near += f"-{min(max(given[wanted], 1), family.layers(family.options(*numbers)))}"
+    return said_to_be_meant(["-".join([near, *(flag for flag in family.flags if rest.endswith(f"-{flag}"))])])
+
+
+def _nearest_legal(family: Family, number: int, soft: bool) -> int:
+    """The first number of a name nearest to this one that networks of a family have."""
+    ones = [1] * (len(family.numbers) - 1)
+    legal = [tried for tried in range(1, DEEPEST + 1) if family.illegal(family.options(tried, *ones), soft) is None]
+    return min(legal, key=lambda tried: (abs(tried - number), tried))
