@@ -18,7 +18,7 @@ from foldnet_cli.words import spoken_notes
 if TYPE_CHECKING:  # importing the reports imports all that measures them
     from foldnet.drawing.output import Written
     from foldnet.verbs.doctor import Health
-    from foldnet.verbs.train import TrainReport
+    from foldnet.verbs.train_report import TrainReport
 
 
 def show_health(report: Health, console: Console) -> None:

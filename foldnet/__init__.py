@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     from foldnet.verbs.reach import ReachReport, reach
     from foldnet.verbs.render import draw
     from foldnet.verbs.sweep import sweep
-    from foldnet.verbs.train import TrainReport, train
+    from foldnet.verbs.train import train
+    from foldnet.verbs.train_report import TrainReport
     from foldnet.verbs.verify import verify
     from foldnet.zoo.build import build
 
@@ -52,7 +53,7 @@ _HOMES = {
     "SharedNetwork": "sharing.share",
     "SharingPlan": "sharing.plan",
     "SweepReport": "verbs.fold_report",
-    "TrainReport": "verbs.train",
+    "TrainReport": "verbs.train_report",
     "build": "zoo.build",
     "chance": "analysis.chance",
     "draw": "verbs.render",

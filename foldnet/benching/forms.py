@@ -10,7 +10,6 @@ from foldnet.folding.folds import Fold
 from foldnet.folding.looped import LoopedNetwork, gain_slots, unroll
 from foldnet.folding.origin import soft_of_fold
 from foldnet.folding.owners import Owners, TiedLayers
-from foldnet.proof.promises import uses_of
 from foldnet.sharing.share import SharedNetwork, materialise
 
 FORMS = ("soft", "dense", "tied", "looped", "plain")
@@ -48,7 +47,7 @@ def forms_of(fold: Fold, named: Path | str | None = None) -> tuple[dict[str, nn.
 
 def _tied(looped: LoopedNetwork, unrolled: nn.Module, soft: SharedNetwork) -> SharedNetwork:
     """Owners and gains in an unrolled network that takes `unrolled` over."""
-    owner_of = {use.layer: use.owner for use in uses_of(looped.program) if use.owner is not None}
+    owner_of = {use.layer: use.owner for use in looped.program.uses if use.owner is not None}
     gains = {layer: gain[step] for gain, step, layer in gain_slots(looped)}
     sources: dict[str, nn.Module] = {}
     for group in soft.plan.groups:

@@ -13,7 +13,6 @@ from foldnet.choosing.choose import Choice, Soft
 from foldnet.choosing.untrained import Merging, chance_levels, untrained_merging
 from foldnet.folding.families import Family, family_similarity
 from foldnet.folding.plan import FoldPlan
-from foldnet.program.loops import count_loops
 
 LIKELY = 1 - SURE  # what more untrained networks than this do too may be chance
 
@@ -63,7 +62,7 @@ def chance_of(soft: Soft, plan: FoldPlan, choice: Choice) -> FoldChance:
         found.draws,
         {name: _share(found.owners[name] <= owners[name]) if owners[name] < layers[name] else None for name in owners},
         _share(np.sum(list(found.owners.values()), axis=0) <= sum(owners.values())),
-        _loops(found, sum(count_loops(stage.items) for stage in plan.program.stages)),
+        _loops(found, plan.program.loops),
     )
 
 

@@ -8,7 +8,6 @@ from foldnet.choosing.ladders import Ladder
 from foldnet.errors import NothingToFold
 from foldnet.folding.plan import FoldPlan
 from foldnet.program.data import count_reuses
-from foldnet.program.loops import count_loops
 from foldnet.store.codec import Count, Share, to_plain
 
 FLAT = 0.001  # a curve that falls by less than this share has no knee: its last point gives up nothing
@@ -158,6 +157,16 @@ def _clusters(ladders: tuple[Ladder, ...], state: Mapping[str, int]) -> dict[str
     return chosen
 
 
+def counts_of(plan: FoldPlan) -> dict[str, int]:
+    """What a point counts of its fold."""
+    return {
+        "owners": sum(group.owners for group in plan.groups),
+        "stored_numbers": sum(group.stored * group.weight_numbers for group in plan.groups),
+        "loops": plan.program.loops,
+        "reuses": count_reuses(plan.program),
+    }
+
+
 def _point(
     unit: str,
     merged: str,
@@ -172,9 +181,6 @@ def _point(
         unit=unit,
         merged=merged,
         height=height,
-        owners=sum(group.owners for group in plan.groups),
-        stored_numbers=sum(group.stored * group.weight_numbers for group in plan.groups),
-        loops=sum(count_loops(stage.items) for stage in plan.program.stages),
-        reuses=count_reuses(plan.program),
+        **counts_of(plan),
         clusters=clusters,
     )

@@ -4,10 +4,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from foldnet.choosing.choose import Curve, Soft
-from foldnet.choosing.sweep import SweepPoint
+from foldnet.choosing.sweep import SweepPoint, counts_of
 from foldnet.errors import FoldnetError, RunError
-from foldnet.program.loops import count_loops
-from foldnet.store.codec import Share, from_plain
+from foldnet.store.codec import Share, from_plain, to_plain
 from foldnet.store.reading import read_json
 from foldnet.store.seals import SEAL, check_sealed
 from foldnet.store.tensors import digest_of
@@ -80,7 +79,9 @@ def kept_curve(run: Run, soft: Soft) -> Curve | None:
         _check_clusters(points, {entry.group.name: len(entry.group.layers) for entry in soft.algebra})
     except (FoldnetError, KeyError, TypeError, ValueError) as error:
         raise OtherSweep(f"{SWEEP_FILE} cannot be used ({error})") from None
-    if not points or any(_counts(soft, point) != (point.owners, point.stored_numbers, point.loops) for point in points):
+    if not points or not all(
+        counts_of(soft.plan(point.clusters)).items() <= to_plain(point).items() for point in points
+    ):
         raise OtherSweep(f"{SWEEP_FILE} does not say what its clusters give")
     return Curve(points, accuracy)
 
@@ -91,13 +92,3 @@ def _check_clusters(points: Iterable[SweepPoint], sizes: Mapping[str, int]) -> N
         for name, clusters in point.clusters.items():
             if sorted(row for cluster in clusters for row in cluster) != list(range(sizes.get(name, 0))):
                 raise ValueError("its clusters are not those of the network's layers")
-
-
-def _counts(soft: Soft, point: SweepPoint) -> tuple[int, int, int]:
-    """Owners, stored numbers and loops that a point's clusters give."""
-    plan = soft.plan(point.clusters)
-    return (
-        sum(group.owners for group in plan.groups),
-        sum(group.stored * group.weight_numbers for group in plan.groups),
-        sum(count_loops(stage.items) for stage in plan.program.stages),
-    )

@@ -79,6 +79,16 @@ class Program:
     stages: tuple[Stage, ...]
     after: tuple[str, ...]  # and after the last one, such as ("classifier",)
 
+    @property
+    def uses(self) -> tuple[Use, ...]:
+        """Every use, in the order of the unrolled network."""
+        return tuple(use for stage in self.stages for block in stage.blocks for use in block.uses)
+
+    @property
+    def loops(self) -> int:
+        """How many loops are written, those inside others included."""
+        return sum(1 for stage in self.stages for _ in loops_in(stage.items))
+
 
 def expand(items: tuple[Item, ...]) -> Iterator[str]:
     """The labels in the order in which they run."""
@@ -100,13 +110,7 @@ def loops_in(items: tuple[Item, ...]) -> Iterator[Loop]:
 
 def count_reuses(program: Program) -> int:
     """Layers that use an owner, less the owners that are used: the weights which sharing saves."""
-    used = [
-        (use.group, use.owner)
-        for stage in program.stages
-        for block in stage.blocks
-        for use in block.uses
-        if use.group is not None
-    ]
+    used = [(use.group, use.owner) for use in program.uses if use.group is not None]
     return len(used) - len(set(used))
 
 

@@ -7,8 +7,7 @@ from typing import Any
 
 from torch import nn
 
-from foldnet.program.data import Program, Use, count_reuses, expand
-from foldnet.program.loops import count_loops
+from foldnet.program.data import Program, count_reuses, expand
 from foldnet.program.text import program_text
 from foldnet.sharing.plan import SHAREABLE, Group
 
@@ -66,22 +65,17 @@ def check_program(program: Program, network: nn.Module, owners: Mapping[str, int
         promises.append(equal(f"program of {stage.name}", " ".join(expand(stage.items)), labels))
     covered = [
         *program.before,
-        *(use.layer for use in uses_of(program)),
+        *(use.layer for use in program.uses),
         *program.after,
     ]
     there = [name for name, module in network.named_modules() if isinstance(module, SHAREABLE)]
     lacking = [name for name in there if name not in covered] + [name for name in covered if name not in there]
     promises.append(equal("layers that program and architecture do not both have", ", ".join(lacking), ""))
-    for group in dict.fromkeys([*owners, *(use.group for use in uses_of(program) if use.group is not None)]):
-        used = sorted({use.owner for use in uses_of(program) if use.group == group and use.owner is not None})
+    for group in dict.fromkeys([*owners, *(use.group for use in program.uses if use.group is not None)]):
+        used = sorted({use.owner for use in program.uses if use.group == group and use.owner is not None})
         wanted = " ".join(map(str, range(owners.get(group, 0))))
         promises.append(equal(f"owners of {group}", " ".join(map(str, used)), wanted))
     return promises
-
-
-def uses_of(program: Program) -> list[Use]:
-    """Every use, in the order of the unrolled network."""
-    return [use for stage in program.stages for block in stage.blocks for use in block.uses]
 
 
 def check_stored(program: Program, groups: Sequence[Group], network: nn.Module, tensors: Listed) -> list[Promise]:
@@ -92,7 +86,7 @@ def check_stored(program: Program, groups: Sequence[Group], network: nn.Module, 
     promises = []
     expected: dict[tuple[int, ...], int] = {}
     for group in groups:
-        owners = {use.owner for use in uses_of(program) if use.group == group.name}
+        owners = {use.owner for use in program.uses if use.group == group.name}
         least = min(len(owners), group.templates)
         shapes = [shape for name, _, shape in tensors if name.startswith(f"owners.{group.name}.")]
         stored = sum(shape == group.shape for shape in shapes)
@@ -128,7 +122,7 @@ def check_report(
     stated = report if isinstance(report, dict) else {}
     found = {
         "program": program_text(program),
-        "loops": sum(count_loops(stage.items) for stage in program.stages),
+        "loops": program.loops,
         "reuses": count_reuses(program),
         **counts,
     }
@@ -188,7 +182,7 @@ def check_clusters(report: Any, program: Program) -> Promise:
 def owners_of(program: Program) -> dict[str, dict[str, int]]:
     """By group, the owner of each of its layers, in the order of the unrolled network."""
     found: dict[str, dict[str, int]] = {}
-    for use in uses_of(program):
+    for use in program.uses:
         if use.group is not None and use.owner is not None:
             found.setdefault(use.group, {})[use.layer] = use.owner
     return found

@@ -20,7 +20,7 @@ from foldnet.folding.plan import FoldPlan, apply_fold, choose_clusters, plan_fol
 from foldnet.folding.settings import FoldSettings
 from foldnet.folding.structures import structures_of
 from foldnet.program.data import count_reuses
-from foldnet.program.loops import count_loops, greedy_stages
+from foldnet.program.loops import greedy_stages
 from foldnet.program.text import program_text
 from foldnet.proof.prove import Proof, prove
 from foldnet.sharing.share import SharedNetwork, materialise
@@ -69,7 +69,7 @@ def report_of(soft: Soft, choice: Choice, plan: FoldPlan, looped: LoopedNetwork,
         groups=plan.groups,
         shares=None,
         program=program_text(plan.program),
-        loops=sum(count_loops(stage.items) for stage in plan.program.stages),
+        loops=plan.program.loops,
         reuses=count_reuses(plan.program),
         advice=advise(soft, plan, choice),
         accuracy=Accuracies(),

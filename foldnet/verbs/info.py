@@ -11,7 +11,6 @@ from torch import nn
 from foldnet.errors import RunError
 from foldnet.folding.folds import Fold, is_as_stated, open_fold
 from foldnet.folding.opening import kind_of
-from foldnet.program.data import Program
 from foldnet.program.text import program_text
 from foldnet.sharing.share import SharedNetwork, materialise
 from foldnet.show.report import Report, Table, Text
@@ -151,7 +150,7 @@ def _of_fold(fold: Fold) -> NetworkInfo:
     groups = tuple(
         GroupInfo(
             g.name,
-            _layers_of(fold.program, g.name),
+            tuple(use.layer for use in fold.program.uses if use.group == g.name),
             g.templates,
             g.owners,
             g.shape,
@@ -185,9 +184,3 @@ def _counts(model: nn.Module) -> tuple[int, int]:
 def _numbers(model: nn.Module) -> int:
     """Numbers in all parameters."""
     return sum(parameter.numel() for parameter in model.parameters())
-
-
-def _layers_of(program: Program, group: str) -> tuple[str, ...]:
-    """The layers of the unrolled network that use owners of one group."""
-    uses = (use for stage in program.stages for block in stage.blocks for use in block.uses)
-    return tuple(use.layer for use in uses if use.group == group)

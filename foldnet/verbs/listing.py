@@ -11,7 +11,7 @@ from foldnet.folding.folds import all_folds, open_fold
 from foldnet.show.scores import megabytes, scored
 from foldnet.store.reading import read_json
 from foldnet.training.runs import all_runs, open_run, read_metrics
-from foldnet.verbs.train import read_report
+from foldnet.verbs.train_report import read_report
 
 STATED = (
     "finetuned",

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +14,12 @@ from torch import nn
 from foldnet.data.batches import Batches
 from foldnet.data.dataset import Dataset, Split
 from foldnet.data.phases import first_epochs
-from foldnet.errors import ProcessLost, RunError, SettingError
+from foldnet.errors import ProcessLost, SettingError
 from foldnet.show.progress import watched
-from foldnet.show.report import Report, Table
-from foldnet.show.scores import counted, scored
-from foldnet.store.codec import Count, Share, from_plain
 from foldnet.store.files import write_json
 from foldnet.store.leftovers import remove_leftovers
 from foldnet.store.lock import take_lock
-from foldnet.store.reading import read_json
-from foldnet.store.seals import SEAL, check_sealed, sealed
+from foldnet.store.seals import sealed
 from foldnet.training.begin import (
     begin_run,
     course_of,
@@ -51,47 +47,7 @@ from foldnet.training.settings import train_settings
 from foldnet.training.tensorboard import FOLDER, Board
 from foldnet.training.world import ALONE, Agreement, World
 from foldnet.typed import checked
-
-
-@dataclass(frozen=True, slots=True)
-class TrainReport(Report):
-    """What `foldnet train` says. Accuracies 0..1, in the data's own `measure`; `test_right` counts what was answered wholly right,
-    `seconds` are those of training, without the final test. `lengthened` is [[2, 3], ...] where the first 2 epochs are those of a run of 3.
-    """
-
-    run: str
-    dataset: str
-    arch: str
-    seed: int
-    epochs: Count
-    parameters: Count
-    test_accuracy: Share
-    test_right: Count
-    test_images: Count
-    best_validation_accuracy: Share | None
-    best_epoch: Count | None
-    precision: str
-    device: str
-    seconds: float
-    images_per_second: float
-    measure: str = "accuracy"
-    lengthened: list[list[int]] = field(default_factory=list)
-
-    def parts(self) -> Iterator[Table]:
-        """What was trained, how long it took, and how well it does."""
-        after = " and ".join(str(until) for until, _ in self.lengthened)
-        longer = f" (lengthened after {after})" if after else ""
-        test = counted(self.test_accuracy, self.test_images, self.measure, self.test_right)
-        best = f"{scored(self.best_validation_accuracy, self.measure)} at epoch {self.best_epoch}"
-        rows = (
-            ("run", self.run),
-            ("network", f"{self.arch}, {self.parameters:,} parameters"),
-            ("trained", f"{self.epochs} epochs{longer} on {self.dataset}, seed {self.seed}, {self.precision}"),
-            ("time", f"{self.seconds:.1f} s, {self.images_per_second:,.0f} images/s on {self.device}"),
-            *([("best validation", best)] if self.best_epoch is not None else []),
-            ("test", f"{test}, last epoch"),
-        )
-        yield Table("", (), rows)
+from foldnet.verbs.train_report import TrainReport, pairs_of, read_report
 
 
 @watched
@@ -266,22 +222,6 @@ def _where_stopped(folder: Path, progress: Progress) -> str:
     return f"stopped {where}, all of it saved; go on with `foldnet.train(resume=True, out={str(folder)!r})`"
 
 
-def read_report(folder: Path) -> TrainReport:
-    """The report of a finished run. Raises RunError where it is damaged, changed, or another run's."""
-    file = folder / "report.json"
-    content, run = read_json(file), open_run(folder)
-    try:
-        plain = {key: value for key, value in content.items() if key not in ("identity", SEAL)}
-        report = replace(from_plain(TrainReport, plain), run=str(folder), lengthened=_pairs(run))
-    except (AttributeError, ValueError) as error:
-        raise RunError(f"'{file}' is not a training report ({error}); restore it") from None
-    if run.sealed or SEAL in content:
-        check_sealed(content, file, "run")
-        if content.get("identity") != run.identity:
-            raise RunError(f"'{file}' is not the report of run '{folder}' but another run's; restore its own")
-    return report
-
-
 def _report(
     run: Run, model: nn.Module, recorder: Recorder, test: Batches, machine: Machine, observer: Observer
 ) -> TrainReport:
@@ -306,10 +246,5 @@ def _report(
         seconds=progress.seconds,
         images_per_second=sorted(speeds)[len(speeds) // 2],
         measure=test.task.measure,
-        lengthened=_pairs(run),
+        lengthened=pairs_of(run),
     )
-
-
-def _pairs(run: Run) -> list[list[int]]:
-    """What a run was to be before it was lengthened, as JSON has it."""
-    return [list(pair) for pair in run.lengthened]

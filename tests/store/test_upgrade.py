@@ -13,7 +13,7 @@ from foldnet.store.seals import sealed
 from foldnet.store.tensors import load_tensors, save_tensors
 from foldnet.store.upgrade import SCHEMA, check_schema, upgraded
 from foldnet.training.runs import load_coefficients, open_run, read_metrics
-from foldnet.verbs.train import read_report
+from foldnet.verbs.train_report import read_report
 
 FOLD = "runs/tied/fold-0.95"
 

@@ -22,7 +22,7 @@ from foldnet.training.observer import Silent, Stopped
 from foldnet.training.optimiser import learning_rate
 from foldnet.training.runs import load_coefficients, open_run, read_metrics
 from foldnet.verbs import train as recipe
-from foldnet.verbs.train import read_report
+from foldnet.verbs.train_report import read_report
 
 TINY = {"arch": "swrn-16-1-2", "epochs": 2, "batch_size": 32, "validation": 30, "precision": "fp32", "device": "cpu"}
 STEPS = 3  # of an epoch: 70 images in batches of 32

@@ -29,7 +29,7 @@ from foldnet.training.runs import (
     save_coefficients,
 )
 from foldnet.training.settings import TrainSettings
-from foldnet.verbs.train import read_report
+from foldnet.verbs.train_report import read_report
 from foldnet.zoo.blueprint import blueprint
 
 READERS = (

@@ -17,7 +17,7 @@ from foldnet.data.paths import PathRule, draw_paths
 from foldnet.errors import SettingError, UnknownName
 from foldnet.folding.looped import LoopedNetwork
 from foldnet.training.runs import open_run
-from foldnet.verbs.train import read_report
+from foldnet.verbs.train_report import read_report
 
 TINY = {
     "dataset": "paths",

@@ -29,7 +29,7 @@ from foldnet.training.observer import Silent, Stopped
 from foldnet.training.progress import BEGINNING
 from foldnet.training.runs import all_runs, load_coefficients, newest_run, open_run, read_metrics
 from foldnet.verbs import train as recipe
-from foldnet.verbs.train import TrainReport, read_report
+from foldnet.verbs.train_report import TrainReport, read_report
 
 EPOCHS = 3
 # Dropout, so that random numbers matter to the steps too.
