@@ -1,36 +1,38 @@
-"""A fold folder: the folded network as a program, tensors and a report, and how it is opened again."""
+"""A fold folder: the folded network as a program, tensors and a report, and how it is opened again.
+
+What builds networks is imported by what loads one: whoever reads the program alone needs none of it.
+"""
+
+from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
-
-import torch
-from torch import nn
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from foldnet.bounds import check_number, shown
-from foldnet.data.tasks import TASKS, Task
 from foldnet.errors import RunError, SettingError, UnknownName
-from foldnet.folding.looped import LoopedNetwork
-from foldnet.folding.owners import Owners
-from foldnet.program.data import Program
+from foldnet.program.data import Program, gain_names
 from foldnet.program.json import program_from_json, program_to_json
-from foldnet.sharing.share import SharedNetwork
 from foldnet.store.artifact import CHECKPOINTS, folders_of, newest_that_opens, read_config
 from foldnet.store.files import write_json
 from foldnet.store.reading import NotPlain, open_plain, read_bytes, read_json
 from foldnet.store.seals import changed, sealed
 from foldnet.store.tensors import check_header, load_tensors, save_tensors
 from foldnet.store.upgrade import SCHEMA, check_seal, upgraded
-from foldnet.training.checkpoint import fill
-from foldnet.training.machine import channels_last
-from foldnet.training.runs import blueprint_in, newest_run, shape_of
-from foldnet.zoo.blueprint import Blueprint
+from foldnet.zoo.blueprint import Blueprint, blueprint_in, shape_of
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from foldnet.data.tasks import Task
+    from foldnet.folding.looped import LoopedNetwork
 
 WEIGHTS = "weights.safetensors"
 READINGS = 5  # times that a fold is read which is replaced meanwhile
+Read = TypeVar("Read")
 SEALED = (WEIGHTS, "program.json", "report.json")  # files whose digests stand in config.json
 
 
@@ -68,15 +70,22 @@ class Fold:
     @property
     def task(self) -> Task:
         """What the network answers for."""
+        from foldnet.data.tasks import TASKS
+
         return TASKS[self.blueprint.task]
 
     def plain_network(self) -> nn.Module:
         """The architecture before folding, its shared layers without weights (under torch.device("meta"): unallocated)."""
+        from foldnet.sharing.share import SharedNetwork
+
         built = self.blueprint.build()
         return built.network if isinstance(built, SharedNetwork) else built
 
     def load_structure(self) -> LoopedNetwork:
         """The looped network without its tensors (under torch.device("meta"): unallocated)."""
+        from foldnet.folding.looped import LoopedNetwork
+        from foldnet.folding.owners import Owners
+
         try:
             owners = {group.name: Owners(group.owners, group.templates, group.shape) for group in self.groups}
             return LoopedNetwork(self.plain_network(), self.program, owners)
@@ -87,14 +96,34 @@ class Fold:
 
     def load(self) -> LoopedNetwork:
         """The looped network in evaluation mode, on the CPU; no weight is written out. Raises RunError."""
+        import torch
+
+        from foldnet.training.checkpoint import fill
+        from foldnet.training.machine import channels_last
+
         file = self.folder / WEIGHTS
         with torch.device("meta"):
             looped = self.load_structure()
         fill(looped, load_tensors(file).tensors, file)
-        if self.files:  # the file may be sound in itself and yet be another fold's
-            check_files(self.folder, self.files, [WEIGHTS])
+        self.check_weights()
         channels_last(looped.eval())
         return looped
+
+    def gains(self) -> dict[str, float]:
+        """The gain of each layer that uses an owner, by its name; no network is built. Raises RunError."""
+        tensors = load_tensors(self.folder / WEIGHTS).tensors
+        self.check_weights()
+        try:
+            return {layer: tensors[f"network.{name}"][step].item() for name, step, layer in gain_names(self.program)}
+        except (KeyError, IndexError):
+            raise RunError(
+                f"'{self.folder / WEIGHTS}' does not fit the program beside it; it is another fold's"
+            ) from None
+
+    def check_weights(self) -> None:
+        """Raise RunError where the weights, though sound in themselves, are another fold's."""
+        if self.files:
+            check_files(self.folder, self.files, [WEIGHTS])
 
 
 def save_fold(
@@ -222,12 +251,20 @@ def settings_of(folder: Path) -> dict[str, Any]:
 
 
 def load_fold(folder: Path) -> tuple[Fold, LoopedNetwork]:
-    """A fold and its network, both of one writing: where another command replaces it meanwhile, it is read anew. Raises RunError."""
+    """A fold and its network, both of one writing. Raises RunError."""
+    return read_fold(folder, Fold.load)
+
+
+def read_fold(folder: Path, read: Callable[[Fold], Read]) -> tuple[Fold, Read]:
+    """A fold and what is read of it, both of one writing: where another command replaces it meanwhile, it is read anew.
+
+    Raises RunError.
+    """
     for _ in range(READINGS):
         before = _which(folder)
         try:
             fold = open_fold(folder)
-            return fold, fold.load()
+            return fold, read(fold)
         except RunError:
             if _which(folder) == before:
                 raise
@@ -248,7 +285,10 @@ def newest_fold(run: Path | None = None) -> Path:
 
     Raises RunError where there is none.
     """
-    run = run or newest_run()
+    if run is None:
+        from foldnet.training.runs import newest_run
+
+        run = newest_run()
     read_config(run, "run")
     found = all_folds(run)
     if not found:
@@ -263,6 +303,8 @@ def all_folds(run: Path) -> list[Path]:
 
 def stored_groups(looped: LoopedNetwork) -> tuple[StoredGroup, ...]:
     """How the groups of a looped network are stored."""
+    from foldnet.folding.owners import Owners
+
     found = []
     for name, owners in looped.owners.items():
         assert isinstance(owners, Owners)

@@ -15,7 +15,7 @@ from foldnet.folding.owners import Owners, TiedLayers
 from foldnet.folding.ready import Ready, keep
 from foldnet.folding.standing import in_several_places
 from foldnet.folding.stepped import SteppedBlock, join
-from foldnet.program.data import Block, Program, Stage, expand, loops_in
+from foldnet.program.data import Block, Program, Stage, expand, gain_names, loops_in
 from foldnet.program.trips import check_trips, give_own_steps, scales, schedule
 from foldnet.sharing.in_order import stands_in
 from foldnet.sharing.lend import lend
@@ -256,18 +256,8 @@ def loop_tied(tied: SharedNetwork, program: Program) -> LoopedNetwork:
 
 def gain_slots(looped: LoopedNetwork) -> Iterator[tuple[nn.Parameter, int, str]]:
     """(stacked gains (steps,), step, name of the unrolled layer) for every use of an owner."""
-    for stage in looped.program.stages:
-        module = looped.network.get_submodule(stage.path)
-        for label in dict.fromkeys(block.label for block in stage.blocks):
-            alike = [block for block in stage.blocks if block.label == label]
-            for step, block in enumerate(alike):
-                for use in block.uses:
-                    if use.group is not None:
-                        yield (
-                            module.get_parameter(join(f"blocks.{label}.body", use.position, "gain")),
-                            step,
-                            use.layer,
-                        )
+    for name, step, layer in gain_names(looped.program):
+        yield looped.network.get_parameter(name), step, layer
 
 
 def unroll(looped: LoopedNetwork, network: nn.Module) -> nn.Module:

@@ -1,14 +1,19 @@
 """Whatever network a folder holds, opened: that of a run, soft or plain, or that of a fold, looped."""
 
-from pathlib import Path
+from __future__ import annotations
 
-from torch import nn
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from foldnet.errors import SettingError
 from foldnet.folding.folds import load_fold, newest_fold
 from foldnet.store.reading import read_json
-from foldnet.training.runs import Run, open_run
 from foldnet.typed import checked
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from foldnet.training.runs import Run
 
 
 @checked
@@ -21,6 +26,8 @@ def load(path: Path | str, *, checkpoint: str = "last") -> nn.Module:
     folder = Path(path)
     if kind_of(folder) == "fold":
         return load_fold(folder)[1]
+    from foldnet.training.runs import open_run
+
     return open_run(folder).load(checkpoint)[0]
 
 
@@ -38,6 +45,8 @@ def open_network(folder: Path, checkpoint: str = "last", named: Path | str | Non
         return looped, run_of_fold(fold, named), "looped"
     if named is not None:
         raise SettingError(f"`run` is for folds and '{folder}' is a run; leave it out")
+    from foldnet.training.runs import open_run
+
     run = open_run(folder)
     return run.load(checkpoint)[0], run, "soft" if run.settings.arch.startswith("s") else "plain"
 

@@ -6,6 +6,7 @@ the JSON are each a reading of it.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
@@ -127,3 +128,15 @@ def letters(index: int) -> str:
         index, rest = divmod(index - 1, 26)
         name = chr(ord("a") + rest) + name
     return name
+
+
+def gain_names(program: Program) -> Iterator[tuple[str, int, str]]:
+    """(name of the stacked gains inside the looped network, step, name of the unrolled layer) for every use of an owner."""
+    for stage in program.stages:
+        steps: Counter[str] = Counter()
+        for block in stage.blocks:
+            for use in block.uses:
+                if use.group is not None:
+                    parts = (stage.path, "blocks", block.label, "body", use.position, "gain")
+                    yield ".".join(filter(None, parts)), steps[block.label], use.layer
+            steps[block.label] += 1

@@ -2,7 +2,6 @@
 
 import json
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,7 +10,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from foldnet.bounds import check_number
 from foldnet.data.lengths import Lengthened, read_lengthened
 from foldnet.data.tasks import TASKS, Task
 from foldnet.errors import RunError, SettingError, UnknownName
@@ -26,7 +24,7 @@ from foldnet.store.upgrade import SCHEMA, check_seal, upgraded
 from foldnet.training.checkpoint import FILE, load_model
 from foldnet.training.progress import Progress
 from foldnet.training.settings import TrainSettings, from_json, to_json
-from foldnet.zoo.blueprint import Blueprint, blueprint
+from foldnet.zoo.blueprint import Blueprint, blueprint_in, shape_of
 
 PROGRESS = "progress.json"  # how far the last checkpoint has come
 
@@ -118,19 +116,6 @@ def open_run(folder: Path) -> Run:
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise RunError(f"'{file}' is not a run's ({error!r}); it was edited or is foreign") from None
     return replace(run, identity=identity_of(config), sealed=check_seal(written, file))
-
-
-def shape_of(built: Blueprint) -> dict[str, int]:
-    """What a network was built for, as config.json has it."""
-    return {"classes": built.classes, "channels": built.channels, "size": built.size}
-
-
-def blueprint_in(network: Mapping[str, Any], arch: str, dropout: float) -> Blueprint:
-    """The blueprint in a config.json. Raises SettingError and UnknownName for what no network has, KeyError where it is missing."""
-    for name, bound in (("classes", "classes"), ("channels", "channels"), ("size", "side")):
-        check_number(bound, network[name], field=f"'{name}'")
-    shape = {name: network[name] for name in ("classes", "channels", "size")}
-    return blueprint(arch, **shape, dropout=dropout)
 
 
 def all_runs(home: Path | None = None) -> list[Path]:

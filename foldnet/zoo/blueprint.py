@@ -6,11 +6,12 @@ wrn-28-10 is plain, swrn-28-10-4 shares four templates a stage, scnn-20-32-20 fi
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
-from foldnet.bounds import shown
+from foldnet.bounds import check_number, shown
 from foldnet.errors import UnknownName, in_order, said_to_be_meant
 from foldnet.zoo.families import DEEPEST, FAMILIES, Family, family_of, published
 
@@ -108,6 +109,19 @@ def blueprint(
     _check(arch, family, options, soft)
     templates = _templates(arch, family, options, soft, numbers[wanted:])
     return Blueprint(arch, family.name, options, templates, classes, channels or family.channels, size)
+
+
+def shape_of(built: Blueprint) -> dict[str, int]:
+    """What a network was built for, as config.json has it."""
+    return {"classes": built.classes, "channels": built.channels, "size": built.size}
+
+
+def blueprint_in(network: Mapping[str, Any], arch: str, dropout: float) -> Blueprint:
+    """The blueprint in a config.json. Raises SettingError and UnknownName for what no network has, KeyError where it is missing."""
+    for name, bound in (("classes", "classes"), ("channels", "channels"), ("size", "side")):
+        check_number(bound, network[name], field=f"'{name}'")
+    shape = {name: network[name] for name in ("classes", "channels", "size")}
+    return blueprint(arch, **shape, dropout=dropout)
 
 
 def _check(arch: str, family: Family, options: Any, soft: bool) -> None:

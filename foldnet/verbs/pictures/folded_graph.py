@@ -1,14 +1,19 @@
 """The folded network as a graph: owners as nodes, loops as arrows."""
 
-from pathlib import Path
+from __future__ import annotations
 
-from torch import nn
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from foldnet.drawing.graph import program_graph
 from foldnet.drawing.graph_files import write_graph
 from foldnet.errors import NothingToFold
-from foldnet.folding.folds import load_fold
-from foldnet.folding.looped import LoopedNetwork, gain_slots
+from foldnet.folding.folds import Fold, read_fold
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from foldnet.program.data import Program
 
 
 def write(fold: Path | nn.Module, file: Path, *, residual: bool) -> None:
@@ -17,13 +22,20 @@ def write(fold: Path | nn.Module, file: Path, *, residual: bool) -> None:
     Raises NothingToFold for a network that does not loop, RunError, MissingTool, OutputError.
     """
     if isinstance(fold, Path):
-        opened, looped = load_fold(fold)
-        title = opened.arch
-    elif isinstance(fold, LoopedNetwork):
-        looped, title = fold, "network"
+        opened, gains = read_fold(fold, Fold.gains)
+        program, title = opened.program, opened.arch
     else:
+        program, gains = _of_network(fold)
+        title = "network"
+    write_graph(program_graph(program, gains=gains, residual=residual), file, title)
+
+
+def _of_network(network: nn.Module) -> tuple[Program, dict[str, float]]:
+    """The program of a network in memory, and its gains by layer."""
+    from foldnet.folding.looped import LoopedNetwork, gain_slots
+
+    if not isinstance(network, LoopedNetwork):
         raise NothingToFold(
             "the network does not loop, so there are no loops to draw; fold it first with `foldnet.fold`"
         )
-    gains = {layer: gain[step].item() for gain, step, layer in gain_slots(looped)}
-    write_graph(program_graph(looped.program, gains=gains, residual=residual), file, title)
+    return network.program, {layer: gain[step].item() for gain, step, layer in gain_slots(network)}
