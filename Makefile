@@ -61,7 +61,8 @@ docs: $(VENV)/.installed
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
+	@mkdir -p $(VENV)/typed && ln -sfn ../../cli $(VENV)/typed/foldnet_cli
+	MYPYPATH=$(VENV)/typed $(BIN)/mypy
 
 clean:
 	rm -rf $(VENV) .pytest_cache .hypothesis .mypy_cache .ruff_cache *.egg-info

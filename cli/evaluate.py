@@ -66,4 +66,4 @@ def evaluate(
         )
 
 
-with_parameters(evaluate, parameters_of(OtherGrids).values())
+evaluate = with_parameters(evaluate, parameters_of(OtherGrids).values())

@@ -1,5 +1,6 @@
 """Options of the command line made from the fields of settings: name, type, help, default and completion."""
 
+import functools
 import inspect
 from collections.abc import Callable, Iterable
 from typing import Annotated, Any
@@ -27,12 +28,17 @@ def parameters_of(
 
 def with_parameters(function: Callable[..., Any], parameters: Iterable[inspect.Parameter]) -> Callable[..., Any]:
     """`function`, which takes keywords, with a signature that Typer reads: its own parameters, and in place of `**` these."""
+
+    @functools.wraps(function)
+    def command(*args: Any, **kwargs: Any) -> Any:
+        return function(*args, **kwargs)
+
     signature = inspect.signature(function)
     own = [entry for entry in signature.parameters.values() if entry.kind is not entry.VAR_KEYWORD]
     first = [entry for entry in own if entry.kind is not entry.KEYWORD_ONLY]
     last = [entry for entry in own if entry.kind is entry.KEYWORD_ONLY]
-    function.__signature__ = signature.replace(parameters=[*first, *parameters, *last])  # type: ignore[attr-defined]
-    return function
+    command.__signature__ = signature.replace(parameters=[*first, *parameters, *last])  # type: ignore[attr-defined]
+    return command
 
 
 def _parameter(field: Field, usual: str | None) -> inspect.Parameter:
@@ -50,5 +56,6 @@ def _parameter(field: Field, usual: str | None) -> inspect.Parameter:
     )
     if kind is bool and usual is None:
         default = field.default
-    annotation = Annotated[kind if default is not None else kind | None, info]
+    plain: Any = kind if default is not None else kind | None
+    annotation: Any = Annotated[plain, info]
     return inspect.Parameter(field.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)

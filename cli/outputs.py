@@ -62,7 +62,7 @@ def parameters_of_options(settings: type) -> dict[str, inspect.Parameter]:
     made = parameters_of(settings, leave=SHARED)
     found: dict[str, inspect.Parameter] = {}
     for name, field in fields_of(settings).items():
-        if is_dataclass(field.type):
+        if isinstance(field.type, type) and is_dataclass(field.type):
             found |= parameters_of_options(field.type)
         else:
             found[name] = keyword(name, field.default, SHARED[name]) if name in SHARED else made[name]
@@ -75,7 +75,7 @@ def values_of(settings: type, given: Mapping[str, Any]) -> dict[str, Any]:
 
     found: dict[str, Any] = {}
     for name, field in fields_of(settings).items():
-        if is_dataclass(field.type):
+        if isinstance(field.type, type) and is_dataclass(field.type):
             inner = values_of(field.type, given)
             said = any(value is not None for value in inner.values())
             found[name] = field.type(**inner) if said else None

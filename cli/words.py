@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import typer
 from typer.main import get_command
 
 CODE = r"`(?P<code>(?:'(?:\\.|[^'\\])*'|\"(?:\\.|[^\"\\])*\"|[^`'\"])+)`"
@@ -67,10 +68,16 @@ def options_of(command: Any) -> dict[str, Option]:
     return found
 
 
-@functools.cache
 def commands() -> dict[str, Any]:
     """Every command of the program, by its words."""
     from foldnet_cli.main import app
+
+    return _commands_of(app)
+
+
+@functools.cache
+def _commands_of(app: typer.Typer) -> dict[str, Any]:
+    """The same of one program."""
 
     def walk(command: Any, words: tuple[str, ...]) -> Iterator[tuple[str, Any]]:
         inner = getattr(command, "commands", None)
@@ -138,9 +145,11 @@ def _call(code: str) -> str | None:
         tree = ast.parse(code.strip(), mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None
+    positional: list[ast.expr] = []
+    keywords: list[ast.keyword] = []
     match tree:
         case ast.Call(ast.Name("help"), [ast.Attribute(ast.Name("foldnet"), verb)], []):
-            positional, keywords, end = [], [], " --help"
+            end = " --help"
         case ast.Call(ast.Attribute(ast.Name("foldnet"), verb), positional, keywords):
             end = ""
         case _:
