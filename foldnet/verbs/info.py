@@ -15,10 +15,9 @@ from foldnet.program.text import program_text
 from foldnet.sharing.share import SharedNetwork, materialise
 from foldnet.show.report import Report, Table, Text
 from foldnet.show.scores import times
-from foldnet.store.codec import to_plain
 from foldnet.store.tensors import list_tensors
 from foldnet.training.runs import Run, open_run
-from foldnet.training.settings import TrainSettings
+from foldnet.training.settings import flat
 from foldnet.typed import checked
 from foldnet.verbs.listing import FoldLine, RunLine, line_of_fold, line_of_run
 from foldnet.zoo.build import build
@@ -124,10 +123,10 @@ def _of_run(run: Run) -> NetworkInfo:
     """A run, from its settings; no weight is read."""
     with torch.device("meta"):
         model = run.network()
-    return replace(_of_network(str(run.folder), "run", model, run.settings), trained=line_of_run(run.folder))
+    return replace(_of_network(str(run.folder), "run", model, flat(run.settings)), trained=line_of_run(run.folder))
 
 
-def _of_network(name: str, kind: str, model: nn.Module, settings: TrainSettings | None) -> NetworkInfo:
+def _of_network(name: str, kind: str, model: nn.Module, settings: dict[str, Any] | None) -> NetworkInfo:
     """A soft or plain network on the meta device."""
     groups: tuple[GroupInfo, ...] = ()
     private: tuple[tuple[str, str], ...] = ()
@@ -137,9 +136,7 @@ def _of_network(name: str, kind: str, model: nn.Module, settings: TrainSettings 
             GroupInfo(g.name, g.layers, g.templates, None, g.shape, int(torch.Size(g.shape).numel()))
             for g in model.plan.groups
         )
-    return NetworkInfo(
-        name, kind, *_counts(model), _numbers(materialise(model)), groups, private, None, to_plain(settings)
-    )
+    return NetworkInfo(name, kind, *_counts(model), _numbers(materialise(model)), groups, private, None, settings)
 
 
 def _of_fold(fold: Fold) -> NetworkInfo:

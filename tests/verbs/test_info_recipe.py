@@ -45,7 +45,7 @@ def test_a_run_is_its_architecture_for_its_data(cli, shelf):
     assert (report["name"], report["kind"]) == ("runs/soft", "run")
     model = foldnet.load("runs/soft")
     assert (report["parameters"], report["virtual_parameters"]) == (count(model), count(foldnet.materialise(model)))
-    assert report["settings"]["arch"] == "swrn-28-1-4"
+    assert (report["settings"]["dataset"], report["settings"]["arch"]) == ("digits", "swrn-28-1-4")
 
 
 def test_a_run_tells_how_it_was_trained_and_of_its_folds(cli, shelf):
