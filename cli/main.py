@@ -9,9 +9,8 @@ from typing import Annotated
 import typer
 
 from foldnet.errors import OutputError
-from foldnet_cli import render
+from foldnet_cli import data, render
 from foldnet_cli.bench import app as bench
-from foldnet_cli.data import app as data
 from foldnet_cli.doctor import doctor
 from foldnet_cli.evaluate import evaluate
 from foldnet_cli.export import export_command
@@ -59,7 +58,7 @@ def make_app() -> typer.Typer:
         add_command(app, command)
     app.add_typer(bench, name="bench")
     add_command(app, doctor)
-    app.add_typer(data, name="data")
+    app.add_typer(data.make_app(), name="data")
     return app
 
 

@@ -1,23 +1,78 @@
-"""foldnet data paths and foldnet data mazes: a set of grids in a file to keep."""
+"""foldnet data: sets of grids in files to keep, each declared in SETS. Knows no numpy until it draws."""
 
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
-import numpy as np
-
-from foldnet.bounds import check_number
-from foldnet.data.drawn import SPLITS
-from foldnet.data.grids import Grids
-from foldnet.data.mazes import MazeRule, draw_mazes
-from foldnet.data.paths import PathRule, draw_paths
+from foldnet.bounds import as_code
 from foldnet.errors import SettingError, nearest
+from foldnet.options import Option, check_fields
 from foldnet.show.report import Report, Table, Text
 from foldnet.show.scores import percent
 from foldnet.store.files import free_name, refuse_existing, write_whole
 
+if TYPE_CHECKING:
+    from foldnet.data.grids import Grids
+
 ENDING = ".npz"
+
+
+@dataclass(frozen=True, slots=True)
+class GridSet:
+    """Grids to draw: they depend on (seed, phase, split) and their rule alone, and are those that a training with these numbers sees."""
+
+    name: ClassVar[str]
+    count: Annotated[int, Option("How many grids.")] = 1000
+    seed: Annotated[int, Option("The same seed gives the same grids, on every machine.")] = 0
+    phase: Annotated[int, Option("Phase of the curriculum, from 1: each draws numbers of its own.")] = 1
+    split: Annotated[str, Option("train, validation or test.")] = "train"
+
+    def drawing(self) -> "Callable[..., Grids]":
+        """What draws them from a seed, a phase and a split. Raises SettingError for a rule by which none can be drawn."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, slots=True)
+class PathSet(GridSet):
+    """Grids with random obstacles, two queries, and the cells on shortest paths between them.
+
+    The file holds obstacles (n, h, w), queries (n, 2, 2) as (row, column) and target (n, h, w).
+    """
+
+    name = "paths"
+    grid: Annotated[int, Option("Side of a grid in cells.")] = 32
+    window: Annotated[int, Option("Each query lies in a window of this side (odd) around the other.")] = 13
+    obstacles: Annotated[float, Option("Probability that a cell is an obstacle.")] = 0.1
+    target: Annotated[str, Option("What is to be found: union of all shortest paths, or one of them.")] = "union"
+
+    def drawing(self) -> "Callable[..., Grids]":
+        """See GridSet."""
+        from foldnet.data.paths import PathRule, draw_paths
+
+        return partial(draw_paths, self.count, PathRule(self.grid, self.window, self.obstacles, self.target))
+
+
+@dataclass(frozen=True, slots=True)
+class MazeSet(GridSet):
+    """Mazes in which exactly one path joins any two free cells, two queries, and the cells of their path.
+
+    The file is like that of `foldnet data paths`.
+    """
+
+    name = "mazes"
+    size: Annotated[int, Option("Side of a maze in cells, walls included (odd).")] = 9
+
+    def drawing(self) -> "Callable[..., Grids]":
+        """See GridSet."""
+        from foldnet.data.mazes import MazeRule, draw_mazes
+
+        return partial(draw_mazes, self.count, MazeRule(self.size))
+
+
+SETS: dict[str, type[GridSet]] = {"paths": PathSet, "mazes": MazeSet}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,48 +104,39 @@ class GridsReport(Report):
         yield Text(f"wrote {self.file}")
 
 
-def write_paths(
-    out: Path | str | None = None,
-    *,
-    count: int = 1000,
-    grid: int = 32,
-    window: int = 13,
-    obstacles: float = 0.1,
-    target: str = "union",
-    seed: int = 0,
-    phase: int = 1,
-    split: str = "train",
-    force: bool = False,
-) -> GridsReport:
-    """Draw grids with random obstacles and write them as NumPy's .npz (default: paths.npz).
+def write_grids(wanted: GridSet, out: Path | str | None = None, *, force: bool = False) -> GridsReport:
+    """Draw a set and write it as NumPy's .npz (default: a new paths.npz or mazes.npz), whole or not at all.
 
-    The file holds `obstacles` (n, h, w) bool, `queries` (n, 2, 2) int64 as (row, column) and `target` (n, h, w) bool. They depend
-    on (seed, phase, split) and the rule alone, and are those that a training with these numbers sees.
+    The file holds `obstacles` (n, h, w) bool, `queries` (n, 2, 2) int64 as (row, column) and `target` (n, h, w) bool.
     Raises SettingError, OutputError.
     """
-    rule = PathRule(grid, window, obstacles, target)
-    file = _file(out, "paths", force)
-    _check(seed, phase, split)
-    drawn = draw_paths(count, rule, seed=seed, phase=phase - 1, split=split)
-    return _write(file, "paths", drawn, seed, phase, split)
+    import numpy as np
 
+    from foldnet.data.drawn import SPLITS
 
-def write_mazes(
-    out: Path | str | None = None,
-    *,
-    count: int = 1000,
-    size: int = 9,
-    seed: int = 0,
-    phase: int = 1,
-    split: str = "train",
-    force: bool = False,
-) -> GridsReport:
-    """Draw perfect mazes and write them as write_paths does (default: mazes.npz). Raises SettingError, OutputError."""
-    rule = MazeRule(size)
-    file = _file(out, "mazes", force)
-    _check(seed, phase, split)
-    drawn = draw_mazes(count, rule, seed=seed, phase=phase - 1, split=split)
-    return _write(file, "mazes", drawn, seed, phase, split)
+    draw = wanted.drawing()
+    file = _file(out, wanted.name, force)
+    check_fields(wanted)
+    if wanted.split not in SPLITS:
+        known = f"{', '.join(SPLITS)}{nearest(wanted.split, SPLITS)}"
+        raise SettingError(f"{as_code('split', wanted.split)} is not legal; choose {known}")
+    drawn = draw(seed=wanted.seed, phase=wanted.phase - 1, split=wanted.split)
+    content = io.BytesIO()
+    np.savez_compressed(content, obstacles=drawn.obstacles, queries=drawn.queries, target=drawn.target)
+    write_whole(file, content.getvalue())
+    return GridsReport(
+        file=str(file),
+        dataset=wanted.name,
+        count=len(drawn),
+        size=drawn.obstacles.shape[1],
+        seed=wanted.seed,
+        phase=wanted.phase,
+        split=wanted.split,
+        mean_length=float(drawn.lengths.mean()),
+        longest=int(drawn.lengths.max()),
+        share_of_obstacles=float(drawn.obstacles.mean()),
+        share_of_target=float(drawn.target.mean()),
+    )
 
 
 def _file(out: Path | str | None, dataset: str, force: bool) -> Path:
@@ -102,31 +148,3 @@ def _file(out: Path | str | None, dataset: str, force: bool) -> Path:
         raise SettingError(f"'{path}' does not end in {ENDING}; give -o such a name, for example {dataset}{ENDING}")
     refuse_existing(path, force=force)
     return path
-
-
-def _check(seed: int, phase: int, split: str) -> None:
-    """Raise SettingError for what no stream of random numbers has."""
-    check_number("seed", seed)
-    check_number("phase", phase)
-    if split not in SPLITS:
-        raise SettingError(f"`split={split!r}` is not legal; choose {', '.join(SPLITS)}{nearest(split, SPLITS)}")
-
-
-def _write(file: Path, dataset: str, drawn: Grids, seed: int, phase: int, split: str) -> GridsReport:
-    """Write the set, whole or not at all, and say what is in it."""
-    content = io.BytesIO()
-    np.savez_compressed(content, obstacles=drawn.obstacles, queries=drawn.queries, target=drawn.target)
-    write_whole(file, content.getvalue())
-    return GridsReport(
-        file=str(file),
-        dataset=dataset,
-        count=len(drawn),
-        size=drawn.obstacles.shape[1],
-        seed=seed,
-        phase=phase,
-        split=split,
-        mean_length=float(drawn.lengths.mean()),
-        longest=int(drawn.lengths.max()),
-        share_of_obstacles=float(drawn.obstacles.mean()),
-        share_of_target=float(drawn.target.mean()),
-    )

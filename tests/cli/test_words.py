@@ -14,7 +14,7 @@ from foldnet.training.settings import TrainSettings
 from foldnet.verbs.bench_inference import bench_inference
 from foldnet.verbs.bench_train import bench_train
 from foldnet.verbs.check import check
-from foldnet.verbs.data import write_mazes, write_paths
+from foldnet.verbs.data import SETS
 from foldnet_cli.words import commands, options_of, spoken, spoken_notes
 
 OPTIONS = {
@@ -48,8 +48,6 @@ def test_every_setting_of_a_command_is_its_option(words):
         bench_train,
         bench_inference,
         check,
-        write_paths,
-        write_mazes,
     ],
 )
 def test_every_keyword_of_python_has_its_option(function):
@@ -59,7 +57,7 @@ def test_every_keyword_of_python_has_its_option(function):
         assert spoken(f"`{name}`").startswith("--"), name
 
 
-@pytest.mark.parametrize("settings", [TrainSettings, FoldSettings])
+@pytest.mark.parametrize("settings", [TrainSettings, FoldSettings, *SETS.values()])
 def test_every_field_of_the_settings_has_its_option(settings):
     for name in {field.name for field in fields(settings)} - PYTHON_ALONE - {"source"}:
         assert spoken(f"`{name}`").startswith("--"), name
