@@ -1,5 +1,6 @@
 """What every command has in common: --json, --debug, one way to show a report, one way to fail."""
 
+import errno
 import functools
 import inspect
 import os
@@ -13,6 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from foldnet.store.home import VARIABLE
+from foldnet_cli.page import shortened
 from foldnet_cli.streams import silence, speaking
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout, everything else on stderr.")]
@@ -55,6 +57,8 @@ def _guarded(function: Callable[..., Any]) -> Callable[..., None]:
             text = f"unexpected {type(error).__name__}: {error}; add --debug for the traceback"
             if isinstance(error, FoldnetError):
                 text = str(error)
+            elif isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
+                text = f"'{shortened(str(error.filename), 60)}' is too long a name for a file or folder; give a shorter one"
             elif isinstance(error, MemoryError) or "can't allocate memory" in str(error):
                 text = "this takes more memory than the machine has free; choose a smaller network or --batch-size"
             code = _fail(text, 1, debug)

@@ -183,7 +183,7 @@ class Paths(GridSource):
     def described(self) -> str:
         """The grids of the last phase in words."""
         window = self.windows[-1]
-        return f"{self.grid}x{self.grid} cells, window {window}, obstacles {self.obstacles:g}, {self.target}"
+        return f"grids of {self.grid}x{self.grid} cells, window {window}, obstacles {self.obstacles:g}, {self.target}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,7 +206,7 @@ class Mazes(GridSource):
     @property
     def described(self) -> str:
         """The mazes in words."""
-        return f"{self.size}x{self.size} mazes"
+        return f"mazes of {self.size}x{self.size} cells"
 
 
 SOURCES: dict[str, type[Source]] = {

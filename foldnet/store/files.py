@@ -36,13 +36,44 @@ def write_whole(path: Path, content: bytes | str) -> None:
             raise
 
 
+def write_new(path: Path, content: bytes) -> Path:
+    """Write to `path`, or to the first of path-2, path-3, ... that does not exist; of commands that ask at once each gets its own.
+
+    Returns the name. Raises OutputError where the place cannot be written.
+    """
+    for name in numbered(path, folder=False):
+        with said_plainly(name):
+            try:
+                os.close(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666))
+            except FileExistsError:
+                continue
+        try:
+            write_whole(name, content)
+        except BaseException:
+            name.unlink(missing_ok=True)
+            raise
+        return name
+    raise OutputError(f"'{path}' and {FREE_NAMES} names like it exist already; give `out` another name")
+
+
 def write_json(path: Path, value: Any) -> None:
     """Write `value` as readable JSON, whole or not at all."""
     write_whole(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
 
 
+def refuse_unnamed(path: Path) -> None:
+    """Raise OutputError for a place that nothing new can be put into: the folder one stands in, or a name that is too long."""
+    if path.name in ("", ".."):
+        raise OutputError(
+            f"'{path}' is the folder of the command itself or one around it, and nothing can take its place; give `out` a name in it"
+        )
+    with said_plainly(path), suppress(FileNotFoundError, NotADirectoryError):
+        path.lstat()
+
+
 def refuse_existing(path: Path, *, force: bool) -> None:
     """Raise OutputError if `path` exists and `force` is off, or if its parent folder does not."""
+    refuse_unnamed(path)
     if not path.parent.is_dir():
         raise OutputError(f"'{path.parent}' is not a folder; make it first or give `out` another place")
     if path.is_dir():

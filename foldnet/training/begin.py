@@ -20,6 +20,7 @@ from foldnet.data.tasks import Task
 from foldnet.errors import OutputError, RunError, SettingError, UnknownName, nearest
 from foldnet.hardware import memory_bytes
 from foldnet.store.artifact import refuse_linked
+from foldnet.store.files import refuse_unnamed
 from foldnet.store.folders import new_folder, numbered_folder
 from foldnet.store.lock import Lock, take_lock
 from foldnet.store.replaceable import check_replaceable
@@ -45,6 +46,8 @@ def begin_run(
     settings: TrainSettings, folder: Path | None, resume: bool, force: int, download: bool, world: World
 ) -> tuple[Run, tuple[Dataset, Split], Lock]:
     """Make the folder of a new run, whose only writer this process is then. What can be wrong is found before."""
+    if folder is not None:
+        refuse_unnamed(folder)
     replaces = folder is not None and folder.exists()
     if folder is not None and replaces:
         _check_place(folder, resume=resume, force=force)

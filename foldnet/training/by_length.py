@@ -84,7 +84,7 @@ def other_grids(run: Run, wanted: OtherGrids) -> tuple[Dataset, str]:
     assert isinstance(source, GridSource)
     count = wanted.count if wanted.count is not None else COUNT
     images = images_of_grids(draw_rule(count, source.rules[-1], seed=SEED, phase=0, split="test"))
-    return dataset_of(source.rules[-1], images, images), f"{count} of {source.described}"
+    return dataset_of(source.rules[-1], images, images), f"{count} {source.described}"
 
 
 def score_by_length(

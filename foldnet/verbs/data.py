@@ -12,7 +12,7 @@ from foldnet.errors import SettingError, nearest
 from foldnet.options import Option, check_fields
 from foldnet.show.report import Report, Table, Text
 from foldnet.show.scores import percent
-from foldnet.store.files import free_name, refuse_existing, write_whole
+from foldnet.store.files import refuse_existing, write_new, write_whole
 
 if TYPE_CHECKING:
     from foldnet.data.grids import Grids
@@ -95,7 +95,7 @@ class GridsReport(Report):
         """How many there are, how they were drawn, and where they are."""
         cells = f"{percent(self.share_of_obstacles, 1)} obstacles, {percent(self.share_of_target, 1)} target"
         rows = (
-            (self.dataset, f"{self.count:,} of {self.size}x{self.size} cells, seed {self.seed}"),
+            (self.dataset, f"{self.count:,} grids of {self.size}x{self.size} cells, seed {self.seed}"),
             ("drawn as", f"{self.split}, phase {self.phase}"),
             ("shortest paths", f"{self.mean_length:.1f} steps on average, {self.longest} at most"),
             ("cells", cells),
@@ -123,7 +123,10 @@ def write_grids(wanted: GridSet, out: Path | str | None = None, *, force: bool =
     drawn = draw(seed=wanted.seed, phase=wanted.phase - 1, split=wanted.split)
     content = io.BytesIO()
     np.savez_compressed(content, obstacles=drawn.obstacles, queries=drawn.queries, target=drawn.target)
-    write_whole(file, content.getvalue())
+    if file is None:
+        file = write_new(Path(f"{wanted.name}{ENDING}"), content.getvalue())
+    else:
+        write_whole(file, content.getvalue())
     return GridsReport(
         file=str(file),
         dataset=wanted.name,
@@ -139,10 +142,10 @@ def write_grids(wanted: GridSet, out: Path | str | None = None, *, force: bool =
     )
 
 
-def _file(out: Path | str | None, dataset: str, force: bool) -> Path:
-    """Where the set goes. Raises SettingError for another ending, OutputError where it cannot go there."""
+def _file(out: Path | str | None, dataset: str, force: bool) -> Path | None:
+    """Where the set goes; None for a new name. Raises SettingError for another ending, OutputError where it cannot go there."""
     if out is None:
-        return free_name(Path(f"{dataset}{ENDING}"))
+        return None
     path = Path(out)
     if path.suffix != ENDING:
         raise SettingError(f"'{path}' does not end in {ENDING}; give -o such a name, for example {dataset}{ENDING}")

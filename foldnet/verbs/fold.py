@@ -22,6 +22,7 @@ from foldnet.proof.fold_check import check_fold
 from foldnet.sharing.share import SharedNetwork
 from foldnet.show.progress import watched
 from foldnet.store.artifact import refuse_linked
+from foldnet.store.files import refuse_unnamed
 from foldnet.store.folders import new_folder, numbered_folder
 from foldnet.store.leftovers import remove_leftovers
 from foldnet.store.replaceable import check_replaceable
@@ -168,6 +169,7 @@ def _folder(run: Run, settings: FoldSettings, out: Path | str | None) -> Path:
 
 def _check_free(folder: Path, force: int) -> None:
     """Raise OutputError where the fold's folder exists already; with `force` only a fold or an empty folder is replaced."""
+    refuse_unnamed(folder)
     if not folder.exists():
         return
     if not force:

@@ -177,7 +177,7 @@ def test_other_grids_are_scored_by_the_length_of_the_path(cli, shelf, path):
     drawn = draw_paths(80, PathRule(12, 9, 0.1), seed=0, split="test")
     f1, whole = slow_f1(foldnet.load(path), drawn)
     assert (report["accuracy"], report["whole"]) == (pytest.approx(f1), whole / 80)
-    assert report["data"] == "80 of 12x12 cells, window 9, obstacles 0.1, union"
+    assert report["data"] == "80 grids of 12x12 cells, window 9, obstacles 0.1, union"
     assert [part["shortest"] for part in report["by_length"]] == np.unique(drawn.lengths).tolist()
     for part in report["by_length"]:
         some = drawn.take(np.flatnonzero(drawn.lengths == part["shortest"]))

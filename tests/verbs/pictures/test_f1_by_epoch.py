@@ -62,7 +62,7 @@ def drawn(monkeypatch, tmp_path, home):
 def test_seeds_of_one_network_are_one_curve(drawn):
     curves, title = drawn("a", "b")
     assert {name: len(seeds) for name, seeds in curves.items()} == {"cnn-2-4": 2}
-    assert title == "5x5 mazes"
+    assert title == "mazes of 5x5 cells"
 
 
 def test_runs_of_other_settings_are_curves_of_their_own(drawn, home):
