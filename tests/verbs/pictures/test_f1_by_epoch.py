@@ -68,13 +68,13 @@ def test_seeds_of_one_network_are_one_curve(drawn):
 def test_runs_of_other_settings_are_curves_of_their_own(drawn, home):
     curves, title = drawn(*WAYS)
     assert {name: len(seeds) for name, seeds in curves.items()} == {
-        "cnn-2-4, lr 0.01, size 5": 2,
-        "cnn-2-4, lr 0.02, size 5": 1,
-        "cnn-2-4, lr 0.01, size 7": 1,
+        "cnn-2-4, size 5, lr 0.01": 2,
+        "cnn-2-4, size 5, lr 0.02": 1,
+        "cnn-2-4, size 7, lr 0.01": 1,
     }
     assert title == ""
     lines = [json.loads(line) for line in (home / "rate/metrics.jsonl").read_text().splitlines()]
-    assert curves["cnn-2-4, lr 0.02, size 5"] == [[line["validation_accuracy"] for line in lines]]
+    assert curves["cnn-2-4, size 5, lr 0.02"] == [[line["validation_accuracy"] for line in lines]]
 
 
 def test_what_is_off_is_not_said(home):
