@@ -1,6 +1,7 @@
 """What is checked of the arguments of every public function: that they exist, and that they are of the kind that is written there."""
 
 import functools
+import importlib
 import inspect
 import types
 import typing
@@ -63,9 +64,11 @@ def _hints(function: Callable[..., Any], signature: inspect.Signature) -> dict[s
             or parameter.annotation is parameter.empty
         ):
             continue
+        one = types.SimpleNamespace(__annotations__={name: parameter.annotation})
+        # Modules that do without torch until something is called import it for type checkers alone.
+        late = {"nn": importlib.import_module("torch.nn")} if "nn." in str(parameter.annotation) else {}
         try:
-            one = types.SimpleNamespace(__annotations__={name: parameter.annotation})
-            found |= typing.get_type_hints(one, getattr(function, "__globals__", {}))
+            found |= typing.get_type_hints(one, late | getattr(function, "__globals__", {}))
         except NameError:  # imported for type checkers alone
             continue
     return found
