@@ -94,6 +94,10 @@ def _of_module(
         yield Difference(joined(path, "_non_persistent_buffers_set"), "buffers that are saved, and that are not")
     for kind in ("_parameters", "_buffers"):
         yield from _tensors(path, vars(one)[kind], vars(other)[kind])
+    if not type(one).__module__.startswith("torch.nn.modules."):
+        for name, buffer in one._buffers.items():
+            if buffer is None:
+                yield Difference(joined(path, name), "a buffer that a pass may fill cannot be stacked before it is")
     owned = owned_number(one)
     for name, value, counterpart in paired(attributes(one), attributes(other)):
         place = joined(path, name)

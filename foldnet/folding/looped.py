@@ -1,7 +1,7 @@
 """The folded network that really loops: a program executes owners, each held once, with per-step norms and gains."""
 
 import copy
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from functools import partial
 from typing import Any
 
@@ -10,15 +10,16 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from foldnet.errors import SettingError
-from foldnet.folding.gained import only_calls_layers
+from foldnet.folding.gained import only_calls_layers, scale_outputs
 from foldnet.folding.owners import Owners, TiedLayers
+from foldnet.folding.parts import pairs
 from foldnet.folding.ready import Ready, keep
 from foldnet.folding.standing import in_several_places
-from foldnet.folding.stepped import SteppedBlock, join
+from foldnet.folding.stepped import SteppedBlock, join, running
 from foldnet.program.data import Block, Program, Stage, expand, gain_names, loops_in
 from foldnet.program.trips import check_trips, give_own_steps, scales, schedule
 from foldnet.sharing.in_order import stands_in
-from foldnet.sharing.lend import lend
+from foldnet.sharing.lend import HOOKS, Lent, lend, tensors_of, undisturbed, view
 from foldnet.sharing.share import SharedNetwork
 from foldnet.typed import checked
 
@@ -31,6 +32,7 @@ class LoopedStage(nn.Module):
     """A sequence of blocks as the program writes it: each label once, executed step by step."""
 
     only_calls_layers = True
+    sequence: nn.Module
 
     def __init__(self, stage: Stage, blocks: nn.Module, elsewhere: Collection[int] = ()) -> None:
         """`blocks` is the unrolled sequence, whose shared layers have no weights; its tensors are stacked, not kept.
@@ -46,8 +48,9 @@ class LoopedStage(nn.Module):
             alike = [block for block in stage.blocks if block.label == label]
             modules = [blocks.get_submodule(block.name.rpartition(".")[2]) for block in alike]
             tied = tuple(use.position for use in alike[0].uses if use.group is not None)
-            stepped = tied or _repeats_with_state(modules)
+            stepped = tied or len(modules) > 1
             self.blocks[label] = SteppedBlock(modules, tied, elsewhere) if stepped else modules[0]
+        object.__setattr__(self, "sequence", blocks)  # whose place this module takes; not registered
 
     def set_trips(self, trips: Mapping[str, int], *, own_steps: bool, damped: bool) -> None:
         """Run loops by `trips`; see LoopedNetwork.set_trips."""
@@ -69,25 +72,33 @@ class LoopedStage(nn.Module):
         block = self.blocks[label]
         return any(True for _ in (block.body if isinstance(block, SteppedBlock) else block).children())
 
-    def forward(self, x: Tensor) -> Tensor:
-        """x (n, c, h, w) -> (n, c', h', w')."""
-        for index in range(len(self.schedule)):
-            x = self.run(index, x)
-        return x
-
-    def run(self, index: int, x: Any, *inputs: Any, **options: Any) -> Any:
-        """One entry of the schedule; x is the state, further inputs are passed on to the block."""
+    def entry(self, index: int) -> nn.Module:
+        """What runs one entry of the schedule, of the class of the block that ran there."""
         label, step = self.schedule[index]
         block, scale = self.blocks[label], self.scales[index] if self.scales else 1.0
-        before = x if scale == 1.0 else x.clone()  # a block may write into its input
-        if isinstance(block, SteppedBlock):
-            after = block(x, step, *inputs, **options)
-        else:
-            after = block(x, *inputs, **options)
-        return after if scale == 1.0 else self._damped(label, before, after, scale)
+        entry: nn.Module = block.entry(step) if isinstance(block, SteppedBlock) else block
+        return entry if scale == 1.0 else running(entry, partial(self._damped, entry, label, scale))
 
-    def _damped(self, label: str, before: Tensor, after: Tensor, scale: float) -> Tensor:
+    def unrolled(self) -> nn.Module:
+        """The sequence as it was, of what runs the entries of the schedule."""
+        names = [block.name.rpartition(".")[2] for block in self.stage.blocks]
+        if len(names) != len(self.schedule):
+            names = [str(index) for index in range(len(self.schedule))]
+        sequence = view(self.sequence, {})
+        vars(sequence).update((name, vars(self)[name]) for name in (*HOOKS, "training"))
+        sequence._modules = {name: self.entry(index) for index, name in enumerate(names)}
+        return sequence
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x (n, c, h, w) -> (n, c', h', w'), where tensors stand in the parts, in a compiled graph; see LoopedNetwork."""
+        for index in range(len(self.schedule)):
+            x = self.entry(index)(x)
+        return x
+
+    def _damped(self, block: nn.Module, label: str, scale: float, x: Any, *inputs: Any, **options: Any) -> Any:
         """The state between those before and after a block. Raises SettingError where their shapes differ."""
+        before = x.clone()  # a block may write into its input
+        after = block(x, *inputs, **options)
         if before.shape != after.shape:
             raise SettingError(
                 f"`damped=True` scales what a block adds to its input, and block {label} of '{self.stage.name}' changes its shape; "
@@ -104,15 +115,13 @@ class LoopedList(LoopedStage):
     def __len__(self) -> int:
         return len(self.schedule)
 
-    def __iter__(self) -> Iterator[Callable[..., Any]]:
-        return (self[index] for index in range(len(self)))
+    def __iter__(self) -> Iterator[nn.Module]:
+        return (self.entry(index) for index in range(len(self)))
 
     def __getitem__(self, index: Any) -> Any:
-        """What calls one entry, or a list of them for a slice."""
+        """What runs one entry, or a list of them for a slice."""
         chosen = range(len(self))[index]
-        if isinstance(chosen, range):
-            return [self[one] for one in chosen]
-        return partial(self.run, chosen)
+        return [self.entry(one) for one in chosen] if isinstance(chosen, range) else self.entry(chosen)
 
 
 class LoopedNetwork(nn.Module):
@@ -184,42 +193,89 @@ class LoopedNetwork(nn.Module):
 
     def forward(self, *inputs: Any, **options: Any) -> Any:
         """Inputs and output are those of the network that was folded. Nothing of a module changes but what its own forward changes."""
+        return next(self._passes(inputs, options))
+
+    def _passes(self, inputs: tuple[Any, ...], options: dict[str, Any]) -> Iterator[Any]:
+        """One pass. A generator: see SharedNetwork."""
         weights = {group: owners.owner_weights() for group, owners in self.owners.items()}  # type: ignore[operator]
         given = {place: weights[group][owner] for place, group, owner in self._wiring}
-        if torch.compiler.is_dynamo_compiling():  # which makes no objects, and runs what it compiles without swapping
-            tensors = {join(block, "body", position, "weight"): owner for (block, position), owner in given.items()}
-            return functional_call(self.network, tensors, inputs, options, tie_weights=False)
-        if torch.is_grad_enabled() or _recorded():
-            return self._lent(given, either_side=False)(*inputs, **options)
-        return self._kept(given)(*inputs, **options)
+        if torch.compiler.is_dynamo_compiling():
+            yield functional_call(self.network, self._in_parts(given), inputs, options, tie_weights=False)
+            return
+        kept = None if torch.is_grad_enabled() or _recorded() else undisturbed(self._kept)(given)
+        if kept is not None:
+            yield kept(*inputs, **options)
+        else:
+            yield from undisturbed(self._lent)(given).passes(self._put, inputs, options)
 
-    def _kept(self, given: Mapping[Place, Tensor]) -> nn.Module:
-        """The network with its owners and each step's tensors lent, the one of the call before where nothing has changed since."""
+    def _kept(self, given: Mapping[Place, Tensor]) -> nn.Module | None:
+        """The network with its owners and each step's tensors lent, the one of the call before where nothing has changed since; None
+        where its forward may do more than call layers.
+        """
         ready, weights = self._ready, tuple(given.values())
         if ready is not None and ready.holds(self.network, weights):
             return ready.network
-        if not only_calls_layers(self.network):
-            return self._lent(given, either_side=False)
+        compiled = any(block.compiled for _, block in self._stepped())
+        if compiled or _hooked(self.network) or not only_calls_layers(self.network):
+            return None
         with torch.inference_mode(False), torch.no_grad():
-            network = self._lent(given, either_side=True)
+            network = self._lent(given, scaled=False).module
             if all(
                 isinstance(weight, nn.Parameter) for weight in weights
             ):  # those that are mixed are new in every call
                 bodies = [module.body for module in self.network.modules() if isinstance(module, SteppedBlock)]
                 self._ready = keep(self.network, network, weights, bodies)
-        return network
+        return network  # type: ignore[no-any-return]
 
-    def _lent(self, given: Mapping[Place, Tensor], *, either_side: bool) -> nn.Module:
-        """The network with its owners and each step's tensors lent; see gained for `either_side`."""
-        owners: dict[str, dict[str, Tensor]] = {}
-        for (block, position), owner in given.items():
-            owners.setdefault(block, {})[position] = owner
-        ready = {
-            module: module.ready(owners.get(name, {}), either_side=either_side)
-            for name, module in self.network.named_modules()
-            if isinstance(module, SteppedBlock)
-        }
-        return lend(self.network, {}, ready)
+    def _lent(self, given: Mapping[Place, Tensor], *, scaled: bool = True) -> Lent:
+        """The network with each step's tensors lent; its layers' weights are scaled, or see scale_outputs."""
+        instead: dict[nn.Module, nn.Module] = {}
+        tensors: dict[nn.Module, dict[str, Any]] = {}
+        gains: dict[nn.Module, Tensor] = {}
+        parts: list[nn.Module] = []
+        for name, block in self._stepped():
+            block.follow()
+            own, by = block.given(_owners_of(name, given))
+            for part, gain in by.items():
+                if scaled or "forward" in vars(part):  # who knows what is done with the weight
+                    own[part]["weight"] = gain * own[part]["weight"]
+                else:
+                    gains[part] = gain
+            tensors |= own
+            parts += block.parts
+        for stage in (module for module in self.network.modules() if isinstance(module, LoopedStage)):
+            instead[stage] = instead[stage.sequence] = stage.unrolled()
+        lent = lend(self.network, tensors, instead, parts)
+        for part, gain in gains.items():
+            scale_outputs(lent.views[part].seen, gain)
+        return lent
+
+    def _in_parts(self, given: Mapping[Place, Tensor]) -> dict[str, Tensor]:
+        """Each step's tensors by where they stand in the parts, which are in the modes that their bodies are in."""
+        found: dict[str, Tensor] = {}
+        for name, block in self._stepped():
+            owners = _owners_of(name, given)
+            for path, module, twins in pairs(block.body, list(block.parts)):
+                for twin in twins:
+                    if twin.training != module.training:
+                        twin.training = module.training
+                for key, tensor in tensors_of(module).items():
+                    if not (key == "gain" and path in block.tied):
+                        for step in range(len(twins)):
+                            value = tensor if join(path, key) in block.kept else tensor[step]
+                            found[join(name, "parts", str(step), path, key)] = value
+                if path in owners:
+                    for step in range(len(twins)):
+                        found[join(name, "parts", str(step), path, "weight")] = module.gain[step] * owners[path]  # type: ignore[index]
+        return found
+
+    def _put(self, module: nn.Module, name: str, tensor: Any) -> bool:
+        """Keep what a pass assigned to a buffer of a step."""
+        return any(block.put(module, name, tensor) for _, block in self._stepped())
+
+    def _stepped(self) -> list[tuple[str, SteppedBlock]]:
+        """The stepped blocks, by name."""
+        return [(name, module) for name, module in self.network.named_modules() if isinstance(module, SteppedBlock)]
 
     def __getstate__(self) -> dict[str, Any]:
         """What is kept between calls belongs to this network alone."""
@@ -232,9 +288,14 @@ def _recorded() -> bool:
     return tracing or torch.compiler.is_compiling()
 
 
-def _repeats_with_state(modules: list[nn.Module]) -> bool:
-    """Whether blocks without shared weights, such as norms between them, are one label with tensors of their own."""
-    return len(modules) > 1 and any(True for _ in modules[0].state_dict())
+def _hooked(network: nn.Module) -> bool:
+    """Whether a forward pass shows a module to anyone, who may do with it what he likes."""
+    return any(module._forward_hooks or module._forward_pre_hooks for module in network.modules())
+
+
+def _owners_of(block: str, given: Mapping[Place, Tensor]) -> dict[str, Tensor]:
+    """The owners that one stepped block uses, by the position of the layer."""
+    return {position: owner for (name, position), owner in given.items() if name == block}
 
 
 def loop_tied(tied: SharedNetwork, program: Program) -> LoopedNetwork:

@@ -27,6 +27,7 @@ class Ready:
     network: nn.Module
     weights: tuple[Tensor, ...]
     held: tuple[tuple[Mapping[str, object], tuple[object, ...]], ...]
+    hooks: tuple[Mapping[int, object], ...]
     addresses: tuple[tuple[Tensor, int], ...]
 
     def holds(self, root: nn.Module, weights: tuple[Tensor, ...]) -> bool:
@@ -34,6 +35,8 @@ class Ready:
         if root is not self.root:  # a replica of nn.DataParallel is given all that the module had
             return False
         if len(weights) != len(self.weights) or not all(map(is_, weights, self.weights)):
+            return False
+        if any(self.hooks):
             return False
         for found, kept in self.held:
             if len(found) != len(kept) or not all(map(is_, found.values(), kept)):
@@ -48,13 +51,15 @@ def keep(root: nn.Module, network: nn.Module, weights: tuple[Tensor, ...], bodie
     if not all(map(_lies_in_memory, (*stacks, *weights))):
         return None
     plain = [module for module in root.modules() if not isinstance(module, torch.jit.ScriptModule)]
-    held: list[Mapping[str, Any]] = [module._modules for module in plain if module._modules]
+    held: list[Mapping[str, Any]] = [vars(module) for module in plain]
+    held += [module._modules for module in plain if module._modules]
     held += [place for module in inside for place in (module._parameters, module._buffers) if place]
     return Ready(
         root,
         network,
         weights,
         tuple((place, tuple(place.values())) for place in held),
+        tuple(hooks for module in plain for hooks in (module._forward_hooks, module._forward_pre_hooks)),
         tuple((tensor, tensor.data_ptr()) for tensor in stacks),
     )
 

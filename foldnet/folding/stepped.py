@@ -1,33 +1,33 @@
 """One block that runs many steps: what the steps share is held once, what each has of its own is stacked."""
 
-import copy
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
 
-from foldnet.errors import NothingToFold
-from foldnet.folding.gained import gained
-from foldnet.folding.owned_numbers import Numbers, own_numbers
-from foldnet.sharing.lend import lend, shadowed, tensors_of, view
+from foldnet.errors import BrokenPromise, NothingToFold
+from foldnet.folding.owned_numbers import own_numbers
+from foldnet.folding.parts import bare, follow, pairs, snapshots, without_tensors
+from foldnet.sharing.lend import HOOKS, tensors_of, view
+
+Given = dict[nn.Module, dict[str, Any]]  # a module -> tensors that it is lent
 
 
 class SteppedBlock(nn.Module):
     """One block that runs many steps.
 
     What the steps share (the owners) is given from outside, once; what each step has of its own (norms, biases, gains) is
-    stacked along a first dimension of length `steps`.
+    stacked along a first dimension of length `steps`, in `body`. A step runs as the block that it was, its part: the module itself, its
+    tensors taken off and lent back for a pass. So whatever a block's forward asks of its module or writes to it is the step's own.
     """
 
     only_calls_layers = True
-    lent: tuple[Any, ...] | None = (
-        None  # of a view: what each step runs with, a module, or tensors where the body is compiled
-    )
+    parts: nn.ModuleList  # one for each step, not registered: what they have is in the body
 
     def __init__(self, blocks: list[nn.Module], tied: tuple[str, ...], elsewhere: Collection[int] = ()) -> None:
-        """`blocks` are the steps in their order, equal in structure; `tied` names the layers inside that use owners.
+        """Takes over `blocks`, the steps in their order, equal in structure; `tied` names the layers inside that use owners.
 
         Tensors and modules whose ids are in `elsewhere` stand in other places of the network too: they are kept as they are.
 
@@ -35,14 +35,13 @@ class SteppedBlock(nn.Module):
         """
         super().__init__()
         _check_scripts(blocks)
-        self.body = copy.deepcopy(blocks[0], _standing(blocks[0], elsewhere))
+        self.body = bare(blocks[0], elsewhere, tensors=True)
         self.kept = frozenset(name for name, tensor in _tensors(self.body) if id(tensor) in elsewhere)
-        self.numbers = own_numbers(blocks)
         self.tied = tied
         self.found = len(blocks)
         self.copied: tuple[int, ...] = ()  # of the steps past those found: which of them each is a copy of
         self._options: dict[str, Any] | None = None
-        self._compiled: Callable[..., Any] | None = None
+        self._compiled: Any = None
         for name, tensor in dict(self._stacks()).items():
             steps = [_tensor(block, name).detach() for block in blocks]
             _replace(self.body, name, torch.stack(steps), tensor)
@@ -50,62 +49,94 @@ class SteppedBlock(nn.Module):
         for position in tied:
             gains = torch.ones(len(blocks), dtype=like.dtype, device=like.device)
             self.body.get_submodule(position).register_parameter("gain", nn.Parameter(gains))
+        for block in blocks:
+            without_tensors(block, elsewhere)
+        self._hold(blocks)
 
-    def forward(self, x: Any, step: int, /, *inputs: Any, **options: Any) -> Any:
-        """Run the step number `step`; x and further inputs are those of the block, and so is the output."""
-        if self.lent is None:  # inside a compiled graph, where the owners stand in their layers
-            owned = self._owned()
-            given = {name: tensor if name in owned else tensor[step] for name, tensor in self._stacks()}
-            return self.run_body(self._scaled(given), self._numbers_of(step), x, *inputs, **options)
-        if self._compiled is not None:
-            return self._compiled(self._scaled(self.lent[step]), self._numbers_of(step), x, *inputs, **options)
-        return self.lent[step](x, *inputs, **options)
+    def _hold(self, parts: list[nn.Module]) -> None:
+        """Let these be the steps' parts. What is changed of the body from now on, they follow."""
+        object.__setattr__(self, "parts", nn.ModuleList(parts))
+        for _, module, twins in pairs(self.body, parts):
+            for twin in twins:
+                vars(twin).update((name, vars(module)[name]) for name in HOOKS)
+        self._seen = snapshots(self.body, parts)
 
-    def run_body(self, given: dict[str, Tensor], numbers: Numbers, *inputs: Any, **options: Any) -> Any:
-        """The body with one step's tensors and numbers: the same code and shapes whichever step it is, so it compiles once."""
-        found = {place: getattr(self.body.get_submodule(place[0]), place[1]) for place in numbers}
-        for (path, name), number in numbers.items():
-            setattr(self.body.get_submodule(path), name, number)
-        output = functional_call(self.body, given, inputs, options, tie_weights=False)
-        for (path, name), number in found.items():
-            setattr(self.body.get_submodule(path), name, number)
-        return output
+    def follow(self) -> None:
+        """Let the parts have what was changed of the body since: modes, options, other submodules."""
+        follow(self._seen)
+
+    def train(self, mode: bool = True) -> "SteppedBlock":
+        """As that of every module; the parts follow."""
+        super().train(mode)
+        self.follow()
+        return self
+
+    def entry(self, step: int) -> nn.Module:
+        """What runs a step: its part, or where the body is compiled a view of it that runs the compiled body."""
+        part: nn.Module = self.parts[step]
+        if self._compiled is None:
+            return part
+        return running(part, partial(self._compiled, part, tuple(self._numbers_of(step).items())))
 
     def compile_body(self, **options: Any) -> None:
         """torch.compile the body, once for all steps; `options` are torch.compile's."""
-        self._options, self._compiled = options, torch.compile(self.run_body, **options)
+        self._options, self._compiled = options, torch.compile(_run, **options)
 
-    def ready(self, owners: Mapping[str, Tensor], *, either_side: bool) -> "SteppedBlock":
-        """A view of this block that runs with these owners (O, I, *kernel), by the position of the layer that uses them.
+    @property
+    def compiled(self) -> bool:
+        """Whether the body is compiled."""
+        return self._compiled is not None
 
-        See gained for `either_side`.
+    def given(self, owners: Mapping[str, Tensor]) -> tuple[Given, dict[nn.Module, Tensor]]:
+        """What each step's modules are lent, and the gains () of their layers that use owners.
+
+        `owners` are (O, I, *kernel) each, by the position of the layer in the block; layers are lent them as they are.
         """
-        slices = [
-            (join(*place), place, tensor.unbind(0))
-            for place, tensor in _places(self.body)
-            if join(*place) not in self.kept
-        ]
-        if self._compiled is not None:
-            weights = {join(position, "weight"): owner for position, owner in owners.items()}
-            given = ({name: parts[step] for name, _, parts in slices} | weights for step in range(self.steps))
-            return view(self, {}, lent=tuple(given))
-        modules = dict(self.body.named_modules())
-        steps = []
-        for step in range(self.steps):
-            own: dict[str, dict[str, Tensor]] = {path: {"weight": owner} for path, owner in owners.items()}
-            for _, (path, key), parts in slices:
-                own.setdefault(path, {})[key] = parts[step]
-            using: dict[nn.Module, nn.Module] = {}
-            for path in owners:
-                layer, tensors = modules[path], own[path]
-                if not either_side or "forward" in vars(layer):  # who knows what is done with the weight
-                    tensors["weight"] = tensors.pop("gain") * tensors["weight"]
-                else:
-                    using[layer] = gained(layer, own.pop(path), either_side=either_side)
-            for (path, name), number in self._numbers_of(step).items():
-                using[modules[path]] = shadowed(modules[path], {name: number})
-            steps.append(lend(self.body, {modules[path]: tensors for path, tensors in own.items()}, using))
-        return view(self, {}, lent=tuple(steps))
+        lent: Given = {}
+        gains: dict[nn.Module, Tensor] = {}
+        for path, module, parts in pairs(self.body, list(self.parts)):
+            for key, tensor in tensors_of(module).items():
+                sliced = join(path, key) not in self.kept
+                values = tensor.unbind(0) if sliced else (tensor,) * len(parts)
+                for part, value in zip(parts, values, strict=True):
+                    if key == "gain" and path in self.tied:
+                        gains[part] = value
+                    else:
+                        lent.setdefault(part, {})[key] = value
+            if path in owners:
+                for part in parts:
+                    lent.setdefault(part, {})["weight"] = owners[path]
+        if (
+            self.compiled
+        ):  # the numbers that steps have of their own come as inputs, so that one body is compiled for all
+            for (path, name), numbers in self._numbers().items():
+                for part in self.parts:
+                    lent.setdefault(part.get_submodule(path), {})[name] = numbers[0]
+        return lent, gains
+
+    def put(self, module: nn.Module, name: str, tensor: Any) -> bool:
+        """Keep what a pass assigned to a buffer of a step; False where `module` is in none of the parts.
+
+        Raises BrokenPromise for what cannot be kept: a parameter, or a buffer of another shape or precision than other steps have.
+        """
+        for path, held, parts in pairs(self.body, list(self.parts)):
+            if module not in parts:
+                continue
+            place, stack = join(path, name), held._buffers.get(name)
+            alone = len(parts) == 1 and tensor is None
+            if name in module._parameters or place in self.kept or not (alone or isinstance(tensor, Tensor)):
+                raise BrokenPromise(_lost(module, place, "no buffer that steps have of their own"))
+            if len(parts) == 1:
+                held._buffers[name], module._buffers[name] = None if tensor is None else tensor.detach()[None], None
+                return True
+            if stack is None or (tensor.shape, tensor.dtype) != (stack.shape[1:], stack.dtype):
+                raise BrokenPromise(_lost(module, place, "of another shape or precision than before"))
+            # Anew, not where it lies: what the pass saved for its gradient may be the old one.
+            rows = list(stack.unbind(0))
+            rows[parts.index(module)] = tensor.detach()
+            held._buffers[name] = torch.stack(rows)
+            return True
+        return False
 
     def lay_out(self, copied: tuple[int, ...]) -> None:
         """Hold the steps found and, past them, copies of those that `copied` names; copies held now stay where nothing changes."""
@@ -115,42 +146,54 @@ class SteppedBlock(nn.Module):
         for name, tensor in dict(self._stacks()).items():
             _replace(self.body, name, tensor.detach()[rows], tensor)
         self.copied = copied
+        self.follow()
+        found = [*self.parts][: self.found]
+        self._hold([*found, *(bare(found[row]) for row in copied)])
 
     @property
     def steps(self) -> int:
         """How many steps have tensors of their own."""
         return self.found + len(self.copied)
 
-    @property
-    def keeps(self) -> bool:
-        """Whether what `ready` gives shows later changes of the tensors: a layer with a forward of its own has a weight made for it."""
-        return all("forward" not in vars(self.body.get_submodule(position)) for position in self.tied)
-
     def __getstate__(self) -> dict[str, Any]:
-        """A copy compiles a body of its own."""
-        return {**vars(self), "_compiled": None}
+        """A copy compiles a body of its own; what was changed of the body is compared by identity, which a file does not keep."""
+        self.follow()
+        return {**vars(self), "_compiled": None, "_seen": ()}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)  # type: ignore[no-untyped-call]
+        self._seen = snapshots(self.body, list(self.parts))
         if self._options is not None:
             self.compile_body(**self._options)
 
     def _stacks(self) -> Iterator[tuple[str, Tensor]]:
-        """The tensors that steps have of their own, and owners where they are lent."""
+        """The tensors that steps have of their own."""
         return ((name, tensor) for name, tensor in _tensors(self.body) if name not in self.kept)
 
-    def _numbers_of(self, step: int) -> Numbers:
+    def _numbers(self) -> dict[tuple[str, str], tuple[int | float, ...]]:
+        """The numbers in which steps differ, by submodule and attribute."""
+        return own_numbers(list(self.parts))
+
+    def _numbers_of(self, step: int) -> dict[tuple[str, str], int | float]:
         """The numbers that one step has of its own; a copy has those of the step that it is a copy of."""
-        rows = (*range(self.found), *self.copied)
-        return {place: numbers[rows[step]] for place, numbers in self.numbers.items()}
+        return {place: numbers[step] for place, numbers in self._numbers().items()}
 
-    def _owned(self) -> dict[str, str]:
-        """Weights that are owners, each with the gain that scales it."""
-        return {join(position, "weight"): join(position, "gain") for position in self.tied}
 
-    def _scaled(self, given: dict[str, Tensor]) -> dict[str, Tensor]:
-        """One step's tensors, the owners times their gains."""
-        return given | {weight: given[weight] * given[gain] for weight, gain in self._owned().items()}
+def running(module: nn.Module, forward: Any) -> nn.Module:
+    """What looks like `module`, and runs `forward`, which runs its hooks."""
+    other = view(module, {})
+    vars(other)["forward"] = forward
+    vars(other).update((name, type(vars(module)[name])()) for name in HOOKS)
+    return other
+
+
+def _run(
+    module: nn.Module, numbers: tuple[tuple[tuple[str, str], int | float], ...], *inputs: Any, **options: Any
+) -> Any:
+    """A view of a step's part with its numbers: the same code and shapes whichever step it is, so it compiles once."""
+    for (path, name), number in numbers:
+        setattr(module.get_submodule(path), name, number)
+    return module(*inputs, **options)
 
 
 def join(*names: str) -> str:
@@ -158,23 +201,20 @@ def join(*names: str) -> str:
     return ".".join(name for name in names if name)
 
 
-def _places(body: nn.Module) -> Iterator[tuple[tuple[str, str], Tensor]]:
-    """((path, key), tensor) for every parameter and buffer of `body` outside TorchScript modules, whose tensors have fixed places."""
-    for path, module in body.named_modules():
-        if not isinstance(module, torch.jit.ScriptModule):
-            for key, tensor in tensors_of(module).items():
-                yield (path, key), tensor
+def _lost(module: nn.Module, place: str, why: str) -> str:
+    """Why what a pass wrote cannot be kept."""
+    return (
+        f"a forward pass assigned '{place}' of a block that loops, a {type(module).__name__}, and it is {why}, so it would be lost; "
+        f"keep the layers of such blocks out of the fold, or let them write into the tensor that is there"
+    )
 
 
 def _tensors(body: nn.Module) -> Iterator[tuple[str, Tensor]]:
-    """The same by name."""
-    return ((join(*place), tensor) for place, tensor in _places(body))
-
-
-def _standing(block: nn.Module, elsewhere: Collection[int]) -> dict[int, Any]:
-    """For copy.deepcopy: what it shall not copy."""
-    parts = [*block.modules(), *(tensor for _, tensor in _tensors(block))]
-    return {id(part): part for part in parts if id(part) in elsewhere}
+    """(name, tensor) for every parameter and buffer of `body` outside TorchScript modules, whose tensors have fixed places."""
+    for path, module in body.named_modules():
+        if not isinstance(module, torch.jit.ScriptModule):
+            for key, tensor in tensors_of(module).items():
+                yield join(path, key), tensor
 
 
 def _tensor(module: nn.Module, name: str) -> Tensor:

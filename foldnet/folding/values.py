@@ -20,6 +20,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from foldnet.sharing.lend import HOLDERS
+
 # Values of these exact types are equal where == says so.
 _ATOMS = (
     types.NoneType, bool, int, str, bytes, range, types.EllipsisType, re.Pattern, pathlib.PosixPath,
@@ -59,7 +61,7 @@ class Comparison:
         self._alive: list[object] = []  # an id means something only while its object lives
         self._modules = {id(one): other for one, other in modules}
         self._registered = {id(tensor) for tensor in tensors}
-        self._inside_functions = 0
+        self._out_of_reach = 0  # how many values we are inside of in which a view does not look for modules
 
     def why_different(self, one: object, other: object) -> str | None:
         """Why two values are not proven equal, such as "0.5 and 2.0"; None where they are."""
@@ -81,7 +83,7 @@ class Comparison:
         if kind is complex:
             return self._compare((one.real, one.imag), (other.real, other.imag)) and _both(one, other)
         if issubclass(kind, nn.Module):
-            known = not self._inside_functions and self._modules.get(id(one)) is other
+            known = not self._out_of_reach and self._modules.get(id(one)) is other
             return None if known else "a module that is reached in another way than as a submodule"
         if kind in (types.BuiltinFunctionType, types.MethodType):
             return self._methods(one, other)
@@ -133,10 +135,14 @@ class Comparison:
             return None
         if one.__code__ != other.__code__ or one.__globals__ is not other.__globals__:
             return _both(one, other)
-        self._inside_functions += 1
         parts = ("__defaults__", "__kwdefaults__", "__closure__", "__dict__")
-        reason = self._parts((name, getattr(one, name), getattr(other, name)) for name in parts)
-        self._inside_functions -= 1
+        return self._beyond_reach((name, getattr(one, name), getattr(other, name)) for name in parts)
+
+    def _beyond_reach(self, parts: Iterable[tuple[str, Any, Any]]) -> str | None:
+        """Parts in which a view of a block does not look for modules, or does so for closures without knowing all that they do."""
+        self._out_of_reach += 1
+        reason = self._parts(parts)
+        self._out_of_reach -= 1
         return reason
 
     def _methods(self, one: Any, other: Any) -> str | None:
@@ -145,7 +151,7 @@ class Comparison:
             return self._parts([("", one.__func__, other.__func__), ("", one.__self__, other.__self__)])
         if one.__name__ != other.__name__:
             return _both(one, other)
-        return self._compare(one.__self__, other.__self__)
+        return self._beyond_reach([("", one.__self__, other.__self__)])
 
     def _tensors(self, one: Tensor, other: Tensor) -> str | None:
         """Constants: tensors that no module has registered."""
@@ -170,11 +176,14 @@ class Comparison:
         base = next((base for base in _CONTENTS if issubclass(kind, base)), object)
         if kind is not base and not is_open(kind, base):
             return f"a {kind.__name__} cannot be compared"
+        self._out_of_reach += kind not in HOLDERS
+        reason = None
         if base in _CONTENTS:
             reason = self._sequence(_CONTENTS[base](one), _CONTENTS[base](other))
-            if reason is not None:
-                return reason
-        return None if kind is base else self._parts(paired(attributes(one), attributes(other)))
+        if reason is None and kind is not base:
+            reason = self._parts(paired(attributes(one), attributes(other)))
+        self._out_of_reach -= kind not in HOLDERS
+        return reason
 
 
 def attributes(value: object) -> dict[str, Any]:

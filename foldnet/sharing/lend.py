@@ -1,170 +1,299 @@
-"""Lending tensors to a module for one call: a view of it runs, and nothing of the module itself changes.
+"""Lending tensors to a module for one call: a view of it runs, and nothing of the module itself changes while it does.
 
-A view is another object of (a subclass of) the same class which has parameters, buffers and children of its own and everything else,
-down to its `__dict__`, in common with the module: modes, hooks, options, and what a forward pass writes to `self`. So any number of
-calls may run at once, each with its own tensors. Putting tensors into the module and taking them out again, as
-torch.func.functional_call does, would let one call see those of another.
+A view is a new object of the module's own class. Its attributes are those of the module, but for the parameters, buffers and children
+that it is lent. So any number of calls may run at once, each with its own tensors. Putting tensors into the module and taking them out
+again, as torch.func.functional_call does, would let one call see those of another. What a pass writes to a view is taken back to the
+module behind it when the pass is over.
 
-How this may fail: hooks are handed the view, which is not the module that they were put on, and `type(self) is X` is false inside
-a view. Besides its children, a view knows the modules and bound methods that stand in plain attributes, lists, tuples and
-dictionaries of a module; one that is held elsewhere, such as in a closure, is reached without what is lent, and fails for want of it.
+How this may fail: hooks are handed the view, which is not the module that they were put on. Besides its children, a view knows the
+modules and bound methods that stand in plain attributes, lists, tuples, dictionaries, partials and closures of a module; one that is
+held elsewhere, such as in an object of a class of one's own, is reached without what is lent, and fails for want of it.
 """
 
-from collections.abc import Iterator, Mapping
-from functools import cache
-from types import MethodType
+import sys
+from collections import OrderedDict, deque
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache, partial
+from operator import is_
+from types import CellType, FunctionType, MemberDescriptorType, MethodType
 from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 
+from foldnet.errors import BrokenPromise
+
 M = TypeVar("M", bound=nn.Module)
+T = TypeVar("T")
+Put = Callable[[nn.Module, str, Any], bool]
+
+# Where modules are looked for besides among children, and what of these can be written to.
+HOLDERS = (MethodType, FunctionType, partial, list, tuple, dict, OrderedDict, deque)
+_WRITTEN = (list, dict, OrderedDict, deque)
+_OF_EVERY_MODULE = frozenset(vars(nn.Module()))
+HOOKS = tuple(sorted(name for name in _OF_EVERY_MODULE if "_hooks" in name))
+_DICTIONARIES = ("_parameters", "_buffers", "_modules")
+_OF_TENSORS = (1, 2)  # of what _held gives
 
 
-def lend(module: M, tensors: Mapping[nn.Module, Mapping[str, Tensor]], instead: Mapping[Any, nn.Module]) -> M:
+@dataclass(frozen=True, slots=True)
+class View:
+    """A view, the module behind it, the names of the tensors that it was lent, and what it held then."""
+
+    source: nn.Module
+    seen: nn.Module
+    lent: frozenset[str]
+    before: tuple[dict[str, Any], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Lent:
+    """What computes as a module would with other tensors; `views` has a view of every module that is not itself any more."""
+
+    module: Any
+    views: Mapping[nn.Module, View]
+    rebuilt: tuple[
+        tuple[Any, Any, Any], ...
+    ]  # containers of modules: as they were, as views see them, a copy of the latter
+
+    def passes(self, put: Put, inputs: tuple[Any, ...], options: Mapping[str, Any]) -> Iterator[Any]:
+        """One pass. What it wrote is then the modules' own; `put` is asked first about a parameter or buffer of theirs, and says
+        whether it has kept it elsewhere. Raises BrokenPromise where what was written takes the place of a tensor that was lent.
+        """
+        try:
+            out = self.module(*inputs, **options)
+        finally:
+            undisturbed(self._take_back)(put)
+        yield out
+
+    def _take_back(self, put: Put) -> None:
+        """What was assigned to views, for the modules behind them."""
+        changed = [view for view in self.views.values() if not all(map(same, _held(view.seen), view.before))]
+        written = [entry for entry in self.rebuilt if not _same_contents(entry[1], entry[2])]
+        if not changed and not written:
+            return
+        behind: dict[nn.Module, nn.Module] = {view.seen: source for source, view in self.views.items()}
+        back: dict[int, Any] = {id(seen): (seen, original) for original, seen, _ in self.rebuilt}
+        for original, seen, _ in written:
+            _write(original, _replaced(seen.copy(), behind, back))
+        for view in changed:
+            _take(view, put, behind, back)
+
+
+def lend(
+    module: nn.Module,
+    tensors: Mapping[nn.Module, Mapping[str, Any]],
+    instead: Mapping[nn.Module, nn.Module],
+    also: Iterable[nn.Module] = (),
+) -> Lent:
     """What computes as `module` would if those of its submodules which are keys had these tensors, or were these others.
 
-    A submodule that is reached in several ways is replaced in each. Where nothing is lent `module` itself comes back.
+    A submodule that is reached in several ways is replaced in each; `also` are more that may be reached. Where nothing is lent the
+    module itself runs.
     """
-    standing: dict[nn.Module, Any] = dict(instead)
-    lent: M = _lend(module, tensors, standing)
-    return lent
+    parts: dict[nn.Module, None] = {}
+    for root in (module, *also):
+        _gather(root, instead, parts)
+    holders = {part: found for part in parts if (found := dict(_holders(part)))}
+    apart: set[nn.Module] = {part for part, given in tensors.items() if given} | set(instead)
+    grown = -1
+    while grown != len(apart):  # who has a child, or holds a module, that is another one
+        grown = len(apart)
+        for part in parts:
+            if part not in apart and (
+                any(child in apart for child in part._modules.values())
+                or any(_holds(value, apart) for value in holders.get(part, {}).values())
+            ):
+                apart.add(part)
+    stands: dict[nn.Module, nn.Module] = {part: view(part, tensors.get(part, {})) for part in parts if part in apart}
+    seen = dict(stands)
+    stands |= {one: stands.get(other, other) for one, other in instead.items()}
+    rebuilt: dict[int, Any] = {}
+    for part, its in seen.items():
+        held = vars(its)
+        if any(child in stands for child in part._modules.values()):
+            held["_modules"] = {name: stands.get(child, child) for name, child in part._modules.items()}  # type: ignore[arg-type]
+        for name, value in holders.get(part, {}).items():
+            held[name] = _replaced(value, stands, rebuilt)
+    views = {part: View(part, its, frozenset(tensors.get(part, ())), _snapshot(its)) for part, its in seen.items()}
+    containers = tuple((a, b, b.copy()) for a, b in rebuilt.values() if a is not b and type(b) in _WRITTEN)
+    return Lent(stands.get(module, module), views, containers)
 
 
-def _lend(module: nn.Module, tensors: Mapping[nn.Module, Mapping[str, Tensor]], standing: dict[nn.Module, Any]) -> Any:
-    """What stands for `module`; `standing` remembers it."""
-    if module in standing:
-        return standing[module]
-    children: dict[str, nn.Module | None] = {}
-    changed = False
-    for name, child in module._modules.items():
-        children[name] = None if child is None else _lend(child, tensors, standing)
-        changed = changed or children[name] is not child
-    own = tensors.get(module)
-    lent = view(module, own or {}, children if changed else None) if own or changed else module
-    standing[module] = lent
-    if lent is not module and (elsewhere := dict(_held_elsewhere(module, standing))):
-        _shadow(lent, elsewhere)
-    return lent
-
-
-def _held_elsewhere(module: nn.Module, standing: Mapping[nn.Module, Any]) -> Iterator[tuple[str, Any]]:
-    """Plain attributes in which modules or their methods stand, with those that stand for them."""
-    for name, value in vars(module).items():
-        if type(value) in (MethodType, list, tuple, dict) and name not in ("_parameters", "_buffers", "_modules"):
-            other = _reached(value, standing)
-            if other is not value:
-                yield name, other
-
-
-def _reached(value: Any, standing: Mapping[nn.Module, Any]) -> Any:
-    """`value` with what stands for the modules in it; itself where there are none."""
-    if isinstance(value, nn.Module):
-        return standing.get(value, value)
-    if type(value) is MethodType:
-        owner = _reached(value.__self__, standing) if isinstance(value.__self__, nn.Module) else value.__self__
-        return value if owner is value.__self__ else MethodType(value.__func__, owner)
-    if type(value) in (list, tuple):
-        parts = [_reached(part, standing) for part in value]
-        return value if all(a is b for a, b in zip(parts, value, strict=True)) else type(value)(parts)
-    if type(value) is dict:
-        found = {key: _reached(part, standing) for key, part in value.items()}
-        return value if all(found[key] is part for key, part in value.items()) else found
-    return value
-
-
-def _shadow(seen: nn.Module, values: dict[str, Any]) -> None:
-    """Let a view read these attributes in place of those that stand in the `__dict__` which it shares."""
-    put = object.__setattr__
-    put(seen, "shadows", values)
-    put(seen, "__class__", _shadowing(type(seen), frozenset(values)))  # type: ignore[arg-type]
-
-
-def shadowed(module: M, values: Mapping[str, Any]) -> M:
-    """A view of a module that reads these plain attributes in place of the module's own."""
-    seen = view(module, {})
-    _shadow(seen, dict(values))
-    return seen
-
-
-def view(
-    module: M,
-    tensors: Mapping[str, Tensor],
-    children: Mapping[str, nn.Module | None] | None = None,
-    *,
-    lent: Any = None,
-    kind: type[nn.Module] | None = None,
-) -> M:
-    """`module` with these parameters and buffers, and these children where they are given; `lent` is an attribute of the view's own.
-
-    `kind` is a class that view_class made, for views that compute in another way.
-    """
-    seen = object.__new__(kind or view_class(type(module)))  # type: ignore[arg-type]
-    put = object.__setattr__
-    put(seen, "__dict__", vars(module))
-    buffers = {name: tensor for name, tensor in tensors.items() if name in module._buffers}
-    put(seen, "_buffers", {**module._buffers, **buffers} if buffers else module._buffers)
-    parameters = {name: tensor for name, tensor in tensors.items() if name not in buffers}
-    put(seen, "_parameters", {**module._parameters, **parameters} if parameters else module._parameters)
-    put(seen, "_modules", module._modules if children is None else dict(children))
-    put(seen, "lent", lent)
-    if (
-        plain := vars(module).keys() & tensors.keys()
-    ):  # a replica of nn.DataParallel has its parameters as plain attributes
-        _shadow(seen, {name: tensors[name] for name in plain})
-    return seen  # type: ignore[return-value]
-
-
-@cache
-def view_class(kind: type[nn.Module]) -> type[nn.Module]:
-    """The class of views of modules whose class is `kind`; slots of the class come before what stands in `__dict__`."""
-    if getattr(kind, "is_view", False):
-        return kind
-
-    def find(self: nn.Module, name: str) -> Any:
-        """nn.Module would look into the `__dict__` that is the module's too."""
-        for held in (self._parameters, self._buffers, self._modules):
-            if name in held:
-                return held[name]
-        return kind.__getattr__(self, name)
-
-    def put(self: nn.Module, name: str, value: Any) -> None:
-        """A new value for a buffer that is lent goes to where that buffer lies in memory."""
-        kept = self._buffers.get(name)
-        if kept is not None and self._buffers is not vars(self)["_buffers"]:
-            with torch.no_grad():
-                kept.copy_(value)
+def view(module: M, tensors: Mapping[str, Any]) -> M:
+    """A view of `module` with these parameters and buffers; other names are plain attributes of the view's own."""
+    kind = type(module)
+    seen: M = object.__new__(kind)
+    held = vars(seen)
+    held.update(vars(module))
+    for slot in _slots(kind):  # type: ignore[arg-type]
+        if hasattr(module, slot):
+            object.__setattr__(seen, slot, getattr(module, slot))
+    held["_parameters"], held["_buffers"] = dict(module._parameters), dict(module._buffers)
+    held["_modules"] = dict(module._modules)
+    held["_compiled_call_impl"] = None  # what nn.Module.compile made of the module itself does not know what is lent
+    for name, tensor in tensors.items():
+        if name in held:  # a replica of nn.DataParallel has its parameters as plain attributes
+            held[name] = tensor
         else:
-            kind.__setattr__(self, name, value)
-
-    body = {
-        "__slots__": ("_buffers", "_modules", "_parameters", "lent", "shadows"),
-        "is_view": True,
-        "__doc__": kind.__doc__,
-        "__getattr__": find,
-        "__module__": kind.__module__,
-        "__qualname__": kind.__qualname__,
-        "__setattr__": put,
-        # What nn.Module.compile made of the module itself does not know what is lent.
-        "_compiled_call_impl": property(lambda self: None),
-    }
-    made: type[nn.Module] = type(kind)(kind.__name__, (kind,), body)  # type: ignore[misc]
-    return made
-
-
-@cache
-def _shadowing(kind: type[nn.Module], names: frozenset[str]) -> type[nn.Module]:
-    """The class of views whose attributes `names` are read from `shadows`: properties come before what stands in `__dict__`."""
-
-    def reader(name: str) -> property:
-        return property(lambda self: self.shadows[name])
-
-    body = {"__slots__": (), "__module__": kind.__module__, "__qualname__": kind.__qualname__}
-    made: type[nn.Module] = type(kind)(kind.__name__, (kind,), body | {name: reader(name) for name in names})  # type: ignore[misc]
-    return made
+            held["_buffers" if name in module._buffers else "_parameters"][name] = tensor
+    return seen
 
 
 def tensors_of(module: nn.Module) -> dict[str, Tensor]:
     """The parameters and buffers that a module holds itself, those of a replica of nn.DataParallel too."""
     held = {**module._parameters, **vars(module).get("_former_parameters", {}), **module._buffers}
     return {name: tensor for name, tensor in held.items() if tensor is not None}
+
+
+def undisturbed(function: Callable[..., T]) -> Callable[..., T]:
+    """A function that torch.compile, when what it compiles calls it, leaves alone. Not by a decorator, which would load the compiler."""
+    disabled: Callable[..., T] = torch.compiler.disable(function) if "torch._dynamo" in sys.modules else function  # type: ignore[no-untyped-call]
+    return disabled
+
+
+def nowhere(module: nn.Module, name: str, tensor: Any) -> bool:
+    """Of a network without any other place for what a pass writes."""
+    return False
+
+
+def same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether two dictionaries hold the same objects under the same names, in one order."""
+    return len(one) == len(other) and all(map(is_, one.values(), other.values())) and all(map(is_, one, other))
+
+
+def _gather(module: nn.Module, instead: Mapping[nn.Module, nn.Module], parts: dict[nn.Module, None]) -> None:
+    """A module and all below it, what stands for others in their place, children first."""
+    module = instead.get(module, module)
+    if module in parts or isinstance(module, torch.jit.ScriptModule):
+        return
+    for child in module._modules.values():
+        if child is not None:
+            _gather(child, instead, parts)
+    parts[module] = None
+
+
+def _holders(module: nn.Module) -> Iterator[tuple[str, Any]]:
+    """Plain attributes in which modules may stand."""
+    for name, value in vars(module).items():
+        if name not in _OF_EVERY_MODULE and (type(value) in HOLDERS or isinstance(value, nn.Module)):
+            yield name, value
+
+
+def _inside(value: Any) -> Iterable[Any]:
+    """What a holder holds."""
+    if type(value) is MethodType:
+        return (value.__self__,)
+    if type(value) is FunctionType:
+        defaults = (*(value.__defaults__ or ()), *(value.__kwdefaults__ or {}).values())
+        return (*defaults, *map(_contents, value.__closure__ or ()))
+    if type(value) is partial:
+        return (value.func, *value.args, *value.keywords.values())
+    if isinstance(value, dict):
+        return (*value.keys(), *value.values())
+    return tuple(value)
+
+
+def _holds(value: Any, apart: Container[nn.Module], seen: tuple[int, ...] = ()) -> bool:
+    """Whether one of these modules stands in a value."""
+    if isinstance(value, nn.Module):
+        return value in apart
+    if type(value) not in HOLDERS or id(value) in seen:
+        return False
+    return any(_holds(part, apart, (*seen, id(value))) for part in _inside(value))
+
+
+def _replaced(value: Any, stands: Mapping[nn.Module, nn.Module], rebuilt: dict[int, Any]) -> Any:
+    """`value` with what stands for the modules in it; itself where there are none. What is one object stays one."""
+    if isinstance(value, nn.Module):
+        return stands.get(value, value)
+    if type(value) not in HOLDERS:
+        return value
+    if id(value) not in rebuilt:
+        rebuilt[id(value)] = value, value  # of a container that holds itself
+        other = _rebuild(value, lambda part: _replaced(part, stands, rebuilt)) if _holds(value, stands) else value
+        rebuilt[id(value)] = value, other
+    return rebuilt[id(value)][1]
+
+
+def _rebuild(value: Any, other: Callable[[Any], Any]) -> Any:
+    """A holder of the same kind that holds others."""
+    if type(value) is MethodType:
+        return MethodType(value.__func__, other(value.__self__))
+    if type(value) is FunctionType:
+        cells = tuple(
+            cell if (found := other(held := _contents(cell))) is held else CellType(found)
+            for cell in value.__closure__ or ()
+        )
+        defaults = value.__defaults__ and tuple(map(other, value.__defaults__))
+        function = FunctionType(value.__code__, value.__globals__, value.__name__, defaults, cells)
+        function.__kwdefaults__ = value.__kwdefaults__ and {k: other(v) for k, v in value.__kwdefaults__.items()}
+        vars(function).update(vars(value))
+        return function
+    if type(value) is partial:
+        made = partial(other(value.func), *map(other, value.args), **{k: other(v) for k, v in value.keywords.items()})
+        vars(made).update(vars(value))
+        return made
+    if isinstance(value, dict):
+        copied = value.copy()
+        copied.clear()
+        copied.update((other(key), other(part)) for key, part in value.items())
+        return copied
+    return deque(map(other, value), value.maxlen) if isinstance(value, deque) else type(value)(map(other, value))
+
+
+def _contents(cell: CellType) -> Any:
+    """What is in a cell; nothing in one that is empty."""
+    try:
+        return cell.cell_contents
+    except ValueError:
+        return None
+
+
+def _held(module: nn.Module) -> tuple[dict[str, Any], ...]:
+    """The attributes of a module, and its parameters, buffers and children."""
+    held = vars(module)
+    return held, held["_parameters"], held["_buffers"], held["_modules"]
+
+
+def _snapshot(module: nn.Module) -> tuple[dict[str, Any], ...]:
+    """The same, to compare with later."""
+    return tuple(map(dict, _held(module)))
+
+
+def _same_contents(one: Any, other: Any) -> bool:
+    """Whether two containers hold the same objects."""
+    return len(one) == len(other) and all(map(is_, _inside(one), _inside(other)))
+
+
+def _write(container: Any, contents: Any) -> None:
+    """Give a container these contents."""
+    container.clear()
+    container.update(contents) if isinstance(container, dict) else container.extend(contents)
+
+
+def _take(view: View, put: Put, behind: Mapping[nn.Module, nn.Module], back: dict[int, Any]) -> None:
+    """Give the module behind a view what was assigned to the view."""
+    targets = _held(view.source)
+    for place, (now, before, target) in enumerate(zip(_held(view.seen), view.before, targets, strict=True)):
+        for name in {**before, **now}:
+            if name in _DICTIONARIES or (name in now and name in before and now[name] is before[name]):
+                continue
+            if name not in now:
+                target.pop(name, None)
+            elif place in _OF_TENSORS and put(view.source, name, now[name]):
+                continue
+            elif place in _OF_TENSORS and name in view.lent:
+                raise BrokenPromise(
+                    f"a forward pass assigned '{name}' of a {type(view.source).__name__}, which is made anew for every pass, so it would "
+                    f"be lost; keep that layer out of sharing"
+                )
+            else:
+                target[name] = _replaced(now[name], behind, back)
+
+
+@cache
+def _slots(kind: type) -> tuple[str, ...]:
+    """The slots of a class written in Python."""
+    return tuple(name for cls in kind.__mro__ for name, slot in vars(cls).items() if type(slot) is MemberDescriptorType)

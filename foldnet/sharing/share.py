@@ -10,7 +10,7 @@ from torch.func import functional_call
 
 from foldnet.errors import NothingToFold, SettingError
 from foldnet.sharing.bank import Bank
-from foldnet.sharing.lend import lend
+from foldnet.sharing.lend import lend, nowhere, undisturbed
 from foldnet.sharing.plan import SharingPlan, check_plan, plan_sharing
 from foldnet.typed import checked
 
@@ -38,10 +38,18 @@ class SharedNetwork(nn.Module):
 
     def forward(self, *inputs: Any, **options: Any) -> Any:
         """Inputs and output are those of the network's own forward. Nothing of a module changes but what that forward changes."""
+        return next(self._passes(inputs, options))
+
+    def _passes(self, inputs: tuple[Any, ...], options: dict[str, Any]) -> Iterator[Any]:
+        """One pass. A generator: torch.compile follows it where the whole network makes one graph, which swaps no tensors when it runs;
+        where a graph breaks torch leaves generators alone, so that tensors are lent to what is compiled piece by piece.
+        """
         given = dict(self.shared_weights())
-        if torch.compiler.is_dynamo_compiling():  # which makes no objects, and runs what it compiles without swapping
-            return functional_call(self.network, given, inputs, options, tie_weights=False)
-        return lend(self.network, by_module(self.network, given), {})(*inputs, **options)
+        if torch.compiler.is_dynamo_compiling():
+            yield functional_call(self.network, given, inputs, options, tie_weights=False)
+        else:
+            lent = undisturbed(lend)(self.network, undisturbed(by_module)(self.network, given), {})
+            yield from lent.passes(nowhere, inputs, options)
 
     def shared_weights(self) -> Iterator[tuple[str, Tensor]]:
         """(name of the parameter, weight (O, I, *kernel)) for every shared layer: one matrix product a group."""

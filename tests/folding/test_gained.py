@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from foldnet.folding.gained import gained
+from foldnet.folding.gained import only_calls_layers, scale_outputs
+from foldnet.sharing.lend import view
 
 LAYERS = {
     "conv": (nn.Conv2d(4, 6, 3, stride=2, padding=1), (1, 4, 3, 3)),
@@ -14,9 +15,10 @@ LAYERS = {
 }
 
 
-def using(layer: nn.Module, owner: torch.Tensor, gain: float, **options: bool) -> nn.Module:
-    bias = {} if layer.bias is None else {"bias": layer.bias}
-    return gained(layer, {"weight": owner, "gain": torch.tensor(gain), **bias}, **options)
+def using(layer: nn.Module, owner: torch.Tensor, gain: float) -> nn.Module:
+    seen = view(layer, {"weight": owner})
+    scale_outputs(seen, torch.tensor(gain))
+    return seen
 
 
 class Products:
@@ -31,13 +33,12 @@ class Products:
 
 
 @pytest.mark.parametrize("name", LAYERS)
-@pytest.mark.parametrize("either_side", [False, True])
-def test_it_is_the_layer_with_the_scaled_weight(name, either_side):
+def test_it_is_the_layer_with_the_scaled_weight(name):
     layer, shape = LAYERS[name]
     owner, x = torch.randn_like(layer.weight), torch.randn(shape)
     own = layer.weight
     with torch.no_grad():
-        found = using(layer, owner, -1.7, either_side=either_side)(x)
+        found = using(layer, owner, -1.7)(x)
         assert layer.weight is own
         layer.weight = nn.Parameter(-1.7 * owner)
         torch.testing.assert_close(found, layer(x), rtol=1e-5, atol=1e-6)
@@ -49,7 +50,7 @@ def test_without_a_bias_the_output_is_scaled_where_it_lies(monkeypatch):
     x = torch.randn(1, 4, 3, 3)
     before = x.clone()
     with torch.no_grad():
-        found = using(layer, layer.weight, 2.0, either_side=True)(x)
+        found = using(layer, layer.weight, 2.0)(x)
     assert products.sizes == []
     torch.testing.assert_close(found, 2 * layer(x))
     assert torch.equal(x, before)
@@ -59,16 +60,14 @@ def test_without_a_bias_the_output_is_scaled_where_it_lies(monkeypatch):
 def test_the_smaller_one_is_scaled(monkeypatch, count, scaled):
     layer, products = nn.Conv2d(4, 6, 3), Products(monkeypatch)
     with torch.no_grad():
-        using(layer, layer.weight, 2.0, either_side=True)(
-            torch.randn(count, 4, 3, 3) if count == 1 else torch.randn(count, 4, 9, 9)
-        )
+        using(layer, layer.weight, 2.0)(torch.randn(count, 4, 3, 3) if count == 1 else torch.randn(count, 4, 9, 9))
     assert products.sizes == [scaled]
 
 
 def test_under_autocast_the_weight_is_scaled_in_full_precision(monkeypatch):
     layer, products = nn.Linear(8, 8), Products(monkeypatch)
     with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
-        using(layer, layer.weight, 2.0, either_side=True)(torch.randn(1, 8))
+        using(layer, layer.weight, 2.0)(torch.randn(1, 8))
     assert products.sizes == [64]
 
 
@@ -79,5 +78,33 @@ def test_a_layer_that_does_more_with_its_weight_gets_it_scaled():
 
     layer, x = Standardised(8, 8), torch.randn(1, 8)
     with torch.no_grad():
-        found = using(layer, layer.weight, 3.0, either_side=True)(x)
+        found = using(layer, layer.weight, 3.0)(x)
         torch.testing.assert_close(found, nn.functional.linear(x, torch.tanh(3 * layer.weight), layer.bias))
+
+
+class Reads(nn.Module):
+    only_calls_layers = True
+
+
+class Inherits(Reads):
+    pass
+
+
+@pytest.mark.parametrize(
+    ("network", "expected"),
+    [
+        (nn.Sequential(nn.Conv2d(1, 1, 1), nn.ModuleList([nn.ReLU()])), True),
+        (nn.Sequential(Reads()), True),
+        (nn.Sequential(Inherits()), False),  # its forward may be another one
+        (nn.MultiheadAttention(4, 2), False),  # reads the weight of a layer
+        (type("Own", (nn.Sequential,), {})(nn.ReLU()), False),
+    ],
+)
+def test_only_classes_that_say_so_do_nothing_with_layers_but_call_them(network, expected):
+    assert only_calls_layers(network) is expected
+
+
+def test_a_forward_of_a_modules_own_is_not_known():
+    network = nn.Sequential(nn.ReLU())
+    network[0].forward = lambda x: x
+    assert not only_calls_layers(network)

@@ -22,6 +22,7 @@ from foldnet.folding.stepped import SteppedBlock, join
 from foldnet.folding.tie import WAYS
 from foldnet.program.data import Loop, Step
 from foldnet.program.trips import schedule
+from foldnet.sharing.lend import lend
 from foldnet.sharing.share import SharedNetwork, materialise, share
 from foldnet.training.optimiser import build_optimiser
 from foldnet.verbs.fold_memory import fold_network
@@ -291,13 +292,17 @@ def test_a_block_may_be_a_layer_itself():
     layers = [nn.Linear(3, 3, bias=bias) for bias in (True, True)]
     for layer in layers:
         layer.register_parameter("weight", None)
+    biases = [layer.bias for layer in layers]
     block = SteppedBlock(layers, ("",))
     weight = torch.randn(3, 3)
     block.body.gain.data = torch.tensor([2.0, -1.0])
     x = torch.randn(2, 3)
-    for step, layer in enumerate(layers):
-        out = torch.func.functional_call(block, {"body.weight": weight}, (x, step))
-        torch.testing.assert_close(out, x @ (block.body.gain[step] * weight).T + layer.bias)
+    given, gains = block.given({"": weight})
+    for step, bias in enumerate(biases):
+        part = block.entry(step)
+        out = lend(part, given, {}).module(x)
+        torch.testing.assert_close(gains[part], block.body.gain[step])
+        torch.testing.assert_close(out, x @ weight.T + bias)
 
 
 def test_blocks_that_share_nothing_but_repeat_are_unrolled_with_tensors_of_their_own():

@@ -2,14 +2,14 @@
 
 import copy
 import warnings
-from types import MethodType
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from foldnet.errors import NothingToFold
+from foldnet.errors import BrokenPromise, NothingToFold
 from foldnet.folding.stepped import SteppedBlock
+from foldnet.sharing.lend import lend
 
 
 class Half(nn.Module):
@@ -38,13 +38,17 @@ def halves() -> list[Half]:
 
 
 def stepped(halves: list[Half]) -> SteppedBlock:
-    block = SteppedBlock(halves, ("layer",)).eval()
+    block = SteppedBlock(copy.deepcopy(halves), ("layer",)).eval()
     block.body.layer.gain.data = torch.tensor([2.0, -1.0])
     return block
 
 
 def run(block: SteppedBlock, weight: Tensor, x: Tensor, step: int) -> Tensor:
-    return torch.func.functional_call(block, {"body.layer.weight": weight}, (x, step))
+    block.follow()
+    given, gains = block.given({"layer": weight})
+    for layer, gain in gains.items():
+        given[layer]["weight"] = gain * given[layer]["weight"]
+    return next(lend(block.entry(step), given, {}, block.parts).passes(block.put, (x,), {}))
 
 
 def test_each_step_runs_with_its_own_tensors_and_the_shared_weight(halves):
@@ -97,26 +101,65 @@ def test_training_changes_the_statistics_of_its_step_alone(halves):
     assert block.body.norm.num_batches_tracked.tolist() == [0, 1]
 
 
-@pytest.mark.parametrize("either_side", [False, True])
-def test_a_ready_view_runs_every_step_and_leaves_the_block_alone(halves, either_side):
-    block, weight, x = stepped(halves), torch.randn(3, 3), torch.randn(5, 3)
-    expected = [run(block, weight, x, step) for step in range(2)]
-    with torch.no_grad():
-        ready = block.ready({"layer": weight}, either_side=either_side)
-        for step in (1, 0, 1):
-            torch.testing.assert_close(ready(x, step), expected[step])
-    assert block.lent is None
-    assert block.body.layer.weight is None
+class Stating(nn.Module):
+    """Writes to itself in every way."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(3, 3, bias=False)
+        self.layer.register_parameter("weight", None)
+        self.register_buffer("number", torch.zeros(()))
+        self.calls, self.log = 0, []
+
+    def forward(self, x: Tensor, put: object = None) -> Tensor:
+        self.calls += 1
+        self.log.append(self.calls)
+        self.number = self.number + 1 if put is None else put
+        return self.layer(x) * self.number
 
 
-def test_a_layer_with_a_forward_of_its_own_gets_its_weight_scaled(halves):
-    block, weight, x = stepped(halves), torch.randn(3, 3), torch.randn(5, 3)
-    assert block.keeps
-    block.body.layer.forward = MethodType(lambda self, x: x @ self.weight.exp(), block.body.layer)
-    assert not block.keeps
-    with torch.no_grad():
-        found = block.ready({"layer": weight}, either_side=True)(x, 1)
-        torch.testing.assert_close(found, halves[1].eval().norm(x) @ (-weight).exp())
+def test_what_a_pass_writes_is_kept_by_its_step():
+    block, x = SteppedBlock([Stating(), Stating()], ("layer",)), torch.randn(2, 3)
+    for step in (0, 1, 1):
+        run(block, torch.eye(3), x, step)
+    copied = copy.deepcopy(block)
+    for found in (block, copied):
+        assert [(part.calls, part.log) for part in found.parts] == [(1, [1]), (2, [1, 2])]
+        assert found.body.number.tolist() == [1.0, 2.0]
+    torch.testing.assert_close(run(copied, torch.eye(3), x, 1), 3 * x)
+    assert block.parts[1].calls == 2
+
+
+@pytest.mark.parametrize("value", [torch.zeros(2), torch.zeros((), dtype=torch.float64), None])
+def test_what_a_step_cannot_keep_is_refused_by_its_name(value):
+    block = SteppedBlock([Stating(), Stating()], ("layer",))
+    block.parts[0].forward = lambda x: setattr(block.parts[0], "calls", 0)
+    lent = lend(block.parts[1], block.given({"layer": torch.eye(3)})[0], {})
+    lent.module.number = value
+    with pytest.raises(
+        BrokenPromise, match=r"^a forward pass assigned 'number' of a block that loops, a Stating, and it is "
+    ):
+        next(lent.passes(block.put, (torch.randn(2, 3), value), {}))
+
+
+def test_what_is_changed_of_the_body_every_step_follows():
+    block, weight, x = SteppedBlock([Half(), Half()], ()).eval(), torch.randn(3, 3), torch.randn(5, 3)
+    block.body.norm.eps = 0.5
+    block.body.layer = nn.Identity()
+    block.body.norm.register_forward_hook(lambda module, args, output: -output)
+    out = run(block, weight, x, 1)
+    torch.testing.assert_close(out, -x / (1.5**0.5))
+    assert [part.norm.eps for part in block.parts] == [0.5, 0.5]
+    block.train()
+    assert all(module.training for module in block.parts.modules())
+
+
+def test_a_step_is_of_the_class_that_the_block_had(halves):
+    block = stepped(halves)
+    assert [type(block.entry(step)) for step in range(2)] == [Half, Half]
+    block.compile_body(backend="eager")
+    assert type(block.entry(1)) is Half
+    assert block.entry(1).fails is False
 
 
 class Scripted(nn.Module):
@@ -142,7 +185,7 @@ def test_a_torchscript_part_keeps_its_tensors(script):
     block, weight, x = SteppedBlock([Scripted(script)], ("layer",)), torch.randn(3, 3), torch.randn(5, 3)
     assert block.state_dict()["body.part.weight"].shape == (3, 3)
     with torch.no_grad():
-        found = block.ready({"layer": weight}, either_side=True)(x, 0)
+        found = run(block, weight, x, 0)
         torch.testing.assert_close(found, script(x) @ weight.T + block.body.layer.bias[0])
 
 

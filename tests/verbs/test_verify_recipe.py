@@ -299,8 +299,8 @@ def test_a_weight_too_many_in_the_file_breaks_a_promise(run):
 
 def test_a_looped_forward_that_is_not_the_tied_one_breaks_promises(run, monkeypatch):
     """The tied form shares no code with the loops: what is wrong in the loops shows."""
-    forward = SteppedBlock.forward
-    monkeypatch.setattr(SteppedBlock, "forward", lambda self, x, step: forward(self, x, 0))
+    entry = SteppedBlock.entry
+    monkeypatch.setattr(SteppedBlock, "entry", lambda self, step: entry(self, 0))
     certificate = verify(run, data=False)
     assert "relative difference of looped to tied on random inputs" in broken(certificate)
     assert certificate.worst("looped", "relative") > 1e-3

@@ -1,0 +1,106 @@
+"""The blocks that a stepped block runs as, without their tensors, beside the body that has those of all of them stacked."""
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from foldnet.sharing.in_order import joined
+from foldnet.sharing.lend import same, view
+
+_TENSORS = ("_parameters", "_buffers", "_modules")
+
+
+# Stands where a part had a tensor. A part that is reached without what it is lent fails: None would be a norm without scale.
+_ABSENT = torch.empty(0, device="meta")
+
+
+@dataclass(slots=True)
+class Seen:
+    """A module of a body and its twins in the parts, with the attributes and children that it had when they were last alike."""
+
+    module: nn.Module
+    twins: tuple[nn.Module, ...]
+    attributes: dict[str, Any]
+    children: dict[str, Any]
+
+
+def pairs(
+    body: nn.Module, parts: Sequence[nn.Module], path: str = ""
+) -> Iterator[tuple[str, nn.Module, tuple[nn.Module, ...]]]:
+    """(path, module of the body, its twins) for every module that is not the parts' own too, such as one that stands elsewhere."""
+    if isinstance(body, torch.jit.ScriptModule) or any(part is body for part in parts):
+        return
+    yield path, body, tuple(parts)
+    for name, child in body._modules.items():
+        twins = [part._modules.get(name) for part in parts]
+        if child is not None and None not in twins:
+            yield from pairs(child, twins, joined(path, name))  # type: ignore[arg-type]
+
+
+def snapshots(body: nn.Module, parts: Sequence[nn.Module]) -> list[Seen]:
+    """Body and parts as they are, alike."""
+    return [Seen(module, twins, _attributes(module), dict(module._modules)) for _, module, twins in pairs(body, parts)]
+
+
+def follow(seen: list[Seen]) -> None:
+    """Give twins the attributes and children that were changed of their modules since."""
+    for entry in list(seen):
+        if not same(now := _attributes(entry.module), entry.attributes):
+            for name in {**entry.attributes, **now}:
+                if name in now and name in entry.attributes and now[name] is entry.attributes[name]:
+                    continue
+                for twin in entry.twins:
+                    if name in now:
+                        vars(twin)[name] = now[name]
+                    else:
+                        vars(twin).pop(name, None)
+            entry.attributes = now
+        if not same(entry.module._modules, entry.children):
+            for name, child in entry.module._modules.items():
+                if child is not entry.children.get(name):
+                    for twin in entry.twins:
+                        twin._modules[name] = child if child is None else bare(child)
+                    if child is not None:
+                        seen += snapshots(child, [twin._modules[name] for twin in entry.twins])  # type: ignore[misc]
+            for name in entry.children.keys() - entry.module._modules.keys():
+                for twin in entry.twins:
+                    twin._modules.pop(name, None)
+            entry.children = dict(entry.module._modules)
+
+
+def bare(block: nn.Module, elsewhere: Collection[int] = (), *, tensors: bool = False) -> nn.Module:
+    """A block of the same modules in new objects, without tensors or with them; those in `elsewhere`, by their ids, are left as they are."""
+    known: dict[int, nn.Module] = {}
+
+    def copied(module: nn.Module) -> nn.Module:
+        if id(module) in elsewhere or isinstance(module, torch.jit.ScriptModule):
+            return module
+        if id(module) not in known:
+            known[id(module)] = other = view(module, {})
+            for name, child in module._modules.items():
+                other._modules[name] = child if child is None else copied(child)
+        return known[id(module)]
+
+    made = copied(block)
+    if not tensors:
+        without_tensors(made, elsewhere)
+    return made
+
+
+def without_tensors(block: nn.Module, elsewhere: Collection[int] = ()) -> None:
+    """Take the tensors off a block; modules in `elsewhere`, by their ids, keep theirs."""
+    if id(block) in elsewhere or isinstance(block, torch.jit.ScriptModule):
+        return
+    for held in (block._parameters, block._buffers):
+        held.update((name, _ABSENT) for name, tensor in held.items() if tensor is not None)  # type: ignore[misc]
+    for child in block._modules.values():
+        if child is not None:
+            without_tensors(child, elsewhere)
+
+
+def _attributes(module: nn.Module) -> dict[str, Any]:
+    """The plain attributes of a module."""
+    return {name: value for name, value in vars(module).items() if name not in _TENSORS}
