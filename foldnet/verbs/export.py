@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from foldnet.drawing.output import Output, chosen, make
-from foldnet.errors import SettingError
+from foldnet.errors import SettingError, nearest
+from foldnet.options import fields_of
 from foldnet.typed import checked
 from foldnet.verbs.render import Graph
 
@@ -51,6 +52,10 @@ def export(
     `format` may be left out where the ending of `out` says it; without `out` the file gets a new name in the fold. `options` are
     the format's own, such as `residual=True`. Returns the file. Raises UnknownName, SettingError, OutputError, RunError, NothingToFold.
     """
+    known = {option for kind in EXPORTS.values() for option in fields_of(kind)}
+    for option in options:
+        if option not in known:
+            raise SettingError(f"export() got an unexpected keyword argument '{option}'{nearest(option, known)}")
     return make(format_of(format, out), path, out, options, force=force).file
 
 
