@@ -12,70 +12,60 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
 from foldnet.data.dataset import Dataset, Split
 from foldnet.data.sources import Digits, source_type
-from foldnet.data.tasks import Task
 from foldnet.errors import OutputError, RunError, SettingError, UnknownName, nearest
-from foldnet.hardware import memory_bytes
 from foldnet.store.artifact import refuse_linked
 from foldnet.store.files import refuse_unnamed
 from foldnet.store.folders import new_folder, numbered_folder
 from foldnet.store.lock import Lock, take_lock
 from foldnet.store.replaceable import check_replaceable
-from foldnet.training.compile import choose_compilation
 from foldnet.training.lengthen import check_longer
 from foldnet.training.loading import check_answers, split_of
-from foldnet.training.loop import Course, Objective
-from foldnet.training.machine import Machine, choose_machine, seeded
-from foldnet.training.progressive import progressive_loss
+from foldnet.training.machine import Machine, choose_machine
 from foldnet.training.recorder import coefficients
 from foldnet.training.recurrence import banks_of
 from foldnet.training.runs import Run, create_run, default_name, newest_run, open_run, save_coefficients
+from foldnet.training.session import Session, session_of
 from foldnet.training.settings import TrainSettings, flat, read_toml
 from foldnet.training.world import World
 from foldnet.zoo.blueprint import Blueprint, blueprint
 
 RECALL = "-recall"
-FLOAT_BYTES = 4
 FREE_TO_CHANGE = ("device", "data_dir")  # a resumed run may move to another machine
 
 
 def begin_run(
     settings: TrainSettings, folder: Path | None, resume: bool, force: int, download: bool, world: World
-) -> tuple[Run, tuple[Dataset, Split], Lock]:
-    """Make the folder of a new run, whose only writer this process is then. What can be wrong is found before."""
+) -> tuple[Run, Dataset, Split, Session, Lock]:
+    """Make the folder of a new run, whose only writer this process is then, and prepare it. What can be wrong is found before."""
     if folder is not None:
         refuse_unnamed(folder)
     replaces = folder is not None and folder.exists()
     if folder is not None and replaces:
         _check_place(folder, resume=resume, force=force)
     machine = choose_machine(settings.device, settings.precision, world)
-    choose_compilation(settings.compile, machine)
     dataset, split = split_of(settings, download, beside=world.beside)
     built = blueprint_for(settings, dataset)
     place = folder or default_name(settings)
     run = Run(place, settings, built, machine.precision, split.hash)
-    _check_memory(run, machine)
-    model = initial_network(run)
-    course_of(run, dataset.task, model, machine)
+    run, session = session_of(run, dataset, split, machine, new=True)
     with ExitStack() as stack:
         if folder is None:
             temporary, folder = stack.enter_context(numbered_folder(place))
-            run = replace(run, folder=folder)
         else:
             if (folder / "config.json").is_file():
                 stack.enter_context(closing(take_lock(folder)))
             # Nothing is replaced that was not there before: two trainings may be started at one time.
             check = partial(check_replaceable, opened=open_run, kind="run", force=force) if replaces else None
             temporary = stack.enter_context(new_folder(folder, check=check))
-        run = create_run(temporary, run, about_machine(machine))
-        if banks_of(model):
-            save_coefficients(temporary, coefficients(model, {}))
+        run = create_run(temporary, replace(run, folder=folder), about_machine(machine))
+        if banks_of(session.model):
+            save_coefficients(temporary, coefficients(session.model, {}))
         lock = take_lock(temporary)
     lock.folder = folder
-    return run, (dataset, split), lock
+    return run, dataset, split, session, lock
 
 
 def blueprint_for(settings: TrainSettings, dataset: Dataset) -> Blueprint:
@@ -165,14 +155,6 @@ def with_recall(given: Mapping[str, Any], config: Path | None) -> str:
     return arch if arch.endswith(RECALL) else arch + RECALL
 
 
-def course_of(run: Run, task: Task, model: nn.Module, machine: Machine) -> Course:
-    """What the run says of the loop in which `model` is trained."""
-    settings = run.settings
-    loss = progressive_loss(model, task, machine, settings.progressive) if settings.progressive else None
-    objective = Objective(settings.recurrence, settings.recurrence_form, task, loss)
-    return Course(settings.epochs, settings.lr, settings.seed, settings.schedule, objective, lengthened=run.lengthened)
-
-
 def about_machine(machine: Machine) -> dict[str, Any]:
     """Versions and hardware, for whoever wants to run it again."""
     processor = torch.cuda.get_device_name(machine.device) if machine.device.type == "cuda" else platform.processor()
@@ -185,24 +167,3 @@ def about_machine(machine: Machine) -> dict[str, Any]:
         "processor": processor or platform.machine(),
         "threads": torch.get_num_threads(),
     }
-
-
-def _check_memory(run: Run, machine: Machine) -> None:
-    """Raise SettingError for a network that the memory does not hold, before any of it is allocated."""
-    with torch.device("meta"):
-        numbers = sum(parameter.numel() for parameter in run.network().parameters())
-    copies = (
-        3 if machine.device.type == "cpu" else 1
-    )  # weights, gradients and momenta; a GPU's own memory says so itself
-    needed, (total, _) = numbers * FLOAT_BYTES * copies, memory_bytes()
-    if total is not None and needed > total:
-        raise SettingError(
-            f"`arch={run.settings.arch!r}` has {numbers:,} parameters, which take {needed / 2**30:,.0f} GiB in training, "
-            f"and this machine has {total / 2**30:,.1f}; choose a smaller network"
-        )
-
-
-def initial_network(run: Run) -> nn.Module:
-    """The network as the seed makes it; the process's own random state stays untouched."""
-    with seeded(run.settings.seed, torch.device("cpu")):
-        return run.network()

@@ -9,7 +9,7 @@ from foldnet.errors import SettingError
 from foldnet.store.artifact import read_config
 from foldnet.store.files import write_json
 from foldnet.store.seals import sealed
-from foldnet.training.loop import Course
+from foldnet.training.course import Course
 from foldnet.training.observer import Observer
 from foldnet.training.progress import Progress
 from foldnet.training.runs import Run

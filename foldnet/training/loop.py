@@ -3,88 +3,41 @@
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from foldnet.analysis.similarity import coefficient_similarity
 from foldnet.data.batches import Batches
-from foldnet.data.lengths import Lengthened, length_at
 from foldnet.data.seeds import seed_of
-from foldnet.data.tasks import CLASSES, Task
 from foldnet.errors import TrainingDiverged
 from foldnet.store.codec import to_plain
-from foldnet.training.compile import UNCOMPILED, Compilation
+from foldnet.training.course import Objective
 from foldnet.training.evaluate import Score, Tally, evaluate
 from foldnet.training.interrupt import Interruptible
 from foldnet.training.journal import EpochMetrics, Journal, Unwritten
 from foldnet.training.machine import Machine, reseed, seeded
-from foldnet.training.observer import EPOCH, Observer, Silent, Stopped
-from foldnet.training.optimiser import learning_rate
+from foldnet.training.observer import Observer, Silent, Stopped
 from foldnet.training.parallel import Forward
-from foldnet.training.progress import BEGINNING, Progress, UnderWay
+from foldnet.training.progress import UnderWay
 from foldnet.training.recurrence import banks_of, recurrence
+from foldnet.training.session import Session
 from foldnet.training.world import NOTHING, SAVE, STOP, Agreement
 
 
-@dataclass(frozen=True, slots=True)
-class Objective:
-    """What the steps minimise: `loss` of (outputs, targets, inputs), by default the task's, less the weighted recurrence."""
-
-    recurrence: float = 0.0
-    form: str = "mean"
-    task: Task = CLASSES
-    loss: Callable[[Tensor, Tensor, Tensor], Tensor] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Course:
-    """How long and how fast is trained, by which seed, and towards what; `lengthened` where it was to be shorter at first.
-
-    `name` is what an epoch is called.
-    """
-
-    epochs: int
-    lr: float
-    seed: int
-    schedule: str = "steps"
-    objective: Objective = Objective()
-    lengthened: Lengthened = ()
-    name: str = EPOCH
-
-    def rate(self, epoch: int) -> float:
-        """The learning rate of epoch 0, 1, ..."""
-        return learning_rate(epoch, length_at(epoch, self.epochs, self.lengthened), self.lr, self.schedule)
-
-
-def fit(
-    model: nn.Module,
-    optimiser: torch.optim.Optimizer,
-    train: Batches,
-    validation: Batches | None,
-    machine: Machine,
-    course: Course,
-    *,
-    observer: Observer | None = None,
-    journal: Journal | None = None,
-    start: Progress = BEGINNING,
-    compilation: Compilation = UNCOMPILED,
-) -> None:
-    """Train `model` in place from `start` to the end of the course, telling the journal at the end of each epoch.
+def fit(session: Session, *, observer: Observer | None = None, journal: Journal | None = None) -> None:
+    """Train the session's network in place, from where it starts to the end of its course, telling the journal at the end of each epoch.
 
     Everything random in a step depends on (seed, epoch, step) alone, so that a stopped training goes on as if it never had.
     Raises TrainingDiverged where a loss or a weight is not finite, before the journal sees it, and Stopped, once the journal
     has what was done, where the observer wants the end.
     """
-    observer = observer or Silent()
-    world, regular = machine.world, train.of_epoch(start.epoch).sizes()[0]
-    run = Forward(model, machine, compilation, regular // world.size + (world.rank < regular % world.size))
-    training = _Training(model, optimiser, train, validation, machine, course, observer, journal or Unwritten(), run)
-    if compilation.on and start.epoch < course.epochs:
-        x, _ = next(train.of_epoch(start.epoch).epoch(start.epoch))
-        observer.note(run.warm_up(x))
-    with seeded(course.seed, machine.device):  # puts the process's own random state back at the end
+    observer, start, course = observer or Silent(), session.start, session.course
+    training = _Training(session, observer, journal or Unwritten())
+    if session.compilation.on and start.epoch < course.epochs:
+        x, _ = next(session.train.of_epoch(start.epoch).epoch(start.epoch))
+        observer.note(training.run.warm_up(x))
+    with seeded(course.seed, session.machine.device):  # puts the process's own random state back at the end
         for epoch in range(start.epoch, course.epochs):
             training.epoch(epoch, start.under_way if epoch == start.epoch else UnderWay())
     training.agreement.close()
@@ -93,23 +46,14 @@ def fit(
 class _Training:
     """What the epochs of one training have in common."""
 
-    def __init__(
-        self,
-        model: nn.Module,
-        optimiser: torch.optim.Optimizer,
-        train: Batches,
-        validation: Batches | None,
-        machine: Machine,
-        course: Course,
-        observer: Observer,
-        journal: Journal,
-        run: Forward,
-    ) -> None:
-        self.model, self.optimiser, self.machine, self.course = model, optimiser, machine, course
-        self.train, self.validation = train, validation
+    def __init__(self, session: Session, observer: Observer, journal: Journal) -> None:
+        self.model, self.optimiser, self.machine = session.model, session.optimiser, session.machine
+        self.train, self.validation, self.course = session.train, session.validation, session.course
         self.observer, self.journal = observer, journal
-        self.agreement = Agreement(machine.world)
-        self.run = run
+        world, regular = self.machine.world, self.train.of_epoch(session.start.epoch).sizes()[0]
+        share = regular // world.size + (world.rank < regular % world.size)
+        self.run = Forward(self.model, self.machine, session.compilation, share)
+        self.agreement = Agreement(world)
 
     def epoch(self, epoch: int, under_way: UnderWay) -> None:
         """One pass over the training data, or the rest of one, and one over the validation data."""

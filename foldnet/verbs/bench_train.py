@@ -20,7 +20,8 @@ from foldnet.show.report import Report, Table, Text
 from foldnet.show.scores import percent
 from foldnet.store.files import refuse_existing, write_json
 from foldnet.training.compile import Compilation, CompiledForward, choose_compilation
-from foldnet.training.loop import Objective, step
+from foldnet.training.course import Objective
+from foldnet.training.loop import step
 from foldnet.training.machine import Machine, choose_machine, place
 from foldnet.training.observer import Observer, Silent
 from foldnet.training.optimiser import build_optimiser

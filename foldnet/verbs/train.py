@@ -22,27 +22,22 @@ from foldnet.store.lock import take_lock
 from foldnet.store.seals import sealed
 from foldnet.training.begin import (
     begin_run,
-    course_of,
     data_of,
     folder_to_resume,
-    initial_network,
     take_up,
     with_recall,
 )
-from foldnet.training.checkpoint import FILE, load_model, load_optimiser
-from foldnet.training.compile import choose_compilation
 from foldnet.training.evaluate import evaluate
 from foldnet.training.interrupt import Interruptible
-from foldnet.training.lengthen import is_longer, keep_length, lengthened
-from foldnet.training.loading import loader_of, training_batches
+from foldnet.training.lengthen import is_longer, keep_length
+from foldnet.training.loading import loader_of
 from foldnet.training.loop import fit
-from foldnet.training.machine import Machine, choose_machine, exact_fp32, place
+from foldnet.training.machine import Machine, choose_machine, exact_fp32
 from foldnet.training.observer import Observer, Silent, Stopped
-from foldnet.training.optimiser import build_optimiser
-from foldnet.training.parallel import synchronise_norms
-from foldnet.training.progress import BEGINNING, Progress
+from foldnet.training.progress import Progress
 from foldnet.training.recorder import EVERY, Recorder, check_every
-from foldnet.training.runs import Run, check_nothing_lost, clear_leftovers, open_run
+from foldnet.training.runs import Run, clear_leftovers, open_run
+from foldnet.training.session import Session, session_of
 from foldnet.training.settings import train_settings
 from foldnet.training.tensorboard import FOLDER, Board
 from foldnet.training.world import ALONE, Agreement, World
@@ -101,11 +96,13 @@ def train(
             if _finished(run):
                 world.tell("run", {"folder": str(folder)})
                 return read_report(folder)
-            data, lock = data_of(run, download, world), take_lock(folder)
+            dataset, split = data_of(run, download, world)
+            session, lock = None, take_lock(folder)
         else:
             if recall:
                 asked["arch"] = with_recall(asked, config)
-            run, data, lock = begin_run(train_settings(asked, file=config), folder, resume, force, download, world)
+            settings = train_settings(asked, file=config)
+            run, dataset, split, session, lock = begin_run(settings, folder, resume, force, download, world)
     except BaseException:
         world.tell("run", {"folder": None})
         raise
@@ -113,7 +110,7 @@ def train(
         world.tell("run", {"folder": str(run.folder)})
         clear_leftovers(run.folder)
         try:
-            return _train_on(run, *data, observer, checkpoint_every, world)
+            return _train_on(run, dataset, split, session, observer, checkpoint_every, world)
         except KeyboardInterrupt as interrupt:
             if str(interrupt):
                 raise
@@ -132,7 +129,7 @@ def _follow(
     run = take_up(open_run(Path(folder)), asked, config, recall)
     if _finished(run):
         return read_report(run.folder)
-    return _train_on(run, *data_of(run, False, world), observer, every, world)
+    return _train_on(run, *data_of(run, False, world), None, observer, every, world)
 
 
 def _finished(run: Run) -> bool:
@@ -140,69 +137,44 @@ def _finished(run: Run) -> bool:
     return (run.folder / "report.json").is_file() and not is_longer(run)
 
 
-def _train_on(run: Run, dataset: Dataset, split: Split, observer: Observer, every: float, world: World) -> TrainReport:
-    """Train from where the run's checkpoint stands, or from the beginning, to the end, and read the test set."""
+def _train_on(
+    run: Run,
+    dataset: Dataset,
+    split: Split,
+    session: Session | None,
+    observer: Observer,
+    every: float,
+    world: World,
+) -> TrainReport:
+    """Train to the end, and read the test set; a run that was not just begun is prepared from where its checkpoint stands."""
     settings = run.settings
-    machine = choose_machine(settings.device, run.precision, world)
-    model = initial_network(run)
-    check_nothing_lost(run.folder)
-    progress = BEGINNING
-    if (run.folder / "last" / FILE).is_file():
-        progress = load_model(run.folder / "last", model)
-        run.check_own("last")
-    run = lengthened(run, progress)
-    if machine.device.type == "cuda":
-        torch.cuda.set_device(
-            machine.device
-        )  # what asks for the current one, such as pinning threads, then means this one
-    place(model, machine)
-    if settings.sync_bn:
-        model = synchronise_norms(model, machine)
-    optimiser = build_optimiser(
-        model,
-        lr=settings.lr,
-        momentum=settings.momentum,
-        weight_decay=settings.weight_decay,
-        kind=settings.optimiser,
-    )
-    if progress != BEGINNING:
-        load_optimiser(run.folder / "last", model, optimiser)
+    if session is None:
+        machine = choose_machine(settings.device, run.precision, world)
+        run, session = session_of(run, dataset, split, machine)
+    machine, start = session.machine, session.start
     if world.writes and (run.folder / FOLDER).is_dir() and not isinstance(observer, Board):
         observer = Board(observer)  # as the run began
     if isinstance(observer, Board):
-        observer.open(run.folder, progress.epoch)
+        observer.open(run.folder, start.epoch)
     recorder = Recorder(
         run.folder,
-        model,
-        optimiser,
-        progress,
+        session.model,
+        session.optimiser,
+        start,
         epochs=settings.epochs,
         every=every,
         writes=world.writes,
         identity=run.identity,
         restarts=first_epochs(settings.epochs, len(split.phases), run.lengthened),
     )
-    batches, validation = training_batches(dataset, split, run, machine)
-    course = course_of(run, dataset.task, model, machine)
     if world.writes:
-        keep_length(run, course, len(split.phases), observer)
+        keep_length(run, session.course, len(split.phases), observer)
     try:
-        fit(
-            model,
-            optimiser,
-            batches,
-            validation,
-            machine,
-            course,
-            observer=observer,
-            journal=recorder,
-            start=progress,
-            compilation=choose_compilation(settings.compile, machine),
-        )
+        fit(session, observer=observer, journal=recorder)
         agreement = Agreement(world)
         test = loader_of(dataset, split.test, settings.batch_size, machine)
         with exact_fp32(machine):
-            report = _report(run, model, recorder, test, machine, Interruptible(observer, agreement))
+            report = _report(run, session.model, recorder, test, machine, Interruptible(observer, agreement))
         agreement.close()
     except torch.OutOfMemoryError:
         raise SettingError(

@@ -21,7 +21,7 @@ from foldnet.training import lengthen
 from foldnet.training.observer import Silent, Stopped
 from foldnet.training.optimiser import learning_rate
 from foldnet.training.runs import load_coefficients, open_run, read_metrics
-from foldnet.verbs import train as recipe
+from foldnet.training.session import course_of
 from foldnet.verbs.train_report import read_report
 
 TINY = {"arch": "swrn-16-1-2", "epochs": 2, "batch_size": 32, "validation": 30, "precision": "fp32", "device": "cpu"}
@@ -306,6 +306,6 @@ def test_a_follower_reads_the_same_before_and_after_the_first_process_has_writte
     asked = replace(before, settings=replace(before.settings, epochs=4))
     progress = before.load()[1]
     early = lengthen.lengthened(asked, progress)
-    lengthen.keep_length(early, recipe.course_of(early, None, None, None), 0, Silent())
+    lengthen.keep_length(early, course_of(early, None, None, None), 0, Silent())
     assert lengthen.lengthened(asked, progress) == early
     assert open_run(place / "run") == early

@@ -13,12 +13,14 @@ from foldnet.data.batches import Loader
 from foldnet.data.dataset import Dataset, Images, images_of
 from foldnet.errors import TrainingDiverged
 from foldnet.store.codec import to_plain
+from foldnet.training.course import Course, Objective
 from foldnet.training.journal import EpochMetrics, Unwritten
-from foldnet.training.loop import Course, Objective, fit, step
+from foldnet.training.loop import fit, step
 from foldnet.training.machine import Machine, seeded
 from foldnet.training.optimiser import build_optimiser
 from foldnet.training.progress import BEGINNING, Progress
 from foldnet.training.recurrence import banks_of, recurrence
+from foldnet.training.session import Session
 from foldnet.zoo.build import build
 
 CPU = Machine(torch.device("cpu"), "fp32")
@@ -64,16 +66,10 @@ def fit_some(
 ):
     """Train on a few random images; the lines of metrics that came."""
     seen: list[EpochMetrics] = []
-    fit(
-        model,
-        optimiser,
-        train or some_loader(),
-        validation,
-        CPU,
-        Course(epochs, lr, seed, objective=objective or Objective()),
-        journal=Told(after_epoch or seen.append),
-        start=Progress(start, None, None, 0.0) if start else BEGINNING,
-    )
+    course = Course(epochs, lr, seed, objective=objective or Objective())
+    begin = Progress(start, None, None, 0.0) if start else BEGINNING
+    session = Session(model, optimiser, train or some_loader(), validation, CPU, course, start=begin)
+    fit(session, journal=Told(after_epoch or seen.append))
     return seen
 
 

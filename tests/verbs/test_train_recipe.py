@@ -26,6 +26,7 @@ from foldnet.training import recorder as recording
 from foldnet.training.checkpoint import FILE
 from foldnet.training.journal import EpochMetrics
 from foldnet.training.observer import Silent, Stopped
+from foldnet.training.optimiser import build_optimiser
 from foldnet.training.progress import BEGINNING
 from foldnet.training.runs import all_runs, load_coefficients, newest_run, open_run, read_metrics
 from foldnet.verbs import train as recipe
@@ -210,7 +211,7 @@ def test_the_best_epoch_is_the_first_of_the_best_by_validation(whole):
 def test_the_first_of_equally_good_epochs_stays_the_best(whole, place):
     shutil.copytree(whole, place / "run")
     model, _ = open_run(place / "run").load()
-    optimiser = recipe.build_optimiser(model, lr=0.1, momentum=0.9, weight_decay=0.0)
+    optimiser = build_optimiser(model, lr=0.1, momentum=0.9, weight_decay=0.0)
     recorder = recording.Recorder(
         place / "run", model, optimiser, BEGINNING, epochs=4, every=0, identity=open_run(place / "run").identity
     )
@@ -599,10 +600,11 @@ def test_the_last_good_checkpoint_outlives_a_divergence(whole, place, monkeypatc
                 with torch.no_grad():
                     caught[0].param_groups[0]["params"][0].fill_(math.nan)
 
-    build = recipe.build_optimiser
+    build = build_optimiser
     with monkeypatch.context() as patch:
         patch.setattr(
-            recipe, "build_optimiser", lambda *args, **options: caught.append(build(*args, **options)) or caught[0]
+            "foldnet.training.session.build_optimiser",
+            lambda *args, **options: caught.append(build(*args, **options)) or caught[0],
         )
         sentence = "the loss of epoch 3 is nan; the checkpoint before, if any, is kept, try `lr=0.005`"
         with pytest.raises(TrainingDiverged, match=exactly(sentence)):

@@ -15,7 +15,7 @@ CPU = Machine(torch.device("cpu"), "fp32")
 
 
 def test_a_run_that_is_resumed_without_its_momenta_fails(monkeypatch):
-    monkeypatch.setattr("foldnet.verbs.train.load_optimiser", lambda *_: None)
+    monkeypatch.setattr("foldnet.training.session.load_optimiser", lambda *_: None)
     (found,) = check("cpu", skip=tuple(name for name in CHECKS if name != "resume")).checks
     assert (found.outcome, found.why) == ("failed", "beyond the limit: tensors that differ, losses that differ")
     assert found.parts[0].value > 20
