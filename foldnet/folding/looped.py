@@ -1,8 +1,7 @@
 """The folded network that really loops: a program executes owners, each held once, with per-step norms and gains."""
 
 import copy
-from collections.abc import Collection, Iterator, Mapping
-from functools import partial
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
@@ -14,114 +13,19 @@ from foldnet.folding.gained import only_calls_layers, scale_outputs
 from foldnet.folding.owners import Owners, TiedLayers
 from foldnet.folding.parts import pairs
 from foldnet.folding.ready import Ready, keep
+from foldnet.folding.stages import LoopedList, LoopedStage
 from foldnet.folding.standing import in_several_places
-from foldnet.folding.stepped import SteppedBlock, join, running
+from foldnet.folding.stepped import SteppedBlock, join
 from foldnet.program.data import Block, Program, Stage, expand, gain_names, loops_in
-from foldnet.program.trips import check_trips, give_own_steps, scales, schedule
+from foldnet.program.trips import check_trips
 from foldnet.sharing.in_order import stands_in
-from foldnet.sharing.lend import HOOKS, Lent, lend, tensors_of, undisturbed, view
+from foldnet.sharing.lend import Lent, lend, tensors_of, undisturbed
 from foldnet.sharing.share import SharedNetwork
 from foldnet.typed import checked
 
 Place = tuple[
     str, str
 ]  # a stepped block of the looped network, and the position inside it of a layer that uses an owner
-
-
-class LoopedStage(nn.Module):
-    """A sequence of blocks as the program writes it: each label once, executed step by step."""
-
-    only_calls_layers = True
-    sequence: nn.Module
-
-    def __init__(self, stage: Stage, blocks: nn.Module, elsewhere: Collection[int] = ()) -> None:
-        """`blocks` is the unrolled sequence, whose shared layers have no weights; its tensors are stacked, not kept.
-
-        Those whose ids are in `elsewhere` stand in other places of the network too, and stay what they are.
-        """
-        super().__init__()
-        self.stage = stage
-        self.schedule = schedule(stage.items)
-        self.scales: tuple[float, ...] = ()  # of the change that each entry of the schedule makes; none where all are 1
-        self.blocks = nn.ModuleDict()
-        for label in dict.fromkeys(block.label for block in stage.blocks):
-            alike = [block for block in stage.blocks if block.label == label]
-            modules = [blocks.get_submodule(block.name.rpartition(".")[2]) for block in alike]
-            tied = tuple(use.position for use in alike[0].uses if use.group is not None)
-            stepped = tied or len(modules) > 1
-            self.blocks[label] = SteppedBlock(modules, tied, elsewhere) if stepped else modules[0]
-        object.__setattr__(self, "sequence", blocks)  # whose place this module takes; not registered
-
-    def set_trips(self, trips: Mapping[str, int], *, own_steps: bool, damped: bool) -> None:
-        """Run loops by `trips`; see LoopedNetwork.set_trips."""
-        order = schedule(self.stage.items, trips)
-        copied: dict[str, tuple[int, ...]] = {}
-        self.scales = ()
-        if damped:
-            scaled = zip(order, scales(self.stage.items, trips), strict=True)
-            self.scales = tuple(scale if self.adds_to_state(label) else 1.0 for (label, _), scale in scaled)
-        stepped = {label: block for label, block in self.blocks.items() if isinstance(block, SteppedBlock)}
-        if own_steps:
-            order, copied = give_own_steps(order, {label: block.found for label, block in stepped.items()})
-        for label, block in stepped.items():
-            block.lay_out(copied.get(label, ()))
-        self.schedule = order
-
-    def adds_to_state(self, label: str) -> bool:
-        """Whether a block may be one that adds to its input: a single layer is not."""
-        block = self.blocks[label]
-        return any(True for _ in (block.body if isinstance(block, SteppedBlock) else block).children())
-
-    def entry(self, index: int) -> nn.Module:
-        """What runs one entry of the schedule, of the class of the block that ran there."""
-        label, step = self.schedule[index]
-        block, scale = self.blocks[label], self.scales[index] if self.scales else 1.0
-        entry: nn.Module = block.entry(step) if isinstance(block, SteppedBlock) else block
-        return entry if scale == 1.0 else running(entry, partial(self._damped, entry, label, scale))
-
-    def unrolled(self) -> nn.Module:
-        """The sequence as it was, of what runs the entries of the schedule."""
-        names = [block.name.rpartition(".")[2] for block in self.stage.blocks]
-        if len(names) != len(self.schedule):
-            names = [str(index) for index in range(len(self.schedule))]
-        sequence = view(self.sequence, {})
-        vars(sequence).update((name, vars(self)[name]) for name in (*HOOKS, "training"))
-        sequence._modules = {name: self.entry(index) for index, name in enumerate(names)}
-        return sequence
-
-    def forward(self, x: Tensor) -> Tensor:
-        """x (n, c, h, w) -> (n, c', h', w'), where tensors stand in the parts, in a compiled graph; see LoopedNetwork."""
-        for index in range(len(self.schedule)):
-            x = self.entry(index)(x)
-        return x
-
-    def _damped(self, block: nn.Module, label: str, scale: float, x: Any, *inputs: Any, **options: Any) -> Any:
-        """The state between those before and after a block. Raises SettingError where their shapes differ."""
-        before = x.clone()  # a block may write into its input
-        after = block(x, *inputs, **options)
-        if before.shape != after.shape:
-            raise SettingError(
-                f"`damped=True` scales what a block adds to its input, and block {label} of '{self.stage.name}' changes its shape; "
-                f"leave `damped` out"
-            )
-        return torch.lerp(before, after, scale)
-
-
-class LoopedList(LoopedStage):
-    """The blocks of an nn.ModuleList, for another's forward to call: as many as the schedule has entries, each the entry's step."""
-
-    only_calls_layers = True
-
-    def __len__(self) -> int:
-        return len(self.schedule)
-
-    def __iter__(self) -> Iterator[nn.Module]:
-        return (self.entry(index) for index in range(len(self)))
-
-    def __getitem__(self, index: Any) -> Any:
-        """What runs one entry, or a list of them for a slice."""
-        chosen = range(len(self))[index]
-        return [self.entry(one) for one in chosen] if isinstance(chosen, range) else self.entry(chosen)
 
 
 class LoopedNetwork(nn.Module):

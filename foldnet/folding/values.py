@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from foldnet.sharing.lend import HOLDERS
+from foldnet.sharing.reached import HOLDERS
 
 # Values of these exact types are equal where == says so.
 _ATOMS = (

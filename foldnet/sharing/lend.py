@@ -11,26 +11,23 @@ held elsewhere, such as in an object of a class of one's own, is reached without
 """
 
 import sys
-from collections import OrderedDict, deque
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache, partial
 from operator import is_
-from types import CellType, FunctionType, MemberDescriptorType, MethodType
+from types import MemberDescriptorType
 from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from foldnet.errors import BrokenPromise
+from foldnet.sharing.reached import HOLDERS, WRITTEN, holds, replaced, same_contents, write
 
 M = TypeVar("M", bound=nn.Module)
 T = TypeVar("T")
 Put = Callable[[nn.Module, str, Any], bool]
 
-# Where modules are looked for besides among children, and what of these can be written to.
-HOLDERS = (MethodType, FunctionType, partial, list, tuple, dict, OrderedDict, deque)
-_WRITTEN = (list, dict, OrderedDict, deque)
 _OF_EVERY_MODULE = frozenset(vars(nn.Module()))
 HOOKS = tuple(sorted(name for name in _OF_EVERY_MODULE if "_hooks" in name))
 _DICTIONARIES = ("_parameters", "_buffers", "_modules")
@@ -70,13 +67,13 @@ class Lent:
     def _take_back(self, put: Put) -> None:
         """What was assigned to views, for the modules behind them."""
         changed = [view for view in self.views.values() if not all(map(same, _held(view.seen), view.before))]
-        written = [entry for entry in self.rebuilt if not _same_contents(entry[1], entry[2])]
+        written = [entry for entry in self.rebuilt if not same_contents(entry[1], entry[2])]
         if not changed and not written:
             return
         behind: dict[nn.Module, nn.Module] = {view.seen: source for source, view in self.views.items()}
         back: dict[int, Any] = {id(seen): (seen, original) for original, seen, _ in self.rebuilt}
         for original, seen, _ in written:
-            _write(original, _replaced(seen.copy(), behind, back))
+            write(original, replaced(seen.copy(), behind, back))
         for view in changed:
             _take(view, put, behind, back)
 
@@ -103,7 +100,7 @@ def lend(
         for part in parts:
             if part not in apart and (
                 any(child in apart for child in part._modules.values())
-                or any(_holds(value, apart) for value in holders.get(part, {}).values())
+                or any(holds(value, apart) for value in holders.get(part, {}).values())
             ):
                 apart.add(part)
     stands: dict[nn.Module, nn.Module] = {part: view(part, tensors.get(part, {})) for part in parts if part in apart}
@@ -115,9 +112,9 @@ def lend(
         if any(child in stands for child in part._modules.values()):
             held["_modules"] = {name: stands.get(child, child) for name, child in part._modules.items()}  # type: ignore[arg-type]
         for name, value in holders.get(part, {}).items():
-            held[name] = _replaced(value, stands, rebuilt)
+            held[name] = replaced(value, stands, rebuilt)
     views = {part: View(part, its, frozenset(tensors.get(part, ())), _snapshot(its)) for part, its in seen.items()}
-    containers = tuple((a, b, b.copy()) for a, b in rebuilt.values() if a is not b and type(b) in _WRITTEN)
+    containers = tuple((a, b, b.copy()) for a, b in rebuilt.values() if a is not b and type(b) in WRITTEN)
     return Lent(stands.get(module, module), views, containers)
 
 
@@ -148,9 +145,19 @@ def tensors_of(module: nn.Module) -> dict[str, Tensor]:
 
 
 def undisturbed(function: Callable[..., T]) -> Callable[..., T]:
-    """A function that torch.compile, when what it compiles calls it, leaves alone. Not by a decorator, which would load the compiler."""
-    disabled: Callable[..., T] = torch.compiler.disable(function) if "torch._dynamo" in sys.modules else function  # type: ignore[no-untyped-call]
-    return disabled
+    """A function that torch.compile, when what it compiles calls it, leaves alone."""
+    return partial(_uncompiled(), function) if "torch._dynamo" in sys.modules else function
+
+
+@cache
+def _uncompiled() -> Callable[..., Any]:
+    """What calls a function so. Made once, since it takes longer than a block's pass; not at import, for it loads the compiler."""
+    called: Callable[..., Any] = torch.compiler.disable(_call)  # type: ignore[no-untyped-call]
+    return called
+
+
+def _call(function: Callable[..., T], *inputs: Any, **options: Any) -> T:
+    return function(*inputs, **options)
 
 
 def nowhere(module: nn.Module, name: str, tensor: Any) -> bool:
@@ -181,76 +188,6 @@ def _holders(module: nn.Module) -> Iterator[tuple[str, Any]]:
             yield name, value
 
 
-def _inside(value: Any) -> Iterable[Any]:
-    """What a holder holds."""
-    if type(value) is MethodType:
-        return (value.__self__,)
-    if type(value) is FunctionType:
-        defaults = (*(value.__defaults__ or ()), *(value.__kwdefaults__ or {}).values())
-        return (*defaults, *map(_contents, value.__closure__ or ()))
-    if type(value) is partial:
-        return (value.func, *value.args, *value.keywords.values())
-    if isinstance(value, dict):
-        return (*value.keys(), *value.values())
-    return tuple(value)
-
-
-def _holds(value: Any, apart: Container[nn.Module], seen: tuple[int, ...] = ()) -> bool:
-    """Whether one of these modules stands in a value."""
-    if isinstance(value, nn.Module):
-        return value in apart
-    if type(value) not in HOLDERS or id(value) in seen:
-        return False
-    return any(_holds(part, apart, (*seen, id(value))) for part in _inside(value))
-
-
-def _replaced(value: Any, stands: Mapping[nn.Module, nn.Module], rebuilt: dict[int, Any]) -> Any:
-    """`value` with what stands for the modules in it; itself where there are none. What is one object stays one."""
-    if isinstance(value, nn.Module):
-        return stands.get(value, value)
-    if type(value) not in HOLDERS:
-        return value
-    if id(value) not in rebuilt:
-        rebuilt[id(value)] = value, value  # of a container that holds itself
-        other = _rebuild(value, lambda part: _replaced(part, stands, rebuilt)) if _holds(value, stands) else value
-        rebuilt[id(value)] = value, other
-    return rebuilt[id(value)][1]
-
-
-def _rebuild(value: Any, other: Callable[[Any], Any]) -> Any:
-    """A holder of the same kind that holds others."""
-    if type(value) is MethodType:
-        return MethodType(value.__func__, other(value.__self__))
-    if type(value) is FunctionType:
-        cells = tuple(
-            cell if (found := other(held := _contents(cell))) is held else CellType(found)
-            for cell in value.__closure__ or ()
-        )
-        defaults = value.__defaults__ and tuple(map(other, value.__defaults__))
-        function = FunctionType(value.__code__, value.__globals__, value.__name__, defaults, cells)
-        function.__kwdefaults__ = value.__kwdefaults__ and {k: other(v) for k, v in value.__kwdefaults__.items()}
-        vars(function).update(vars(value))
-        return function
-    if type(value) is partial:
-        made = partial(other(value.func), *map(other, value.args), **{k: other(v) for k, v in value.keywords.items()})
-        vars(made).update(vars(value))
-        return made
-    if isinstance(value, dict):
-        copied = value.copy()
-        copied.clear()
-        copied.update((other(key), other(part)) for key, part in value.items())
-        return copied
-    return deque(map(other, value), value.maxlen) if isinstance(value, deque) else type(value)(map(other, value))
-
-
-def _contents(cell: CellType) -> Any:
-    """What is in a cell; nothing in one that is empty."""
-    try:
-        return cell.cell_contents
-    except ValueError:
-        return None
-
-
 def _held(module: nn.Module) -> tuple[dict[str, Any], ...]:
     """The attributes of a module, and its parameters, buffers and children."""
     held = vars(module)
@@ -260,17 +197,6 @@ def _held(module: nn.Module) -> tuple[dict[str, Any], ...]:
 def _snapshot(module: nn.Module) -> tuple[dict[str, Any], ...]:
     """The same, to compare with later."""
     return tuple(map(dict, _held(module)))
-
-
-def _same_contents(one: Any, other: Any) -> bool:
-    """Whether two containers hold the same objects."""
-    return len(one) == len(other) and all(map(is_, _inside(one), _inside(other)))
-
-
-def _write(container: Any, contents: Any) -> None:
-    """Give a container these contents."""
-    container.clear()
-    container.update(contents) if isinstance(container, dict) else container.extend(contents)
 
 
 def _take(view: View, put: Put, behind: Mapping[nn.Module, nn.Module], back: dict[int, Any]) -> None:
@@ -290,7 +216,7 @@ def _take(view: View, put: Put, behind: Mapping[nn.Module, nn.Module], back: dic
                     f"be lost; keep that layer out of sharing"
                 )
             else:
-                target[name] = _replaced(now[name], behind, back)
+                target[name] = replaced(now[name], behind, back)
 
 
 @cache

@@ -11,13 +11,13 @@ from torch import nn
 from foldnet.folding.groups import groups_of
 from foldnet.folding.looped import (
     LoopedNetwork,
-    LoopedStage,
     gain_slots,
     loop_tied,
     unroll,
 )
 from foldnet.folding.owners import Owners
 from foldnet.folding.plan import FoldPlan, apply_fold, plan_fold
+from foldnet.folding.stages import LoopedStage
 from foldnet.folding.stepped import SteppedBlock, join
 from foldnet.folding.tie import WAYS
 from foldnet.program.data import Loop, Step
