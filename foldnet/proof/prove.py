@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves, tree_map
 
-from foldnet.errors import BrokenPromise
+from foldnet.errors import BrokenPromise, FoldnetError
 from foldnet.folding.looped import LoopedNetwork
 from foldnet.program.data import Block, Program
 from foldnet.proof.compare import LIMIT, Places, places_of, watched
@@ -49,10 +49,9 @@ def prove(
     blocks = {block.name: block for stage in program.stages for block in stage.blocks}
     passes = PASSES if _trains(tied, inputs) else EVALUATION
     with torch.no_grad():
-        ours, theirs = (
-            _run(copied, _blocks_of(copied, program, blocks), inputs, passes)
-            for copied in map(copy.deepcopy, (looped, tied))
-        )
+        copied = copy.deepcopy(tied)
+        theirs = _run(copied, _blocks_of(copied, program, blocks), inputs, passes)
+        ours = _run_looped(copy.deepcopy(looped), program, inputs, passes)
         relative = apart(ours.outputs, theirs.outputs)
         if not relative <= _limit(inputs) and not _only_rounding(looped, tied, inputs, passes):
             first = blocks.get(_first_difference(ours, theirs, _limit(inputs)))
@@ -94,6 +93,21 @@ def _run(model: nn.Module, places: Places, inputs: tuple[Any, ...], passes: tupl
             with watched(places, see):
                 run.outputs.append(model(*_copied(inputs)))
     return run
+
+
+def _run_looped(looped: nn.Module, program: Program, inputs: tuple[Any, ...], passes: tuple[bool, ...]) -> _Run:
+    """What the looped network gives. Raises BrokenPromise where it fails, since the tied one has run."""
+    blocks = [block.name for stage in program.stages for block in stage.blocks]
+    try:
+        return _run(looped, _blocks_of(looped, program, blocks), inputs, passes)
+    except FoldnetError:
+        raise
+    except Exception as error:
+        said = str(error).strip().partition("\n")[0] or type(error).__name__
+        raise BrokenPromise(
+            f"the looped network fails where the tied one runs ({said}): a block may reach a layer through an object in which foldnet does "
+            f"not look; hold layers as submodules, or in lists and dictionaries"
+        ) from error
 
 
 def _few(output: Any) -> Any:

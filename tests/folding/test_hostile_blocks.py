@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from foldnet.errors import BrokenPromise
 from foldnet.sharing.share import share
 from foldnet.verbs.fold_memory import fold_network
 
@@ -192,6 +193,11 @@ class InObject(Block):
         self.held = Holder([self.norm])
 
 
+class ThroughObject(InObject):
+    def change(self, x):
+        return torch.tanh(self.held.norms[0](self.conv(x)))
+
+
 class Network(nn.Module):
     def __init__(self, cls, listed=False):
         super().__init__()
@@ -292,6 +298,15 @@ def test_blocks_that_no_loop_can_be_are_kept_apart_and_still_compute_the_same(cl
     assert [block.label for block in plan.program.stages[0].blocks] == ["A", "B", "C", "D"]
     assert {found.reason.rpartition(": ")[2] for found in plan.kept_apart} == {APART[cls]}
     assert_same(looped, tied)
+
+
+def test_a_layer_that_is_reached_where_no_view_looks_is_never_silently_another():
+    said = r"^the looped network fails where the tied one runs \(.+\): a block may reach a layer through an object "
+    with pytest.raises(BrokenPromise, match=said):
+        fold_network(make(ThroughObject), 0.99, inputs=X)
+    looped, _, _ = fold_network(make(ThroughObject), 0.99)
+    with pytest.raises(RuntimeError, match=r"^running_mean should contain 4 elements not 0$"):
+        looped.eval()(X)
 
 
 def test_rates_that_steps_own_are_set_by_the_modules_that_one_sees():
