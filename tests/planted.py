@@ -11,9 +11,9 @@ from torch import nn
 from foldnet.data.dataset import Dataset
 from foldnet.data.digits import load_digits
 from foldnet.data.sources import Digits
-from foldnet.folding.folds import SEALED, sha256_of
+from foldnet.folding.folds import SEALED
 from foldnet.sharing.share import SharedNetwork
-from foldnet.store.seals import seal_of, sealed
+from foldnet.store.seals import seal_of, sealed, sha256_of
 from foldnet.training import loading
 from foldnet.training.checkpoint import save_checkpoint
 from foldnet.training.progress import Progress

@@ -5,8 +5,7 @@ What builds networks is imported by what loads one: whoever reads the program al
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,9 +17,9 @@ from foldnet.program.data import Program, gain_names
 from foldnet.program.json import program_from_json, program_to_json
 from foldnet.store.artifact import CHECKPOINTS, folders_of, newest_that_opens, read_config
 from foldnet.store.files import write_json
-from foldnet.store.reading import NotPlain, open_plain, read_bytes, read_json
-from foldnet.store.seals import changed, sealed
-from foldnet.store.tensors import check_header, load_tensors, save_tensors
+from foldnet.store.reading import read_json
+from foldnet.store.seals import check_files, sealed, sha256_of
+from foldnet.store.tensors import load_tensors, save_tensors
 from foldnet.store.upgrade import SCHEMA, check_seal, upgraded
 from foldnet.zoo.blueprint import Blueprint, blueprint_in, shape_of
 
@@ -159,30 +158,6 @@ def save_fold(
             }
         ),
     )
-
-
-def sha256_of(file: Path) -> str:
-    """SHA-256 of a file's bytes. Raises RunError where it is missing or cannot be read."""
-    try:
-        if file.suffix != ".safetensors":
-            return hashlib.sha256(read_bytes(file)).hexdigest()
-        check_header(file)
-        with open_plain(file) as opened:
-            return hashlib.file_digest(opened, "sha256").hexdigest()
-    except FileNotFoundError:
-        raise RunError(f"'{file}' is missing; was the folder copied whole?") from None
-    except OSError as error:
-        raise RunError(f"'{file}' cannot be read ({error.strerror}); check its permissions") from None
-    except NotPlain as error:
-        raise RunError(f"'{file}' {error}") from None
-
-
-def check_files(folder: Path, files: Iterable[tuple[str, str]], names: Iterable[str] = SEALED) -> None:
-    """Raise RunError where one of the files called `names` is not as `files` (name, SHA-256) says."""
-    stated = dict(files)
-    for name in names:
-        if sha256_of(folder / name) != stated.get(name):
-            raise changed(folder / name, "fold")
 
 
 def is_as_stated(file: Path) -> bool | None:

@@ -6,14 +6,15 @@ deceive can make them anew.
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
 from foldnet.errors import RunError
-from foldnet.store.tensors import digest_of_tensors
+from foldnet.store.reading import NotPlain, open_plain, read_bytes
+from foldnet.store.tensors import check_header, digest_of_tensors
 
 AGAIN = {"run": "train again", "fold": "fold the run again", "sweep": "sweep the run again"}
 SEAL = "sha256"  # the key of a JSON file's digest over everything else in it
@@ -57,3 +58,27 @@ def check_sealed(content: Mapping[str, Any], file: Path, kind: str) -> None:
         raise RunError(f"'{file}' states no digest; it was edited or is foreign, so {AGAIN[kind]}")
     if sealed(content) != content:
         raise changed(file, kind)
+
+
+def sha256_of(file: Path) -> str:
+    """SHA-256 of a file's bytes. Raises RunError where it is missing or cannot be read."""
+    try:
+        if file.suffix != ".safetensors":
+            return hashlib.sha256(read_bytes(file)).hexdigest()
+        check_header(file)
+        with open_plain(file) as opened:
+            return hashlib.file_digest(opened, "sha256").hexdigest()
+    except FileNotFoundError:
+        raise RunError(f"'{file}' is missing; was the folder copied whole?") from None
+    except OSError as error:
+        raise RunError(f"'{file}' cannot be read ({error.strerror}); check its permissions") from None
+    except NotPlain as error:
+        raise RunError(f"'{file}' {error}") from None
+
+
+def check_files(folder: Path, files: Iterable[tuple[str, str]], names: Iterable[str]) -> None:
+    """Raise RunError where one of the files called `names` is not as `files` (name, SHA-256) says."""
+    stated = dict(files)
+    for name in names:
+        if sha256_of(folder / name) != stated.get(name):
+            raise changed(folder / name, "fold")

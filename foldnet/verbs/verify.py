@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from foldnet.bounds import check_number
 from foldnet.data.batches import Loader
 from foldnet.errors import FoldnetError
-from foldnet.folding.folds import Fold, check_files, open_fold, settings_of, sha256_of
+from foldnet.folding.folds import SEALED, Fold, open_fold, settings_of
 from foldnet.folding.looped import LoopedNetwork, unroll
 from foldnet.folding.opening import fold_folder
 from foldnet.proof import promises as promised
@@ -29,6 +29,7 @@ from foldnet.show.progress import watched
 from foldnet.store.artifact import refuse_linked
 from foldnet.store.files import write_json
 from foldnet.store.reading import read_json
+from foldnet.store.seals import check_files, sha256_of
 from foldnet.training.loading import loader_of
 from foldnet.training.machine import Machine, choose_machine, exact_fp32
 from foldnet.training.observer import Observer, Silent
@@ -85,7 +86,7 @@ def verify(
     if written:
         refuse_linked(folder)
     fold = open_fold(folder)
-    check_files(fold.folder, fold.files)
+    check_files(fold.folder, fold.files, SEALED)
     report = read_json(folder / "report.json")
     machine = choose_machine(device, "fp32")
     there = at_hand(fold, run, data=data, data_dir=data_dir, device=device)
