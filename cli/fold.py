@@ -9,40 +9,46 @@ from foldnet.folding.settings import FoldSettings
 from foldnet_cli.fields import parameters_of, with_parameters
 from foldnet_cli.options import DataDir, Device, ForceTwice, Metric, RunArgument
 
+Threshold = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Similarity at which layers are tied: 0.95, stage2=0.9 (may be repeated), chance, what 95 % of "
+        "untrained networks stay below, or auto, the knee of the sweep.  [default: 0.95]"
+    ),
+]
+Sweep = Annotated[bool, typer.Option("--sweep", help="Only draw the curve: every merge, judged on validation data.")]
+Groups = Annotated[str | None, typer.Option(help="Fold only these groups: stage2,stage3.")]
+Keep = Annotated[list[str] | None, typer.Option(help="Layer that is never tied (may be repeated).")]
+Ignore = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Attribute of blocks that keeps none apart, such as an index that changes nothing (may be repeated). "
+        "The fold is refused where it does change something."
+    ),
+]
+NoShares = Annotated[
+    bool, typer.Option("--no-shares", help="Do not measure each tied layer's share of the added validation loss.")
+]
+NoEvaluate = Annotated[bool, typer.Option("--no-evaluate", help="Touch no data: no accuracies, batch norm as it was.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Report, but write nothing.")]
+Out = Annotated[Path | None, typer.Option(help="Fold folder to make.  [default: a new one inside the run]")]
+
 
 def fold(
     run: RunArgument = None,
-    threshold: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Similarity at which layers are tied: 0.95, stage2=0.9 (may be repeated), chance, what 95 % of "
-            "untrained networks stay below, or auto, the knee of the sweep.  [default: 0.95]"
-        ),
-    ] = None,
-    sweep: Annotated[
-        bool, typer.Option("--sweep", help="Only draw the curve: every merge, judged on validation data.")
-    ] = False,
-    groups: Annotated[str | None, typer.Option(help="Fold only these groups: stage2,stage3.")] = None,
-    keep: Annotated[list[str] | None, typer.Option(help="Layer that is never tied (may be repeated).")] = None,
-    ignore: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Attribute of blocks that keeps none apart, such as an index that changes nothing (may be repeated). "
-            "The fold is refused where it does change something."
-        ),
-    ] = None,
+    threshold: Threshold = None,
+    sweep: Sweep = False,
+    groups: Groups = None,
+    keep: Keep = None,
+    ignore: Ignore = None,
     metric: Metric = None,
     *,
-    no_shares: Annotated[
-        bool, typer.Option("--no-shares", help="Do not measure each tied layer's share of the added validation loss.")
-    ] = False,
-    no_evaluate: Annotated[
-        bool, typer.Option("--no-evaluate", help="Touch no data: no accuracies, batch norm as it was.")
-    ] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Report, but write nothing.")] = False,
+    no_shares: NoShares = False,
+    no_evaluate: NoEvaluate = False,
+    dry_run: DryRun = False,
     data_dir: DataDir = None,
     device: Device = "auto",
-    out: Annotated[Path | None, typer.Option(help="Fold folder to make.  [default: a new one inside the run]")] = None,
+    out: Out = None,
     force: ForceTwice = 0,
     **settings: Any,
 ) -> Any:

@@ -13,39 +13,46 @@ from foldnet.training.settings import TrainSettings, usual, written
 from foldnet_cli.fields import parameters_of, with_parameters
 from foldnet_cli.options import DataDir, ForceTwice
 
+Recall = Annotated[
+    bool, typer.Option("--recall", help="Feed the input to every step of a cnn or scnn: its -recall form.")
+]
+Gpus = Annotated[
+    int | None,
+    typer.Option(help="Train on so many GPUs of this machine, one process each.  [default: one process]"),
+]
+Download = Annotated[bool, typer.Option("--download", help="Fetch CIFAR into --data-dir if it is not there.")]
+Config = Annotated[Path | None, typer.Option(help="TOML file with any of these settings; options win.")]
+CheckpointEvery = Annotated[
+    float,
+    typer.Option(
+        metavar="SECONDS",
+        help="Least time between checkpoints at the ends of epochs; epochs of over five minutes make some within.",
+    ),
+]
+TensorBoard = Annotated[
+    bool, typer.Option("--tensorboard", help="Write the epochs' numbers into the run folder for TensorBoard too.")
+]
+Out = Annotated[Path | None, typer.Option(help="Run folder to make.  [default: a new one under --home]")]
+Resume = Annotated[
+    bool,
+    typer.Option(
+        "--resume",
+        help="Go on with --out, or with the newest run; with more --epochs than it has, by the schedule of the longer run.",
+    ),
+]
+
 
 def train(
     *,
-    recall: Annotated[
-        bool, typer.Option("--recall", help="Feed the input to every step of a cnn or scnn: its -recall form.")
-    ] = False,
-    gpus: Annotated[
-        int | None,
-        typer.Option(help="Train on so many GPUs of this machine, one process each.  [default: one process]"),
-    ] = None,
+    recall: Recall = False,
+    gpus: Gpus = None,
     data_dir: DataDir = None,
-    download: Annotated[
-        bool, typer.Option("--download", help="Fetch CIFAR into --data-dir if it is not there.")
-    ] = False,
-    config: Annotated[Path | None, typer.Option(help="TOML file with any of these settings; options win.")] = None,
-    checkpoint_every: Annotated[
-        float,
-        typer.Option(
-            metavar="SECONDS",
-            help="Least time between checkpoints at the ends of epochs; epochs of over five minutes make some within.",
-        ),
-    ] = 30.0,
-    tensorboard: Annotated[
-        bool, typer.Option("--tensorboard", help="Write the epochs' numbers into the run folder for TensorBoard too.")
-    ] = False,
-    out: Annotated[Path | None, typer.Option(help="Run folder to make.  [default: a new one under --home]")] = None,
-    resume: Annotated[
-        bool,
-        typer.Option(
-            "--resume",
-            help="Go on with --out, or with the newest run; with more --epochs than it has, by the schedule of the longer run.",
-        ),
-    ] = False,
+    download: Download = False,
+    config: Config = None,
+    checkpoint_every: CheckpointEvery = 30.0,
+    tensorboard: TensorBoard = False,
+    out: Out = None,
+    resume: Resume = False,
     force: ForceTwice = 0,
     **settings: Any,
 ) -> Any:
