@@ -64,20 +64,21 @@ def fold(
     from foldnet_cli.taken import run_or_newest
 
     overall, single = parse_thresholds(threshold or [])
-    listed = {"groups": names(groups), "keep": tuple(keep or ()), "ignore": tuple(ignore or ()), "metric": metric}
+    listed: dict[str, Any] = {
+        "groups": names(groups),
+        "keep": tuple(keep or ()),
+        "ignore": tuple(ignore or ()),
+        "metric": metric,
+    }
     picking = {"threshold": overall, "thresholds": single}
     chosen = {name: settings[name] for name in ("max_drop", "budget")}
     run = run_or_newest(run)
     with watching() as observer:
         if sweep:
-            kept = {name: settings.pop(name) for name in ("tie", "linkage", "checkpoint")}
-            unit = settings.pop("unit")
-            others = {name: settings[name] or None for name in ("clusters", "finetune", "control")}
-            others |= {"out": out, "no_evaluate": no_evaluate, "unit": unit if unit != "layer" else None}
-            refuse_together("--sweep", picking | chosen | others)
-            return sweep_recipe(
-                run, data_dir=data_dir, device=device, written=not dry_run, observer=observer, **listed, **kept
-            )
+            _refuse_beside_sweep(picking | chosen, settings | {"out": out, "no_evaluate": no_evaluate})
+            kept: dict[str, Any] = {name: settings[name] for name in ("tie", "linkage", "checkpoint")}
+            how: dict[str, Any] = {"data_dir": data_dir, "device": device, "written": not dry_run, "observer": observer}
+            return sweep_recipe(run, **how, **listed, **kept)
         if no_evaluate:
             auto = "auto" if overall == "auto" else None
             refuse_together("--no-evaluate", chosen | {"threshold": auto, "finetune": settings["finetune"] or None})
@@ -95,6 +96,15 @@ def fold(
             **listed,
             **settings,
         )
+
+
+def _refuse_beside_sweep(picking: dict[str, Any], given: dict[str, Any]) -> None:
+    """Raise SettingError for options that choose or tune a fold, of which a sweep makes none."""
+    from foldnet_cli.parsing import refuse_together
+
+    others = {name: given[name] or None for name in ("clusters", "finetune", "control", "out", "no_evaluate")}
+    others["unit"] = given["unit"] if given["unit"] != "layer" else None
+    refuse_together("--sweep", picking | others)
 
 
 def fold_command() -> Any:

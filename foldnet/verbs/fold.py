@@ -62,8 +62,7 @@ def fold(
     A soft network in memory instead of a run is folded in memory: nothing is measured or written, and the report's `network` loops. With
     `inputs`, a tensor or a tuple of what it is called with, that network must compute what the tied one does; without, the report's
     `unproven` says that this was not tried.
-    Progress is shown where a person looks, on a terminal or in a notebook, unless an `observer` is given (Silent: none).
-    Raises NothingToFold, SettingError, UnknownName, RunError, OutputError, DataError, BrokenPromise.
+    Progress is shown where a person looks unless an `observer` is given (Silent: none). Raises NothingToFold, SettingError, UnknownName, RunError, OutputError, DataError, BrokenPromise.
     """
     chosen = FoldSettings(**settings)
     if isinstance(run, nn.Module):
@@ -73,11 +72,7 @@ def fold(
     opened = open_run(Path(run) if run is not None else newest_run())
     folder, numbered = _folder(opened, chosen, out), out is None and not force
     if not dry_run:
-        if out is None:
-            refuse_linked(opened.folder)
-        remove_leftovers(folder.parent)
-        if not numbered:
-            _check_free(folder, force)
+        _clear(folder, opened, named=out is not None, free=not numbered, force=force)
     soft = soft_of(opened.load(chosen.checkpoint)[0], chosen)
     check_budget_of(soft)
     laboratory = None
@@ -85,8 +80,7 @@ def fold(
         laboratory = Laboratory(opened, data_dir, device, observer or Silent())
     choice = _choose(opened, soft, laboratory)
     plan = soft.plan(choice.clusters)
-    tied = apply_fold(soft.model, plan)
-    accuracy, shares = Accuracies(), None
+    tied, accuracy, shares = apply_fold(soft.model, plan), Accuracies(), None
     if laboratory is not None:
         if chosen.shares and laboratory.split.validation is not None:
             shares = _measure_shares(soft, plan, laboratory)
@@ -165,6 +159,15 @@ def _folder(run: Run, settings: FoldSettings, out: Path | str | None) -> Path:
     extra = [value for value, usual in ((settings.unit, "layer"), (settings.tie, "gain")) if value != usual]
     tuned = [f"finetune{settings.finetune}"] if settings.finetune else []
     return run.folder / "-".join(["fold", names[settings.chooser], *extra, *tuned])
+
+
+def _clear(folder: Path, run: Run, *, named: bool, free: bool, force: int) -> None:
+    """Make sure, before anything is computed, that the fold's folder can be written; `free` where it gets no other number."""
+    if not named:
+        refuse_linked(run.folder)
+    remove_leftovers(folder.parent)
+    if free:
+        _check_free(folder, force)
 
 
 def _check_free(folder: Path, force: int) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from contextlib import closing
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -84,13 +84,7 @@ def train(
         check_every(checkpoint_every)
         if tensorboard:
             observer = Board(observer)
-        folder = Path(out) if out is not None else None
-        if folder is not None:
-            remove_leftovers(folder.parent)
-        if resume and force:
-            raise SettingError("`resume=True` and `force=True` contradict each other; give one of them")
-        if resume:
-            folder = folder_to_resume(folder)
+        folder = _place(out, resume, force)
         if resume and folder is not None and (folder / "config.json").is_file():
             run = take_up(open_run(folder), asked, config, recall)
             if _finished(run):
@@ -109,14 +103,31 @@ def train(
     with closing(lock):
         world.tell("run", {"folder": str(run.folder)})
         clear_leftovers(run.folder)
-        try:
+        with _saying_how_to_go_on(run.folder):
             return _train_on(run, dataset, split, session, observer, checkpoint_every, world)
-        except KeyboardInterrupt as interrupt:
-            if str(interrupt):
-                raise
-            raise KeyboardInterrupt(
-                f"interrupted; go on from the last checkpoint, if any, with `foldnet.train(resume=True, out={str(run.folder)!r})`"
-            ) from None
+
+
+def _place(out: Path | str | None, resume: bool, force: int) -> Path | None:
+    """The folder that is asked for, or that is to be resumed; None for a new one."""
+    folder = Path(out) if out is not None else None
+    if folder is not None:
+        remove_leftovers(folder.parent)
+    if resume and force:
+        raise SettingError("`resume=True` and `force=True` contradict each other; give one of them")
+    return folder_to_resume(folder) if resume else folder
+
+
+@contextmanager
+def _saying_how_to_go_on(folder: Path) -> Iterator[None]:
+    """Ctrl-C, which says nothing by itself, with the way on."""
+    try:
+        yield
+    except KeyboardInterrupt as interrupt:
+        if str(interrupt):
+            raise
+        raise KeyboardInterrupt(
+            f"interrupted; go on from the last checkpoint, if any, with `foldnet.train(resume=True, out={str(folder)!r})`"
+        ) from None
 
 
 def _follow(

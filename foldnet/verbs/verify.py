@@ -92,17 +92,7 @@ def verify(
     there = at_hand(fold, run, data=data, data_dir=data_dir, device=device)
     with torch.device("meta"):
         plain = materialise(fold.blueprint.build())
-    certificate = Certificate(
-        fold=str(folder),
-        run=fold.run,
-        device=str(machine.device),
-        measure=fold.task.measure,
-        compared_with_run=there.soft is not None,
-        files={name: sha256_of(folder / name) for name in ("config.json", *dict(fold.files))},
-        checkpoint_sha256=there.checkpoint_sha256,
-        findings=_check_structure(fold, plain, there),
-        accuracy=dict.fromkeys(FORMS),
-    )
+    certificate = _begun(fold, there, str(machine.device), _check_structure(fold, plain, there))
     if certificate.passed is False:
         note = "the program does not fit the architecture, so that no form could be run"
         certificate = certificate.and_found(Findings(notes=(note,)))
@@ -112,6 +102,21 @@ def verify(
     if written:
         write_json(folder / CERTIFICATE, certificate.to_json() | {"fold": folder.name})
     return certificate
+
+
+def _begun(fold: Fold, there: AtHand, device: str, findings: Findings) -> Certificate:
+    """A certificate of what was found before any form is run."""
+    return Certificate(
+        fold=str(fold.folder),
+        run=fold.run,
+        device=device,
+        measure=fold.task.measure,
+        compared_with_run=there.soft is not None,
+        files={name: sha256_of(fold.folder / name) for name in ("config.json", *dict(fold.files))},
+        checkpoint_sha256=there.checkpoint_sha256,
+        findings=findings,
+        accuracy=dict.fromkeys(FORMS),
+    )
 
 
 def _check_structure(fold: Fold, plain: nn.Module, there: AtHand) -> Findings:
