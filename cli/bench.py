@@ -67,7 +67,8 @@ def train(
 ) -> Any:
     """Time training steps of a soft network, its plain twin and the reference, in turns.
 
-    The reference computes what the soft network computes, mixing one layer's weight at a time in fp32, as the paper's authors do.
+    The reference computes what the soft network computes, mixing one layer's weight at a time in fp32, as the paper's
+    authors do.
     """
     if profile:  # torch's profiler talks on stderr unless it is told not to before torch is loaded
         os.environ.setdefault("KINETO_LOG_LEVEL", "99")

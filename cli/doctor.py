@@ -16,7 +16,8 @@ def doctor(
         list[str] | None,
         typer.Option(
             metavar="CHECK",
-            help="Leave a check out (repeatable): fp32, forms, memory-format, bf16, resume, throughput, processes, compile "
+            help="Leave a check out (repeatable): fp32, forms, memory-format, bf16, resume, throughput, "
+            "processes, compile "
             "or cuda-graphs.",
             show_default=False,
         ),
@@ -24,10 +25,11 @@ def doctor(
 ) -> Any:
     """Say what this machine offers, and what foldnet chooses and why; with `--check` prove it.
 
-    The checks compute something small and compare: exact fp32 with float64, dense with soft, looped with tied, the memory
-    formats, bf16 with fp32, a stopped and resumed training with an uninterrupted one (bit for bit), two processes with one,
-    compiled with eager, CUDA graphs with eager; and they time a soft network beside its plain twin. What the machine does
-    not offer is "not here" and no failure. On a new machine, and first of all on a GPU: `foldnet doctor --check`.
+    The checks compute something small and compare: exact fp32 with float64, dense with soft, looped with tied, the
+    memory formats, bf16 with fp32, a stopped and resumed training with an uninterrupted one (bit for bit), two
+    processes with one, compiled with eager, CUDA graphs with eager; and they time a soft network beside its plain twin.
+    What the machine does not offer is "not here" and no failure. On a new machine, and first of all on a GPU: `foldnet
+    doctor --check`.
 
     Exit status of `--check`: 0 everything that is here works, 1 something fails.
     """

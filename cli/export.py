@@ -25,7 +25,8 @@ def export_command() -> Callable[..., Any]:
 
 
 def export(named: Any, format: str | None, output: Any, force: bool, **given: Any) -> Any:
-    """Write a fold for other programs: its graph for Graphviz (dot), or as GraphML or JSON (networkx's node-link form)."""
+    """Write a fold for other programs: its graph for Graphviz (dot), or as GraphML or JSON (networkx's node-link
+    form)."""
     kind = format_of(format, output)
     known = parameters_of_options(kind)
     for name, value in given.items():

@@ -17,7 +17,8 @@ def parameters_of(
 ) -> dict[str, inspect.Parameter]:
     """A parameter for each field that has a place on the command line, by name; None where it was not given.
 
-    `usual` gives the default of a field in words, which differs from dataset to dataset; without it the field's own is used.
+    `usual` gives the default of a field in words, which differs from dataset to dataset; without it the field's own is
+    used.
     """
     found = {}
     for name, field in fields_of(settings).items():
@@ -27,7 +28,8 @@ def parameters_of(
 
 
 def with_parameters(function: Callable[..., Any], parameters: Iterable[inspect.Parameter]) -> Callable[..., Any]:
-    """`function`, which takes keywords, with a signature that Typer reads: its own parameters, and in place of `**` these."""
+    """`function`, which takes keywords, with a signature that Typer reads: its own parameters, and in place of `**`
+    these."""
 
     @functools.wraps(function)
     def command(*args: Any, **kwargs: Any) -> Any:

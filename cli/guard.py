@@ -58,7 +58,10 @@ def _guarded(function: Callable[..., Any]) -> Callable[..., None]:
             if isinstance(error, FoldnetError):
                 text = str(error)
             elif isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
-                text = f"'{shortened(str(error.filename), 60)}' is too long a name for a file or folder; give a shorter one"
+                text = (
+                    f"'{shortened(str(error.filename), 60)}' is too long a name for a file or folder; give a "
+                    "shorter one"
+                )
             elif isinstance(error, MemoryError) or "can't allocate memory" in str(error):
                 text = "this takes more memory than the machine has free; choose a smaller network or --batch-size"
             code = _fail(text, 1, debug)
@@ -94,7 +97,8 @@ def _at_home(home: Path | None) -> Iterator[None]:
 
 @contextmanager
 def _warnings_as_sentences() -> Iterator[None]:
-    """Say once in plain words whatever foldnet itself warns of in this block; the warnings of others look as they would."""
+    """Say once in plain words whatever foldnet itself warns of in this block; the warnings of others look as they
+    would."""
     from foldnet.errors import FoldnetWarning
     from foldnet_cli.page import warn
 

@@ -22,7 +22,8 @@ def in_world() -> bool:
 
 
 def rank() -> int:
-    """This process's number among those that torchrun started. Raises SettingError where the environment contradicts itself."""
+    """This process's number among those that torchrun started. Raises SettingError where the environment contradicts
+    itself."""
     from foldnet.errors import SettingError
 
     def number(name: str, least: int, most: int, default: str | None = None) -> int:
@@ -44,7 +45,8 @@ def rank() -> int:
 
 @contextmanager
 def one_of_several() -> Iterator[Any]:
-    """The world of the processes that torchrun started. What the first of them says of an error the others need not say again."""
+    """The world of the processes that torchrun started. What the first of them says of an error the others need not say
+    again."""
     from foldnet.errors import FoldnetError, ProcessLost
     from foldnet.training.processes import joined
     from foldnet_cli.page import complain
@@ -97,8 +99,8 @@ def launch(gpus: int) -> None:
 def start_processes(count: int, arguments: list[str]) -> None:
     """Run `foldnet` with these arguments in `count` processes of this machine, as torchrun would, until all have ended.
 
-    Where one fails the others are ended, and a signal to end is passed on to them. Raises typer.Exit with the code of one that
-    said itself what is wrong or how far it came, and ProcessLost where one was killed.
+    Where one fails the others are ended, and a signal to end is passed on to them. Raises typer.Exit with the code of
+    one that said itself what is wrong or how far it came, and ProcessLost where one was killed.
     """
     from torch.distributed.elastic.multiprocessing.api import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError

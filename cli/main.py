@@ -77,7 +77,8 @@ def __getattr__(name: str) -> typer.Typer:
 
 def main() -> None:
     """Run the command line."""
-    # Where a process of several dies, torch's C++ parts would warn the others with backtraces. Read when torch is imported.
+    # Where a process of several dies, torch's C++ parts would warn the others with backtraces. Read when torch is
+    # imported.
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     problem = settle()
     if problem is not None:

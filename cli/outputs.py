@@ -1,4 +1,5 @@
-"""Commands made of outputs: what they write is declared in foldnet, their options are the fields of an output's options."""
+"""Commands made of outputs: what they write is declared in foldnet, their options are the fields of an output's
+options."""
 
 import inspect
 from collections.abc import Callable, Mapping
@@ -38,7 +39,8 @@ def picture_command(output: type[Output]) -> Callable[..., Any]:
 
 
 def write(output: type[Output], named: Any, out: Path | None, force: bool, given: Mapping[str, Any]) -> Any:
-    """Write one output and say what was taken; gives what is to be shown: what was measured for it, or what was written."""
+    """Write one output and say what was taken; gives what is to be shown: what was measured for it, or what was
+    written."""
     from foldnet_cli.page import tell
     from foldnet_cli.progress import watching
 

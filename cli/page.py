@@ -1,4 +1,5 @@
-"""Where commands print, and the sentence with which they fail. Nothing here waits for torch, which may be half imported then."""
+"""Where commands print, and the sentence with which they fail. Nothing here waits for torch, which may be half imported
+then."""
 
 from collections.abc import Iterable
 from contextlib import suppress
@@ -15,8 +16,8 @@ from foldnet.show.lines import WIDTH, spelt_out, wrapped
 class Page(Console):
     """A console whose lines fit: into the terminal, elsewhere into 80 columns.
 
-    Its reader may go away, as head does; the guard then ends the program as a success. What names and the contents of files
-    could do to a terminal is taken out of all that is printed.
+    Its reader may go away, as head does; the guard then ends the program as a success. What names and the contents of
+    files could do to a terminal is taken out of all that is printed.
     """
 
     def __init__(self, **options: Any) -> None:
@@ -25,7 +26,8 @@ class Page(Console):
             self.width = WIDTH
 
     def print(self, *objects: Any, **options: Any) -> None:
-        """Tables fold their cells, text goes on in the next line; a word is never broken, so that paths can be copied."""
+        """Tables fold their cells, text goes on in the next line; a word is never broken, so that paths can be
+        copied."""
         for entry in objects or ("",):
             if isinstance(entry, Table):
                 for column in entry.columns:
@@ -64,7 +66,8 @@ def tell(text: str) -> None:
 
 
 def complain(text: str, *, fault: bool = True) -> None:
-    """One sentence on stderr, in one line; a terminal's lines end between words. Where stderr cannot be written, the exit code must do.
+    """One sentence on stderr, in one line; a terminal's lines end between words. Where stderr cannot be written, the
+    exit code must do.
 
     Without `fault` it is no error that is told.
     """

@@ -7,7 +7,8 @@ from typing import Any
 
 
 def parse_thresholds(given: list[str]) -> tuple[float | str | None, tuple[tuple[str, float], ...]]:
-    """["0.95", "stage2=0.9"] -> (0.95, (("stage2", 0.9),)); "auto" and "chance" stay words. Raises SettingError for anything else."""
+    """["0.95", "stage2=0.9"] -> (0.95, (("stage2", 0.9),)); "auto" and "chance" stay words. Raises SettingError for
+    anything else."""
     from foldnet.errors import SettingError
 
     overall: float | str | None = None

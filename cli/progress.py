@@ -49,7 +49,8 @@ class Watcher(library.Watcher):
 
 @contextmanager
 def watching(*, saves: bool = False, quiet: bool = False) -> Iterator[Watcher]:
-    """An observer that is shown on stderr while the block runs, or with `quiet` only minds signals; for `saves` see Watcher."""
+    """An observer that is shown on stderr while the block runs, or with `quiet` only minds signals; for `saves` see
+    Watcher."""
     console = Page(stderr=True, markup=False, emoji=False, quiet=quiet)
     if quiet or not console.is_terminal:
         watcher = Watcher(console, None, saves=saves)
@@ -64,7 +65,8 @@ def watching(*, saves: bool = False, quiet: bool = False) -> Iterator[Watcher]:
 
 @contextmanager
 def _minding_signals(watcher: Watcher) -> Iterator[None]:
-    """Python raises KeyboardInterrupt wherever it happens to be, and swallows it in some of those places; so note it too."""
+    """Python raises KeyboardInterrupt wherever it happens to be, and swallows it in some of those places; so note it
+    too."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

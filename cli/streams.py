@@ -37,7 +37,8 @@ def settle() -> str | None:
 
 @contextmanager
 def speaking() -> Iterator[None]:
-    """Write to standard output in this block. Raises OutputError where that is full, and BrokenPipeError where its reader went away."""
+    """Write to standard output in this block. Raises OutputError where that is full, and BrokenPipeError where its
+    reader went away."""
     try:
         yield
         sys.stdout.flush()

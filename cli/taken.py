@@ -12,7 +12,8 @@ def run_or_newest(run: Path | None) -> Path:
 
 
 def fold_or_newest(fold: Path | None) -> Path:
-    """The fold named, else the newest one of the run named, or of the newest run. Raises RunError where there is none."""
+    """The fold named, else the newest one of the run named, or of the newest run. Raises RunError where there is
+    none."""
     return _taken(FOLD, fold)
 
 

@@ -37,7 +37,8 @@ Resume = Annotated[
     bool,
     typer.Option(
         "--resume",
-        help="Go on with --out, or with the newest run; with more --epochs than it has, by the schedule of the longer run.",
+        help="Go on with --out, or with the newest run; with more --epochs than it has, by the schedule of the "
+        "longer run.",
     ),
 ]
 
@@ -58,8 +59,8 @@ def train(
 ) -> Any:
     """Train a network and keep everything about it in a run folder.
 
-    Without options: SWRN 28-2-4 on the digits inside scikit-learn, half a minute on a laptop. CIFAR gets the paper's recipe,
-    and so do shortest paths (`--dataset paths`), which are drawn as they are needed, phase by phase.
+    Without options: SWRN 28-2-4 on the digits inside scikit-learn, half a minute on a laptop. CIFAR gets the paper's
+    recipe, and so do shortest paths (`--dataset paths`), which are drawn as they are needed, phase by phase.
     """
     from foldnet_cli.launch import check_gpus, launch
     from foldnet_cli.parsing import whole_numbers

@@ -22,11 +22,11 @@ def verify(
 ) -> Any:
     """Compute again that a fold is what it says, and write its certificate.json.
 
-    Compares soft with dense and tied with looped, layer by layer; folds the run's checkpoint again and compares weights and norms;
-    measures every accuracy in report.json; counts what the files hold. It names what it checked.
+    Compares soft with dense and tied with looped, layer by layer; folds the run's checkpoint again and compares weights
+    and norms; measures every accuracy in report.json; counts what the files hold. It names what it checked.
 
-    Exit status: 0 all of it is true, 1 something is false, 3 nothing false was found but not everything could be checked,
-    such as when the run is not there.
+    Exit status: 0 all of it is true, 1 something is false, 3 nothing false was found but not everything could be
+    checked, such as when the run is not there.
 
     Digests have no key. They show accidents; whoever edits a fold can state them anew, and only its run can tell.
     """

@@ -1,7 +1,9 @@
-"""What the library says in Python, said in options: `max_drop=0.5` is --max-drop 0.5, `foldnet.fold('x')` is `foldnet fold x`.
+"""What the library says in Python, said in options: `max_drop=0.5` is --max-drop 0.5, `foldnet.fold('x')` is `foldnet
+fold x`.
 
-The library puts code between backticks. Other code, names that are no option, and what stands between quotes (paths, names out
-of files) stay as they are. Only a quoted text that itself holds a quote and, behind it, such code would be mistaken for ours.
+The library puts code between backticks. Other code, names that are no option, and what stands between quotes (paths,
+names out of files) stay as they are. Only a quoted text that itself holds a quote and, behind it, such code would be
+mistaken for ours.
 """
 
 import ast
@@ -127,7 +129,8 @@ def _written(option: Option, value: str | None) -> str | None:
 
 
 def _value(text: str) -> str:
-    """A value as it is typed: "'a b'" stays quoted, "(5, 9)" is 5,9, "{'loop1': 4}" is loop1=4, a number stays as it was written."""
+    """A value as it is typed: "'a b'" stays quoted, "(5, 9)" is 5,9, "{'loop1': 4}" is loop1=4, a number stays as it
+    was written."""
     if text[0] not in "'\"([{":
         return text
     try:

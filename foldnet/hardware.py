@@ -24,7 +24,8 @@ CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
 
 @dataclass(frozen=True, slots=True)
 class Processor:
-    """The CPU: `cores` are those that this process may use, of `logical`; `load` is the mean of the last minute, if known."""
+    """The CPU: `cores` are those that this process may use, of `logical`; `load` is the mean of the last minute, if
+    known."""
 
     computed: ClassVar = ("bf16",)
     name: str

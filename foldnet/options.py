@@ -1,4 +1,5 @@
-"""Settings as data: a frozen dataclass whose fields carry help, bounds and choices, from which checks and command lines are made.
+"""Settings as data: a frozen dataclass whose fields carry help, bounds and choices, from which checks and command lines
+are made.
 
     epochs: Annotated[int, Option("All phases together.")] = 200
 
@@ -17,7 +18,8 @@ from foldnet.errors import SettingError, nearest
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """What a field is to whoever sets it. `choices` are the words that are legal, `before` cuts what is compared with them.
+    """What a field is to whoever sets it. `choices` are the words that are legal, `before` cuts what is compared with
+    them.
 
     `flag` is its name on the command line where that is not the field's; None there leaves it out.
     """
@@ -60,7 +62,8 @@ def fields_of(settings: type) -> dict[str, Field]:
 
 
 def check_fields(settings: Any) -> None:
-    """Raise SettingError for the first field whose value is not legal. Lists become tuples: JSON and TOML know no others."""
+    """Raise SettingError for the first field whose value is not legal. Lists become tuples: JSON and TOML know no
+    others."""
     for name, field in fields_of(type(settings)).items():
         value = getattr(settings, name)
         if not (field.optional and value is None):
@@ -91,7 +94,8 @@ def _legal(field: Field, value: Any) -> Any:
 
 
 def check_choice(name: str, value: Any, legal: tuple[str, ...], *, before: str | None = None) -> None:
-    """Raise SettingError unless `value` is one of the legal words, or begins with one where they stand `before` something."""
+    """Raise SettingError unless `value` is one of the legal words, or begins with one where they stand `before`
+    something."""
     if not isinstance(value, str):
         wrong = "give a text" if before else f"choose {', '.join(legal)}"
         raise SettingError(f"{as_code(name, value)} is not legal; {wrong}")

@@ -1,4 +1,5 @@
-"""What is checked of the arguments of every public function: that they exist, and that they are of the kind that is written there."""
+"""What is checked of the arguments of every public function: that they exist, and that they are of the kind that is
+written there."""
 
 import functools
 import importlib
@@ -16,10 +17,11 @@ Checked = TypeVar("Checked", bound=Callable[..., Any])
 
 
 def checked(function: Checked) -> Checked:
-    """`function`, or a class, that raises SettingError for unknown, missing and superfluous arguments and for those of a wrong type.
+    """`function`, or a class, that raises SettingError for unknown, missing and superfluous arguments and for those of
+    a wrong type.
 
-    Types are looked up when the function is first called. Of containers the container alone is checked; what cannot be checked,
-    such as a protocol, is taken as it comes.
+    Types are looked up when the function is first called. Of containers the container alone is checked; what cannot be
+    checked, such as a protocol, is taken as it comes.
     """
     if isinstance(function, type):
         # The dataclass decorator wrote this method; the class itself must stay what it is, for isinstance and pickle.

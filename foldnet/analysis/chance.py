@@ -37,16 +37,18 @@ class Chance:
 
 
 def network_share(groups: int) -> float:
-    """The share of untrained groups that must stay below a level so that 95 % of networks of `groups` groups do in all of them.
+    """The share of untrained groups that must stay below a level so that 95 % of networks of `groups` groups do in all
+    of them.
 
-    Three groups that each stay below theirs in 95 of 100 cases all do so in only 86: 14 % of untrained networks would show
-    a star. Groups start independently, so each is held to the root of 0.95 (Sidak 1967).
+    Three groups that each stay below theirs in 95 of 100 cases all do so in only 86: 14 % of untrained networks would
+    show a star. Groups start independently, so each is held to the root of 0.95 (Sidak 1967).
     """
     return float(SURE ** (1 / max(groups, 1)))
 
 
 def beyond_chance(matrix: ArrayLike, chance: Chance) -> NDArray[np.bool_]:
-    """Which pairs of different layers are more alike than chance makes them anywhere in 95 % of untrained networks: (L, L).
+    """Which pairs of different layers are more alike than chance makes them anywhere in 95 % of untrained networks: (L,
+    L).
 
     What every table stars and every picture frames. Nothing where chance is not known.
     """
@@ -64,7 +66,8 @@ def shown_level(level: float) -> str:
 
 @checked
 def chance(layers: int, templates: int, *, gram: ArrayLike | None = None, seed: int = 0, groups: int = 1) -> Chance:
-    """The chance level of a group of `layers` layers that mix `templates` templates, one of `groups` that are judged together.
+    """The chance level of a group of `layers` layers that mix `templates` templates, one of `groups` that are judged
+    together.
 
     Of the paper's start, an orthogonal (L, K) matrix of coefficients. For K >= L that start has similarity 0
     everywhere, which no trained network could be held against, so isotropic rows are the null there. By

@@ -1,4 +1,5 @@
-"""The depth dial as an experiment: one network and its data, loaded once, scored at as many settings of its loops as wanted."""
+"""The depth dial as an experiment: one network and its data, loaded once, scored at as many settings of its loops as
+wanted."""
 
 import copy
 from collections.abc import Mapping
@@ -26,7 +27,8 @@ BATCH = 128
 
 @dataclass(frozen=True, slots=True)
 class Dial:
-    """A network on its machine, the test images to score it on, and the training images that batch norm is estimated anew on.
+    """A network on its machine, the test images to score it on, and the training images that batch norm is estimated
+    anew on.
 
     `data` says in words what the test images are, `train` is None where nothing is to be recalibrated.
     """
@@ -46,9 +48,11 @@ class Dial:
         damped: bool = False,
         observer: Observer | None = None,
     ) -> tuple[Score, tuple[LengthScore, ...]]:
-        """The score with loops run by `trips`, the others as found, and the same by length of path where there are grids.
+        """The score with loops run by `trips`, the others as found, and the same by length of path where there are
+        grids.
 
-        With `anew` batch norm is estimated first, further trips having statistics of their own; `damped` is set_trips's.
+        With `anew` batch norm is estimated first, further trips having statistics of their own; `damped` is
+        set_trips's.
         """
         # Recalibration writes into the norms, which the next setting must find as they were.
         model = copy.deepcopy(self.model) if anew else self.model
@@ -86,10 +90,12 @@ def dial_of(
 
 
 def check_turnable(model: nn.Module, folder: Path, trips: Mapping[str, int], *, damped: bool) -> None:
-    """Raise SettingError for a network that has not been folded, and what set_trips raises, before any data are loaded."""
+    """Raise SettingError for a network that has not been folded, and what set_trips raises, before any data are
+    loaded."""
     if not isinstance(model, LoopedNetwork):
         raise SettingError(
-            f"`steps` needs the loops of a fold, and '{folder}' is a run; name its fold, or make one with `foldnet.fold({str(folder)!r})`"
+            f"`steps` needs the loops of a fold, and '{folder}' is a run; name its fold, or make one with "
+            f"`foldnet.fold({str(folder)!r})`"
         )
     check_trips(model.program, trips)
     model.set_trips(trips, damped=damped)

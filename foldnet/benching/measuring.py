@@ -1,4 +1,5 @@
-"""How long a call takes beside others and where, how much memory it holds at its worst, and how many operations it counts."""
+"""How long a call takes beside others and where, how much memory it holds at its worst, and how many operations it
+counts."""
 
 import time
 import weakref
@@ -81,8 +82,8 @@ def quartiles(values: Iterable[float]) -> tuple[float, float]:
 def peak_bytes(model: nn.Module, call: Callable[[], object], inputs: Tensor) -> int:
     """Bytes of tensors that are alive at the worst moment of `call`, the model's own and `inputs` included.
 
-    On CUDA as the allocator counts them. On a CPU every storage is followed from the operation that makes it until it is
-    freed: that is exact and repeatable, but does not see what an operation uses only within itself.
+    On CUDA as the allocator counts them. On a CPU every storage is followed from the operation that makes it until it
+    is freed: that is exact and repeatable, but does not see what an operation uses only within itself.
     """
     held = {storage.data_ptr(): int(storage.nbytes()) for storage in map(_storage, [*_tensors(model), inputs])}
     own = sum(held.values())
@@ -100,7 +101,8 @@ def peak_bytes(model: nn.Module, call: Callable[[], object], inputs: Tensor) -> 
 
 
 def count_flops(call: Callable[[], object]) -> int:
-    """Floating-point operations in the matrix products and convolutions of `call`, a multiplication and an addition being two."""
+    """Floating-point operations in the matrix products and convolutions of `call`, a multiplication and an addition
+    being two."""
     with FlopCounterMode(display=False) as counter:
         call()
     return int(counter.get_total_flops())
@@ -109,7 +111,8 @@ def count_flops(call: Callable[[], object]) -> int:
 def profile(call: Callable[[], object], *, calls: int, device: torch.device) -> dict[str, float]:
     """Seconds that one `call` spends in each operator itself, the costliest first, by torch's profiler over some calls.
 
-    On CUDA the seconds are those of the kernels, on the device. What is below a thousandth of all is summed up as "other".
+    On CUDA the seconds are those of the kernels, on the device. What is below a thousandth of all is summed up as
+    "other".
     """
     on_cuda = device.type == "cuda"
     kinds = [torch.profiler.ProfilerActivity.CPU] + [torch.profiler.ProfilerActivity.CUDA] * on_cuda

@@ -14,7 +14,8 @@ from foldnet.show.scores import share_of_draws
 
 @dataclass(frozen=True, slots=True)
 class FirstMerge:
-    """The highest similarity at which two layers or blocks that may be tied would be, and whether chance rarely reaches it."""
+    """The highest similarity at which two layers or blocks that may be tied would be, and whether chance rarely reaches
+    it."""
 
     height: float
     beyond_chance: bool
@@ -22,7 +23,8 @@ class FirstMerge:
 
 @dataclass(frozen=True, slots=True)
 class Advice:
-    """What untrained networks would merge, what would loop below the threshold, and where the first merge is if there was none."""
+    """What untrained networks would merge, what would loop below the threshold, and where the first merge is if there
+    was none."""
 
     computed: ClassVar = (
         "near_misses=judged",
@@ -41,7 +43,8 @@ class Advice:
         return tuple(replace(miss, beyond_chance=surpassed(miss.ladder, miss.threshold)) for miss in self.near_misses)
 
     def parts(self) -> Iterator[Text]:
-        """How many untrained networks would have merged or looped as much, or where the first merge is if there was none."""
+        """How many untrained networks would have merged or looped as much, or where the first merge is if there was
+        none."""
         chance, first = self.chance, self.first_merge
         if chance.merges is not None:
             loops = "" if chance.loops is None else f", {share_of_draws(chance.loops)} loop as much"

@@ -42,7 +42,8 @@ class FoldChance:
 
 
 def chance_of(soft: Soft, plan: FoldPlan, choice: Choice) -> FoldChance:
-    """What untrained networks would do at the threshold of a fold; where it has none, at the lowest similarity that it merged at."""
+    """What untrained networks would do at the threshold of a fold; where it has none, at the lowest similarity that it
+    merged at."""
     families = soft.families(soft.tied_unit)
     levels = chance_levels(soft.algebra, families, soft.metric)
     owners = {group.name: group.owners for group in plan.groups}

@@ -133,7 +133,8 @@ class Soft:
 def soft_of(model: nn.Module, settings: FoldSettings) -> Soft:
     """A soft network as folding needs it.
 
-    Raises NothingToFold for a plain one, SettingError for an unknown metric, UnknownName for an attribute to ignore that no block has.
+    Raises NothingToFold for a plain one, SettingError for an unknown metric, UnknownName for an attribute to ignore
+    that no block has.
     """
     soft = soft_network(model)
     structures = structures_of(soft.network, soft.plan, settings.ignore)
@@ -177,7 +178,8 @@ def reason_of(settings: FoldSettings) -> str | None:
 
 
 def check_budget_of(soft: Soft) -> None:
-    """Raise NothingToFold where even complete tying is larger than the settings' budget: known before any data are read."""
+    """Raise NothingToFold where even complete tying is larger than the settings' budget: known before any data are
+    read."""
     if soft.settings.budget is None:
         return
     budget, in_bytes = parse_budget(soft.settings.budget)

@@ -121,7 +121,8 @@ class Laboratory:
         """The validation images, or a refusal."""
         if self.split.validation is None:
             raise SettingError(
-                f"run '{self.run.folder}' was trained without validation data (`validation=0`), so nothing can be chosen "
+                f"run '{self.run.folder}' was trained without validation data (`validation=0`), so nothing "
+                "can be chosen "
                 f"or weighed; give `threshold` a number, or train a run with `validation=0.1`"
             )
         return self.split.validation

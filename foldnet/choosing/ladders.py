@@ -14,7 +14,8 @@ from foldnet.sharing.share import SharedNetwork
 
 @dataclass(frozen=True, slots=True)
 class Rung:
-    """After one more merge: the similarity at which it happens, and the clusters of every group that the ladder concerns."""
+    """After one more merge: the similarity at which it happens, and the clusters of every group that the ladder
+    concerns."""
 
     height: float
     clusters: dict[str, Clusters]

@@ -20,7 +20,8 @@ RUNGS = 64  # how many further merges of a group are looked at
 
 @dataclass(frozen=True, slots=True)
 class NearMiss:
-    """At `threshold`, below the one used, `stage` would have the shorter `program`; `ladder` is the dendrogram that says so.
+    """At `threshold`, below the one used, `stage` would have the shorter `program`; `ladder` is the dendrogram that
+    says so.
 
     `beyond_chance` where untrained networks rarely would.
     """

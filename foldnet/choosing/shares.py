@@ -12,10 +12,11 @@ from foldnet.folding.plan import FoldPlan, GroupFold
 def added_loss_shares(
     plan: FoldPlan, algebra: tuple[GroupAlgebra, ...], loss: Callable[[FoldPlan], float]
 ) -> Mapping[str, float]:
-    """Each tied layer's share of the validation loss that tying added, 0..1 and 1 in sum (all 0 where none takes any away).
+    """Each tied layer's share of the validation loss that tying added, 0..1 and 1 in sum (all 0 where none takes any
+    away).
 
-    `loss` recalibrates a fold and gives its validation loss in nats: the part of layer l is the loss of the whole fold less
-    that of the fold with l restored, never below 0. Layers that are alone are left out.
+    `loss` recalibrates a fold and gives its validation loss in nats: the part of layer l is the loss of the whole fold
+    less that of the fold with l restored, never below 0. Layers that are alone are left out.
     """
     whole = loss(plan)
     parts = {}

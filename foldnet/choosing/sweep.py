@@ -15,8 +15,8 @@ FLAT = 0.001  # a curve that falls by less than this share has no knee: its last
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How one folded network does: validation accuracy, tied and recalibrated, 0..1 (its data's score), validation images that are
-    wholly right, and the sizes of the whole network.
+    """How one folded network does: validation accuracy, tied and recalibrated, 0..1 (its data's score), validation
+    images that are wholly right, and the sizes of the whole network.
     """
 
     accuracy: Share
@@ -80,7 +80,8 @@ def within_drop(points: tuple[SweepPoint, ...], soft: float, drop: float) -> Swe
     if not good:
         best = max(points, key=lambda point: point.accuracy)
         raise NothingToFold(
-            f"`max_drop={100 * drop:g}` cannot be met: the best point of the sweep is {100 * (soft - best.accuracy):.2f} "
+            f"`max_drop={100 * drop:g}` cannot be met: the best point of the sweep is "
+            f"{100 * (soft - best.accuracy):.2f} "
             f"points under the soft network; allow at least that"
         )
     return min(good, key=lambda point: (point.stored_numbers, -point.accuracy, -point.loops))

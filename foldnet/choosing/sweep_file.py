@@ -48,7 +48,8 @@ def made_of(run: Run, soft: Soft) -> dict[str, Any]:
 
 
 def read_sweep(run: Run) -> dict[str, Any]:
-    """What the run's sweep.json says. Raises RunError where it is missing, no sweep, or changed after it was written."""
+    """What the run's sweep.json says. Raises RunError where it is missing, no sweep, or changed after it was
+    written."""
     file = run.folder / SWEEP_FILE
     content = read_json(file)
     if not isinstance(content, dict):

@@ -68,7 +68,8 @@ def chance_levels(algebra: Sequence[GroupAlgebra], families: Sequence[Family], m
 def untrained_similarities(
     algebra: Sequence[GroupAlgebra], metric: str, most: int = MOST_DRAWS, seed: int = 0
 ) -> Iterator[dict[str, Matrix]]:
-    """Similarity matrices (D, L, L) of the groups of `most` untrained networks or fewer, chunk by chunk, the same for one seed.
+    """Similarity matrices (D, L, L) of the groups of `most` untrained networks or fewer, chunk by chunk, the same for
+    one seed.
 
     By weights with the Gram matrices that the templates have now.
     """
@@ -98,7 +99,8 @@ def untrained_merging(
 ) -> Merging:
     """What untrained networks merge in `families` at `levels`: a similarity for every position of each.
 
-    `whole` is the program of the network with every group tied to one owner: its labels say which blocks are built alike.
+    `whole` is the program of the network with every group tied to one owner: its labels say which blocks are built
+    alike.
     """
     owners: dict[str, list[NDArray[np.int64]]] = {entry.group.name: [] for entry in algebra}
     loops = []

@@ -14,7 +14,8 @@ _PURPOSES = ("crop row", "crop column", "flip", "cutout row", "cutout column")
 
 @dataclass(frozen=True, slots=True)
 class Augmentation:
-    """Crop after padding with `padding` black pixels, mirror half of the images, cut out a square hole of side `cutout`."""
+    """Crop after padding with `padding` black pixels, mirror half of the images, cut out a square hole of side
+    `cutout`."""
 
     padding: int = 0
     flip: bool = False
@@ -23,7 +24,8 @@ class Augmentation:
 
 @dataclass(frozen=True, slots=True)
 class Draws:
-    """What happens to each of b images: crop offsets (b, 2), flips (b,) bool, centres of the hole (b, 2), as (row, column)."""
+    """What happens to each of b images: crop offsets (b, 2), flips (b,) bool, centres of the hole (b, 2), as (row,
+    column)."""
 
     offsets: Tensor
     flips: Tensor

@@ -47,11 +47,12 @@ class Batches(Protocol):
 
 
 class Loader:
-    """Batches of a dataset's images, which live on `device` as bytes; where they do not fit, worker processes read them.
+    """Batches of a dataset's images, which live on `device` as bytes; where they do not fit, worker processes read
+    them.
 
-    Of every batch the loader gives `part` = (number, of how many) alone, which may be empty; sizes differ by one at most.
-    Shapes: x (b, c, h, w) float32, normalised, laid out as `memory_format`; y (b,) int64.
-    Raises SettingError where a batch would hold no image.
+    Of every batch the loader gives `part` = (number, of how many) alone, which may be empty; sizes differ by one at
+    most. Shapes: x (b, c, h, w) float32, normalised, laid out as `memory_format`; y (b,) int64. Raises SettingError
+    where a batch would hold no image.
     """
 
     def __init__(
@@ -68,9 +69,9 @@ class Loader:
         workers: int | None = None,
         memory_format: torch.memory_format = torch.channels_last,
     ) -> None:
-        """`images` are some of the dataset's; without `augmentation` they come as they are. `workers` is the number of worker
-        processes, if they are needed; None takes what the machine can spare for each of the `beside` processes that train on it,
-        0 reads in this process.
+        """`images` are some of the dataset's; without `augmentation` they come as they are. `workers` is the number of
+        worker processes, if they are needed; None takes what the machine can spare for each of the `beside` processes
+        that train on it, 0 reads in this process.
         """
         check_number("batch_sizes", batch_size, setting="batch_size")
         self.source, self.device = images, device
@@ -101,7 +102,8 @@ class Loader:
         return self
 
     def epoch(self, number: int, start: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
-        """Every image once, in an order drawn from (seed, number), augmented; the first `start` batches are not made."""
+        """Every image once, in an order drawn from (seed, number), augmented; the first `start` batches are not
+        made."""
         generator = torch.Generator().manual_seed(seed_of(self.seed, number))
         order = torch.randperm(self.images, generator=generator)
         yield from self._walk(order, start, number, self.augmentation)
@@ -149,7 +151,8 @@ class Loader:
         return x.contiguous(memory_format=self.memory_format)
 
     def sizes(self) -> list[int]:
-        """How many images each batch has. A lone last image joins the batch before: batch norm can't train on one value a channel."""
+        """How many images each batch has. A lone last image joins the batch before: batch norm can't train on one value
+        a channel."""
         sizes = [self.batch_size] * (self.images // self.batch_size)
         rest = self.images % self.batch_size
         if rest == 1 and sizes:

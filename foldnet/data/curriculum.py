@@ -21,8 +21,8 @@ Rule = PathRule | MazeRule
 
 @dataclass(frozen=True, slots=True)
 class Curriculum:
-    """A rule for each phase, and how many grids each has to train on and to test on; `validation` is a number of grids, or a share
-    of `examples` below 1, drawn besides. Everything depends on `seed`.
+    """A rule for each phase, and how many grids each has to train on and to test on; `validation` is a number of grids,
+    or a share of `examples` below 1, drawn besides. Everything depends on `seed`.
     """
 
     rules: tuple[Rule, ...]
@@ -103,7 +103,8 @@ def _validation_count(validation: float, examples: int) -> int:
     count = round(validation * examples) if validation < 1 else int(validation)
     if (validation >= 1 and count != validation) or (validation > 0 and count < 1):
         raise SettingError(
-            f"`validation={validation:.12g}` is neither a share of the {examples} examples that comes to a grid or more, "
+            f"`validation={validation:.12g}` is neither a share of the {examples} examples that comes to a "
+            "grid or more, "
             f"nor a whole number of grids; give 0.1 or 500, or 0 for none"
         )
     return count

@@ -18,7 +18,8 @@ from foldnet.errors import SettingError
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Images:
-    """Images in memory: `pixels` (n, c, h, w) uint8, `labels` (n,) int64, and `ids` (n,) int64: what an image's augmentation depends on.
+    """Images in memory: `pixels` (n, c, h, w) uint8, `labels` (n,) int64, and `ids` (n,) int64: what an image's
+    augmentation depends on.
 
     Where a task's answer is a map, `labels` (n, h, w) bool are what it should be.
     """
@@ -51,8 +52,8 @@ Examples = Images | Pictures
 class Dataset:
     """A dataset. Inputs to a network are (pixels / scale - mean) / std, a mean and a std for each channel.
 
-    `digest` says in a word what the training images are, where their pixels are not in memory or are not all: the classes of
-    a user's pictures have names of the user's.
+    `digest` says in a word what the training images are, where their pixels are not in memory or are not all: the
+    classes of a user's pictures have names of the user's.
     """
 
     name: str
@@ -79,7 +80,8 @@ class Dataset:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Split:
-    """Training, validation (None: there is none) and test images. `hash` tells this split of these training data from others.
+    """Training, validation (None: there is none) and test images. `hash` tells this split of these training data from
+    others.
 
     Of a curriculum this is the last phase, `phases` are all of them and `hash` is over all.
     """
@@ -99,8 +101,8 @@ def images_of(pixels: Tensor, labels: Tensor) -> Images:
 def split_validation(dataset: Dataset, validation: float, seed: int) -> Split:
     """Set validation images aside: a share below 1 or a number of images, stratified by class, drawn by seed.
 
-    0 keeps every image for training. Raises SettingError where that many can't be set aside, or where a class would lose its
-    last training image. The hash is over what is trained and chosen on; the test images are not in it.
+    0 keeps every image for training. Raises SettingError where that many can't be set aside, or where a class would
+    lose its last training image. The hash is over what is trained and chosen on; the test images are not in it.
     """
     total = len(dataset.train)
     count = _validation_count(validation, total, len(dataset.classes))

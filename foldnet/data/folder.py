@@ -27,9 +27,9 @@ FEW = 512  # so many pictures are decoded sooner than worker processes start
 def load_folder(data_dir: Path | None, size: int, beside: int = 1) -> Dataset:
     """Pictures resized to squares, three channels; mean and standard deviation are those of the training pictures.
 
-    Every picture is decoded once, so that what can't be is said before the training. They stay in memory where they fit;
-    else they are Pictures, decoded again whenever they are needed. The dataset is the same, to the bit. Of memory and cores they
-    take what is due to one of the `beside` processes that do the same on this machine.
+    Every picture is decoded once, so that what can't be is said before the training. They stay in memory where they
+    fit; else they are Pictures, decoded again whenever they are needed. The dataset is the same, to the bit. Of memory
+    and cores they take what is due to one of the `beside` processes that do the same on this machine.
 
     Raises DataError where folders are missing or empty, classes differ, or a file can't be decoded.
     """
@@ -100,7 +100,8 @@ def _listed(folder: Path) -> Any:
 def _decoded(
     pictures: Pictures, keep: bool, workers: int, see: Callable[[Tensor], None] = lambda pixels: None
 ) -> Examples:
-    """Decode every picture, by worker processes where there are many, and keep the pixels or not; `see` is shown each block."""
+    """Decode every picture, by worker processes where there are many, and keep the pixels or not; `see` is shown each
+    block."""
     kept = torch.empty(pictures.shape if keep else 0, dtype=torch.uint8)
     block = max(1, min(BLOCK, BLOCK_BYTES // (3 * pictures.size**2)))
     blocks = torch.split(torch.arange(len(pictures)), block)

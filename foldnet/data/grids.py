@@ -11,8 +11,8 @@ BLOCK = 512  # grids that are drawn together: the first hundred of a thousand ar
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Grids:
-    """n grids. `obstacles` (n, h, w) bool, `queries` (n, 2, 2) int64 as (row, column), `target` (n, h, w) bool, and `lengths` (n,)
-    int32, the steps of a shortest path.
+    """n grids. `obstacles` (n, h, w) bool, `queries` (n, 2, 2) int64 as (row, column), `target` (n, h, w) bool, and
+    `lengths` (n,) int32, the steps of a shortest path.
     """
 
     obstacles: NDArray[np.bool_]

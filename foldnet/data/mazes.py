@@ -1,4 +1,5 @@
-"""Perfect mazes: between any two free cells there is exactly one path (the task of Schwarzschild et al., https://arxiv.org/abs/2106.04537)."""
+"""Perfect mazes: between any two free cells there is exactly one path (the task of Schwarzschild et al.,
+https://arxiv.org/abs/2106.04537)."""
 
 from dataclasses import dataclass
 
@@ -25,7 +26,8 @@ class MazeRule:
     def __post_init__(self) -> None:
         if self.size < 3 or self.size % 2 == 0:
             raise SettingError(
-                f"`size={self.size}` is no maze's side; give an odd number of at least 3, since rooms and walls alternate"
+                f"`size={self.size}` is no maze's side; give an odd number of at least 3, since rooms and "
+                "walls alternate"
             )
         check_number("size", self.size)
 
@@ -33,8 +35,8 @@ class MazeRule:
 def draw_mazes(count: int, rule: MazeRule, *, seed: int = 0, phase: int = 0, split: str = "train") -> Grids:
     """`count` mazes that depend on (seed, phase, split) alone: a longer set begins with the shorter one.
 
-    The passages are a spanning tree of the rooms, found by a random depth-first walk, which makes long winding corridors; the
-    queries are any two different free cells. Raises SettingError for fewer than one maze.
+    The passages are a spanning tree of the rooms, found by a random depth-first walk, which makes long winding
+    corridors; the queries are any two different free cells. Raises SettingError for fewer than one maze.
     """
     check_count(count, rule.size)
     stream = Stream(seed, phase, split)
@@ -56,7 +58,8 @@ def _draw_block(stream: Stream, rule: MazeRule) -> Grids:
 
 
 def _dig(stream: Stream, side: int) -> NDArray[np.bool_]:
-    """Free cells of BLOCK mazes of side x side rooms, (BLOCK, size, size): all walks take a step, or one back, at a time."""
+    """Free cells of BLOCK mazes of side x side rooms, (BLOCK, size, size): all walks take a step, or one back, at a
+    time."""
     size, mazes = 2 * side - 1, np.arange(BLOCK)
     free = np.zeros((BLOCK, size, size), np.bool_)
     unseen = np.zeros((BLOCK, side + 2, side + 2), np.bool_)  # with a border that nobody enters

@@ -16,8 +16,8 @@ CELL_BYTES = 16  # of a cell while grids are drawn: inputs, target, and the dist
 
 @dataclass(frozen=True, slots=True)
 class PathRule:
-    """How grids are drawn: side `grid`, each query within the `window` (side, odd) around the other, obstacles with probability
-    `obstacles`, and what is to be found: the "union" of all shortest paths, or "one".
+    """How grids are drawn: side `grid`, each query within the `window` (side, odd) around the other, obstacles with
+    probability `obstacles`, and what is to be found: the "union" of all shortest paths, or "one".
 
     Raises SettingError where no grid could be drawn so.
     """
@@ -34,7 +34,8 @@ class PathRule:
             raise SettingError(f"`grid={self.grid}` has no pair of free cells for the queries; give at least 3")
         if self.window % 2 == 0:
             raise SettingError(
-                f"a window of {self.window} is even, so that no cell is its middle; give an odd number such as {self.window + 1}"
+                f"a window of {self.window} is even, so that no cell is its middle; give an odd number "
+                f"such as {self.window + 1}"
             )
         if self.window < 3:
             raise SettingError(f"a window of {self.window} has no room for two different queries; give at least 3")
@@ -58,8 +59,8 @@ class PathRule:
 def draw_paths(count: int, rule: PathRule, *, seed: int = 0, phase: int = 0, split: str = "train") -> Grids:
     """`count` grids that depend on (seed, phase, split) alone: a longer set begins with the shorter one.
 
-    All pairs of different free cells within the window are equally likely, given that they can reach each other; a grid whose
-    queries cannot is drawn again whole. Raises SettingError for fewer than one grid.
+    All pairs of different free cells within the window are equally likely, given that they can reach each other; a grid
+    whose queries cannot is drawn again whole. Raises SettingError for fewer than one grid.
     """
     check_count(count, rule.grid)
     stream = Stream(seed, phase, split)
@@ -72,7 +73,8 @@ def check_count(count: int, side: int) -> None:
     needed, (_, free) = max(count, BLOCK) * side**2 * CELL_BYTES, memory_bytes()
     if free is not None and needed > free:
         raise SettingError(
-            f"{count:,} grids of {side}x{side} cells take {needed / 2**30:,.1f} GiB and this machine has {free / 2**30:,.1f} GiB free; "
+            f"{count:,} grids of {side}x{side} cells take {needed / 2**30:,.1f} GiB and this machine has "
+            f"{free / 2**30:,.1f} GiB free; "
             f"ask for fewer, or for smaller ones"
         )
 

@@ -10,7 +10,8 @@ from foldnet.data.tasks import Task
 
 
 def phase_of(epoch: int, epochs: int, phases: int, lengthened: Lengthened = ()) -> int:
-    """Which phase, from 0, an epoch belongs to: the epochs are shared out evenly and in order; later ones are of the last."""
+    """Which phase, from 0, an epoch belongs to: the epochs are shared out evenly and in order; later ones are of the
+    last."""
     return min(epoch * phases // length_at(epoch, epochs, lengthened), phases - 1)
 
 

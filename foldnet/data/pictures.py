@@ -25,8 +25,8 @@ FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Pictures:
-    """Images that would not fit in memory: `files` (n,) paths as bytes, which become squares of `size` pixels, `labels` (n,)
-    int64, and `ids` (n,) int64: what an image's augmentation depends on.
+    """Images that would not fit in memory: `files` (n,) paths as bytes, which become squares of `size` pixels, `labels`
+    (n,) int64, and `ids` (n,) int64: what an image's augmentation depends on.
     """
 
     files: np.ndarray[
@@ -74,8 +74,8 @@ def decode(path: str, size: int) -> Tensor:
 
 
 def open_picture(path: str) -> Any:
-    """One picture in three channels of 8 bits. Raises what Pillow raises, and ValueError where it has more bits, too many pixels,
-    or is no plain file.
+    """One picture in three channels of 8 bits. Raises what Pillow raises, and ValueError where it has more bits, too
+    many pixels, or is no plain file.
     """
     from PIL import Image
 

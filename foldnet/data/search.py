@@ -61,8 +61,8 @@ def cells_of_all_paths(free: Cells, start: Points, goal: Points) -> tuple[Cells,
 def cells_of_one_path(free: Cells, start: Points, goal: Points) -> tuple[Cells, NDArray[np.int32]]:
     """Cells of one shortest path from start to goal, (n, h, w), and its length in steps, (n,).
 
-    From the start on, each step leads to a neighbour that is nearer to the goal; where several are, to the first of up, left,
-    right and down.
+    From the start on, each step leads to a neighbour that is nearer to the goal; where several are, to the first of up,
+    left, right and down.
     """
     back = distances(free, goal, start)
     lengths = path_lengths(back, start)
@@ -85,6 +85,7 @@ def cells_of_one_path(free: Cells, start: Points, goal: Points) -> tuple[Cells, 
 
 
 def cells_of_paths(free: Cells, queries: NDArray[np.int64], way: str) -> tuple[Cells, NDArray[np.int32]]:
-    """What is to be found, by `way`: "union" of all shortest paths, or "one" of them. queries (n, 2, 2) -> (n, h, w), (n,)."""
+    """What is to be found, by `way`: "union" of all shortest paths, or "one" of them. queries (n, 2, 2) -> (n, h, w),
+    (n,)."""
     search = cells_of_all_paths if way == "union" else cells_of_one_path
     return search(free, queries[:, 0], queries[:, 1])

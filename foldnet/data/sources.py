@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What a training asks of a source: a share or number of examples to choose by, a seed, and where files lie or may be put.
+    """What a training asks of a source: a share or number of examples to choose by, a seed, and where files lie or may
+    be put.
 
     `beside` processes of this machine ask at one time.
     """
@@ -35,7 +36,8 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A dataset before it is loaded. Fields that have an Option are its settings; `arch` is trained on it where none is named.
+    """A dataset before it is loaded. Fields that have an Option are its settings; `arch` is trained on it where none is
+    named.
 
     `preset` changes training settings, `soft_preset` also those of soft networks.
     """
@@ -236,7 +238,8 @@ def make_source(name: str, given: Mapping[str, Any]) -> Source:
     for setting, value in given.items():
         if setting not in fields_of(kind):
             raise SettingError(
-                f"{as_code(setting, value)} has no meaning for {name}; leave it out or use `dataset={owners[setting][0]!r}`"
+                f"{as_code(setting, value)} has no meaning for {name}; leave it out or use "
+                f"`dataset={owners[setting][0]!r}`"
             )
     return kind(**given)
 

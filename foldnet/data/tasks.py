@@ -32,15 +32,18 @@ class Task(Protocol):
         """What the outputs say: outputs (b, ...) -> (b,) or (b, ...)."""
 
     def margin(self, outputs: Tensor) -> Tensor:
-        """How far two outputs must move towards each other, or one towards zero twice, to change a prediction; shaped like those."""
+        """How far two outputs must move towards each other, or one towards zero twice, to change a prediction; shaped
+        like those."""
 
     def imitation(self, outputs: Tensor, teacher: Tensor) -> Tensor:
-        """How far the outputs are from a teacher's, both softened alike before, a scalar in nats: 0 where they agree."""
+        """How far the outputs are from a teacher's, both softened alike before, a scalar in nats: 0 where they
+        agree."""
 
 
 @dataclass(frozen=True, slots=True)
 class Classification:
-    """One class an image: cross-entropy, and the share of images classified right. Shapes: outputs (b, classes), targets (b,)."""
+    """One class an image: cross-entropy, and the share of images classified right. Shapes: outputs (b, classes),
+    targets (b,)."""
 
     measure: str = "accuracy"
     parts: tuple[str, ...] = ("right",)
@@ -74,7 +77,8 @@ class Classification:
 
 @dataclass(frozen=True, slots=True)
 class CellMarking:
-    """Yes or no for each cell of a grid: sigmoid cross-entropy, and F1 of the cells marked, those of all grids pooled (micro).
+    """Yes or no for each cell of a grid: sigmoid cross-entropy, and F1 of the cells marked, those of all grids pooled
+    (micro).
 
     A cell is marked where its probability is above 0.5. Shapes: outputs (b, h, w) logits, targets (b, h, w) bool.
     """

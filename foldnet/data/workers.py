@@ -20,7 +20,8 @@ STOPPING = (signal.SIGINT, signal.SIGTERM)
 
 
 def workers_beside(device: torch.device, processes: int = 1) -> int:
-    """How many workers leave training its due: all cores but one beside a GPU, a quarter of them beside a CPU's own steps."""
+    """How many workers leave training its due: all cores but one beside a GPU, a quarter of them beside a CPU's own
+    steps."""
     share = cores() // processes
     return min(MOST_WORKERS, max(1, share - 1 if device.type == "cuda" else share // 4))
 
@@ -28,8 +29,8 @@ def workers_beside(device: torch.device, processes: int = 1) -> int:
 def in_workers(read: Read, batches: Sequence[Tensor], *, workers: int, pin: bool = False) -> Iterator[Tensor]:
     """read(rows) for each batch of rows (b,) on the CPU, in order, by `workers` processes; 0 means in this one.
 
-    `pin` puts the results into pinned memory, from which a GPU copies while it computes. Random states stay as they are.
-    Raises DataError as `read` does, and where a process dies.
+    `pin` puts the results into pinned memory, from which a GPU copies while it computes. Random states stay as they
+    are. Raises DataError as `read` does, and where a process dies.
     """
     if not workers:
         for rows in batches:
@@ -82,7 +83,8 @@ class _Batches(Sampler[list[int]]):
 
 
 class _Reader(Dataset[Any]):
-    """Reads a whole batch; an error comes back as its sentence, since torch would wrap the exception in its traceback."""
+    """Reads a whole batch; an error comes back as its sentence, since torch would wrap the exception in its
+    traceback."""
 
     def __init__(self, read: Read) -> None:
         self.read = read
@@ -100,7 +102,8 @@ def _as_it_is(batch: Any) -> Any:
 
 
 def _start(number: int) -> None:
-    """Leave Ctrl-C, and the SIGTERM that a cluster sends to all, to the process that trains: it may want another batch yet."""
+    """Leave Ctrl-C, and the SIGTERM that a cluster sends to all, to the process that trains: it may want another batch
+    yet."""
     os.setpgid(0, 0)
     for number in STOPPING:
         signal.signal(number, signal.SIG_IGN)

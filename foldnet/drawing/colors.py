@@ -1,8 +1,9 @@
 """The colours of all pictures, in one place.
 
-Lines that a reader must tell apart take their colours from DISTINCT: seven that stay apart for readers who see red and green,
-or blue and yellow, alike (CIE 1976 differences of at least 25 under simulated deuteranopia, protanopia and tritanopia), and dark enough
-to be read as letters on white (contrast of at least 3). Where there are more, they begin again; the number beside a line says which it is.
+Lines that a reader must tell apart take their colours from DISTINCT: seven that stay apart for readers who see red and
+green, or blue and yellow, alike (CIE 1976 differences of at least 25 under simulated deuteranopia, protanopia and
+tritanopia), and dark enough to be read as letters on white (contrast of at least 3). Where there are more, they begin
+again; the number beside a line says which it is.
 """
 
 # Red, green and blue first, as in the paper's Figure 6.
@@ -50,7 +51,8 @@ ALONE_FILL = "#e9ecef"  # an owner that one layer uses
 LOOP_COLORS = ("#ffffff", "#fbd58a", "#f2a154", "#d9694a", "#a63a5b", "#65256b")
 UNIT_LINES = ("#8a9099", "#3f6fa8", "#4a8a5a", "#9b3fa0")
 
-# Of a grid's cells: free, obstacle, hit, miss, false. Okabe and Ito's shades (https://jfly.uni-koeln.de/color/), light to dark in grey too.
+# Of a grid's cells: free, obstacle, hit, miss, false. Okabe and Ito's shades (https://jfly.uni-koeln.de/color/), light
+# to dark in grey too.
 CELL_COLORS = ("#ffffff", "#3c4249", "#56b4e9", "#e69f00", "#d55e00")
 QUERY_LINE = "#1a1a1a"
 

@@ -31,11 +31,12 @@ def depth_figure(
     found: Mapping[str, int] | None = None,
     measure: str = "accuracy",
 ) -> Figure:
-    """Accuracy (or what its data's `measure` is called) against the number of trips through each loop, the other loops left as they are.
+    """Accuracy (or what its data's `measure` is called) against the number of trips through each loop, the other loops
+    left as they are.
 
-    `loops` holds the series that were measured of each loop, such as "as folded" and "recalibrated": a colour a loop, a line
-    style a series. A vertical tick marks the trips that folding found (`found`, by loop). The axis has a number at both ends. Raises
-    SettingError where there is nothing to draw and where `found` names a loop without a curve.
+    `loops` holds the series that were measured of each loop, such as "as folded" and "recalibrated": a colour a loop, a
+    line style a series. A vertical tick marks the trips that folding found (`found`, by loop). The axis has a number at
+    both ends. Raises SettingError where there is nothing to draw and where `found` names a loop without a curve.
     """
     from matplotlib.figure import Figure
 
@@ -106,7 +107,8 @@ def _handles(loops: Mapping[str, Mapping[str, Curve]], series: Sequence[str], *,
     ]
     handles += [
         Line2D([], [], color="black", linewidth=1.3, linestyle=DASHES[number % len(DASHES)],
-               marker=MARKERS[number % len(MARKERS)], markersize=3.5, markerfacecolor="white" if number else "black", label=name)
+               marker=MARKERS[number % len(MARKERS)], markersize=3.5, label=name,
+               markerfacecolor="white" if number else "black")
         for number, name in enumerate(series)
     ]  # fmt: skip
     if ticked:

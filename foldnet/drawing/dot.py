@@ -55,8 +55,8 @@ def graph_dot(graph: nx.MultiDiGraph, title: str) -> graphviz.Digraph:
     """A picture of the graph that `program_graph` made: each stage a box, owners rounded, private layers with corners.
 
     In a stage of several passes, edges have the colour of their first pass and say which passes take them. Those taken
-    more than once, or back, say at which steps, or how often. Each stage has a row of its own: an edge to another stage ends at a word at the row's end, and goes
-    on at the next row's.
+    more than once, or back, say at which steps, or how often. Each stage has a row of its own: an edge to another stage
+    ends at a word at the row's end, and goes on at the next row's.
     """
     digraph = graphviz.Digraph(
         graph_attr={**GRAPH_STYLE, "label": _title(graph, title)}, node_attr=NODE_STYLE, edge_attr=EDGE_STYLE
@@ -199,7 +199,8 @@ def _flow_style(
 
 
 def _says_when(graph: nx.MultiDiGraph, source: str, target: str, data: dict[str, Any]) -> bool:
-    """Whether an edge says which steps take it: more than one, or back, or there and back, where arrows lie on each other."""
+    """Whether an edge says which steps take it: more than one, or back, or there and back, where arrows lie on each
+    other."""
     return data["kind"] == "flow" and (
         len(data["order"]) > 1 or data["back"] or bool(graph.has_edge(target, source, "flow"))
     )

@@ -24,11 +24,12 @@ if TYPE_CHECKING:
 def f1_figure(
     curves: Mapping[str, Sequence[Sequence[float]]], borders: Sequence[int], phases: Sequence[str], title: str = ""
 ) -> Figure:
-    """`curves` are F1 after each epoch, a row for every seed; `borders` the epochs after which a new phase begins, `phases` their names.
+    """`curves` are F1 after each epoch, a row for every seed; `borders` the epochs after which a new phase begins,
+    `phases` their names.
 
-    The axis of F1 begins where the curves are: first epochs that lie far below all others are cut off, which the picture says.
-    The band reaches from the least to the largest of the seeds. Raises SettingError where there is nothing to draw or seeds of
-    one network have other numbers of epochs.
+    The axis of F1 begins where the curves are: first epochs that lie far below all others are cut off, which the
+    picture says. The band reaches from the least to the largest of the seeds. Raises SettingError where there is
+    nothing to draw or seeds of one network have other numbers of epochs.
     """
     from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
@@ -68,7 +69,8 @@ def f1_figure(
 
 
 def _cut_first_epochs(axes: Axes, curves: Sequence[NDArray[np.float64]]) -> None:
-    """Begin the axis at what all but a twentieth of the values reach, where the rest would take more than half of its height."""
+    """Begin the axis at what all but a twentieth of the values reach, where the rest would take more than half of its
+    height."""
     values = np.concatenate([curve.ravel() for curve in curves])
     low, high = float(np.quantile(values, 0.05)), float(values.max())
     if low - values.min() <= high - low:

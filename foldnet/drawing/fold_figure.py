@@ -42,7 +42,8 @@ TEXT_LETTER = 0.066  # width of a letter of a stage's program
 
 @dataclass(frozen=True, slots=True)
 class FoldedStage:
-    """One row: a stage of the program, the L layers that share in it, the (L, L) similarity by which they were tied, and their clusters."""
+    """One row: a stage of the program, the L layers that share in it, the (L, L) similarity by which they were tied,
+    and their clusters."""
 
     stage: Stage
     layers: tuple[str, ...]

@@ -46,7 +46,8 @@ def column_layout(
 ) -> Column:
     """Places for boxes of at least `heights`, all `width` wide, and for arrows (from row, to row), all different.
 
-    The first lane leaves at least `first_lane` beside the boxes, for what stands on the arrows. Arrows to the next row run straight down. Boxes grow where many arrows end at one of their sides.
+    The first lane leaves at least `first_lane` beside the boxes, for what stands on the arrows. Arrows to the next row
+    run straight down. Boxes grow where many arrows end at one of their sides.
     """
     beside = width / 2 + max(first_lane, FIRST_LANE)
     left = [edge for edge in edges if edge[1] <= edge[0]]

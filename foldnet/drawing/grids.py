@@ -24,7 +24,8 @@ COLUMNS, SIDE, GAP = 4, 1.75, 0.12
 
 @dataclass(frozen=True, slots=True)
 class GridPicture:
-    """One grid: `obstacles` and `target` (h, w) bool, `queries` (2, 2) as (row, column), `marked` (h, w) bool, and a line below."""
+    """One grid: `obstacles` and `target` (h, w) bool, `queries` (2, 2) as (row, column), `marked` (h, w) bool, and a
+    line below."""
 
     obstacles: NDArray[np.bool_]
     target: NDArray[np.bool_]

@@ -92,7 +92,8 @@ def _overhang(group: GroupSimilarity, side: float) -> float:
 def _layout(
     groups: Sequence[GroupSimilarity], labels: Sequence[float], least: float, ends: tuple[float, float]
 ) -> tuple[tuple[float, float], list[tuple[float, float, float]]]:
-    """The figure's size, at least `least` wide, and the left, bottom and side of each panel's square, in inches from bottom left.
+    """The figure's size, at least `least` wide, and the left, bottom and side of each panel's square, in inches from
+    bottom left.
 
     Panels stand in rows of at most four. From the left: labels, panel, gap. From the top: room for the title, then for
     each row the names, the panels, their labels and the chance level; then room for the legend. `ends` are these two.

@@ -1,7 +1,7 @@
 """A file that foldnet writes of a run or a fold, declared: what it shows and of what, its formats and its options.
 
-Pictures and exports are such objects in registries; commands are made from them. Importing this is cheap: what writes a file is
-imported when it is written, so that its name and its options are checked before anything heavy.
+Pictures and exports are such objects in registries; commands are made from them. Importing this is cheap: what writes a
+file is imported when it is written, so that its name and its options are checked before anything heavy.
 """
 
 from collections.abc import Callable, Mapping
@@ -19,8 +19,8 @@ from foldnet.store.files import free_name, refuse_existing
 class Taken:
     """What a file will show: a path, several, or a network in memory. `said` says what was taken where nobody named it.
 
-    Without a name of its own the file goes into `folder`, called `name` where that is not the output's; `shown` is what the report
-    names, by kind.
+    Without a name of its own the file goes into `folder`, called `name` where that is not the output's; `shown` is what
+    the report names, by kind.
     """
 
     what: Any
@@ -55,7 +55,8 @@ class Written:
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """One kind of file, a subclass each: its docstring is the help of its command, its fields are the options, with an Option each.
+    """One kind of file, a subclass each: its docstring is the help of its command, its fields are the options, with an
+    Option each.
 
     `of` is what it shows, `name` the file's where nobody gives one, `endings` those that it can write.
     """
@@ -77,7 +78,8 @@ class Output:
 
     @classmethod
     def check_place(cls, out: Path | str | None, *, force: bool) -> None:
-        """Raise OutputError for a place that will not do, SettingError for an ending that names no format of this output."""
+        """Raise OutputError for a place that will not do, SettingError for an ending that names no format of this
+        output."""
         if out is not None:
             refuse_existing(Path(out), force=force)
             cls.check_ending(Path(out), cls.endings)
@@ -93,7 +95,8 @@ def make(
     observer: Any = None,
     say: Callable[[str], None] = lambda sentence: None,
 ) -> Written:
-    """Write one file, of what was `named` or is found; what exists is replaced only by `force`, or gets a numbered sibling.
+    """Write one file, of what was `named` or is found; what exists is replaced only by `force`, or gets a numbered
+    sibling.
 
     Raises SettingError for options and endings that are not legal, OutputError for a place that will not do, and what
     finding, opening and drawing raise.
@@ -114,7 +117,8 @@ def make(
 
 
 def _default(file: Path, force: bool) -> Path:
-    """The name that a file gets where the user gives none. Raises OutputError where it would be written through a link."""
+    """The name that a file gets where the user gives none. Raises OutputError where it would be written through a
+    link."""
     from foldnet.store.artifact import refuse_linked
 
     refuse_linked(file.parent)
@@ -137,7 +141,8 @@ def _take_run(named: Any) -> Taken:
 
 
 def _take_fold(named: Any) -> Taken:
-    """The fold named, else the newest one of the run named, or of the newest run; a network in memory is taken as it is."""
+    """The fold named, else the newest one of the run named, or of the newest run; a network in memory is taken as it
+    is."""
     from foldnet.folding.opening import fold_folder
 
     if not isinstance(named, str | Path | None):

@@ -47,7 +47,8 @@ def ranges(numbers: Sequence[int]) -> str:
 
 
 def pass_words(drawn: Collection[int], last: int) -> tuple[tuple[str, int | None], ...]:
-    """What a legend says of the passes 1 to `last`: each of those `drawn` in its colour, by its number, and where the others are.
+    """What a legend says of the passes 1 to `last`: each of those `drawn` in its colour, by its number, and where the
+    others are.
 
     An edge keeps the colour of its first pass, so a pass may have no edge of its own: the second to fifth trip through
     a loop of one weight all take the edge that the first has drawn.

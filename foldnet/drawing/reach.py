@@ -20,7 +20,8 @@ DASHED = (0, (4, 2))
 
 @dataclass(frozen=True, slots=True)
 class ReachCurve:
-    """One network: (steps, F1, whole) as it is and recalibrated, the steps as found, and (length, F1, whole) by length of path."""
+    """One network: (steps, F1, whole) as it is and recalibrated, the steps as found, and (length, F1, whole) by length
+    of path."""
 
     name: str
     by_steps: tuple[tuple[int, float, float], ...]
@@ -30,7 +31,8 @@ class ReachCurve:
 
 
 def reach_figure(curves: Sequence[ReachCurve], title: str = "") -> Figure:
-    """Four panels; a network that cannot run longer is a diamond. Dashed is with batch norm estimated anew, a tick what was found.
+    """Four panels; a network that cannot run longer is a diamond. Dashed is with batch norm estimated anew, a tick what
+    was found.
 
     Raises SettingError where there is nothing to draw.
     """

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from foldnet.drawing.colors import BOX_LINE, FAINT_LINE, NEGATIVE, OWNER_FILL, POSITIVE, PRIVATE_FILL
 
 FONT = "Helvetica"
-# Of a row's largest coefficient: what is below is not drawn, in a group of few coefficients and in one of more than MANY.
+# Of a row's largest coefficient: what is below is not drawn, in a group of few coefficients and in one of more than
+# MANY.
 FAINTEST, MANY, FAINTEST_OF_MANY = 0.05, 24, 0.25
 WIDEST = 4.0  # points
 VALUES_SHOWN = 8  # a group with more edges shows no numbers
@@ -90,7 +91,8 @@ def _draw_group(
     place = _place(left + width / 2, top - HEADING / 2)
     said = f"<b>{html.escape(group.name)}</b>"
     if hidden:
-        said += f'<br/><font point-size="9">hidden: {hidden} of {group.coefficients.size}, below {100 * faintest:.0f} %</font>'
+        below = f"hidden: {hidden} of {group.coefficients.size}, below {100 * faintest:.0f} %"
+        said += f'<br/><font point-size="9">{below}</font>'
     digraph.node(f"g{number}name", f"<{said}>", pos=place, **heading)
     x_layer, x_template = left + MARGIN + layer_width / 2, left + width - MARGIN - TEMPLATE / 2
     layers_y, templates_y = _spread(len(names), top - HEADING, inner), _spread(templates, top - HEADING, inner)
@@ -157,5 +159,6 @@ def _title(title: str) -> str:
     """The title and what the colours say."""
     signs = ((_tint(1.0, 1.0), "positive"), (_tint(1.0, -1.0), "negative"))
     keys = ", ".join(f'<font color="{color}">{word}</font>' for color, word in signs)
-    text = f'<b>{html.escape(title)}</b><br/><font point-size="12">coefficients:&#160;{keys}, width by size, in % of the layer&#39;s largest</font>'
+    scale = f"coefficients:&#160;{keys}, width by size, in % of the layer&#39;s largest"
+    text = f'<b>{html.escape(title)}</b><br/><font point-size="12">{scale}</font>'
     return f"<{text}<br/>&#160;>"

@@ -34,13 +34,15 @@ def sweep_figure(
     measure: str = "accuracy",
     images: int | None = None,
 ) -> Figure:
-    """Accuracy (or what its data's `measure` is called) against the shared weight numbers that each fold stores, a curve for each unit.
+    """Accuracy (or what its data's `measure` is called) against the shared weight numbers that each fold stores, a
+    curve for each unit.
 
-    The number in a marker, and its colour, is how many loops the program has; a small one has none. The line is
-    `soft`, the accuracy (0..1) of the network before folding; the `knees`, one of the points of a unit each, are ringed. Bars are
-    95 % intervals where accuracy is a share of `images`. With `dense`, the numbers that all layers had when written out, x is a
-    share of it. A sweep that falls more than 10 points below soft is drawn twice: whole, and near soft. Raises SettingError where
-    there is nothing to draw, where a knee is no point of its unit's and where `dense` is not positive.
+    The number in a marker, and its colour, is how many loops the program has; a small one has none. The line is `soft`,
+    the accuracy (0..1) of the network before folding; the `knees`, one of the points of a unit each, are ringed. Bars
+    are 95 % intervals where accuracy is a share of `images`. With `dense`, the numbers that all layers had when written
+    out, x is a share of it. A sweep that falls more than 10 points below soft is drawn twice: whole, and near soft.
+    Raises SettingError where there is nothing to draw, where a knee is no point of its unit's and where `dense` is not
+    positive.
     """
     from matplotlib.figure import Figure
 
@@ -110,7 +112,8 @@ def _draw_sweep(
     scale: float,
     images: int | None,
 ) -> None:
-    """The line of soft, then for each unit a line, bars, markers, how many loops they stand for, and the knee's ring."""
+    """The line of soft, then for each unit a line, bars, markers, how many loops they stand for, and the knee's
+    ring."""
     axes.axhline(100 * soft, color=PLAIN, linewidth=0.9, linestyle=(0, (5, 3)), marker="", zorder=1)
     for index, (unit, points) in enumerate(points_by_unit.items()):
         places = [(scale * point.stored_numbers, 100 * point.accuracy) for point in points]

@@ -65,7 +65,8 @@ def draw_unrolled(
 
 
 def _cells(stage: Stage, block: Block, graph: nx.MultiDiGraph, colors: Mapping[str, int]) -> list[Cell]:
-    """The block's layers of the flow, by their owners' letters and their positions; a block that is one layer bears its own name."""
+    """The block's layers of the flow, by their owners' letters and their positions; a block that is one layer bears its
+    own name."""
     nodes = layer_nodes(graph)
     uses = [use for use in block.uses if use.layer in nodes]
     owners = [graph.nodes[nodes[use.layer]] for use in uses]

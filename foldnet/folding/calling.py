@@ -30,7 +30,8 @@ def inputs_of(batch: Any) -> Inputs:
         inputs = tuple(x) if isinstance(x, tuple | list) else (x,), {}
     if not any(isinstance(value, Tensor) and value.dim() for value in (*inputs[0], *inputs[1].values())):
         raise SettingError(
-            f"a batch is a {type(batch).__name__} without a tensor; give x or (x, y), where x is a tensor, a tuple of positional "
+            f"a batch is a {type(batch).__name__} without a tensor; give x or (x, y), where x is a tensor, "
+            "a tuple of positional "
             f"inputs or a dictionary of keyword inputs"
         )
     return inputs
@@ -55,7 +56,8 @@ def refuse_nan(inputs: Any) -> None:
 
 @contextmanager
 def run_on(positional: tuple[Any, ...], keywords: Mapping[str, Any]) -> Iterator[None]:
-    """Calls of a network with a user's inputs. Raises SettingError, with what the network says, where it does not take them."""
+    """Calls of a network with a user's inputs. Raises SettingError, with what the network says, where it does not take
+    them."""
     try:
         yield
     except (FoldnetError, torch.OutOfMemoryError):

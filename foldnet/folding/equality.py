@@ -1,7 +1,9 @@
-"""Whether two blocks are proven to compute the same but for the tensors that each has of its own (a loop may merge no others).
+"""Whether two blocks are proven to compute the same but for the tensors that each has of its own (a loop may merge no
+others).
 
-A loop keeps of its blocks one module and stacks their registered tensors by step. So everything else must be equal: classes,
-attributes, modes, hooks; and every registered tensor must be the block's alone, since stacking would part it from its twin.
+A loop keeps of its blocks one module and stacks their registered tensors by step. So everything else must be equal:
+classes, attributes, modes, hooks; and every registered tensor must be the block's alone, since stacking would part it
+from its twin.
 """
 
 from collections.abc import Collection, Iterator, Mapping
@@ -151,7 +153,8 @@ def _named_twice(block: nn.Module) -> Iterator[Difference]:
 
 
 def registered(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
-    """(place, parameter or buffer) wherever a module or one of its submodules, each looked at once, has registered it."""
+    """(place, parameter or buffer) wherever a module or one of its submodules, each looked at once, has registered
+    it."""
     for path, part in module.named_modules():
         for kind in (part._parameters, part._buffers):
             for name, tensor in kind.items():

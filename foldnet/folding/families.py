@@ -14,7 +14,8 @@ from foldnet.folding.groups import GroupAlgebra
 class Family:
     """Two or more layers, or blocks, that one dendrogram merges; `name` is that of the ladder down it.
 
-    `positions` has, for every shared layer of a block (one for a layer), its group and the row of each member in that group.
+    `positions` has, for every shared layer of a block (one for a layer), its group and the row of each member in that
+    group.
     """
 
     name: str
@@ -38,7 +39,8 @@ def layer_families(algebra: Sequence[GroupAlgebra], keep: Set[str] = frozenset()
 def block_families_of(
     blocks: Sequence[BlockLayers], layers: Mapping[str, tuple[str, ...]], keep: Set[str] = frozenset()
 ) -> tuple[Family, ...]:
-    """A family for all blocks of one structure in a stage, those with a layer in `keep` aside; `layers` are the groups'."""
+    """A family for all blocks of one structure in a stage, those with a layer in `keep` aside; `layers` are the
+    groups'."""
     free = [block for block in blocks if not any(layers[group][row] in keep for group, row in block.layers)]
     families: list[Family] = []
     for members in block_families(free).values():

@@ -47,9 +47,9 @@ class StoredGroup:
 
 @dataclass(frozen=True, slots=True)
 class Fold:
-    """An opened fold folder. `run` is the name of the run that it was made from, which may be gone; `run_sha256` the digest of
-    the soft weights in that run's `checkpoint`. `size` is the side of the images that the network was trained on, `files` the SHA-256
-    of every other file of the folder as it was written.
+    """An opened fold folder. `run` is the name of the run that it was made from, which may be gone; `run_sha256` the
+    digest of the soft weights in that run's `checkpoint`. `size` is the side of the images that the network was trained
+    on, `files` the SHA-256 of every other file of the folder as it was written.
     """
 
     folder: Path
@@ -74,7 +74,8 @@ class Fold:
         return TASKS[self.blueprint.task]
 
     def plain_network(self) -> nn.Module:
-        """The architecture before folding, its shared layers without weights (under torch.device("meta"): unallocated)."""
+        """The architecture before folding, its shared layers without weights (under torch.device("meta"):
+        unallocated)."""
         from foldnet.sharing.share import SharedNetwork
 
         built = self.blueprint.build()
@@ -90,7 +91,8 @@ class Fold:
             return LoopedNetwork(self.plain_network(), self.program, owners)
         except (AttributeError, IndexError, KeyError, TypeError, ValueError, RuntimeError) as error:
             raise RunError(
-                f"the config.json and program.json in '{self.folder}' do not make a network ({error}); fold the run again"
+                f"the config.json and program.json in '{self.folder}' do not make a network ({error}); "
+                "fold the run again"
             ) from None
 
     def load(self) -> LoopedNetwork:
@@ -128,7 +130,8 @@ class Fold:
 def save_fold(
     folder: Path, fold: Fold, looped: LoopedNetwork, settings: dict[str, Any], report: dict[str, Any]
 ) -> None:
-    """Fill `folder`, which exists, with everything that the fold is; config.json comes last, with the digests of the others."""
+    """Fill `folder`, which exists, with everything that the fold is; config.json comes last, with the digests of the
+    others."""
     save_tensors(folder / WEIGHTS, looped.state_dict())
     write_json(folder / "program.json", program_to_json(fold.program))
     write_json(folder / "report.json", report)
@@ -161,7 +164,8 @@ def save_fold(
 
 
 def is_as_stated(file: Path) -> bool | None:
-    """Whether a file of a fold is as the fold's config.json says; None where it is in no fold, or nothing is said of it."""
+    """Whether a file of a fold is as the fold's config.json says; None where it is in no fold, or nothing is said of
+    it."""
     try:
         config = read_config(file.parent, "fold")
         check_seal(config, file.parent / "config.json")
@@ -176,8 +180,8 @@ def is_as_stated(file: Path) -> bool | None:
 def open_fold(folder: Path) -> Fold:
     """Read a fold folder, its tensors aside.
 
-    Raises RunError where it is missing, empty, damaged, foreign, of another schema, or where config.json or program.json was
-    changed after folding.
+    Raises RunError where it is missing, empty, damaged, foreign, of another schema, or where config.json or
+    program.json was changed after folding.
     """
     config = read_config(folder, "fold")
     check_seal(config, folder / "config.json")
@@ -210,7 +214,8 @@ def open_fold(folder: Path) -> Fold:
 
 
 def _stored_group(group: dict[str, Any]) -> StoredGroup:
-    """A group as config.json has it. Raises SettingError for numbers beyond any network, KeyError and TypeError for what is none."""
+    """A group as config.json has it. Raises SettingError for numbers beyond any network, KeyError and TypeError for
+    what is none."""
     check_number("owners", group["owners"], field="'owners'")
     if group["templates"] is not None:
         check_number("templates", group["templates"], field="'templates'")

@@ -1,4 +1,5 @@
-"""A layer that uses an owner by a gain, W = g C: what passes through it is scaled where that is smaller than its weight."""
+"""A layer that uses an owner by a gain, W = g C: what passes through it is scaled where that is smaller than its
+weight."""
 
 from functools import partial
 
@@ -14,8 +15,8 @@ CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
 def only_calls_layers(network: nn.Module) -> bool:
     """Whether no forward of a network does anything with its layers but call them, and none writes to its module.
 
-    So it is of torch's own layers and containers. A class of one's own says so by `only_calls_layers = True`, which what is derived
-    from it does not inherit.
+    So it is of torch's own layers and containers. A class of one's own says so by `only_calls_layers = True`, which
+    what is derived from it does not inherit.
     """
     return all(_only_calls(module) for module in network.modules())
 
@@ -30,12 +31,14 @@ def _only_calls(module: nn.Module) -> bool:
 
 
 def scale_outputs(layer: nn.Module, gain: Tensor) -> None:
-    """Let a view of a convolution or linear layer, whose weight is an owner (O, I, *kernel), compute with gain () times that weight.
+    """Let a view of a convolution or linear layer, whose weight is an owner (O, I, *kernel), compute with gain () times
+    that weight.
 
-    A call scales what passes through where its input has fewer numbers than the weight, since g C * x = g (C * x): the output, where that
-    lies, or with a bias, which has no gain, the input. No scaled weight is made. That rounds differently, so under autocast, where it
-    would show, the weight is scaled in full precision; and a layer of another class than torch's own may do more with its weight than
-    multiply by it. Whoever reads the weight reads the owner: see only_calls_layers.
+    A call scales what passes through where its input has fewer numbers than the weight, since g C * x = g (C * x): the
+    output, where that lies, or with a bias, which has no gain, the input. No scaled weight is made. That rounds
+    differently, so under autocast, where it would show, the weight is scaled in full precision; and a layer of another
+    class than torch's own may do more with its weight than multiply by it. Whoever reads the weight reads the owner:
+    see only_calls_layers.
     """
     vars(layer)["forward"] = partial(_scaled, layer, gain)
 

@@ -42,7 +42,8 @@ class GroupAlgebra:
 
     @property
     def may_differ(self) -> bool:
-        """Whether there are pairs of layers and they are not all alike by construction, as those of one template are."""
+        """Whether there are pairs of layers and they are not all alike by construction, as those of one template
+        are."""
         return len(self.group.layers) > 1 and (self.plain or self.group.templates > 1)
 
     def chance(self, metric: str, groups: int = 1) -> Chance:

@@ -58,19 +58,21 @@ class LoopedNetwork(nn.Module):
     def set_trips(self, trips: Mapping[str, int], *, own_steps: bool = False, damped: bool = False) -> None:
         """Let loops run another number of times than they were found with; loops that are not named run as found.
 
-        What comes of it depends on these arguments alone, not on earlier calls. 0 trips leave a loop out. Trips past the last reuse
-        the last one's norms and gains; with `own_steps` they hold copies, which recalibrating or training then changes, and which
-        are let go of when other trips are set. With `damped` a loop that was found with T trips and runs T' changes its state by
-        T / T' of what each block would add, as an integration with more and smaller steps: blocks give x + T / T' (block(x) - x),
-        which is what gains so scaled give in the layers that feed a residual sum.
-        Raises UnknownName for a loop that is not there, SettingError for fewer than 0 trips or more than 10,000 runs of blocks, and
-        with `damped` for a loop whose blocks are single layers, which add to no state.
+        What comes of it depends on these arguments alone, not on earlier calls. 0 trips leave a loop out. Trips past
+        the last reuse the last one's norms and gains; with `own_steps` they hold copies, which recalibrating or
+        training then changes, and which are let go of when other trips are set. With `damped` a loop that was found
+        with T trips and runs T' changes its state by T / T' of what each block would add, as an integration with more
+        and smaller steps: blocks give x + T / T' (block(x) - x), which is what gains so scaled give in the layers that
+        feed a residual sum. Raises UnknownName for a loop that is not there, SettingError for fewer than 0 trips or
+        more than 10,000 runs of blocks, and with `damped` for a loop whose blocks are single layers, which add to no
+        state.
         """
         check_trips(self.program, trips, "trips")
         for name in trips if damped else ():
             if not self.can_be_damped(name):
                 raise SettingError(
-                    f"`damped=True` scales what blocks add to their input, and loop '{name}' runs single layers, which add "
+                    f"`damped=True` scales what blocks add to their input, and loop '{name}' runs single "
+                    "layers, which add "
                     f"nothing to it; leave `damped` out"
                 )
         for stage in self._stages():
@@ -96,7 +98,8 @@ class LoopedNetwork(nn.Module):
         self._ready = None
 
     def forward(self, *inputs: Any, **options: Any) -> Any:
-        """Inputs and output are those of the network that was folded. Nothing of a module changes but what its own forward changes."""
+        """Inputs and output are those of the network that was folded. Nothing of a module changes but what its own
+        forward changes."""
         return next(self._passes(inputs, options))
 
     def _passes(self, inputs: tuple[Any, ...], options: dict[str, Any]) -> Iterator[Any]:
@@ -113,8 +116,8 @@ class LoopedNetwork(nn.Module):
             yield from undisturbed(self._lent)(given).passes(self._put, inputs, options)
 
     def _kept(self, given: Mapping[Place, Tensor]) -> nn.Module | None:
-        """The network with its owners and each step's tensors lent, the one of the call before where nothing has changed since; None
-        where its forward may do more than call layers.
+        """The network with its owners and each step's tensors lent, the one of the call before where nothing has
+        changed since; None where its forward may do more than call layers.
         """
         ready, weights = self._ready, tuple(given.values())
         if ready is not None and ready.holds(self.network, weights):
@@ -187,7 +190,8 @@ class LoopedNetwork(nn.Module):
 
 
 def _recorded() -> bool:
-    """Whether torch.export or torch.jit.trace writes down what is computed: then nothing may come from an earlier call."""
+    """Whether torch.export or torch.jit.trace writes down what is computed: then nothing may come from an earlier
+    call."""
     tracing: bool = torch.jit.is_tracing()  # type: ignore[attr-defined,no-untyped-call]
     return tracing or torch.compiler.is_compiling()
 
@@ -203,7 +207,8 @@ def _owners_of(block: str, given: Mapping[Place, Tensor]) -> dict[str, Tensor]:
 
 
 def loop_tied(tied: SharedNetwork, program: Program) -> LoopedNetwork:
-    """The looped form of a tied network: the same owners, norms and gains, stacked by step. `tied` is left as it was."""
+    """The looped form of a tied network: the same owners, norms and gains, stacked by step. `tied` is left as it
+    was."""
     sources = {name: source for name, source in tied.sources.items() if isinstance(source, TiedLayers)}
     owners = {name: copy.deepcopy(source.stored) for name, source in sources.items()}
     device = next(tied.sources.parameters()).device
@@ -228,8 +233,8 @@ def gain_slots(looped: LoopedNetwork) -> Iterator[tuple[nn.Parameter, int, str]]
 def unroll(looped: LoopedNetwork, network: nn.Module) -> nn.Module:
     """Write the looped network out again, layer by layer, into `network`, an architecture as it was before folding.
 
-    This reads the program's uses, not its loops, and shares no code with the looped forward pass: it is what that pass is
-    checked against.
+    This reads the program's uses, not its loops, and shares no code with the looped forward pass: it is what that pass
+    is checked against.
     """
     program = looped.program
     state = looped.network.state_dict()

@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 def load(path: Path | str, *, checkpoint: str = "last") -> nn.Module:
     """The network of a run folder (soft or plain) or of a fold folder (looped), in evaluation mode on the CPU.
 
-    Shapes: x (n, channels, h, w), normalised as its dataset is, -> logits (n, classes), or (n, h, w) of cells. Nothing in the folder can run code.
-    Raises RunError where the folder is missing, empty, damaged, foreign or changed after it was written.
+    Shapes: x (n, channels, h, w), normalised as its dataset is, -> logits (n, classes), or (n, h, w) of cells. Nothing
+    in the folder can run code. Raises RunError where the folder is missing, empty, damaged, foreign or changed after it
+    was written.
     """
     folder = Path(path)
     if kind_of(folder) == "fold":

@@ -21,7 +21,8 @@ def run_of_fold(fold: Fold, named: Path | str | None = None) -> Run:
         run = open_run(Path(named))
         if not holds(run, fold):
             raise RunError(
-                f"`run={str(named)!r}` is not the run of '{fold.folder}' (the digest of its checkpoint '{fold.checkpoint}' differs); "
+                f"`run={str(named)!r}` is not the run of '{fold.folder}' (the digest of its checkpoint "
+                f"'{fold.checkpoint}' differs); "
                 f"name the run '{fold.run}' as it was when it was folded"
             )
         return run
@@ -34,12 +35,14 @@ def run_of_fold(fold: Fold, named: Path | str | None = None) -> Run:
 
 
 def soft_of_fold(fold: Fold, named: Path | str | None = None) -> SharedNetwork:
-    """The soft network that was folded, on the CPU. Raises RunError where its run is gone or has other weights by now."""
+    """The soft network that was folded, on the CPU. Raises RunError where its run is gone or has other weights by
+    now."""
     run = run_of_fold(fold, named)
     model, _ = run.load(fold.checkpoint)
     if not holds(run, fold):
         raise RunError(
-            f"checkpoint '{fold.checkpoint}' of run '{run.folder}' is not the one that was folded (its digest differs); "
+            f"checkpoint '{fold.checkpoint}' of run '{run.folder}' is not the one that was folded (its "
+            "digest differs); "
             f"name the run that was with `run`, or fold this one again"
         )
     return soft_network(model)

@@ -1,4 +1,5 @@
-"""Plain numbers that a step of a loop may have of its own, such as the rate of stochastic depth, which grows from block to block."""
+"""Plain numbers that a step of a loop may have of its own, such as the rate of stochastic depth, which grows from block
+to block."""
 
 from torch import nn
 
@@ -18,7 +19,8 @@ OWNED = {
 
 
 def owned_number(module: nn.Module) -> str | None:
-    """The attribute of a module that its step may own; None where there is none, or where the module holds more than such numbers."""
+    """The attribute of a module that its step may own; None where there is none, or where the module holds more than
+    such numbers."""
     name = OWNED.get(type(module).__name__)
     bare = not module._modules and not module._parameters and not module._buffers
     return name if name is not None and bare and type(vars(module).get(name)) in (int, float) else None

@@ -10,8 +10,8 @@ from foldnet.sharing.bank import Bank, mix
 class Owners(nn.Module):
     """The weights that the clusters of one group keep.
 
-    Holds M owners, or K templates and coefficients (M, K) where K < M, so min(M, K) weights (O, I, *kernel), each a tensor of
-    its own.
+    Holds M owners, or K templates and coefficients (M, K) where K < M, so min(M, K) weights (O, I, *kernel), each a
+    tensor of its own.
     """
 
     def __init__(self, owners: int, templates: int | None, shape: tuple[int, ...]) -> None:

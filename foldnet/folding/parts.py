@@ -1,4 +1,5 @@
-"""The blocks that a stepped block runs as, without their tensors, beside the body that has those of all of them stacked."""
+"""The blocks that a stepped block runs as, without their tensors, beside the body that has those of all of them
+stacked."""
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
@@ -13,13 +14,15 @@ from foldnet.sharing.lend import same, view
 _TENSORS = ("_parameters", "_buffers", "_modules")
 
 
-# Stands where a part had a tensor. A part that is reached without what it is lent fails: None would be a norm without scale.
+# Stands where a part had a tensor. A part that is reached without what it is lent fails: None would be a norm without
+# scale.
 _ABSENT = torch.empty(0, device="meta")
 
 
 @dataclass(slots=True)
 class Seen:
-    """A module of a body and its twins in the parts, with the attributes and children that it had when they were last alike."""
+    """A module of a body and its twins in the parts, with the attributes and children that it had when they were last
+    alike."""
 
     module: nn.Module
     twins: tuple[nn.Module, ...]
@@ -30,7 +33,8 @@ class Seen:
 def pairs(
     body: nn.Module, parts: Sequence[nn.Module], path: str = ""
 ) -> Iterator[tuple[str, nn.Module, tuple[nn.Module, ...]]]:
-    """(path, module of the body, its twins) for every module that is not the parts' own too, such as one that stands elsewhere."""
+    """(path, module of the body, its twins) for every module that is not the parts' own too, such as one that stands
+    elsewhere."""
     if isinstance(body, torch.jit.ScriptModule) or any(part is body for part in parts):
         return
     yield path, body, tuple(parts)
@@ -72,7 +76,8 @@ def follow(seen: list[Seen]) -> None:
 
 
 def bare(block: nn.Module, elsewhere: Collection[int] = (), *, tensors: bool = False) -> nn.Module:
-    """A block of the same modules in new objects, without tensors or with them; those in `elsewhere`, by their ids, are left as they are."""
+    """A block of the same modules in new objects, without tensors or with them; those in `elsewhere`, by their ids, are
+    left as they are."""
     known: dict[int, nn.Module] = {}
 
     def copied(module: nn.Module) -> nn.Module:

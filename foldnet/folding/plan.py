@@ -110,8 +110,8 @@ def plan_fold(
 ) -> FoldPlan:
     """Tie each group by its clusters and find the program; groups without clusters keep every layer apart.
 
-    `structures` are those of the model's blocks, compared here where they are not given. Raises SettingError for an unknown way of
-    tying, UnknownName for a group that does not exist.
+    `structures` are those of the model's blocks, compared here where they are not given. Raises SettingError for an
+    unknown way of tying, UnknownName for a group that does not exist.
     """
     _check_groups(clusters, algebra)
     structures = structures or structures_of(model.network, model.plan)

@@ -1,11 +1,12 @@
 """Keeping a lent network from one call to the next where nothing that it was made of has changed.
 
-A looped network at batch 1 would otherwise spend a tenth of its time on taking every step's tensors out of their stacks. Nothing is
-computed ahead: what is kept are views of the stacks, which show whatever is written into those, and never a scaled or mixed weight. So
-the only change to notice is that a tensor or a module was replaced, or that a tensor moved (`tensor.data = ...`, as Module.to does).
+A looped network at batch 1 would otherwise spend a tenth of its time on taking every step's tensors out of their
+stacks. Nothing is computed ahead: what is kept are views of the stacks, which show whatever is written into those, and
+never a scaled or mixed weight. So the only change to notice is that a tensor or a module was replaced, or that a tensor
+moved (`tensor.data = ...`, as Module.to does).
 
-How it may fail: a tensor that moves and then moves back to the very same address between two calls. The views keep that memory
-alive, so that nothing else can be put there meanwhile.
+How it may fail: a tensor that moves and then moves back to the very same address between two calls. The views keep that
+memory alive, so that nothing else can be put there meanwhile.
 """
 
 from collections.abc import Iterable, Mapping
@@ -21,7 +22,8 @@ from foldnet.sharing.lend import tensors_of
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """A lent network, and what it stands on: owners, dictionaries with what was in them, tensors with their addresses."""
+    """A lent network, and what it stands on: owners, dictionaries with what was in them, tensors with their
+    addresses."""
 
     root: nn.Module
     network: nn.Module
@@ -45,7 +47,8 @@ class Ready:
 
 
 def keep(root: nn.Module, network: nn.Module, weights: tuple[Tensor, ...], bodies: Iterable[nn.Module]) -> Ready | None:
-    """`network`, lent from `root` with the owners `weights` and slices of the tensors of `bodies`; None where it cannot be kept."""
+    """`network`, lent from `root` with the owners `weights` and slices of the tensors of `bodies`; None where it cannot
+    be kept."""
     inside = [module for body in bodies for module in body.modules() if not isinstance(module, torch.jit.ScriptModule)]
     stacks = [tensor for module in inside for tensor in tensors_of(module).values()]
     if not all(map(_lies_in_memory, (*stacks, *weights))):
@@ -65,7 +68,8 @@ def keep(root: nn.Module, network: nn.Module, weights: tuple[Tensor, ...], bodie
 
 
 def _lies_in_memory(tensor: Tensor) -> bool:
-    """Whether a tensor is itself, not what torch.func, torch.export or a fake mode puts in its place, and slices of it are too."""
+    """Whether a tensor is itself, not what torch.func, torch.export or a fake mode puts in its place, and slices of it
+    are too."""
     if type(tensor) not in (Tensor, nn.Parameter) or tensor.is_meta or not tensor.numel():
         return False
     try:

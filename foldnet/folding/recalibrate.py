@@ -22,7 +22,8 @@ class _Pool:
     """Sums over the values of one norm, in a loop of one step: count, sum and sum of squares a channel, in float64."""
 
     def __init__(self, mean: Tensor, variance: Tensor) -> None:
-        """`mean` and `variance` are where the norm keeps its running statistics; they hold those of one call when `add` is called."""
+        """`mean` and `variance` are where the norm keeps its running statistics; they hold those of one call when `add`
+        is called."""
         self.mean, self.variance = mean, variance
         self.count = 0
         self.total, self.squares = torch.zeros_like(mean.double()), torch.zeros_like(mean.double())
@@ -52,16 +53,17 @@ def recalibrate(
     images: int = IMAGES,
     observer: Observer | None = None,
 ) -> int:
-    """Estimate every batch norm's running mean and variance anew, in place, on about `images` images; returns how many it saw.
+    """Estimate every batch norm's running mean and variance anew, in place, on about `images` images; returns how many
+    it saw.
 
-    `batches` is a loader of foldnet's, whose epoch 0 is taken, or any iterable of x or (x, y) on the device of the model: x is a tensor
-    (n, ...), a tuple of several positional inputs or a dictionary of keyword inputs, and y is not used. A tensor is one batch.
+    `batches` is a loader of foldnet's, whose epoch 0 is taken, or any iterable of x or (x, y) on the device of the
+    model: x is a tensor (n, ...), a tuple of several positional inputs or a dictionary of keyword inputs, and y is not
+    used. A tensor is one batch.
 
-    The forward pass normalises by each batch's own statistics, as training does; everything else is as in evaluation, in which
-    the model is left. In a looped network each step has its own statistics. Where a norm is called more than once in a pass, its
-    statistics are those of all calls together.
-    Raises SettingError where there is no batch, or where one is something else, holds NaN, or is not what the network takes; the
-    statistics are then as they were.
+    The forward pass normalises by each batch's own statistics, as training does; everything else is as in evaluation,
+    in which the model is left. In a looped network each step has its own statistics. Where a norm is called more than
+    once in a pass, its statistics are those of all calls together. Raises SettingError where there is no batch, or
+    where one is something else, holds NaN, or is not what the network takes; the statistics are then as they were.
     """
     observer = observer or Silent()
     norms = [module for module in model.modules() if isinstance(module, _BatchNorm) and module.track_running_stats]
@@ -102,11 +104,12 @@ def _calls(batches: Loader | Iterable[Any]) -> Iterator[Inputs]:
 
 @contextmanager
 def _watched(norms: list[_BatchNorm]) -> Iterator[dict[int, _Pool]]:
-    """Collect each batch's statistics from the norms themselves, by where in memory these keep them; errors leave them as they were.
+    """Collect each batch's statistics from the norms themselves, by where in memory these keep them; errors leave them
+    as they were.
 
-    With momentum 1 a norm's running statistics are those of its last call, which it computes anyway: torch.var_mean of images
-    in channels_last takes as long as all convolutions together. Inside a loop the hooks are handed a view of the norm that has the
-    statistics of the step that runs, a row of the stack.
+    With momentum 1 a norm's running statistics are those of its last call, which it computes anyway: torch.var_mean of
+    images in channels_last takes as long as all convolutions together. Inside a loop the hooks are handed a view of the
+    norm that has the statistics of the step that runs, a row of the stack.
     """
     pools: dict[int, _Pool] = {}
 

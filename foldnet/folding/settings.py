@@ -13,7 +13,8 @@ DEFAULT_THRESHOLD = 0.95  # the similarity at which layers are tied where nobody
 
 
 def parse_budget(text: str) -> tuple[int, bool]:
-    """(number, whether it counts bytes): "12M" is 12,000,000 parameters, "12MB" as many bytes, "500k" 500,000 parameters.
+    """(number, whether it counts bytes): "12M" is 12,000,000 parameters, "12MB" as many bytes, "500k" 500,000
+    parameters.
 
     Raises SettingError for anything else.
     """
@@ -36,15 +37,16 @@ def parse_budget(text: str) -> tuple[int, bool]:
 @checked
 @dataclass(frozen=True, slots=True)
 class FoldSettings:
-    """How a soft network is folded, and what chooses the clusters: one of `threshold` (a similarity, "chance" for the one that 95 %
-    of untrained networks stay below, or "auto" for the knee of the sweep) with `thresholds` (group, value) for single groups,
-    `clusters` (a file with the user's own), `max_drop` (points of validation accuracy) or `budget` ("12M" parameters or "12MB" of the
-    whole network). None of them is a threshold of 0.95.
+    """How a soft network is folded, and what chooses the clusters: one of `threshold` (a similarity, "chance" for the
+    one that 95 % of untrained networks stay below, or "auto" for the knee of the sweep) with `thresholds` (group,
+    value) for single groups, `clusters` (a file with the user's own), `max_drop` (points of validation accuracy) or
+    `budget` ("12M" parameters or "12MB" of the whole network). None of them is a threshold of 0.95.
 
-    `groups` limits folding to some groups, empty for all; layers in `keep` are never tied. Attributes of blocks that are named in
-    `ignore` keep no blocks apart: those of the first block that is merged are used. `metric` None is the network's
-    usual one. `finetune` epochs of training follow, from `finetune_lr` (None: a fifth of the run's) down; with `distill` the soft network teaches, `control`
-    trains the soft network as long for comparison. `shares` measures each tied layer's share of the added validation loss.
+    `groups` limits folding to some groups, empty for all; layers in `keep` are never tied. Attributes of blocks that
+    are named in `ignore` keep no blocks apart: those of the first block that is merged are used. `metric` None is the
+    network's usual one. `finetune` epochs of training follow, from `finetune_lr` (None: a fifth of the run's) down;
+    with `distill` the soft network teaches, `control` trains the soft network as long for comparison. `shares` measures
+    each tied layer's share of the added validation loss.
     """
 
     threshold: float | str | None = None

@@ -76,7 +76,8 @@ class LoopedStage(nn.Module):
         return sequence
 
     def forward(self, x: Tensor) -> Tensor:
-        """x (n, c, h, w) -> (n, c', h', w'), where tensors stand in the parts, in a compiled graph; see LoopedNetwork."""
+        """x (n, c, h, w) -> (n, c', h', w'), where tensors stand in the parts, in a compiled graph; see
+        LoopedNetwork."""
         for index in range(len(self.schedule)):
             x = self.entry(index)(x)
         return x
@@ -87,14 +88,16 @@ class LoopedStage(nn.Module):
         after = block(x, *inputs, **options)
         if before.shape != after.shape:
             raise SettingError(
-                f"`damped=True` scales what a block adds to its input, and block {label} of '{self.stage.name}' changes its shape; "
+                f"`damped=True` scales what a block adds to its input, and block {label} of "
+                f"'{self.stage.name}' changes its shape; "
                 f"leave `damped` out"
             )
         return torch.lerp(before, after, scale)
 
 
 class LoopedList(LoopedStage):
-    """The blocks of an nn.ModuleList, for another's forward to call: as many as the schedule has entries, each the entry's step."""
+    """The blocks of an nn.ModuleList, for another's forward to call: as many as the schedule has entries, each the
+    entry's step."""
 
     only_calls_layers = True
 

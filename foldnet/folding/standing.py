@@ -10,8 +10,8 @@ from foldnet.sharing.lend import tensors_of
 
 
 def in_several_places(network: nn.Module, blocks: Mapping[str, nn.Module]) -> frozenset[int]:
-    """Ids of the modules and tensors that stand in more than one block, or in a block and outside of the blocks, and of the tensors
-    that are registered twice. `blocks` are by their names.
+    """Ids of the modules and tensors that stand in more than one block, or in a block and outside of the blocks, and of
+    the tensors that are registered twice. `blocks` are by their names.
     """
     block_of = {id(block): name for name, block in blocks.items()}
     homes: dict[int, set[str]] = {}

@@ -18,18 +18,21 @@ Given = dict[nn.Module, dict[str, Any]]  # a module -> tensors that it is lent
 class SteppedBlock(nn.Module):
     """One block that runs many steps.
 
-    What the steps share (the owners) is given from outside, once; what each step has of its own (norms, biases, gains) is
-    stacked along a first dimension of length `steps`, in `body`. A step runs as the block that it was, its part: the module itself, its
-    tensors taken off and lent back for a pass. So whatever a block's forward asks of its module or writes to it is the step's own.
+    What the steps share (the owners) is given from outside, once; what each step has of its own (norms, biases, gains)
+    is stacked along a first dimension of length `steps`, in `body`. A step runs as the block that it was, its part: the
+    module itself, its tensors taken off and lent back for a pass. So whatever a block's forward asks of its module or
+    writes to it is the step's own.
     """
 
     only_calls_layers = True
     parts: nn.ModuleList  # one for each step, not registered: what they have is in the body
 
     def __init__(self, blocks: list[nn.Module], tied: tuple[str, ...], elsewhere: Collection[int] = ()) -> None:
-        """Takes over `blocks`, the steps in their order, equal in structure; `tied` names the layers inside that use owners.
+        """Takes over `blocks`, the steps in their order, equal in structure; `tied` names the layers inside that use
+        owners.
 
-        Tensors and modules whose ids are in `elsewhere` stand in other places of the network too: they are kept as they are.
+        Tensors and modules whose ids are in `elsewhere` stand in other places of the network too: they are kept as they
+        are.
 
         Tensors of TorchScript modules cannot be stacked; raises NothingToFold where the blocks have different ones.
         """
@@ -117,7 +120,8 @@ class SteppedBlock(nn.Module):
     def put(self, module: nn.Module, name: str, tensor: Any) -> bool:
         """Keep what a pass assigned to a buffer of a step; False where `module` is in none of the parts.
 
-        Raises BrokenPromise for what cannot be kept: a parameter, or a buffer of another shape or precision than other steps have.
+        Raises BrokenPromise for what cannot be kept: a parameter, or a buffer of another shape or precision than other
+        steps have.
         """
         for path, held, parts in pairs(self.body, list(self.parts)):
             if module not in parts:
@@ -139,7 +143,8 @@ class SteppedBlock(nn.Module):
         return False
 
     def lay_out(self, copied: tuple[int, ...]) -> None:
-        """Hold the steps found and, past them, copies of those that `copied` names; copies held now stay where nothing changes."""
+        """Hold the steps found and, past them, copies of those that `copied` names; copies held now stay where nothing
+        changes."""
         if copied == self.copied:
             return
         rows = [*range(self.found), *copied]
@@ -156,7 +161,8 @@ class SteppedBlock(nn.Module):
         return self.found + len(self.copied)
 
     def __getstate__(self) -> dict[str, Any]:
-        """A copy compiles a body of its own; what was changed of the body is compared by identity, which a file does not keep."""
+        """A copy compiles a body of its own; what was changed of the body is compared by identity, which a file does
+        not keep."""
         self.follow()
         return {**vars(self), "_compiled": None, "_seen": ()}
 
@@ -204,13 +210,15 @@ def join(*names: str) -> str:
 def _lost(module: nn.Module, place: str, why: str) -> str:
     """Why what a pass wrote cannot be kept."""
     return (
-        f"a forward pass assigned '{place}' of a block that loops, a {type(module).__name__}, and it is {why}, so it would be lost; "
+        f"a forward pass assigned '{place}' of a block that loops, a {type(module).__name__}, and it is "
+        f"{why}, so it would be lost; "
         f"keep the layers of such blocks out of the fold, or let them write into the tensor that is there"
     )
 
 
 def _tensors(body: nn.Module) -> Iterator[tuple[str, Tensor]]:
-    """(name, tensor) for every parameter and buffer of `body` outside TorchScript modules, whose tensors have fixed places."""
+    """(name, tensor) for every parameter and buffer of `body` outside TorchScript modules, whose tensors have fixed
+    places."""
     for path, module in body.named_modules():
         if not isinstance(module, torch.jit.ScriptModule):
             for key, tensor in tensors_of(module).items():
@@ -240,6 +248,7 @@ def _check_scripts(blocks: list[nn.Module]) -> None:
                 place = join(path, name)
                 if any(not torch.equal(block.state_dict()[place], tensor) for block in blocks[1:]):
                     raise NothingToFold(
-                        f"blocks cannot come to loop since the tensor '{place}' of a TorchScript module differs between them; "
+                        f"blocks cannot come to loop since the tensor '{place}' of a TorchScript module "
+                        "differs between them; "
                         f"share the network before any part of it is scripted"
                     )

@@ -24,7 +24,8 @@ class KeptApart:
 
 @dataclass(frozen=True, slots=True)
 class Structures:
-    """The structure of every block, by its name: blocks of one number may be merged. `kept_apart` says why others may not."""
+    """The structure of every block, by its name: blocks of one number may be merged. `kept_apart` says why others may
+    not."""
 
     numbers: Mapping[str, int]
     kept_apart: tuple[KeptApart, ...]
@@ -102,7 +103,8 @@ def _entangled(network: nn.Module, blocks: Mapping[str, nn.Module]) -> dict[str,
 
 
 def _near(name: str, firsts: list[str], blocks: Mapping[str, nn.Module], shared: Mapping[str, str]) -> str | None:
-    """The last of `firsts` that a block might be merged with if they were equal: all their layers share, at the same places."""
+    """The last of `firsts` that a block might be merged with if they were equal: all their layers share, at the same
+    places."""
 
     def kind(block: str) -> object:
         weighted = [path for path, module in blocks[block].named_modules() if isinstance(module, SHAREABLE)]

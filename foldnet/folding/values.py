@@ -1,7 +1,8 @@
-"""Whether two plain Python values are proven equal: compared by value where all of their state can be seen, else different.
+"""Whether two plain Python values are proven equal: compared by value where all of their state can be seen, else
+different.
 
-Nothing of a value is called, not even its own __eq__ or __repr__: an array's answer is no truth value, and what a class says of
-itself proves nothing.
+Nothing of a value is called, not even its own __eq__ or __repr__: an array's answer is no truth value, and what a class
+says of itself proves nothing.
 """
 
 import logging
@@ -50,7 +51,8 @@ MISSING = object()  # an attribute that one of two has
 
 
 class Comparison:
-    """Compares the plain values of two blocks. Whatever can change is compared as a pair: what is one object here is one there.
+    """Compares the plain values of two blocks. Whatever can change is compared as a pair: what is one object here is
+    one there.
 
     `modules` are pairs of submodules, and `tensors` registered ones, that are compared by themselves.
     """
@@ -139,7 +141,8 @@ class Comparison:
         return self._beyond_reach((name, getattr(one, name), getattr(other, name)) for name in parts)
 
     def _beyond_reach(self, parts: Iterable[tuple[str, Any, Any]]) -> str | None:
-        """Parts in which a view of a block does not look for modules, or does so for closures without knowing all that they do."""
+        """Parts in which a view of a block does not look for modules, or does so for closures without knowing all that
+        they do."""
         self._out_of_reach += 1
         reason = self._parts(parts)
         self._out_of_reach -= 1
@@ -209,7 +212,8 @@ def paired(one: Mapping[str, Any], other: Mapping[str, Any]) -> Iterable[tuple[s
 
 
 def is_open(kind: type, base: type = object) -> bool:
-    """Whether all that instances of a class hold can be seen: no field of C beside those of `base`, no slot left out."""
+    """Whether all that instances of a class hold can be seen: no field of C beside those of `base`, no slot left
+    out."""
     if type(kind) not in _METACLASSES:
         return False
     if base.__itemsize__:  # numbers, tuples, text: Python gives their subclasses a __dict__ and no slots

@@ -13,8 +13,9 @@ def build_program(
 ) -> Program:
     """The program of a network whose sequences of blocks are `stages`: (name, blocks in their order).
 
-    Two blocks of a stage carry one label when they have one structure (whatever says it: a number, a text) and use the same owners at every position. Labels are A, B, ... in order of first appearance; a
-    block with a weight of its own is private1, private2, ... and never repeats.
+    Two blocks of a stage carry one label when they have one structure (whatever says it: a number, a text) and use the
+    same owners at every position. Labels are A, B, ... in order of first appearance; a block with a weight of its own
+    is private1, private2, ... and never repeats.
     """
     return Program(tuple(before), tuple(_build_stage(name, blocks) for name, blocks in stages), tuple(after))
 

@@ -66,7 +66,8 @@ class Stage:
 
     @property
     def path(self) -> str:
-        """The name of the module that holds the blocks; "" where that is the network itself, a stage which is called "network"."""
+        """The name of the module that holds the blocks; "" where that is the network itself, a stage which is called
+        "network"."""
         return self.blocks[0].name.rpartition(".")[0]
 
 
@@ -131,7 +132,8 @@ def letters(index: int) -> str:
 
 
 def gain_names(program: Program) -> Iterator[tuple[str, int, str]]:
-    """(name of the stacked gains inside the looped network, step, name of the unrolled layer) for every use of an owner."""
+    """(name of the stacked gains inside the looped network, step, name of the unrolled layer) for every use of an
+    owner."""
     for stage in program.stages:
         steps: Counter[str] = Counter()
         for block in stage.blocks:

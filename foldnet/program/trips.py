@@ -14,8 +14,8 @@ MOST_RUNS = 10_000  # of blocks, in one pass
 def schedule(items: tuple[Item, ...], trips: Mapping[str, int] | None = None) -> tuple[Use, ...]:
     """(label, step) in the order of execution.
 
-    As found, the n-th use of a label is its step n. A loop named in `trips` runs that often instead: fewer trips leave out
-    the last ones, further trips repeat the steps of the last one found.
+    As found, the n-th use of a label is its step n. A loop named in `trips` runs that often instead: fewer trips leave
+    out the last ones, further trips repeat the steps of the last one found.
     """
     return tuple((label, step) for label, step, _ in _uses(items, trips or {}, Counter(), 1.0))
 
@@ -28,7 +28,8 @@ def scales(items: tuple[Item, ...], trips: Mapping[str, int]) -> tuple[float, ..
 def give_own_steps(
     order: tuple[Use, ...], steps: Mapping[str, int]
 ) -> tuple[tuple[Use, ...], dict[str, tuple[int, ...]]]:
-    """The schedule in which whatever runs again runs with a step of its own, and by label the steps that those are copies of.
+    """The schedule in which whatever runs again runs with a step of its own, and by label the steps that those are
+    copies of.
 
     `steps` counts the steps found of the labels that have any; own ones are numbered behind those.
     """

@@ -12,7 +12,8 @@ ROUNDING = 1e-6  # between machines, of similarities and of shares of untrained 
 
 
 def check_advice(soft: Soft, plan: FoldPlan, choice: Choice | None, report: Any) -> Promise:
-    """The report names the shares of untrained networks that merge as much, near misses and the first merge as they are.
+    """The report names the shares of untrained networks that merge as much, near misses and the first merge as they
+    are.
 
     What it does not state is not compared; `choice` is None where the clusters were not chosen by thresholds.
     """

@@ -18,9 +18,9 @@ UNCOMPARED = "soft and dense, and what folding the run again gives, are left out
 
 @dataclass(frozen=True, slots=True)
 class AtHand:
-    """`run` is None where there is none, `soft` where it is not the network that was folded, `laboratory` where the run's data
-    cannot be had; `missing` says of each why, and what is left out for it. `checkpoint_sha256` is the digest that stands in the
-    run's checkpoint now.
+    """`run` is None where there is none, `soft` where it is not the network that was folded, `laboratory` where the
+    run's data cannot be had; `missing` says of each why, and what is left out for it. `checkpoint_sha256` is the digest
+    that stands in the run's checkpoint now.
     """
 
     run: Run | None = None
@@ -31,11 +31,13 @@ class AtHand:
 
 
 def at_hand(fold: Fold, named: Path | str | None, *, data: bool, data_dir: Path | None, device: str) -> AtHand:
-    """Look around the fold, or where the user says: in the run `named`, with its data in `data_dir`; without `data` not at those.
+    """Look around the fold, or where the user says: in the run `named`, with its data in `data_dir`; without `data` not
+    at those.
 
     What is missing is said without paths, since certificates are given away.
 
-    Raises RunError where the run that is named is another, DataError where the place that is named does not hold the data.
+    Raises RunError where the run that is named is another, DataError where the place that is named does not hold the
+    data.
     """
     try:
         run = run_of_fold(fold, named)

@@ -17,12 +17,14 @@ MEASURES = ("max_abs", "mean_abs", "relative")  # of a difference
 
 @dataclass(frozen=True, slots=True)
 class Certificate(Report):
-    """Whether one fold is what it says, recomputed: promises that were kept or broken, and notes of what could not be checked.
+    """Whether one fold is what it says, recomputed: promises that were kept or broken, and notes of what could not be
+    checked.
 
-    `comparisons` has one entry for each kind of inputs, "test" and "random"; what is said without naming one is the worst of
-    both. Pairs are "dense" (to soft) and "looped" (to tied); None is what was not compared. `run` is the run's name. Accuracies
-    are 0..1, in the data's own `measure`, `bytes` are those of a safetensors file of each form (of the folded one: of its file), `files` the SHA-256 of the
-    fold's files, `checkpoint_sha256` the digest of the run's soft weights as they are now.
+    `comparisons` has one entry for each kind of inputs, "test" and "random"; what is said without naming one is the
+    worst of both. Pairs are "dense" (to soft) and "looped" (to tied); None is what was not compared. `run` is the run's
+    name. Accuracies are 0..1, in the data's own `measure`, `bytes` are those of a safetensors file of each form (of the
+    folded one: of its file), `files` the SHA-256 of the fold's files, `checkpoint_sha256` the digest of the run's soft
+    weights as they are now.
     """
 
     computed: ClassVar = (
@@ -63,9 +65,11 @@ class Certificate(Report):
 
     @property
     def passed(self) -> bool | None:
-        """Whether every promise holds; None where all that were checked do, and something could not be checked that can be.
+        """Whether every promise holds; None where all that were checked do, and something could not be checked that can
+        be.
 
-        What nobody can measure again, such as the accuracy of a network that no fold keeps, is in the notes and decides nothing.
+        What nobody can measure again, such as the accuracy of a network that no fold keeps, is in the notes and decides
+        nothing.
         """
         if not all(promise.held for promise in self.promises):
             return False
@@ -85,7 +89,8 @@ class Certificate(Report):
 
     @property
     def exit_status(self) -> int:
-        """Of the command line: 0 where it passed, 1 where a promise is broken, 3 where not everything could be checked."""
+        """Of the command line: 0 where it passed, 1 where a promise is broken, 3 where not everything could be
+        checked."""
         return {True: 0, False: 1, None: 3}[self.passed]
 
     @property

@@ -23,8 +23,8 @@ def check_claims(
 ) -> Findings:
     """Each accuracy that the report states is that of its network, within one example or 0.2 points.
 
-    `known` are accuracies on all test images that were measured already: of the `looped` form, which is the fold as it is, and of
-    `soft`. What neither data nor run are there for is named.
+    `known` are accuracies on all test images that were measured already: of the `looped` form, which is the fold as it
+    is, and of `soft`. What neither data nor run are there for is named.
     """
     stated = _stated(report)
     if not stated:
@@ -64,7 +64,8 @@ def states_accuracies(report: Any) -> bool:
 def _measures(
     report: Any, laboratory: Laboratory, refold: Refold | None, known: Mapping[str, float | None]
 ) -> dict[str, Callable[[], float]]:
-    """How each accuracy is had: as measured already, or of networks made again; only those that the report states are run."""
+    """How each accuracy is had: as measured already, or of networks made again; only those that the report states are
+    run."""
     tuned = is_finetuned(report)
     looped, soft = known.get("looped"), known.get("soft")
     assert looped is not None

@@ -63,7 +63,8 @@ class Gauge:
 
 @dataclass(frozen=True, slots=True)
 class LayerDifference:
-    """One layer of the unrolled network, "conv" and the like or "block", compared in both pairs; None where not compared."""
+    """One layer of the unrolled network, "conv" and the like or "block", compared in both pairs; None where not
+    compared."""
 
     name: str
     kind: str
@@ -75,9 +76,10 @@ class LayerDifference:
 class Comparison:
     """What the forms gave on one kind of input ("test" or "random").
 
-    `agreement` is the share of predictions (one an input, or one a cell) in which looped and tied are alike. One in which they are
-    not may be undecided: its margin is smaller than the rounding that LIMIT allows; `broken` counts the others. `counts` are
-    those of the task, by form, None on random inputs. `overflown` are forms whose logits are not all finite.
+    `agreement` is the share of predictions (one an input, or one a cell) in which looped and tied are alike. One in
+    which they are not may be undecided: its margin is smaller than the rounding that LIMIT allows; `broken` counts the
+    others. `counts` are those of the task, by form, None on random inputs. `overflown` are forms whose logits are not
+    all finite.
     """
 
     computed: ClassVar = ("dense=logits.dense", "looped=logits.looped")
@@ -189,10 +191,11 @@ def compare_forms(
     seen: Callable[[int], None] = lambda count: None,
     task: Task = CLASSES,
 ) -> Comparison:
-    """Run the forms, "looped", "tied" and perhaps "dense" and "soft", on batches of x (n, c, h, w) and labels (n, ...) or None.
+    """Run the forms, "looped", "tied" and perhaps "dense" and "soft", on batches of x (n, c, h, w) and labels (n, ...)
+    or None.
 
-    Layers are compared on the first LAYER_IMAGES inputs, and added to `layers`; the logits on all of them, in what precision the
-    forms have. `seen` hears of every batch. Raises ZeroDivisionError where there is no batch.
+    Layers are compared on the first LAYER_IMAGES inputs, and added to `layers`; the logits on all of them, in what
+    precision the forms have. `seen` hears of every batch. Raises ZeroDivisionError where there is no batch.
     """
     pairs = {pair: names for pair, names in PAIRS.items() if all(name in forms for name in names)}
     gauges = {pair: Gauge() for pair in pairs}
@@ -230,10 +233,11 @@ def compare_forms(
 
 
 def _agreements(logits: Mapping[str, Tensor], task: Task) -> dict[str, int]:
-    """Of all predictions, one an input or one a cell: how many looped has as tied and as soft do, and how many of the others
-    only rounding can make differ from tied.
+    """Of all predictions, one an input or one a cell: how many looped has as tied and as soft do, and how many of the
+    others only rounding can make differ from tied.
 
-    Logits that are off by at most LIMIT of their length can change a prediction only where its margin is within twice that.
+    Logits that are off by at most LIMIT of their length can change a prediction only where its margin is within twice
+    that.
     """
     tied, predicted = logits["tied"], task.predict(logits["looped"])
     differs = predicted != task.predict(tied)

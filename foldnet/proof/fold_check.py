@@ -24,7 +24,8 @@ def check_fold(
     laboratory: Laboratory | None,
     ignored: Collection[str],
 ) -> Proof:
-    """Compare on test images where there is a laboratory, else on random inputs of the shape that the run was trained on.
+    """Compare on test images where there is a laboratory, else on random inputs of the shape that the run was trained
+    on.
 
     Raises BrokenPromise where the two differ.
     """

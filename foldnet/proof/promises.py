@@ -29,7 +29,8 @@ class Promise:
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """Promises that were checked, what could not be, and what nobody can measure again, so that its lack keeps no fold from passing."""
+    """Promises that were checked, what could not be, and what nobody can measure again, so that its lack keeps no fold
+    from passing."""
 
     promises: tuple[Promise, ...] = ()
     notes: tuple[str, ...] = ()
@@ -55,7 +56,8 @@ def equal(name: str, value: Value, wanted: Value) -> Promise:
 
 
 def check_program(program: Program, network: nn.Module, owners: Mapping[str, int]) -> list[Promise]:
-    """The program runs its blocks in their order, they are all of the architecture's `network`, and they use every owner.
+    """The program runs its blocks in their order, they are all of the architecture's `network`, and they use every
+    owner.
 
     `owners` says how many each group has. Only where all of this holds can the network be run.
     """
@@ -116,8 +118,8 @@ def check_report(
 ) -> list[Promise]:
     """report.json says of program, file and gains what they say themselves.
 
-    `counts` maps the path of a number in the report, such as "parameters.folded", to the number counted again; `gains` maps a
-    layer to its gain. After fine-tuning the report's gains are those before it, so that none are compared.
+    `counts` maps the path of a number in the report, such as "parameters.folded", to the number counted again; `gains`
+    maps a layer to its gain. After fine-tuning the report's gains are those before it, so that none are compared.
     """
     stated = report if isinstance(report, dict) else {}
     found = {
@@ -189,7 +191,8 @@ def owners_of(program: Program) -> dict[str, dict[str, int]]:
 
 
 def check_distances(report: Any, distances: Mapping[str, float]) -> list[Promise]:
-    """Each tied weight is as far from its soft one as report.json says: `distances` maps a layer to ||W - g C|| / ||W||.
+    """Each tied weight is as far from its soft one as report.json says: `distances` maps a layer to ||W - g C|| /
+    ||W||.
 
     Fine-tuning moves the weights away, so that nothing is promised then.
     """
@@ -203,7 +206,8 @@ def check_distances(report: Any, distances: Mapping[str, float]) -> list[Promise
 
 
 def layers_of(report: Any) -> list[dict[str, Any]]:
-    """Every layer of every group of a fold's report that has a name, a gain and an error; what is anything else is not given."""
+    """Every layer of every group of a fold's report that has a name, a gain and an error; what is anything else is not
+    given."""
     groups = entries(report.get("groups") if isinstance(report, dict) else None)
     found = [layer for group in groups for layer in entries(group.get("layers"))]
     kinds = {"name": str, "gain": int | float, "error": int | float}

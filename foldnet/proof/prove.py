@@ -1,4 +1,5 @@
-"""Running the looped network against the tied one: what is proven from what blocks are, shown once more by what they compute."""
+"""Running the looped network against the tied one: what is proven from what blocks are, shown once more by what they
+compute."""
 
 import copy
 from collections.abc import Collection, Iterator
@@ -16,15 +17,16 @@ from foldnet.program.data import Block, Program
 from foldnet.proof.compare import LIMIT, Places, places_of, watched
 
 FEW = 4096  # numbers of a block's output that are kept to find the first that differs
-# Training or not, pass by pass on one copy: what a pass leaves behind shows in the next, what training leaves in the last.
+# Training or not, pass by pass on one copy: what a pass leaves behind shows in the next, what training leaves in the
+# last.
 EVALUATION, PASSES = (False, False), (False, False, True, True, False)
 ROUNDINGS = 16  # of a coarse precision, that two forms may differ by
 
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """How the looped and the tied network were compared: on `count` inputs of a kind, "test", "given" or "random"; the largest
-    ||looped - tied|| / ||tied|| of their outputs.
+    """How the looped and the tied network were compared: on `count` inputs of a kind, "test", "given" or "random"; the
+    largest ||looped - tied|| / ||tied|| of their outputs.
     """
 
     inputs: str
@@ -41,8 +43,9 @@ def prove(
     kind: str = "given",
     ignored: Collection[str] = (),
 ) -> Proof:
-    """Run copies of both on the same inputs and from the same random state: twice in evaluation mode, and where the tied network can
-    be trained on such inputs twice in training mode and once more in evaluation. Both are left as they were.
+    """Run copies of both on the same inputs and from the same random state: twice in evaluation mode, and where the
+    tied network can be trained on such inputs twice in training mode and once more in evaluation. Both are left as they
+    were.
 
     Raises BrokenPromise where they differ by more than rounding, naming the first block that does and what to do.
     """
@@ -74,7 +77,8 @@ def _trains(tied: nn.Module, inputs: tuple[Any, ...]) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Run:
-    """What a model gave, pass by pass, and some numbers of what its blocks gave, by their names in the order of execution."""
+    """What a model gave, pass by pass, and some numbers of what its blocks gave, by their names in the order of
+    execution."""
 
     outputs: list[Any]
     blocks: list[tuple[str, Any]]
@@ -105,7 +109,8 @@ def _run_looped(looped: nn.Module, program: Program, inputs: tuple[Any, ...], pa
     except Exception as error:
         said = str(error).strip().partition("\n")[0] or type(error).__name__
         raise BrokenPromise(
-            f"the looped network fails where the tied one runs ({said}): a block may reach a layer through an object in which foldnet does "
+            f"the looped network fails where the tied one runs ({said}): a block may reach a layer through "
+            "an object in which foldnet does "
             f"not look; hold layers as submodules, or in lists and dictionaries"
         ) from error
 
@@ -119,7 +124,8 @@ def _few(output: Any) -> Any:
 
 @contextmanager
 def _seeded(model: nn.Module) -> Iterator[None]:
-    """Random numbers from one seed for a while, so that dropout which does not know of evaluation drops the same in both forms."""
+    """Random numbers from one seed for a while, so that dropout which does not know of evaluation drops the same in
+    both forms."""
     devices = sorted({tensor.device.index for tensor in model.parameters() if tensor.device.type == "cuda"})
     with torch.random.fork_rng(devices):
         torch.manual_seed(0)

@@ -39,7 +39,8 @@ STRANGE = 0.1  # cosine to the tied network below which a fine-tuned weight no l
 
 @dataclass(frozen=True, slots=True)
 class Refold:
-    """A checkpoint folded again by the clusters of a fold: the plan, and the tied network with the checkpoint's own norms.
+    """A checkpoint folded again by the clusters of a fold: the plan, and the tied network with the checkpoint's own
+    norms.
 
     `choice` is what the fold's settings choose, None where they did not choose by thresholds.
     """
@@ -176,7 +177,8 @@ def _check_untouched(refold: Refold, tied: nn.Module, report: Any) -> Findings:
 
 
 def _check_tuned(refold: Refold, tied: nn.Module) -> Findings:
-    """Fine-tuning moved the weights, and from where they were tied; where they are now nobody can check but by accuracies."""
+    """Fine-tuning moved the weights, and from where they were tied; where they are now nobody can check but by
+    accuracies."""
     before: dict[str, Tensor] = dict(refold.soft.model.network.named_parameters())
     before |= dict(refold.tied.shared_weights())
     now = dict(tied.named_parameters())

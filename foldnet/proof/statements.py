@@ -1,4 +1,5 @@
-"""What a fold's report states besides sizes, weights and accuracies: made again where that can be, else held to bounds and to plain text."""
+"""What a fold's report states besides sizes, weights and accuracies: made again where that can be, else held to bounds
+and to plain text."""
 
 import unicodedata
 from collections.abc import Iterator
@@ -28,7 +29,8 @@ ALIKE = 10  # times that rounding may differ between machines
 
 
 def check_statements(report: Any, fold: Fold, refold: Refold | None) -> Findings:
-    """What was searched greedily, kept apart, and why these clusters, as the program and folding again say; what no run says is plain.
+    """What was searched greedily, kept apart, and why these clusters, as the program and folding again say; what no run
+    says is plain.
 
     What the report does not state is not compared: version 0.1 stated less.
     """
@@ -66,7 +68,8 @@ def check_proof(
     laboratory: Laboratory | None,
     ignored: tuple[str, ...],
 ) -> Findings:
-    """Looped was run against tied on as many inputs of a kind as the report says, and differs no more than it does now, or than rounding."""
+    """Looped was run against tied on as many inputs of a kind as the report says, and differs no more than it does now,
+    or than rounding."""
     stated = stated_at(report, "proof")
     if stated is None:  # version 0.1 proved nothing
         return Findings()

@@ -1,4 +1,5 @@
-"""A bank: the templates and coefficients of one group (Savarese & Maire, https://arxiv.org/abs/1902.09701, equation 1)."""
+"""A bank: the templates and coefficients of one group (Savarese & Maire, https://arxiv.org/abs/1902.09701, equation
+1)."""
 
 import math
 

@@ -8,7 +8,8 @@ _LISTING = (*_RUNNING, "__getitem__", "__len__")
 
 
 def runs_in_order(module: nn.Module) -> bool:
-    """Whether a module does nothing but run its children in order, each once; a hook of its own would be lost in a loop."""
+    """Whether a module does nothing but run its children in order, each once; a hook of its own would be lost in a
+    loop."""
     return _is_plain(module, nn.Sequential, _RUNNING)
 
 
@@ -23,8 +24,8 @@ def is_sequence(module: nn.Module) -> bool:
 
 
 def holds_stages(name: str, module: nn.Module, layers: list[str]) -> bool:
-    """Whether a sequence is one of sequences: of its children in which `layers` stand there is but one, or each is a sequence and they
-    stand in several of its blocks.
+    """Whether a sequence is one of sequences: of its children in which `layers` stand there is but one, or each is a
+    sequence and they stand in several of its blocks.
     """
     prefix = f"{name}." if name else ""
     inside = [layer.removeprefix(prefix).split(".") for layer in layers if stands_in(layer, name)]
@@ -33,7 +34,8 @@ def holds_stages(name: str, module: nn.Module, layers: list[str]) -> bool:
 
 
 def is_stage(module: nn.Module, child: str, inside: list[list[str]]) -> bool:
-    """Whether a child is a sequence in several of whose blocks there are layers, `inside` the module, their names in parts."""
+    """Whether a child is a sequence in several of whose blocks there are layers, `inside` the module, their names in
+    parts."""
     blocks = {parts[1] for parts in inside if parts[0] == child and len(parts) > 1}
     return len(blocks) > 1 and is_sequence(module.get_submodule(child))
 

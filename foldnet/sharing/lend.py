@@ -1,13 +1,14 @@
 """Lending tensors to a module for one call: a view of it runs, and nothing of the module itself changes while it does.
 
-A view is a new object of the module's own class. Its attributes are those of the module, but for the parameters, buffers and children
-that it is lent. So any number of calls may run at once, each with its own tensors. Putting tensors into the module and taking them out
-again, as torch.func.functional_call does, would let one call see those of another. What a pass writes to a view is taken back to the
-module behind it when the pass is over.
+A view is a new object of the module's own class. Its attributes are those of the module, but for the parameters,
+buffers and children that it is lent. So any number of calls may run at once, each with its own tensors. Putting tensors
+into the module and taking them out again, as torch.func.functional_call does, would let one call see those of another.
+What a pass writes to a view is taken back to the module behind it when the pass is over.
 
-How this may fail: hooks are handed the view, which is not the module that they were put on. Besides its children, a view knows the
-modules and bound methods that stand in plain attributes, lists, tuples, dictionaries, partials and closures of a module; one that is
-held elsewhere, such as in an object of a class of one's own, is reached without what is lent, and fails for want of it.
+How this may fail: hooks are handed the view, which is not the module that they were put on. Besides its children, a
+view knows the modules and bound methods that stand in plain attributes, lists, tuples, dictionaries, partials and
+closures of a module; one that is held elsewhere, such as in an object of a class of one's own, is reached without what
+is lent, and fails for want of it.
 """
 
 import sys
@@ -46,7 +47,8 @@ class View:
 
 @dataclass(frozen=True, slots=True)
 class Lent:
-    """What computes as a module would with other tensors; `views` has a view of every module that is not itself any more."""
+    """What computes as a module would with other tensors; `views` has a view of every module that is not itself any
+    more."""
 
     module: Any
     views: Mapping[nn.Module, View]
@@ -55,8 +57,9 @@ class Lent:
     ]  # containers of modules: as they were, as views see them, a copy of the latter
 
     def passes(self, put: Put, inputs: tuple[Any, ...], options: Mapping[str, Any]) -> Iterator[Any]:
-        """One pass. What it wrote is then the modules' own; `put` is asked first about a parameter or buffer of theirs, and says
-        whether it has kept it elsewhere. Raises BrokenPromise where what was written takes the place of a tensor that was lent.
+        """One pass. What it wrote is then the modules' own; `put` is asked first about a parameter or buffer of theirs,
+        and says whether it has kept it elsewhere. Raises BrokenPromise where what was written takes the place of a
+        tensor that was lent.
         """
         try:
             out = self.module(*inputs, **options)
@@ -84,10 +87,11 @@ def lend(
     instead: Mapping[nn.Module, nn.Module],
     also: Iterable[nn.Module] = (),
 ) -> Lent:
-    """What computes as `module` would if those of its submodules which are keys had these tensors, or were these others.
+    """What computes as `module` would if those of its submodules which are keys had these tensors, or were these
+    others.
 
-    A submodule that is reached in several ways is replaced in each; `also` are more that may be reached. Where nothing is lent the
-    module itself runs.
+    A submodule that is reached in several ways is replaced in each; `also` are more that may be reached. Where nothing
+    is lent the module itself runs.
     """
     parts: dict[nn.Module, None] = {}
     for root in (module, *also):
@@ -151,7 +155,8 @@ def undisturbed(function: Callable[..., T]) -> Callable[..., T]:
 
 @cache
 def _uncompiled() -> Callable[..., Any]:
-    """What calls a function so. Made once, since it takes longer than a block's pass; not at import, for it loads the compiler."""
+    """What calls a function so. Made once, since it takes longer than a block's pass; not at import, for it loads the
+    compiler."""
     called: Callable[..., Any] = torch.compiler.disable(_call)  # type: ignore[no-untyped-call]
     return called
 
@@ -212,7 +217,8 @@ def _take(view: View, put: Put, behind: Mapping[nn.Module, nn.Module], back: dic
                 continue
             elif place in _OF_TENSORS and name in view.lent:
                 raise BrokenPromise(
-                    f"a forward pass assigned '{name}' of a {type(view.source).__name__}, which is made anew for every pass, so it would "
+                    f"a forward pass assigned '{name}' of a {type(view.source).__name__}, which is made "
+                    "anew for every pass, so it would "
                     f"be lost; keep that layer out of sharing"
                 )
             else:

@@ -42,12 +42,13 @@ def plan_sharing(
 ) -> SharingPlan:
     """Group the convolutions and linear layers of a network by stage and weight shape.
 
-    A stage is one of `network.sequences` where the network declares them, else the first part of a layer's name, or "network" for the
-    blocks of an nn.Sequential that is the network itself. Layers
-    named by `network.private_layers()` or by `keep` (layer -> reason) stay private, and so do those without a partner.
-    `templates` is a number for every group, a number by group, or None for one template a layer.
+    A stage is one of `network.sequences` where the network declares them, else the first part of a layer's name, or
+    "network" for the blocks of an nn.Sequential that is the network itself. Layers named by `network.private_layers()`
+    or by `keep` (layer -> reason) stay private, and so do those without a partner. `templates` is a number for every
+    group, a number by group, or None for one template a layer.
 
-    Raises UnknownName for a layer or group that does not exist, SettingError for a number of templates outside 1..layers.
+    Raises UnknownName for a layer or group that does not exist, SettingError for a number of templates outside
+    1..layers.
     """
     modules = {name: module for name, module in network.named_modules() if isinstance(module, SHAREABLE)}
     declare = getattr(network, "private_layers", dict)
@@ -93,7 +94,8 @@ def plan_sharing(
 def check_plan(network: nn.Module, plan: SharingPlan) -> None:
     """Raise UnknownName or ShapeMismatch where a plan does not fit a network.
 
-    Raises SettingError where it names a group or a layer twice, gives a group an illegal name, or means a layer that cannot share.
+    Raises SettingError where it names a group or a layer twice, gives a group an illegal name, or means a layer that
+    cannot share.
     """
     modules = dict(network.named_modules())
     names = [group.name for group in plan.groups]
@@ -154,7 +156,8 @@ def _used_twice(network: nn.Module) -> set[int]:
 
 
 def _group_names(keys: list[tuple[str, tuple[int, ...]]]) -> dict[tuple[str, tuple[int, ...]], str]:
-    """A stage's name for its only group, else the stage's name and the weight's shape; never a name that modules forbid."""
+    """A stage's name for its only group, else the stage's name and the weight's shape; never a name that modules
+    forbid."""
     stages = [stage for stage, _ in keys]
     return {
         (stage, shape): _legal(stage if stages.count(stage) == 1 else f"{stage}-{'x'.join(map(str, shape))}")

@@ -1,4 +1,5 @@
-"""Modules that are reached by plain attributes: where they may stand, and the same values with others in their place."""
+"""Modules that are reached by plain attributes: where they may stand, and the same values with others in their
+place."""
 
 from collections import OrderedDict, deque
 from collections.abc import Callable, Container, Iterable, Mapping

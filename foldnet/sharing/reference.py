@@ -1,5 +1,5 @@
-"""The slow reference: a soft network whose layers mix their weights one at a time, as equation 1 is written. For tests and
-benchmarks only (Savarese & Maire, https://arxiv.org/abs/1902.09701)."""
+"""The slow reference: a soft network whose layers mix their weights one at a time, as equation 1 is written. For tests
+and benchmarks only (Savarese & Maire, https://arxiv.org/abs/1902.09701)."""
 
 import copy
 

@@ -10,8 +10,8 @@ from foldnet.sharing.plan import SharingPlan
 
 
 def sequences_of(network: nn.Module, layers: list[str]) -> tuple[str, ...]:
-    """The sequences of blocks in which `layers` stand, by their names: those that the network declares, else its outermost
-    nn.Sequential and nn.ModuleList; "" is the network itself.
+    """The sequences of blocks in which `layers` stand, by their names: those that the network declares, else its
+    outermost nn.Sequential and nn.ModuleList; "" is the network itself.
 
     Raises NothingToFold for a shared layer outside them: a loop needs blocks that follow each other, each once.
     """
@@ -20,7 +20,8 @@ def sequences_of(network: nn.Module, layers: list[str]) -> tuple[str, ...]:
     for name in declared:
         if name not in modules or not is_sequence(modules[name]):
             raise NothingToFold(
-                f"'{name}', which the network's attribute 'sequences' names, is no nn.Sequential or nn.ModuleList of blocks that "
+                f"'{name}', which the network's attribute 'sequences' names, is no nn.Sequential or "
+                "nn.ModuleList of blocks that "
                 f"each run once, in order, so it cannot come to loop; make it one"
             )
     if not declared:
@@ -56,7 +57,8 @@ def block_names(network: nn.Module, sequence: str) -> tuple[str, ...]:
 
 
 def positions(network: nn.Module, plan: SharingPlan) -> dict[str, tuple[tuple[int, ...], ...]]:
-    """By group, the rows of its layers that stand at one place of successive blocks, such as all conv1: one tuple a place.
+    """By group, the rows of its layers that stand at one place of successive blocks, such as all conv1: one tuple a
+    place.
 
     Raises NothingToFold for a shared layer outside the sequences.
     """
@@ -84,6 +86,7 @@ def _positions(plan: SharingPlan, sequences: tuple[str, ...]) -> dict[str, tuple
 def _outside(layer: str) -> NothingToFold:
     """What is wrong with a shared layer outside the sequences."""
     return NothingToFold(
-        f"layer '{layer}' shares weights but stands in no nn.Sequential or nn.ModuleList of blocks, so it cannot come to loop; "
+        f"layer '{layer}' shares weights but stands in no nn.Sequential or nn.ModuleList of blocks, so it "
+        "cannot come to loop; "
         f"put its blocks into one, or name the sequences in the network's attribute 'sequences'"
     )

@@ -37,12 +37,14 @@ class SharedNetwork(nn.Module):
         self.sources = nn.ModuleDict(sources)
 
     def forward(self, *inputs: Any, **options: Any) -> Any:
-        """Inputs and output are those of the network's own forward. Nothing of a module changes but what that forward changes."""
+        """Inputs and output are those of the network's own forward. Nothing of a module changes but what that forward
+        changes."""
         return next(self._passes(inputs, options))
 
     def _passes(self, inputs: tuple[Any, ...], options: dict[str, Any]) -> Iterator[Any]:
-        """One pass. A generator: torch.compile follows it where the whole network makes one graph, which swaps no tensors when it runs;
-        where a graph breaks torch leaves generators alone, so that tensors are lent to what is compiled piece by piece.
+        """One pass. A generator: torch.compile follows it where the whole network makes one graph, which swaps no
+        tensors when it runs; where a graph breaks torch leaves generators alone, so that tensors are lent to what is
+        compiled piece by piece.
         """
         given = dict(self.shared_weights())
         if torch.compiler.is_dynamo_compiling():
@@ -63,10 +65,11 @@ class SharedNetwork(nn.Module):
 def share(model: nn.Module, plan: SharingPlan | int | None = None) -> SharedNetwork:
     """A soft network: the layers that the plan names mix their weights from one bank a group.
 
-    `plan` may be the number of templates a group, or None for one template a layer; plan_sharing then says who shares. The
-    banks are new (the weights that the shared layers had are not used); `model` itself is left as it was.
+    `plan` may be the number of templates a group, or None for one template a layer; plan_sharing then says who shares.
+    The banks are new (the weights that the shared layers had are not used); `model` itself is left as it was.
 
-    Raises UnknownName, ShapeMismatch or SettingError where the plan does not fit, NothingToFold where no layer has a partner.
+    Raises UnknownName, ShapeMismatch or SettingError where the plan does not fit, NothingToFold where no layer has a
+    partner.
     """
     if isinstance(model, SharedNetwork):
         raise SettingError("the network shares its weights already; share the plain network that it came from")
@@ -89,7 +92,8 @@ def share(model: nn.Module, plan: SharingPlan | int | None = None) -> SharedNetw
 
 @checked
 def materialise(model: nn.Module) -> nn.Module:
-    """The dense form of a soft or tied network: the same architecture with every weight written out, a network of its own.
+    """The dense form of a soft or tied network: the same architecture with every weight written out, a network of its
+    own.
 
     A network that shares nothing comes back as a copy. Raises NothingToFold for a looped one.
     """

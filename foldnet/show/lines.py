@@ -15,7 +15,8 @@ def spelt_out(text: str) -> str:
 def wrapped(text: str, *, indent: int = 0, width: int = WIDTH) -> str:
     """Text in lines of at most `width` columns; what goes on is indented, and all of it where `indent` says so.
 
-    Words stay whole, since paths are there to be copied: one that fits into no line stands where it stands, and ends its line.
+    Words stay whole, since paths are there to be copied: one that fits into no line stands where it stands, and ends
+    its line.
     """
     first, further = " " * indent, " " * (indent or 2)
     filler = _Filler(

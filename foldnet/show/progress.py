@@ -82,9 +82,11 @@ class Watcher:
 
 
 def epoch_line(metrics: Mapping[str, Any], seconds: float) -> str:
-    """An epoch in at most 80 columns: what matters most, and as much of the rest as fits. metrics.jsonl holds all of it.
+    """An epoch in at most 80 columns: what matters most, and as much of the rest as fits. metrics.jsonl holds all of
+    it.
 
-    "val" and not "validation": the similarities of three groups, which show loops as they form, would not fit beside it.
+    "val" and not "validation": the similarities of three groups, which show loops as they form, would not fit beside
+    it.
     """
     validation, alike, measure = metrics["validation_accuracy"], metrics["similarity"], metrics["measure"]
     parts = [
@@ -148,7 +150,8 @@ def watcher() -> Iterator[Observer]:
 
 
 def watched(function: Watched) -> Watched:
-    """`function`, which takes an observer, with the usual watcher where it is given none. Of several processes the first is watched."""
+    """`function`, which takes an observer, with the usual watcher where it is given none. Of several processes the
+    first is watched."""
 
     @functools.wraps(function)
     def watching(*args: Any, observer: Observer | None = None, **kwargs: Any) -> Any:

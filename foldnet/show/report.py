@@ -18,7 +18,8 @@ Cell = str | int | float | bool
 class Table:
     """A title ("" for none), names of columns, and rows of as many cells, each with a tone where `tones` has any.
 
-    Without columns it is a list of names and, beside them, values. Rows of one first cell are a group where `grouped` says so.
+    Without columns it is a list of names and, beside them, values. Rows of one first cell are a group where `grouped`
+    says so.
     """
 
     title: str
@@ -37,7 +38,8 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """What people read as it is written, such as a program; in a tone: "" (plain), "dim" (by the way), "note" or "alarm"."""
+    """What people read as it is written, such as a program; in a tone: "" (plain), "dim" (by the way), "note" or
+    "alarm"."""
 
     text: str
     tone: str = ""

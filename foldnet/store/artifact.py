@@ -1,4 +1,5 @@
-"""What runs and folds have in common: a folder with a config.json that says what it is, how it is found and how it is read.
+"""What runs and folds have in common: a folder with a config.json that says what it is, how it is found and how it is
+read.
 
 A folder of one kind may lie in another: folds lie in their run. What is damaged is found too, so that it can be named.
 """
@@ -46,7 +47,8 @@ def read_config(folder: Path, kind: str) -> dict[str, Any]:
 
 
 def folders_of(kind: str, place: Path) -> list[Path]:
-    """The folders of one kind directly inside `place`, also damaged ones: whoever opens those is told what is wrong with them."""
+    """The folders of one kind directly inside `place`, also damaged ones: whoever opens those is told what is wrong
+    with them."""
     found = []
     for folder in place.glob("*/"):
         # One that begins with a point is being written, or was left by a killed process.
@@ -56,7 +58,8 @@ def folders_of(kind: str, place: Path) -> list[Path]:
 
 
 def refuse_linked(folder: Path) -> None:
-    """Raise OutputError where the way to `folder` goes through a link inside a run or fold: what is written there lands elsewhere."""
+    """Raise OutputError where the way to `folder` goes through a link inside a run or fold: what is written there lands
+    elsewhere."""
     for place in (folder, *folder.parents):
         if place.is_symlink() and any(_created(above, kind) is not None for above in place.parents for kind in KINDS):
             refuse_link(place)

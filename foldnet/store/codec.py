@@ -1,7 +1,7 @@
 """Frozen dataclasses as plain data, which JSON takes as it is, and back, every type and number checked.
 
-What is written of a record is its fields. A class may name fields that are not written (`unwritten`), and what is written too
-(`computed`): properties, or under another name what lies on a path of attributes and keys.
+What is written of a record is its fields. A class may name fields that are not written (`unwritten`), and what is
+written too (`computed`): properties, or under another name what lies on a path of attributes and keys.
 
     @dataclass(frozen=True, slots=True)
     class Score:
@@ -32,7 +32,8 @@ Share = Annotated[float, Meta(ge=0, le=1)]
 
 
 def to_plain(value: Any) -> Any:
-    """`value` as dicts with texts for keys, lists, texts and numbers. What is no finite number is None: JSON has no word for it."""
+    """`value` as dicts with texts for keys, lists, texts and numbers. What is no finite number is None: JSON has no
+    word for it."""
     if dataclasses.is_dataclass(value):
         return {name: to_plain(_at(value, path)) for name, path in _written(value)}
     if hasattr(value, "_asdict"):  # a named tuple
@@ -51,7 +52,8 @@ def to_plain(value: Any) -> Any:
 def from_plain(kind: type[Record], value: Any) -> Record:
     """The record of that kind, or the container of records, that `to_plain` wrote; what has a default may be missing.
 
-    Raises ValueError, saying where, for a wrong type, a number out of bounds, what is missing, and what `to_plain` would not write.
+    Raises ValueError, saying where, for a wrong type, a number out of bounds, what is missing, and what `to_plain`
+    would not write.
     """
     try:
         found = msgspec.convert(value, kind)
@@ -82,7 +84,8 @@ def _at(value: Any, path: str) -> Any:
 
 
 def _unknown(value: Any, plain: Any, place: str) -> str | None:
-    """The place of the first entry of `value` that is not in `plain`, the same written again; None where there is none."""
+    """The place of the first entry of `value` that is not in `plain`, the same written again; None where there is
+    none."""
     if isinstance(plain, dict):
         inner = [(value[key], plain.get(key, dataclasses.MISSING), f"{place}.{key}") for key in value]
     elif isinstance(plain, list):

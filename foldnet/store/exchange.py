@@ -14,7 +14,8 @@ _CANNOT = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
 def exchange(one: Path, other: Path) -> bool:
     """Give each of two existing entries of one file system the name of the other: nobody ever sees either name missing.
 
-    Returns False, with nothing done, where the system or the file system cannot. Raises OSError where it could but did not.
+    Returns False, with nothing done, where the system or the file system cannot. Raises OSError where it could but did
+    not.
     """
     if not sys.platform.startswith("linux"):
         return False

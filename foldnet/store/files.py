@@ -14,7 +14,8 @@ FREE_NAMES = 10_000  # how many numbered siblings are tried before a name is giv
 
 
 def write_whole(path: Path, content: bytes | str) -> None:
-    """Write to a temporary sibling, flush it to the disk, and rename it over `path`, which may be a link: it is not followed.
+    """Write to a temporary sibling, flush it to the disk, and rename it over `path`, which may be a link: it is not
+    followed.
 
     What killed commands were in the middle of writing beside it is removed.
     Raises OutputError where the place cannot be written; what was at `path` is then still there.
@@ -37,7 +38,8 @@ def write_whole(path: Path, content: bytes | str) -> None:
 
 
 def write_new(path: Path, content: bytes) -> Path:
-    """Write to `path`, or to the first of path-2, path-3, ... that does not exist; of commands that ask at once each gets its own.
+    """Write to `path`, or to the first of path-2, path-3, ... that does not exist; of commands that ask at once each
+    gets its own.
 
     Returns the name. Raises OutputError where the place cannot be written.
     """
@@ -62,10 +64,12 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def refuse_unnamed(path: Path) -> None:
-    """Raise OutputError for a place that nothing new can be put into: the folder one stands in, or a name that is too long."""
+    """Raise OutputError for a place that nothing new can be put into: the folder one stands in, or a name that is too
+    long."""
     if path.name in ("", ".."):
         raise OutputError(
-            f"'{path}' is the folder of the command itself or one around it, and nothing can take its place; give `out` a name in it"
+            f"'{path}' is the folder of the command itself or one around it, and nothing can take its "
+            "place; give `out` a name in it"
         )
     with said_plainly(path), suppress(FileNotFoundError, NotADirectoryError):
         path.lstat()
@@ -88,7 +92,8 @@ def free_name(path: Path) -> Path:
 
 
 def numbered(path: Path, *, folder: bool) -> Iterator[Path]:
-    """`path`, path-2, path-3, ... up to FREE_NAMES, whether they exist or not; of a file the number goes before its ending."""
+    """`path`, path-2, path-3, ... up to FREE_NAMES, whether they exist or not; of a file the number goes before its
+    ending."""
     yield path
     stem, suffix = (path.name, "") if folder else (path.stem, path.suffix)
     for n in range(2, FREE_NAMES):

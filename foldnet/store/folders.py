@@ -18,9 +18,9 @@ from foldnet.store.leftovers import REPLACED, held, remove_leftovers, unfinished
 def new_folder(path: Path, *, check: Callable[[Path], None] | None = None) -> Iterator[Path]:
     """A temporary sibling to fill; it becomes `path` when the block ends well and vanishes when it does not.
 
-    Parents are made; what killed commands left beside it is removed. A folder that exists is replaced where `check` is given
-    and raises no OutputError for it: it is asked before the block and again just before the folder goes.
-    Raises OutputError where `path` may not be replaced, or where the place cannot be written.
+    Parents are made; what killed commands left beside it is removed. A folder that exists is replaced where `check` is
+    given and raises no OutputError for it: it is asked before the block and again just before the folder goes. Raises
+    OutputError where `path` may not be replaced, or where the place cannot be written.
     """
     with said_plainly(path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -38,9 +38,11 @@ def new_folder(path: Path, *, check: Callable[[Path], None] | None = None) -> It
 
 @contextmanager
 def numbered_folder(path: Path) -> Iterator[tuple[Path, Path]]:
-    """(a temporary folder to fill, the name that it gets at the end): `path`, or the first of path-2, path-3, ... that is free.
+    """(a temporary folder to fill, the name that it gets at the end): `path`, or the first of path-2, path-3, ... that
+    is free.
 
-    Of several processes that ask at one time each gets a name of its own. Raises OutputError where the place cannot be written.
+    Of several processes that ask at one time each gets a name of its own. Raises OutputError where the place cannot be
+    written.
     """
     with said_plainly(path), ExitStack() as stack:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -89,8 +91,8 @@ def _rename_new(new: Path, path: Path) -> None:
 def _replace(new: Path, old: Path) -> None:
     """Give `new` the name of `old`, which is then removed by whoever made `new`, as that is what it is called now.
 
-    Where the system cannot exchange names it takes two steps; what is killed between them leaves `old` beside its place under a
-    name that remove_leftovers knows, and so do errors that keep it from being put back.
+    Where the system cannot exchange names it takes two steps; what is killed between them leaves `old` beside its place
+    under a name that remove_leftovers knows, and so do errors that keep it from being put back.
     """
     if exchange(new, old):
         return

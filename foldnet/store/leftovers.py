@@ -1,4 +1,5 @@
-"""What is being written has a name of its own and is held by its owner, so that what a killed command left can be told and removed."""
+"""What is being written has a name of its own and is held by its owner, so that what a killed command left can be told
+and removed."""
 
 import fcntl
 import os
@@ -29,8 +30,8 @@ def unfinished_file(path: Path) -> tuple[int, Path]:
 def unfinished_folder(path: Path, *, reserve: bool = False) -> Iterator[Path]:
     """A new folder beside `path`, held by this process; what stands under its name at the end is removed.
 
-    With `reserve` its name follows from that of `path`, so that there can be only one: FileExistsError where there is one
-    already. Raises OSError where the place cannot be written.
+    With `reserve` its name follows from that of `path`, so that there can be only one: FileExistsError where there is
+    one already. Raises OSError where the place cannot be written.
     """
     handle, folder = _held_folder(path, reserve)
     try:
@@ -79,8 +80,8 @@ def is_abandoned(path: Path) -> bool:
 def remove_leftovers(folder: Path) -> None:
     """Remove from `folder` what commands that were killed were in the middle of writing there.
 
-    Only what has a name that foldnet makes and no living owner; a folder that had left its name for a new one that never came
-    gets its name back.
+    Only what has a name that foldnet makes and no living owner; a folder that had left its name for a new one that
+    never came gets its name back.
     """
     try:
         found = [Path(entry.path) for entry in os.scandir(folder) if entry.name.startswith(".")]
@@ -113,7 +114,8 @@ def _escaped(name: str) -> str:
 
 
 def _hold(handle: int, path: Path) -> bool:
-    """Hold an open file or folder; whether it is still at `path`. Another process can have it for a moment only, to remove it."""
+    """Hold an open file or folder; whether it is still at `path`. Another process can have it for a moment only, to
+    remove it."""
     with suppress(OSError):  # a file system without locks: there nothing is ever taken for abandoned
         fcntl.flock(handle, fcntl.LOCK_EX)
     return is_same(handle, path)

@@ -48,8 +48,8 @@ os.register_at_fork(after_in_child=_let_go)
 def take_lock(folder: Path) -> Lock:
     """Become the one process that writes into `folder`, or raise RunError with the name of the process that is.
 
-    What a dead process left is taken over. Raises OutputError where the folder cannot be written. Where the file system knows no
-    locks the right is given without a check.
+    What a dead process left is taken over. Raises OutputError where the folder cannot be written. Where the file system
+    knows no locks the right is given without a check.
     """
     path = folder / FILE
     while True:
@@ -76,7 +76,8 @@ def take_lock(folder: Path) -> Lock:
 
 
 def _open(path: Path) -> int:
-    """Open a lock's file, or make it. Raises OutputError where it cannot be, or where writing to it would change a file elsewhere."""
+    """Open a lock's file, or make it. Raises OutputError where it cannot be, or where writing to it would change a file
+    elsewhere."""
     try:
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o666)
     except OSError as error:

@@ -1,7 +1,7 @@
 """Reading what a stranger may have written: plain files of a bounded size, JSON and TOML of a bounded depth.
 
-Whatever stands at a path, an answer or one sentence comes within moments and within some hundred megabytes: a named pipe is never
-waited for, a device never drained, and no nesting or number is deep or long enough to exhaust Python.
+Whatever stands at a path, an answer or one sentence comes within moments and within some hundred megabytes: a named
+pipe is never waited for, a device never drained, and no nesting or number is deep or long enough to exhaust Python.
 """
 
 import errno
@@ -38,22 +38,24 @@ KINDS = {
 
 
 class NotPlain(ValueError):
-    """What stands at a path is not a plain file of a bounded size; the text goes on behind the path and ends with the mend."""
+    """What stands at a path is not a plain file of a bounded size; the text goes on behind the path and ends with the
+    mend."""
 
 
 @contextmanager
 def open_plain(path: Path, *, links: bool = False) -> Iterator[io.BufferedReader]:
     """A plain file, opened for reading bytes; symbolic links are followed with `links` alone.
 
-    Raises NotPlain for anything else, and OSError where there is nothing or it may not be read. Opening never waits, as it would for
-    a pipe that nobody writes to.
+    Raises NotPlain for anything else, and OSError where there is nothing or it may not be read. Opening never waits, as
+    it would for a pipe that nobody writes to.
     """
     with os.fdopen(_open(path, links=links), "rb") as file:
         yield file
 
 
 def read_bytes(path: Path, *, most: int = LARGEST, links: bool = False) -> bytes:
-    """The content of a plain file of at most `most` bytes. Raises NotPlain for a longer one, else what open_plain raises."""
+    """The content of a plain file of at most `most` bytes. Raises NotPlain for a longer one, else what open_plain
+    raises."""
     with open_plain(path, links=links) as file:
         content = file.read(most + 1)
     if len(content) > most:
@@ -67,7 +69,8 @@ def read_text(path: Path, *, most: int = LARGEST, links: bool = False) -> str:
 
 
 def parse_json(text: str) -> Any:
-    """The value of a JSON text: nested at most 100 deep, numbers finite and at most 40 digits long. Raises ValueError."""
+    """The value of a JSON text: nested at most 100 deep, numbers finite and at most 40 digits long. Raises
+    ValueError."""
     try:
         value = json.loads(text, parse_int=_whole, parse_float=_finite, parse_constant=_refuse_constant)
         if HALF_A_LETTER.search(text):
@@ -126,7 +129,8 @@ def _open(path: Path, *, links: bool) -> int:
 
 
 def _check_depth(value: Any) -> None:
-    """Raise ValueError where lists and objects are nested too deep for those who walk them. Walks level by level itself."""
+    """Raise ValueError where lists and objects are nested too deep for those who walk them. Walks level by level
+    itself."""
     level = [value] if isinstance(value, dict | list) else []
     for _ in range(DEEPEST + 1):
         if not level:

@@ -31,7 +31,8 @@ SAID = 5  # names in a sentence
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """What is in a run or fold besides itself and its pictures, by names relative to it; `unfinished` is what a command writes now."""
+    """What is in a run or fold besides itself and its pictures, by names relative to it; `unfinished` is what a command
+    writes now."""
 
     folds: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
@@ -42,7 +43,8 @@ class Contents:
 def check_replaceable(folder: Path, opened: Callable[[Path], object], *, kind: str, force: int) -> None:
     """Raise OutputError unless a folder is empty, or one of `kind` that `opened` opens and that holds nothing else.
 
-    Folds and notes (.md, .rst, .txt) inside it go only where `force` is at least 2, anything else that foldnet did not write never.
+    Folds and notes (.md, .rst, .txt) inside it go only where `force` is at least 2, anything else that foldnet did not
+    write never.
     """
     if not folder.is_dir() or (any(folder.iterdir()) and not _is(folder, kind)):
         raise OutputError(

@@ -1,7 +1,7 @@
 """Seals: digests that tell when a file was changed after it was written.
 
-They guard against accidents: an edited setting, a file of another run, a copy cut short. They have no key, so whoever wants to
-deceive can make them anew.
+They guard against accidents: an edited setting, a file of another run, a copy cut short. They have no key, so whoever
+wants to deceive can make them anew.
 """
 
 import hashlib

@@ -44,7 +44,8 @@ class TensorFile:
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, Any] | None = None) -> None:
-    """Write tensors and metadata (plain data) into one file, whole or not at all. Raises OutputError where it cannot be written.
+    """Write tensors and metadata (plain data) into one file, whole or not at all. Raises OutputError where it cannot be
+    written.
 
     Names may have parts, "model/stem.weight": each first part has a digest of its own and can be read alone.
     """
@@ -56,7 +57,8 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[st
 def load_tensors(path: Path, part: str | None = None) -> TensorFile:
     """Read a file that save_tensors wrote, or one part of it (its names then come without "part/").
 
-    Raises RunError where the file is missing, cut short, changed after it was written, not foldnet's, or without that part.
+    Raises RunError where the file is missing, cut short, changed after it was written, not foldnet's, or without that
+    part.
     """
     with _opened(path) as file:
         metadata, digests = _about(file, path)
@@ -72,7 +74,8 @@ def load_tensors(path: Path, part: str | None = None) -> TensorFile:
 
 
 def digest_of(path: Path, part: str = "") -> str:
-    """The digest that the file states for one part, without reading the tensors. Raises RunError as load_tensors does."""
+    """The digest that the file states for one part, without reading the tensors. Raises RunError as load_tensors
+    does."""
     with _opened(path) as file:
         _, digests = _about(file, path)
     _check_part(digests, part, path)
@@ -91,7 +94,8 @@ def digest_of_tensors(tensors: Mapping[str, Tensor]) -> str:
 
 
 def list_tensors(path: Path) -> tuple[list[tuple[str, str, tuple[int, ...]]], bool | None]:
-    """(name, type, shape) of every tensor of any safetensors file, and whether its digest holds (None: it states none)."""
+    """(name, type, shape) of every tensor of any safetensors file, and whether its digest holds (None: it states
+    none)."""
     with _opened(path) as file:
         listed = []
         for name in file.keys():  # noqa: SIM118 (not a dict)
@@ -108,7 +112,8 @@ def list_tensors(path: Path) -> tuple[list[tuple[str, str, tuple[int, ...]]], bo
 
 
 def check_header(path: Path) -> None:
-    """Raise RunError for a file that is not as long as its header says, or longer than the memory: before all of it is read."""
+    """Raise RunError for a file that is not as long as its header says, or longer than the memory: before all of it is
+    read."""
     with _opened(path):
         pass
 

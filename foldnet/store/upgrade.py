@@ -1,4 +1,5 @@
-"""What earlier versions wrote, as this one reads it: upgraded in memory, one schema at a time; files are never touched."""
+"""What earlier versions wrote, as this one reads it: upgraded in memory, one schema at a time; files are never
+touched."""
 
 import warnings
 from collections.abc import Callable, Mapping
@@ -33,7 +34,8 @@ def check_schema(config: Mapping[str, Any], file: Path) -> None:
 
 
 def upgraded(config: dict[str, Any]) -> dict[str, Any]:
-    """The content of a config.json of a schema that this version reads, as the present one has it (its seal is left alone)."""
+    """The content of a config.json of a schema that this version reads, as the present one has it (its seal is left
+    alone)."""
     for step in range(config["schema"], SCHEMA):
         config = UPGRADES[step](config)
     return config
@@ -64,7 +66,8 @@ def _from_1(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def _from_2(config: dict[str, Any]) -> dict[str, Any]:
-    """The settings of a run's source stood beside those of every training, null where the source has none of that name."""
+    """The settings of a run's source stood beside those of every training, null where the source has none of that
+    name."""
     config = config | {"schema": 3}
     settings = config.get("settings")
     if config.get("kind") == "run" and isinstance(settings, dict) and "dataset" in settings:

@@ -39,7 +39,8 @@ FREE_TO_CHANGE = ("device", "data_dir")  # a resumed run may move to another mac
 def begin_run(
     settings: TrainSettings, folder: Path | None, resume: bool, force: int, download: bool, world: World
 ) -> tuple[Run, Dataset, Split, Session, Lock]:
-    """Make the folder of a new run, whose only writer this process is then, and prepare it. What can be wrong is found before."""
+    """Make the folder of a new run, whose only writer this process is then, and prepare it. What can be wrong is found
+    before."""
     if folder is not None:
         refuse_unnamed(folder)
     replaces = folder is not None and folder.exists()
@@ -69,7 +70,8 @@ def begin_run(
 
 
 def blueprint_for(settings: TrainSettings, dataset: Dataset) -> Blueprint:
-    """The network that the settings name, for what the dataset has. Raises UnknownName, SettingError where it answers for something else."""
+    """The network that the settings name, for what the dataset has. Raises UnknownName, SettingError where it answers
+    for something else."""
     built = blueprint(
         settings.arch,
         classes=len(dataset.classes),
@@ -84,12 +86,14 @@ def blueprint_for(settings: TrainSettings, dataset: Dataset) -> Blueprint:
 def take_up(run: Run, asked: Mapping[str, Any], config: Path | None, recall: bool) -> Run:
     """The run as it goes on: what may change does, and more epochs make it longer (training/lengthen.py keeps that).
 
-    Raises SettingError and UnknownName for anything else that is asked, OutputError where the run lies behind a link in another.
+    Raises SettingError and UnknownName for anything else that is asked, OutputError where the run lies behind a link in
+    another.
     """
     refuse_linked(run.folder)
     if recall and not run.settings.arch.endswith(RECALL):
         raise SettingError(
-            f"`recall=True` contradicts run '{run.folder}', which trains '{run.settings.arch}'; leave it out, or start another run"
+            f"`recall=True` contradicts run '{run.folder}', which trains '{run.settings.arch}'; leave it "
+            "out, or start another run"
         )
     in_file = read_toml(config) if config is not None else {}
     wanted = in_file | dict(asked)

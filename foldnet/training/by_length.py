@@ -28,7 +28,8 @@ BINS = 12  # rows of lengths that a reader still takes in
 
 @dataclass(frozen=True, slots=True)
 class LengthScore:
-    """Scores of grids whose shortest path has from `shortest` to `longest` steps; `whole` is the share that is wholly right."""
+    """Scores of grids whose shortest path has from `shortest` to `longest` steps; `whole` is the share that is wholly
+    right."""
 
     computed: ClassVar = ("f1", "whole")
     shortest: int
@@ -64,7 +65,8 @@ def other_grids(run: Run, wanted: OtherGrids) -> tuple[Dataset, str]:
     grids = tuple(name for name, source in SOURCES.items() if issubclass(source, GridSource))
     if not isinstance(own, GridSource):
         raise SettingError(
-            f"run '{run.folder}' was trained on {own.name}, whose images have no grids; leave out `dataset`, `grid` and the like"
+            f"run '{run.folder}' was trained on {own.name}, whose images have no grids; leave out "
+            "`dataset`, `grid` and the like"
         )
     name = wanted.dataset or own.name
     if name not in grids:

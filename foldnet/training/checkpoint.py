@@ -28,8 +28,8 @@ def save_checkpoint(
 
     The seal says whose the checkpoint is and what the files beside it are.
 
-    Random states and the order of the data need no place in it: they follow from the run's seed and from the epoch and step
-    that `progress` names.
+    Random states and the order of the data need no place in it: they follow from the run's seed and from the epoch and
+    step that `progress` names.
     """
     save_weights(folder, model.state_dict(), progress, seal, {} if optimiser is None else _state(model, optimiser))
 
@@ -63,7 +63,8 @@ def load_model(folder: Path, model: nn.Module) -> Progress:
 
 
 def load_optimiser(folder: Path, model: nn.Module, optimiser: torch.optim.Optimizer) -> None:
-    """Give the optimiser the state (momenta and the like) that the checkpoint holds. Raises RunError as load_model does."""
+    """Give the optimiser the state (momenta and the like) that the checkpoint holds. Raises RunError as load_model
+    does."""
     if not any(group.get("momentum", 1) for group in optimiser.param_groups):
         return  # without momentum there is nothing to keep, and the checkpoint has no such part
     file = load_tensors(folder / FILE, "optimiser")

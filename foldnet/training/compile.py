@@ -34,10 +34,10 @@ UNCOMPILED = Compilation(False, None, ASKED_FOR)
 def choose_compilation(choice: str, machine: Machine) -> Compilation:
     """Resolve "auto", "on" or "off" for a machine.
 
-    "auto" is on for CUDA: there, fused kernels and, in one process alone, CUDA graphs (mode "reduce-overhead") spare launches
-    and trips to memory; several processes reduce gradients in between, which a graph would have to be cut for. On a CPU it is
-    off: convolutions are nearly all of a step and compiling leaves them as they are.
-    Raises SettingError for another word, MissingTool where "on" lacks a compiler.
+    "auto" is on for CUDA: there, fused kernels and, in one process alone, CUDA graphs (mode "reduce-overhead") spare
+    launches and trips to memory; several processes reduce gradients in between, which a graph would have to be cut for.
+    On a CPU it is off: convolutions are nearly all of a step and compiling leaves them as they are. Raises SettingError
+    for another word, MissingTool where "on" lacks a compiler.
     """
     if choice not in COMPILE:
         raise SettingError(f"`compile={choice!r}` is not legal; choose {', '.join(COMPILE)}")
@@ -59,14 +59,16 @@ def choose_compilation(choice: str, machine: Machine) -> Compilation:
 
 
 class CompiledForward:
-    """A network's forward pass for training batches of one size; any other batch, and evaluation, take the network itself.
+    """A network's forward pass for training batches of one size; any other batch, and evaluation, take the network
+    itself.
 
     So nothing is ever compiled twice for an epoch's last batch. Parameters and buffers are the network's own.
     Shapes: as those of the network.
     """
 
     def __init__(self, network: nn.Module, compilation: Compilation, batch: int) -> None:
-        """`batch` is the number of examples in a regular batch of this process; `network` may be DistributedDataParallel's."""
+        """`batch` is the number of examples in a regular batch of this process; `network` may be
+        DistributedDataParallel's."""
         self.network, self.batch = network, batch
         self._compiled: Callable[[Tensor], Tensor] | None = None
         if compilation.on:

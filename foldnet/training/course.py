@@ -13,7 +13,8 @@ from foldnet.training.optimiser import learning_rate
 
 @dataclass(frozen=True, slots=True)
 class Objective:
-    """What the steps minimise: `loss` of (outputs, targets, inputs), by default the task's, less the weighted recurrence."""
+    """What the steps minimise: `loss` of (outputs, targets, inputs), by default the task's, less the weighted
+    recurrence."""
 
     recurrence: float = 0.0
     form: str = "mean"
@@ -23,7 +24,8 @@ class Objective:
 
 @dataclass(frozen=True, slots=True)
 class Course:
-    """How long and how fast is trained, by which seed, and towards what; `lengthened` where it was to be shorter at first.
+    """How long and how fast is trained, by which seed, and towards what; `lengthened` where it was to be shorter at
+    first.
 
     `name` is what an epoch is called.
     """

@@ -16,7 +16,8 @@ from foldnet.training.progress import UnderWay
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """How good a network was on so many images: the task's score and what it is made of, the mean loss in nats, the time."""
+    """How good a network was on so many images: the task's score and what it is made of, the mean loss in nats, the
+    time."""
 
     accuracy: float
     counts: tuple[int, ...]

@@ -10,8 +10,8 @@ from foldnet.training.progress import UnderWay
 class EpochMetrics:
     """One line of metrics.jsonl. Losses in nats; accuracies are the task's score, 0..1.
 
-    Seconds and speed are those of the training steps, `waited` the share of the seconds in which a step had no data yet;
-    `similarity` is the largest |cos| of two layers' coefficients in each group.
+    Seconds and speed are those of the training steps, `waited` the share of the seconds in which a step had no data
+    yet; `similarity` is the largest |cos| of two layers' coefficients in each group.
     """
 
     epoch: int

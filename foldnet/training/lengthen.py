@@ -1,4 +1,5 @@
-"""Making a run longer than it was meant to be: what was trained stays, and what follows has the schedule of the longer run."""
+"""Making a run longer than it was meant to be: what was trained stays, and what follows has the schedule of the longer
+run."""
 
 from dataclasses import replace
 from typing import Any
@@ -16,11 +17,13 @@ from foldnet.training.runs import Run
 
 
 def check_longer(run: Run, epochs: Any, said: str) -> None:
-    """Raise SettingError where a run is asked to become shorter: what it has trained followed the schedule of its length."""
+    """Raise SettingError where a run is asked to become shorter: what it has trained followed the schedule of its
+    length."""
     check_number("epochs", epochs)
     if epochs < run.settings.epochs:
         raise SettingError(
-            f"{said} contradicts run '{run.folder}', which has {run.settings.epochs} epochs and can only be given more; "
+            f"{said} contradicts run '{run.folder}', which has {run.settings.epochs} epochs and can only "
+            "be given more; "
             f"leave it out, or start another run with `out`"
         )
 
@@ -31,7 +34,8 @@ def is_longer(run: Run) -> bool:
 
 
 def lengthened(run: Run, progress: Progress) -> Run:
-    """A run that goes on from `progress`, with what it was meant to be before; the first time that it is to become longer, too.
+    """A run that goes on from `progress`, with what it was meant to be before; the first time that it is to become
+    longer, too.
 
     The longer schedule begins with the next epoch: one that is under way ends as it began.
     """
@@ -46,7 +50,8 @@ def lengthened(run: Run, progress: Progress) -> Run:
 def keep_length(run: Run, course: Course, phases: int, observer: Observer) -> None:
     """Write into config.json how long the run has become, where it has, and say so.
 
-    It is no longer finished. Its report goes first, so that a process killed in between leaves a run that lacks its report alone.
+    It is no longer finished. Its report goes first, so that a process killed in between leaves a run that lacks its
+    report alone.
     """
     if not is_longer(run):
         return

@@ -20,7 +20,8 @@ from foldnet.zoo.families import is_soft, published
 def split_of(
     settings: TrainSettings, download: bool = False, data_dir: Path | None = None, beside: int = 1
 ) -> tuple[Dataset, Split]:
-    """The dataset that the settings name, from `data_dir` where it has moved, and its training, validation and test images.
+    """The dataset that the settings name, from `data_dir` where it has moved, and its training, validation and test
+    images.
 
     `beside` processes of this machine ask for them at one time.
     """
@@ -41,7 +42,8 @@ def check_answers(dataset: Dataset, network: Blueprint) -> None:
 
 
 def split_of_run(run: Run, data_dir: Path | None = None) -> tuple[Dataset, Split]:
-    """The data that a run was trained on, from `data_dir` where they have moved. Raises RunError where they have changed."""
+    """The data that a run was trained on, from `data_dir` where they have moved. Raises RunError where they have
+    changed."""
     dataset, split = split_of(run.settings, data_dir=data_dir)
     if split.hash != run.split_hash:
         raise RunError(
@@ -77,8 +79,9 @@ def training_loader(
 ) -> Loader:
     """Training images as the run itself saw them, augmented and shuffled by its seed.
 
-    Batch norm is estimated anew on these as well: on CIFAR-10 the network's own statistics are those of augmented images,
-    and estimating them on clean ones alone took 1.2 points off a soft SWRN 28-2-4 (85.1 to 83.9 % of 4,000 test images).
+    Batch norm is estimated anew on these as well: on CIFAR-10 the network's own statistics are those of augmented
+    images, and estimating them on clean ones alone took 1.2 points off a soft SWRN 28-2-4 (85.1 to 83.9 % of 4,000 test
+    images).
     """
     augmentation = replace(dataset.augmentation, cutout=settings.cutout)
     return loader_of(dataset, images, batch_size or settings.batch_size, machine, augmentation, settings.seed)

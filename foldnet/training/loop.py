@@ -26,11 +26,12 @@ from foldnet.training.world import NOTHING, SAVE, STOP, Agreement
 
 
 def fit(session: Session, *, observer: Observer | None = None, journal: Journal | None = None) -> None:
-    """Train the session's network in place, from where it starts to the end of its course, telling the journal at the end of each epoch.
+    """Train the session's network in place, from where it starts to the end of its course, telling the journal at the
+    end of each epoch.
 
-    Everything random in a step depends on (seed, epoch, step) alone, so that a stopped training goes on as if it never had.
-    Raises TrainingDiverged where a loss or a weight is not finite, before the journal sees it, and Stopped, once the journal
-    has what was done, where the observer wants the end.
+    Everything random in a step depends on (seed, epoch, step) alone, so that a stopped training goes on as if it never
+    had. Raises TrainingDiverged where a loss or a weight is not finite, before the journal sees it, and Stopped, once
+    the journal has what was done, where the observer wants the end.
     """
     observer, start, course = observer or Silent(), session.start, session.course
     training = _Training(session, observer, journal or Unwritten())
@@ -162,8 +163,8 @@ def step(
 ) -> tuple[Tensor, Tensor]:
     """One training step: x (b, ...), y (b, ...) -> (loss without the regulariser, a scalar; outputs (b, ...) in fp32).
 
-    `run` is how the model is run where not by itself. Where other processes take parts of the batch, `share` weighs the loss of
-    this one's, which may be empty.
+    `run` is how the model is run where not by itself. Where other processes take parts of the batch, `share` weighs the
+    loss of this one's, which may be empty.
     """
     with machine.autocast():
         outputs = (run or model)(x)

@@ -28,7 +28,8 @@ class Machine:
 
 @contextmanager
 def seeded(seed: int, device: torch.device) -> Iterator[None]:
-    """Random numbers from `seed` on the CPU and on `device`; their own states, and those of other devices, stay as they were."""
+    """Random numbers from `seed` on the CPU and on `device`; their own states, and those of other devices, stay as they
+    were."""
     on_cuda = device.type == "cuda"
     with torch.random.fork_rng([device] if on_cuda else []):
         reseed(seed, device)
@@ -92,7 +93,8 @@ def channels_last(model: nn.Module) -> nn.Module:
 
 
 def place(model: nn.Module, machine: Machine) -> nn.Module:
-    """`model` itself on the machine's device, laid out as that is fastest there (on a CPU the layout of weights is no matter)."""
+    """`model` itself on the machine's device, laid out as that is fastest there (on a CPU the layout of weights is no
+    matter)."""
     model.to(machine.device)
     return channels_last(model) if machine.device.type == "cuda" else model
 

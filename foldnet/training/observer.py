@@ -23,7 +23,8 @@ class Observer(Protocol):
         """The task is done."""
 
     def epoch(self, metrics: Mapping[str, Any]) -> None:
-        """An epoch is over; the metrics are those of a line of metrics.jsonl, with the `measure` of its scores and its `course`."""
+        """An epoch is over; the metrics are those of a line of metrics.jsonl, with the `measure` of its scores and its
+        `course`."""
 
     def note(self, sentence: str) -> None:
         """Something that a user should know."""

@@ -13,7 +13,8 @@ MIXING = ("coefficients", "gains", "gain")  # what mixes or scales shared weight
 def build_optimiser(
     model: nn.Module, *, lr: float, momentum: float, weight_decay: float, kind: str = "sgd"
 ) -> torch.optim.Optimizer:
-    """SGD with Nesterov momentum, or Adam ("adam"; `momentum` is its first beta); coefficients and gains never decay."""
+    """SGD with Nesterov momentum, or Adam ("adam"; `momentum` is its first beta); coefficients and gains never
+    decay."""
     assert kind in OPTIMISERS
     decayed: list[nn.Parameter] = []
     free: list[nn.Parameter] = []

@@ -1,4 +1,5 @@
-"""One network in several processes: gradients averaged by torch's DistributedDataParallel, batch norm's statistics on request."""
+"""One network in several processes: gradients averaged by torch's DistributedDataParallel, batch norm's statistics on
+request."""
 
 import warnings
 from inspect import signature
@@ -15,7 +16,8 @@ from foldnet.training.machine import Machine
 
 
 class Forward:
-    """What runs a model in training steps: compiled where that was chosen, and of several processes such that gradients are averaged.
+    """What runs a model in training steps: compiled where that was chosen, and of several processes such that gradients
+    are averaged.
 
     A process may have no example in a batch and takes part all the same. Shapes: as those of the model.
     """
@@ -34,7 +36,8 @@ class Forward:
         return self.compiled(x.new_zeros(1, *x.shape[1:]))[:0]  # batch norm can't take nothing
 
     def warm_up(self, x: Tensor) -> str:
-        """Compile for batches like x, leaving no trace; what came of it, in words. Raises what torch.compile raises if it was asked for."""
+        """Compile for batches like x, leaving no trace; what came of it, in words. Raises what torch.compile raises if
+        it was asked for."""
         if not len(x):
             return "nothing to compile for: this process has no examples in a batch"
         try:
@@ -61,8 +64,9 @@ def _averaging(model: nn.Module, machine: Machine) -> nn.Module:
 def synchronise_norms(model: nn.Module, machine: Machine) -> nn.Module:
     """`model` itself, its batch norms normalising by the statistics of the whole batch instead of this process's part.
 
-    torch's SyncBatchNorm on GPUs; on the CPU, where that one raises, the project's own, also where this process is alone: torch's
-    plain norm adds up a large batch in fp32 one number after the other, which alone moves gradients by up to a per cent.
+    torch's SyncBatchNorm on GPUs; on the CPU, where that one raises, the project's own, also where this process is
+    alone: torch's plain norm adds up a large batch in fp32 one number after the other, which alone moves gradients by
+    up to a per cent.
     """
     if machine.device.type == "cuda":
         converted: nn.Module = nn.SyncBatchNorm.convert_sync_batchnorm(model)  # type: ignore[no-untyped-call]
@@ -105,7 +109,8 @@ class SyncedBatchNorm(_BatchNorm):
 
 
 class _Normalise(torch.autograd.Function):
-    """(x - mean) / sqrt(variance + eps) · weight + bias with mean and variance over all processes' values of a channel."""
+    """(x - mean) / sqrt(variance + eps) · weight + bias with mean and variance over all processes' values of a
+    channel."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float) -> tuple[Tensor, ...]:

@@ -38,10 +38,11 @@ CONNECTION = (
 
 @contextmanager
 def joined(local: int, beside: int, last_words: Callable[[str], None]) -> Iterator[World]:
-    """The world of this process while the block runs, as torchrun's environment says; it is number `local` of `beside` on its machine.
+    """The world of this process while the block runs, as torchrun's environment says; it is number `local` of `beside`
+    on its machine.
 
-    Raises ProcessLost where another process dies while this one works with it. Where this one waits in a collective that
-    does not come back, `last_words` gets the sentence and the process ends with exit code 1.
+    Raises ProcessLost where another process dies while this one works with it. Where this one waits in a collective
+    that does not come back, `last_words` gets the sentence and the process ends with exit code 1.
     """
     try:
         store, rank, size = next(rendezvous("env://", timeout=TO_MEET))

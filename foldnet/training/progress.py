@@ -21,7 +21,8 @@ class UnderWay:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Whole epochs done, the best validation accuracy so far and its epoch, seconds of training, and the epoch under way."""
+    """Whole epochs done, the best validation accuracy so far and its epoch, seconds of training, and the epoch under
+    way."""
 
     epoch: Count
     best_accuracy: Share | None

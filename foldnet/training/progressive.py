@@ -18,8 +18,8 @@ def progressive_loss(
 ) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
     """(1 - weight) times the loss of the whole network and `weight` times that of a part of it.
 
-    Of `depth` steps the part starts after 0 to depth - 1, whose work is taken as given, and goes on for 1 step to all that are
-    left; both numbers are drawn anew for every batch. Raises SettingError for a network without such steps.
+    Of `depth` steps the part starts after 0 to depth - 1, whose work is taken as given, and goes on for 1 step to all
+    that are left; both numbers are drawn anew for every batch. Raises SettingError for a network without such steps.
     """
     network = model.network if isinstance(model, SharedNetwork) else model
     if not isinstance(network, PathNetwork):

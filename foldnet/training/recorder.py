@@ -1,4 +1,5 @@
-"""What a training leaves in its run folder: metrics, coefficients, and last of all the checkpoint that makes them count."""
+"""What a training leaves in its run folder: metrics, coefficients, and last of all the checkpoint that makes them
+count."""
 
 import time
 from collections.abc import Collection
@@ -44,7 +45,8 @@ class Recorder:
         identity: str = "",
         restarts: Collection[int] = (),
     ) -> None:
-        """`identity` is the run's; `restarts` are epochs, from 0, with which other data begin: what was best before them no longer counts.
+        """`identity` is the run's; `restarts` are epochs, from 0, with which other data begin: what was best before
+        them no longer counts.
 
         Cuts the histories back to where the checkpoint stands: a killed process may have written epochs more."""
         self.folder, self.model, self.optimiser = folder, model, optimiser
@@ -66,7 +68,8 @@ class Recorder:
                 )
         if progress.best_epoch is not None and not (folder / "best" / FILE).is_file():
             raise RunError(
-                f"'{folder / 'best' / FILE}' is lost, the weights of epoch {progress.best_epoch}; restore it or train again"
+                f"'{folder / 'best' / FILE}' is lost, the weights of epoch {progress.best_epoch}; restore "
+                "it or train again"
             )
 
     def after_epoch(self, metrics: EpochMetrics) -> None:
@@ -107,7 +110,8 @@ class Recorder:
         return time.monotonic() - self.saved
 
     def _save(self) -> None:
-        """Write the best weights, where they are new, and the checkpoint, which states the histories as they are by now."""
+        """Write the best weights, where they are new, and the checkpoint, which states the histories as they are by
+        now."""
         seal = seal_of(self.identity, self.metrics, self.coefficients)
         if self.best is not None:
             save_weights(self.folder / "best", *self.best, {"run": self.identity})

@@ -21,12 +21,12 @@ def banks_of(model: nn.Module) -> dict[str, Bank]:
 def recurrence(model: nn.Module, form: str = "mean") -> Tensor:
     """The similarity of its layers that the regulariser rewards in a soft network, a scalar.
 
-    `mean`: mean over groups of the mean |cos| over pairs of different layers. `sum`: the paper's raw sum over all ordered
-    pairs i, j of every group, the diagonal included. `loops`: see `loop_shares`, their mean. At the most alike, `mean` and
-    `loops` are 1.
+    `mean`: mean over groups of the mean |cos| over pairs of different layers. `sum`: the paper's raw sum over all
+    ordered pairs i, j of every group, the diagonal included. `loops`: see `loop_shares`, their mean. At the most alike,
+    `mean` and `loops` are 1.
 
-    Raises SettingError for a network without coefficients or an unknown form, NothingToFold where `loops` meets a shared
-    layer outside the sequences of blocks.
+    Raises SettingError for a network without coefficients or an unknown form, NothingToFold where `loops` meets a
+    shared layer outside the sequences of blocks.
     """
     rows = {name: F.normalize(bank.coefficients.float(), dim=1) for name, bank in banks_of(model).items()}
     if not rows:
@@ -45,11 +45,12 @@ def recurrence(model: nn.Module, form: str = "mean") -> Tensor:
 
 
 def loop_shares(places: list[Tensor]) -> Tensor:
-    """For each place in a block, how far the n unit rows (n, K) of its layers have one direction: (places,), each 1/n to 1.
+    """For each place in a block, how far the n unit rows (n, K) of its layers have one direction: (places,), each 1/n
+    to 1.
 
-    It is the share of the largest eigenvalue, lambda_max(R R^t) / n. Unlike the mean of |cos| it is smooth where signs differ,
-    so rows do not stick between two directions; at rows that are exactly the identity its gradient is 0, at any other
-    orthogonal ones it is not. Places of one number of layers go through one call, since each waits for a GPU.
+    It is the share of the largest eigenvalue, lambda_max(R R^t) / n. Unlike the mean of |cos| it is smooth where signs
+    differ, so rows do not stick between two directions; at rows that are exactly the identity its gradient is 0, at any
+    other orthogonal ones it is not. Places of one number of layers go through one call, since each waits for a GPU.
     """
     sizes = sorted({len(rows) for rows in places})
     shares: dict[int, Tensor] = {}

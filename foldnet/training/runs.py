@@ -31,10 +31,11 @@ PROGRESS = "progress.json"  # how far the last checkpoint has come
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """An opened run folder. It never says where its data lie: whoever opens a stranger's folder would read what that names.
+    """An opened run folder. It never says where its data lie: whoever opens a stranger's folder would read what that
+    names.
 
-    `lengthened` says what its epochs were to be before they became those of the settings; `identity` tells it from every other
-    run; what is `sealed` has checkpoints that state it.
+    `lengthened` says what its epochs were to be before they became those of the settings; `identity` tells it from
+    every other run; what is `sealed` has checkpoints that state it.
     """
 
     folder: Path
@@ -86,7 +87,8 @@ class Run:
 
 
 def create_run(folder: Path, run: Run, machine: dict[str, Any]) -> Run:
-    """Write config.json into `folder`, which exists: everything needed to run it again. Returns the run with its identity."""
+    """Write config.json into `folder`, which exists: everything needed to run it again. Returns the run with its
+    identity."""
     config = {
         "schema": SCHEMA,
         "kind": "run",
@@ -102,7 +104,8 @@ def create_run(folder: Path, run: Run, machine: dict[str, Any]) -> Run:
 
 
 def open_run(folder: Path) -> Run:
-    """Read a run folder's config.json. Raises RunError where it is missing, empty, foreign, changed or of another schema."""
+    """Read a run folder's config.json. Raises RunError where it is missing, empty, foreign, changed or of another
+    schema."""
     written = read_config(folder, "run")
     config, file = upgraded(written), folder / "config.json"
     try:
@@ -119,7 +122,8 @@ def open_run(folder: Path) -> Run:
 
 
 def all_runs(home: Path | None = None) -> list[Path]:
-    """Run folders directly under `home` (default: where runs lie), oldest first; damaged ones that can't say when come before."""
+    """Run folders directly under `home` (default: where runs lie), oldest first; damaged ones that can't say when come
+    before."""
     return folders_of("run", home or runs_home())
 
 
@@ -144,7 +148,8 @@ def append_metrics(folder: Path, history: list[dict[str, Any]]) -> None:
 
 
 def read_metrics(folder: Path) -> list[dict[str, Any]]:
-    """The lines of metrics.jsonl; none where there is no file. Raises RunError where a line is not JSON, or was changed."""
+    """The lines of metrics.jsonl; none where there is no file. Raises RunError where a line is not JSON, or was
+    changed."""
     file = folder / "metrics.jsonl"
     epochs, seal = _counted(folder)
     if not os.path.lexists(file):
@@ -168,7 +173,8 @@ def save_coefficients(folder: Path, history: dict[str, Tensor]) -> None:
 
 
 def load_coefficients(folder: Path) -> dict[str, Tensor]:
-    """One tensor a group, (epochs + 1, L, K), which only soft runs have. Raises RunError where they are missing or changed."""
+    """One tensor a group, (epochs + 1, L, K), which only soft runs have. Raises RunError where they are missing or
+    changed."""
     file = folder / "coefficients.safetensors"
     epochs, seal = _counted(folder)
     history = load_tensors(file).tensors
@@ -182,7 +188,8 @@ def load_coefficients(folder: Path) -> dict[str, Tensor]:
 
 
 def _counted(folder: Path) -> tuple[int, dict[str, str]]:
-    """The epochs that the last checkpoint counts and what it says of the files beside it; (0, {}) where there is nothing to compare.
+    """The epochs that the last checkpoint counts and what it says of the files beside it; (0, {}) where there is
+    nothing to compare.
 
     To be asked before a history is read: what a training adds meanwhile is then more than is counted, never less.
     """
@@ -213,7 +220,8 @@ def check_nothing_lost(folder: Path) -> None:
 
 
 def clear_leftovers(folder: Path) -> None:
-    """Remove what killed commands were in the middle of writing into a run. Raises OutputError for linked checkpoints."""
+    """Remove what killed commands were in the middle of writing into a run. Raises OutputError for linked
+    checkpoints."""
     for name in CHECKPOINTS:
         refuse_link(folder / name)
     for place in (folder, *(folder / name for name in CHECKPOINTS)):

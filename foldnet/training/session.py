@@ -27,7 +27,8 @@ FLOAT_BYTES = 4
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """What one training needs: a network on its machine, the optimiser of its parameters, what it sees, and from where to where."""
+    """What one training needs: a network on its machine, the optimiser of its parameters, what it sees, and from where
+    to where."""
 
     model: nn.Module
     optimiser: torch.optim.Optimizer
@@ -40,11 +41,13 @@ class Session:
 
 
 def session_of(run: Run, dataset: Dataset, split: Split, machine: Machine, *, new: bool = False) -> tuple[Run, Session]:
-    """The training of a run, from its last checkpoint where it has one; the run with its lengths as they are from then on.
+    """The training of a run, from its last checkpoint where it has one; the run with its lengths as they are from then
+    on.
 
     A `new` run has no folder yet.
 
-    Raises RunError for a checkpoint that is lost, damaged or another run's, SettingError for what the machine does not hold.
+    Raises RunError for a checkpoint that is lost, damaged or another run's, SettingError for what the machine does not
+    hold.
     """
     settings = run.settings
     compilation = choose_compilation(settings.compile, machine)
@@ -90,6 +93,7 @@ def _check_memory(run: Run, machine: Machine) -> None:
     needed, (total, _) = numbers * FLOAT_BYTES * (3 if machine.device.type == "cpu" else 1), memory_bytes()
     if total is not None and needed > total:
         raise SettingError(
-            f"`arch={run.settings.arch!r}` has {numbers:,} parameters, which take {needed / 2**30:,.0f} GiB in training, "
+            f"`arch={run.settings.arch!r}` has {numbers:,} parameters, which take {needed / 2**30:,.0f} "
+            "GiB in training, "
             f"and this machine has {total / 2**30:,.1f}; choose a smaller network"
         )

@@ -26,11 +26,12 @@ SCHEDULES = ("steps", "constant")
 class TrainSettings:
     """How a network is trained. The defaults are the paper's recipe for CIFAR (Savarese & Maire 2019, section 4).
 
-    `source` is where examples come from, with its own settings. `validation` is a share of the training data below 1, or a number
-    of images. `recurrence` is the weight lambda of the recurrence regulariser, `recurrence_form` what it rewards: the mean or the
-    sum over pairs of layers, or `loops`. `schedule` says how the learning rate falls: in steps, or not at all. With `sync_bn`
-    several processes normalise by the statistics of their whole batch. `cutout` is the side of the square hole in pixels, 0 for
-    none. `progressive` is the weight of the loss after a random number of steps, for networks that answer for cells.
+    `source` is where examples come from, with its own settings. `validation` is a share of the training data below 1,
+    or a number of images. `recurrence` is the weight lambda of the recurrence regulariser, `recurrence_form` what it
+    rewards: the mean or the sum over pairs of layers, or `loops`. `schedule` says how the learning rate falls: in
+    steps, or not at all. With `sync_bn` several processes normalise by the statistics of their whole batch. `cutout` is
+    the side of the square hole in pixels, 0 for none. `progressive` is the weight of the loss after a random number of
+    steps, for networks that answer for cells.
     """
 
     source: Source = field(default_factory=Digits)
@@ -77,7 +78,8 @@ class TrainSettings:
             raise SettingError(f"{as_code('source', self.source)} is not legal; give one of foldnet's sources")
         if not 1 <= self.source.phases <= self.epochs:
             raise SettingError(
-                f"`windows` names {self.source.phases} phases and `epochs={self.epochs}` has room for 1 to {self.epochs}; "
+                f"`windows` names {self.source.phases} phases and `epochs={self.epochs}` has room for 1 to "
+                f"{self.epochs}; "
                 f"give each phase an epoch at least"
             )
         self._check_network()
@@ -101,7 +103,8 @@ class TrainSettings:
                 raise SettingError(f"`{name}={getattr(self, name):g}` has no place in '{self.arch}'; leave it out")
         if self.progressive and self.sync_bn:
             raise SettingError(
-                f"`progressive={self.progressive:g}` and `sync_bn=True` contradict each other, since processes that run other "
+                f"`progressive={self.progressive:g}` and `sync_bn=True` contradict each other, since "
+                "processes that run other "
                 f"numbers of steps have no norms in common; leave one of them out"
             )
 
@@ -115,8 +118,8 @@ def preset(dataset: str, arch: str) -> dict[str, Any]:
 def train_settings(given: Mapping[str, Any], *, file: Path | None = None) -> TrainSettings:
     """Settings from what was given on top of a TOML file on top of the preset; values of None were not given.
 
-    `dataset` names the source, whose own settings stand beside the others, or in the file in a table [source]. Raises SettingError for
-    an illegal value or an unreadable file, UnknownName for a key that does not exist.
+    `dataset` names the source, whose own settings stand beside the others, or in the file in a table [source]. Raises
+    SettingError for an illegal value or an unreadable file, UnknownName for a key that does not exist.
     """
     chosen = (read_toml(file) if file is not None else {}) | given_of(given)
     own = source_settings()
@@ -156,7 +159,8 @@ def flat(settings: TrainSettings) -> dict[str, Any]:
 
 
 def read_toml(file: Path) -> dict[str, Any]:
-    """The settings in a TOML file, flat; dashes in keys may stand for underscores. Raises SettingError where it cannot be read."""
+    """The settings in a TOML file, flat; dashes in keys may stand for underscores. Raises SettingError where it cannot
+    be read."""
     try:
         content = parse_toml(read_text(file, most=LARGEST_TOML, links=True))
     except OSError as error:
@@ -176,7 +180,8 @@ def read_toml(file: Path) -> dict[str, Any]:
 
 
 def usual(name: str) -> str:
-    """The default of a setting in words, with those of the sources that differ: "200; digits 30; paths 250; mazes 50"."""
+    """The default of a setting in words, with those of the sources that differ: "200; digits 30; paths 250; mazes
+    50"."""
     default = fields_of(TrainSettings)[name].default
     differing: dict[str, list[str]] = {}
     for source, value in _differing(name, default):

@@ -28,7 +28,8 @@ class Board(Passing):
         self.writer: Any = None
 
     def open(self, run: Path, epoch: int) -> None:
-        """Write into a run's folder; what was written of epochs after `epoch` counts no more. Raises OutputError for a link."""
+        """Write into a run's folder; what was written of epochs after `epoch` counts no more. Raises OutputError for a
+        link."""
         refuse_link(run / FOLDER)
         self.writer = self.kind(str(run / FOLDER), purge_step=epoch + 1)
 

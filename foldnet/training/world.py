@@ -15,7 +15,8 @@ NOTHING, SAVE, STOP = 0, 1, 2
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """This process is number `rank` of `size`, and `local` of the `beside` on its machine; `store` is where they leave words.
+    """This process is number `rank` of `size`, and `local` of the `beside` on its machine; `store` is where they leave
+    words.
 
     Whatever changes data does so alike in every process.
     """
@@ -74,8 +75,8 @@ ALONE = World()
 class Agreement:
     """Lets the processes do an unforeseen thing (save, stop) after the same step, without a wait in any step.
 
-    After every step each process sends what it wants, and acts on what all sent after the step before, which has long arrived. The
-    words are CPU tensors, so that reading them never waits for a GPU.
+    After every step each process sends what it wants, and acts on what all sent after the step before, which has long
+    arrived. The words are CPU tensors, so that reading them never waits for a GPU.
     """
 
     def __init__(self, world: World) -> None:

@@ -141,7 +141,8 @@ def bench_inference(
 ) -> InferenceReport:
     """Measure soft, dense, tied and looped, and the plain network of the same shape, in turns, in evaluation mode.
 
-    Random inputs, channels last. `run` names the run of a fold that does not lie inside it, `out` is a JSON file to write as well. Raises RunError, SettingError, OutputError.
+    Random inputs, channels last. `run` names the run of a fold that does not lie inside it, `out` is a JSON file to
+    write as well. Raises RunError, SettingError, OutputError.
     """
     _check(batch_sizes, repeats, threads)
     if out is not None:
@@ -160,7 +161,8 @@ def bench_inference(
     report = InferenceReport(
         fold=str(fold.folder),
         arch=fold.arch,
-        command=f"foldnet bench inference {fold.folder} {options} --device {machine.device} --precision {machine.precision}",
+        command=f"foldnet bench inference {fold.folder} {options} --device {machine.device} --precision "
+        f"{machine.precision}",
         batch_sizes=tuple(batch_sizes),
         repeats=repeats,
         image=fold.blueprint.image,

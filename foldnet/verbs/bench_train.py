@@ -79,7 +79,8 @@ class TrainBenchReport(Report):
     saying: str = SAYING
 
     def speed_ratio(self, form: str, base: str) -> tuple[float, float, float]:
-        """Images per second of one network by those of another in the same round: median, and the quartiles around it."""
+        """Images per second of one network by those of another in the same round: median, and the quartiles around
+        it."""
         return self.results[base].timings.ratio(self.results[form].timings)
 
     @property
@@ -144,9 +145,9 @@ def bench_train(
 ) -> TrainBenchReport:
     """Measure whole training steps (forward, loss, backward, optimiser) of three networks in turns, each once a round.
 
-    `arch` is soft, its twin is the plain network of the same depth and width. Random images of CIFAR's size that lie on the
-    device. With `profiled` it is also measured, afterwards, where a step's time goes. `out` is a JSON file to write as well.
-    Raises UnknownName, SettingError, MissingTool, OutputError.
+    `arch` is soft, its twin is the plain network of the same depth and width. Random images of CIFAR's size that lie on
+    the device. With `profiled` it is also measured, afterwards, where a step's time goes. `out` is a JSON file to write
+    as well. Raises UnknownName, SettingError, MissingTool, OutputError.
     """
     check_number("batch_size", batch_size)
     check_number("rounds", steps, setting="steps")
@@ -204,7 +205,8 @@ def _forms(built: Blueprint, batch_size: int, machine: Machine, compilation: Com
 
 
 def _targets(plain: nn.Module, x: Tensor, task: Task, count: int) -> Tensor:
-    """Something to learn: random classes, or of another task what an untrained network says, which has the right shape."""
+    """Something to learn: random classes, or of another task what an untrained network says, which has the right
+    shape."""
     if task is CLASSES_TASK:
         return torch.randint(CLASSES, (count,)).to(x.device)
     with torch.no_grad():

@@ -35,7 +35,8 @@ CHECKS: Mapping[str, Callable[[Machine], tuple[Part, ...]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One check: "ok", "failed" or "not here", the parts that were measured, the seconds it took, and why it failed or is not here."""
+    """One check: "ok", "failed" or "not here", the parts that were measured, the seconds it took, and why it failed or
+    is not here."""
 
     computed: ClassVar = ("value=closest.value", "limit=closest.limit")
     name: str
@@ -98,10 +99,11 @@ class CheckReport(Report):
 
 @checked
 def check(device: str = "auto", *, skip: tuple[str, ...] = (), observer: Observer | None = None) -> CheckReport:
-    """Run every check on a device, but those named in `skip`. What fails or raises is said in the report and ends nothing.
+    """Run every check on a device, but those named in `skip`. What fails or raises is said in the report and ends
+    nothing.
 
-    Temporary folders are taken away again. Raises SettingError where the device is not there or every check is left out, UnknownName
-    for a check that does not exist.
+    Temporary folders are taken away again. Raises SettingError where the device is not there or every check is left
+    out, UnknownName for a check that does not exist.
     """
     for name in skip:
         if name not in CHECKS:

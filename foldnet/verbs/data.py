@@ -22,7 +22,8 @@ ENDING = ".npz"
 
 @dataclass(frozen=True, slots=True)
 class GridSet:
-    """Grids to draw: they depend on (seed, phase, split) and their rule alone, and are those that a training with these numbers sees."""
+    """Grids to draw: they depend on (seed, phase, split) and their rule alone, and are those that a training with these
+    numbers sees."""
 
     name: ClassVar[str]
     count: Annotated[int, Option("How many grids.")] = 1000
@@ -31,7 +32,8 @@ class GridSet:
     split: Annotated[str, Option("train, validation or test.")] = "train"
 
     def drawing(self) -> "Callable[..., Grids]":
-        """What draws them from a seed, a phase and a split. Raises SettingError for a rule by which none can be drawn."""
+        """What draws them from a seed, a phase and a split. Raises SettingError for a rule by which none can be
+        drawn."""
         raise NotImplementedError
 
 
@@ -143,7 +145,8 @@ def write_grids(wanted: GridSet, out: Path | str | None = None, *, force: bool =
 
 
 def _file(out: Path | str | None, dataset: str, force: bool) -> Path | None:
-    """Where the set goes; None for a new name. Raises SettingError for another ending, OutputError where it cannot go there."""
+    """Where the set goes; None for a new name. Raises SettingError for another ending, OutputError where it cannot go
+    there."""
     if out is None:
         return None
     path = Path(out)

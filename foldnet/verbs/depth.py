@@ -35,7 +35,8 @@ Curve = tuple[DepthPoint, ...]
 class LoopDepth:
     """One loop: how often it was found to run, and test accuracy by trips, as it is and with batch norm estimated anew.
 
-    The same with every change of the state damped by found / trips; empty where the loop runs single layers, which add to none.
+    The same with every change of the state damped by found / trips; empty where the loop runs single layers, which add
+    to none.
     """
 
     name: str
@@ -89,12 +90,12 @@ def depth(
     device: str = "auto",
     observer: Observer | None = None,
 ) -> DepthReport:
-    """Test accuracy of a fold (default: the newest of the newest run) for 0 to `most` trips through each loop, in fp32: as it is,
-    recalibrated, damped, and both.
+    """Test accuracy of a fold (default: the newest of the newest run) for 0 to `most` trips through each loop, in fp32:
+    as it is, recalibrated, damped, and both.
 
-    `most` is twice what was found where it is not given; `run` names the run of a fold that does not lie inside it. Nothing is chosen
-    by these numbers.
-    Raises NothingToFold for a fold without loops, SettingError for fewer than one trip, RunError, DataError.
+    `most` is twice what was found where it is not given; `run` names the run of a fold that does not lie inside it.
+    Nothing is chosen by these numbers. Raises NothingToFold for a fold without loops, SettingError for fewer than one
+    trip, RunError, DataError.
     """
     if most is not None:
         check_number("most", most)

@@ -131,7 +131,8 @@ def doctor() -> Health:
     busy = cpu.load is not None and cpu.load > cpu.cores
     if machine.device.type == "cpu" and busy and threads > 1:
         notes.append(
-            f"other programs keep the processor busy (load {cpu.load:.1f} on {cpu.cores} cores), and threads then wait for "
+            f"other programs keep the processor busy (load {cpu.load:.1f} on {cpu.cores} cores), and "
+            "threads then wait for "
             f"each other; OMP_NUM_THREADS=1 may be faster"
         )
     return Health(
@@ -194,7 +195,8 @@ def _versions() -> tuple[dict[str, str], list[str]]:
     except Exception as error:  # beside a torch of another build it fails in many ways
         reason = str(error).split("\n")[0]
         return versions, [
-            f"torchvision cannot be imported ({reason}), and CIFAR and folder need it; install the one built for this torch"
+            f"torchvision cannot be imported ({reason}), and CIFAR and folder need it; install the one "
+            "built for this torch"
         ]
     return versions, []
 

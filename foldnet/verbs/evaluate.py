@@ -20,8 +20,9 @@ from foldnet.typed import checked
 
 @dataclass(frozen=True, slots=True)
 class EvaluateReport(Report):
-    """What `foldnet evaluate` says: test accuracy 0..1, in the data's `measure`, with the count of what is wholly right, and the
-    speed of this evaluation. Of grids also `whole`, the share that is wholly right, and both by the length of the path.
+    """What `foldnet evaluate` says: test accuracy 0..1, in the data's `measure`, with the count of what is wholly
+    right, and the speed of this evaluation. Of grids also `whole`, the share that is wholly right, and both by the
+    length of the path.
     """
 
     path: str
@@ -83,13 +84,13 @@ def evaluate(
 ) -> EvaluateReport:
     """Score a run's network or a fold's looped one (default: the newest run) on the test set, or on other `grids`.
 
-    fp32 by default, so that the forms of one network can be compared to the last image. `steps` lets loops of a fold run
-    another number of times, {"stage2.loop1": 5}, or 0 times, which leaves it out; with `recalibrated` batch norm is estimated anew on
-    training images, and further trips get statistics of their own; with `damped` a loop that was found with T trips and runs T' adds
-    T / T' of what each of its blocks would add. Nothing is written.
-    `grids` are for networks that answer for cells alone. `run` names the run of a fold that does not lie inside it.
-    Progress is shown where a person looks, on a terminal or in a notebook, unless an `observer` is given (Silent: none).
-    Raises RunError, DataError, SettingError, and UnknownName for a loop that is not there.
+    fp32 by default, so that the forms of one network can be compared to the last image. `steps` lets loops of a fold
+    run another number of times, {"stage2.loop1": 5}, or 0 times, which leaves it out; with `recalibrated` batch norm is
+    estimated anew on training images, and further trips get statistics of their own; with `damped` a loop that was
+    found with T trips and runs T' adds T / T' of what each of its blocks would add. Nothing is written. `grids` are for
+    networks that answer for cells alone. `run` names the run of a fold that does not lie inside it. Progress is shown
+    where a person looks, on a terminal or in a notebook, unless an `observer` is given (Silent: none). Raises RunError,
+    DataError, SettingError, and UnknownName for a loop that is not there.
     """
     folder = Path(path) if path is not None else newest_run()
     model, origin, form = open_network(folder, checkpoint, run)

@@ -49,8 +49,9 @@ def export(
 ) -> Path:
     """Write a fold (default: the newest fold of the newest run), or a looped network in memory, in one of EXPORTS.
 
-    `format` may be left out where the ending of `out` says it; without `out` the file gets a new name in the fold. `options` are
-    the format's own, such as `residual=True`. Returns the file. Raises UnknownName, SettingError, OutputError, RunError, NothingToFold.
+    `format` may be left out where the ending of `out` says it; without `out` the file gets a new name in the fold.
+    `options` are the format's own, such as `residual=True`. Returns the file. Raises UnknownName, SettingError,
+    OutputError, RunError, NothingToFold.
     """
     known = {option for kind in EXPORTS.values() for option in fields_of(kind)}
     for option in options:
@@ -60,7 +61,8 @@ def export(
 
 
 def format_of(name: str | None, out: Path | str | None) -> type[Output]:
-    """The format of that name, else the one whose ending `out` has. Raises UnknownName, SettingError where neither says it."""
+    """The format of that name, else the one whose ending `out` has. Raises UnknownName, SettingError where neither says
+    it."""
     if name is not None:
         return chosen(EXPORTS, name, "format")
     ending = Path(out).suffix.lower() if out is not None else ""

@@ -53,16 +53,18 @@ def fold(
     inputs: Any = None,
     **settings: Any,
 ) -> FoldReport:
-    """Tie similar layers of a soft run (default: the newest) and write the looped network; keywords are FoldSettings' fields.
+    """Tie similar layers of a soft run (default: the newest) and write the looped network; keywords are FoldSettings'
+    fields.
 
-    Batch norm is estimated anew on training images; accuracies are read on the test set, in fp32, and no choice depends on
-    them: what is chosen is chosen on the run's validation images. With `evaluated` off no data are touched, so that batch norm
-    stays as it was. With `dry_run` nothing is written. With `force` a fold that is there already is replaced, with 2 also one that
-    holds notes. Before anything is written, the looped network must compute what the tied one does.
-    A soft network in memory instead of a run is folded in memory: nothing is measured or written, and the report's `network` loops. With
-    `inputs`, a tensor or a tuple of what it is called with, that network must compute what the tied one does; without, the report's
-    `unproven` says that this was not tried.
-    Progress is shown where a person looks unless an `observer` is given (Silent: none). Raises NothingToFold, SettingError, UnknownName, RunError, OutputError, DataError, BrokenPromise.
+    Batch norm is estimated anew on training images; accuracies are read on the test set, in fp32, and no choice depends
+    on them: what is chosen is chosen on the run's validation images. With `evaluated` off no data are touched, so that
+    batch norm stays as it was. With `dry_run` nothing is written. With `force` a fold that is there already is
+    replaced, with 2 also one that holds notes. Before anything is written, the looped network must compute what the
+    tied one does. A soft network in memory instead of a run is folded in memory: nothing is measured or written, and
+    the report's `network` loops. With `inputs`, a tensor or a tuple of what it is called with, that network must
+    compute what the tied one does; without, the report's `unproven` says that this was not tried. Progress is shown
+    where a person looks unless an `observer` is given (Silent: none). Raises NothingToFold, SettingError, UnknownName,
+    RunError, OutputError, DataError, BrokenPromise.
     """
     chosen = FoldSettings(**settings)
     if isinstance(run, nn.Module):
@@ -162,7 +164,8 @@ def _folder(run: Run, settings: FoldSettings, out: Path | str | None) -> Path:
 
 
 def _clear(folder: Path, run: Run, *, named: bool, free: bool, force: int) -> None:
-    """Make sure, before anything is computed, that the fold's folder can be written; `free` where it gets no other number."""
+    """Make sure, before anything is computed, that the fold's folder can be written; `free` where it gets no other
+    number."""
     if not named:
         refuse_linked(run.folder)
     remove_leftovers(folder.parent)
@@ -171,7 +174,8 @@ def _clear(folder: Path, run: Run, *, named: bool, free: bool, force: int) -> No
 
 
 def _check_free(folder: Path, force: int) -> None:
-    """Raise OutputError where the fold's folder exists already; with `force` only a fold or an empty folder is replaced."""
+    """Raise OutputError where the fold's folder exists already; with `force` only a fold or an empty folder is
+    replaced."""
     refuse_unnamed(folder)
     if not folder.exists():
         return
@@ -182,7 +186,8 @@ def _check_free(folder: Path, force: int) -> None:
 
 @contextmanager
 def _named(folder: Path, force: int) -> Iterator[tuple[Path, Path]]:
-    """(a temporary folder to fill, the name that it gets at the end), of a fold that the user names or wishes replaced."""
+    """(a temporary folder to fill, the name that it gets at the end), of a fold that the user names or wishes
+    replaced."""
     with new_folder(
         folder, check=partial(check_replaceable, opened=open_fold, kind="fold", force=force) if force else None
     ) as temporary:

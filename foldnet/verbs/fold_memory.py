@@ -35,15 +35,17 @@ OF_A_RUN = ("max_drop", "budget", "finetune", "finetune_lr", "control")
 def fold_in_memory(
     model: nn.Module, settings: FoldSettings, out: Path | str | None = None, inputs: Any = None
 ) -> FoldReport:
-    """Fold a soft network; the report's `network` is the looped one. `model` stays as it was, and batch norm as it is there.
+    """Fold a soft network; the report's `network` is the looped one. `model` stays as it was, and batch norm as it is
+    there.
 
-    With `inputs`, a tensor or a tuple of what the network is called with, looped is run against tied; without, the report's `unproven`
-    says that it was not. Raises NothingToFold for a
-    network without shared groups, SettingError for settings that need a run, UnknownName, BrokenPromise where the two differ.
+    With `inputs`, a tensor or a tuple of what the network is called with, looped is run against tied; without, the
+    report's `unproven` says that it was not. Raises NothingToFold for a network without shared groups, SettingError for
+    settings that need a run, UnknownName, BrokenPromise where the two differ.
     """
     if out is not None:
         raise SettingError(
-            f"`out={str(out)!r}` is for the fold of a run, and a network in memory belongs to none; leave it out and keep the "
+            f"`out={str(out)!r}` is for the fold of a run, and a network in memory belongs to none; leave "
+            "it out and keep the "
             f"report's `network`"
         )
     _check(settings)
@@ -107,12 +109,13 @@ def fold_network(
 ) -> tuple[LoopedNetwork, SharedNetwork, FoldPlan]:
     """Fold a soft network in memory: the looped form, the tied form that it equals, and the plan behind both.
 
-    `threshold` is one number or one a group. Blocks are merged only where they are proven to compute the same; attributes named in
-    `ignore` are not looked at, and the plan's `kept_apart` says what kept others apart. With `inputs`, a tensor or a tuple of what
-    the network is called with, the looped network is run against the tied one; without, nothing is run, and what a forward does with its
-    layers beyond calling them, such as what depends on a module's class, is not known to be the same. Batch norm is left as it was; see recalibrate.
-    Raises NothingToFold for a network without shared groups, SettingError and UnknownName for bad options, BrokenPromise where the
-    two differ on the inputs.
+    `threshold` is one number or one a group. Blocks are merged only where they are proven to compute the same;
+    attributes named in `ignore` are not looked at, and the plan's `kept_apart` says what kept others apart. With
+    `inputs`, a tensor or a tuple of what the network is called with, the looped network is run against the tied one;
+    without, nothing is run, and what a forward does with its layers beyond calling them, such as what depends on a
+    module's class, is not known to be the same. Batch norm is left as it was; see recalibrate. Raises NothingToFold for
+    a network without shared groups, SettingError and UnknownName for bad options, BrokenPromise where the two differ on
+    the inputs.
     """
     soft = soft_network(model)
     algebra = groups_of(soft)
@@ -132,7 +135,8 @@ def fold_network(
 def _prove_on(
     inputs: Any, looped: LoopedNetwork, tied: SharedNetwork, plan: FoldPlan, ignored: Collection[str]
 ) -> Proof | None:
-    """Run looped against tied on what a user gave, if anything. Raises SettingError for inputs that prove nothing, BrokenPromise."""
+    """Run looped against tied on what a user gave, if anything. Raises SettingError for inputs that prove nothing,
+    BrokenPromise."""
     if inputs is None:
         return None
     given = inputs if isinstance(inputs, tuple) else (inputs,)

@@ -57,13 +57,14 @@ class Sizes:
 class FoldReport(Report):
     """One fold.
 
-    `fold` is None for a dry run and for a network in memory, which has no `run` either; `network` is what was folded, looped.
-    `threshold` is None where none was used, `validation_accuracy` that of the sweep's point where one was picked. `shares` are the
-    tied layers' shares of the added validation loss (0..1), None where not measured. `advice` says what untrained networks would
-    merge, and what would merge or loop below the threshold. `greedy` names the stages with
-    so many blocks that their loops were searched for greedily: a shorter program may exist. `kept_apart` says which attributes keep
-    which blocks from being merged; `proof` how looped and tied network were compared, None where that was not done. `unproven` says so
-    where it matters: no comparison of attributes tells what a forward does with its layers beyond calling them.
+    `fold` is None for a dry run and for a network in memory, which has no `run` either; `network` is what was folded,
+    looped. `threshold` is None where none was used, `validation_accuracy` that of the sweep's point where one was
+    picked. `shares` are the tied layers' shares of the added validation loss (0..1), None where not measured. `advice`
+    says what untrained networks would merge, and what would merge or loop below the threshold. `greedy` names the
+    stages with so many blocks that their loops were searched for greedily: a shorter program may exist. `kept_apart`
+    says which attributes keep which blocks from being merged; `proof` how looped and tied network were compared, None
+    where that was not done. `unproven` says so where it matters: no comparison of attributes tells what a forward does
+    with its layers beyond calling them.
     """
 
     computed: ClassVar = (
@@ -107,10 +108,14 @@ class FoldReport(Report):
 
     @property
     def unproven(self) -> str | None:
-        """That looped was not run against tied, of a network whose classes do not declare that they only call their layers."""
+        """That looped was not run against tied, of a network whose classes do not declare that they only call their
+        layers."""
         if self.proof is not None or self.network is None or only_calls_layers(self.network.network):
             return None
-        return "looped was not run against tied, and may compute something else; give `inputs`, what the network is called with"
+        return (
+            "looped was not run against tied, and may compute something else; give `inputs`, what the network "
+            "is called with"
+        )
 
     @property
     def folded_groups(self) -> list[dict[str, Any]]:
@@ -118,7 +123,8 @@ class FoldReport(Report):
         return [self._group(group) for group in self.groups]
 
     def parts(self) -> Iterator[Table | Text]:
-        """The program and what was not proven of it, what chose it, what is tied and stored, and the accuracies on the way."""
+        """The program and what was not proven of it, what chose it, what is tied and stored, and the accuracies on the
+        way."""
         yield Text(self.program)
         if self.unproven is not None:
             yield Text(self.unproven, "note")
@@ -208,8 +214,8 @@ class Knee:
 class SweepReport(Report):
     """The curve: validation accuracy, tied and recalibrated, against what is stored, for each unit.
 
-    `dense_numbers` are the shared weights' numbers when written out. `file` is where the same was written as JSON, `of` what it
-    depends on: weights, images and settings.
+    `dense_numbers` are the shared weights' numbers when written out. `file` is where the same was written as JSON, `of`
+    what it depends on: weights, images and settings.
     """
 
     run: str

@@ -39,7 +39,8 @@ class GroupInfo:
 class NetworkInfo(Report):
     """What `foldnet info` says of a network. `virtual_parameters` counts as if every layer had a weight of its own.
 
-    `trained` tells how a run came to be and of its folds, `folded` how well a fold does; of an architecture both are None.
+    `trained` tells how a run came to be and of its folds, `folded` how well a fold does; of an architecture both are
+    None.
     """
 
     name: str
@@ -87,7 +88,8 @@ class TensorInfo:
 
 @dataclass(frozen=True, slots=True)
 class FileInfo(Report):
-    """What `foldnet info` says of a safetensors file. `sound` is None where neither the file nor the fold around it states a digest."""
+    """What `foldnet info` says of a safetensors file. `sound` is None where neither the file nor the fold around it
+    states a digest."""
 
     name: str
     kind: str

@@ -22,7 +22,8 @@ STATED = (
 
 @dataclass(frozen=True, slots=True)
 class FoldLine:
-    """One fold of a run: the bytes of its files and its test accuracy (0..1, or `measure`), None where that was not measured.
+    """One fold of a run: the bytes of its files and its test accuracy (0..1, or `measure`), None where that was not
+    measured.
 
     `problem` says what is wrong with a damaged one.
     """
@@ -46,7 +47,8 @@ class FoldLine:
 class RunLine:
     """One run. `problem` says what is wrong with a damaged one, of which little else is known.
 
-    `epochs` are done `of` so many; `lengthened` is ((2, 3), ...) where the first 2 epochs are those of a run of 3; `bytes` are those of its own files, without its folds.
+    `epochs` are done `of` so many; `lengthened` is ((2, 3), ...) where the first 2 epochs are those of a run of 3;
+    `bytes` are those of its own files, without its folds.
     """
 
     run: str

@@ -39,7 +39,8 @@ class ReachPoint:
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """One network: its form, the loop that was turned and its trips as found, scores by steps, and by length as found."""
+    """One network: its form, the loop that was turned and its trips as found, scores by steps, and by length as
+    found."""
 
     path: str
     arch: str
@@ -88,12 +89,14 @@ def reach(
     device: str = "auto",
     observer: Observer | None = None,
 ) -> ReachReport:
-    """Score runs and folds on the same test grids; of a fold the loop that was found to run most often runs `trips` times.
+    """Score runs and folds on the same test grids; of a fold the loop that was found to run most often runs `trips`
+    times.
 
-    `trips` None is a quarter to three times what was found. With `recalibrated` every number of trips is measured a second time,
-    with batch norm estimated anew on the run's training grids and further trips having statistics of their own. `run` names the run
-    of the folds that do not lie inside one. fp32; nothing is chosen by these numbers. Progress is shown where a person looks, on a terminal or in a notebook, unless an `observer` is given
-    (Silent: none). Raises SettingError, RunError.
+    `trips` None is a quarter to three times what was found. With `recalibrated` every number of trips is measured a
+    second time, with batch norm estimated anew on the run's training grids and further trips having statistics of their
+    own. `run` names the run of the folds that do not lie inside one. fp32; nothing is chosen by these numbers. Progress
+    is shown where a person looks, on a terminal or in a notebook, unless an `observer` is given (Silent: none). Raises
+    SettingError, RunError.
     """
     if not paths:
         raise SettingError("there is no network to compare; name runs or folds that were trained on grids")

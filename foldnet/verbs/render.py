@@ -129,8 +129,8 @@ class Depth(Output):
 class Paths(Output):
     """Draw grids, their true paths, and what a network finds, misses and marks wrongly.
 
-    With --curves: F1 on held-out grids against epochs, mean and band over the seeds of each network, phases marked; runs
-    left out are all under --home that were trained on grids.
+    With --curves: F1 on held-out grids against epochs, mean and band over the seeds of each network, phases marked;
+    runs left out are all under --home that were trained on grids.
     """
 
     of, name, endings = NETWORKS, "paths.svg", FIGURE_ENDINGS
@@ -141,7 +141,8 @@ class Paths(Output):
     device: Annotated[str, Option()] = "auto"
 
     def take(self, named: Any) -> Taken:
-        """One network, the newest run where none is named; for curves the runs named, or all that were trained on grids."""
+        """One network, the newest run where none is named; for curves the runs named, or all that were trained on
+        grids."""
         paths = several(named)
         if self.curves:
             from foldnet.verbs.pictures.f1_by_epoch import grid_runs
@@ -168,7 +169,8 @@ class Paths(Output):
 
 @dataclass(frozen=True, slots=True)
 class Reach(Output):
-    """Measure and draw how far networks that find paths reach: F1 and grids wholly right, by steps and by length of path.
+    """Measure and draw how far networks that find paths reach: F1 and grids wholly right, by steps and by length of
+    path.
 
     Runs and folds are scored on the same grids; of a fold the loop that runs most often is turned.
     """
@@ -212,10 +214,12 @@ def render(
     observer: "Observer | None" = None,
     **options: Any,
 ) -> Written:
-    """Draw one of PICTURES, by its name, of a run or a fold (default: the newest; some take several), by the ending of `out`.
+    """Draw one of PICTURES, by its name, of a run or a fold (default: the newest; some take several), by the ending of
+    `out`.
 
-    `options` are the picture's own; without `out` the file gets a new name beside what it shows. Returns the file, what it shows,
-    and the report of pictures for which something is measured. Raises UnknownName, SettingError, OutputError, RunError, MissingTool.
+    `options` are the picture's own; without `out` the file gets a new name beside what it shows. Returns the file, what
+    it shows, and the report of pictures for which something is measured. Raises UnknownName, SettingError, OutputError,
+    RunError, MissingTool.
     """
     return make(chosen(PICTURES, picture, "picture"), shown, out, options, force=force, observer=observer)
 
@@ -228,7 +232,8 @@ def draw(
     residual: bool = False,
     force: bool = False,
 ) -> Path:
-    """Draw the graph of a fold (default: the newest fold of the newest run), by the ending of `out` (default: graph.svg there).
+    """Draw the graph of a fold (default: the newest fold of the newest run), by the ending of `out` (default: graph.svg
+    there).
 
     A looped network in memory is drawn too, by default into the working directory.
 

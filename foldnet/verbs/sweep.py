@@ -34,12 +34,13 @@ def sweep(
     observer: Observer | None = None,
     **settings: Any,
 ) -> SweepReport:
-    """Walk all dendrograms of a soft run merge by merge, for layers and for blocks, and write the curve as RUN/sweep.json.
+    """Walk all dendrograms of a soft run merge by merge, for layers and for blocks, and write the curve as
+    RUN/sweep.json.
 
-    Every point is tied and recalibrated; the next merge is the one that costs least on the validation images. Folds that are chosen
-    by a drop, a budget or the knee take the curve from there while the weights and the settings are the same.
-    Progress is shown where a person looks, on a terminal or in a notebook, unless an `observer` is given (Silent: none).
-    Raises as fold does, and SettingError for a run without validation images.
+    Every point is tied and recalibrated; the next merge is the one that costs least on the validation images. Folds
+    that are chosen by a drop, a budget or the knee take the curve from there while the weights and the settings are the
+    same. Progress is shown where a person looks, on a terminal or in a notebook, unless an `observer` is given (Silent:
+    none). Raises as fold does, and SettingError for a run without validation images.
     """
     start = time.perf_counter()
     chosen = FoldSettings(**settings)
@@ -73,7 +74,8 @@ def sweep(
 
 
 def curve_of(run: Run, soft: Soft, laboratory: Laboratory) -> Curve:
-    """The curve to choose from: the one that the run keeps, or a new one where it keeps none of these weights and settings."""
+    """The curve to choose from: the one that the run keeps, or a new one where it keeps none of these weights and
+    settings."""
     validation, observer = laboratory.validation, laboratory.observer
     try:
         kept = kept_curve(run, soft)

@@ -61,20 +61,21 @@ def train(
     recall: bool = False,
     **given: Any,
 ) -> TrainReport:
-    """Train a network and write its run folder; the keywords are the fields of TrainSettings, `recall` that form of the network.
+    """Train a network and write its run folder; the keywords are the fields of TrainSettings, `recall` that form of the
+    network.
 
-    What is not given comes from the TOML file `config`, then from the preset of dataset and architecture. The test set is
-    read once, at the end, with the weights of the last epoch, in fp32. With `resume` a stopped run goes on from its last
-    checkpoint, as if it had never stopped; a finished one gives its report again. With `resume` and more `epochs` than the run has, it becomes
-    longer: what is trained stays, and the next epoch on follows the schedule of the longer run. Checkpoints are made at the end of epochs, at
-    most every `checkpoint_every` seconds, within very long epochs, and where the observer wants the end (Stopped is raised).
-    With `force` a run that is at `out` already is replaced, with 2 also one that holds folds and notes.
-    With `tensorboard` the epochs' numbers are written for TensorBoard too. Of several processes (`world`) the first alone writes;
-    each takes its part of every batch.
+    What is not given comes from the TOML file `config`, then from the preset of dataset and architecture. The test set
+    is read once, at the end, with the weights of the last epoch, in fp32. With `resume` a stopped run goes on from its
+    last checkpoint, as if it had never stopped; a finished one gives its report again. With `resume` and more `epochs`
+    than the run has, it becomes longer: what is trained stays, and the next epoch on follows the schedule of the longer
+    run. Checkpoints are made at the end of epochs, at most every `checkpoint_every` seconds, within very long epochs,
+    and where the observer wants the end (Stopped is raised). With `force` a run that is at `out` already is replaced,
+    with 2 also one that holds folds and notes. With `tensorboard` the epochs' numbers are written for TensorBoard too.
+    Of several processes (`world`) the first alone writes; each takes its part of every batch.
 
-    Progress is shown where a person looks, on a terminal or in a notebook, unless an `observer` is given (Silent: none).
-    Raises SettingError and UnknownName for bad settings, DataError, RunError (also where another process writes into the run),
-    OutputError, TrainingDiverged, ProcessLost, and MissingTool where `tensorboard` is not installed.
+    Progress is shown where a person looks, on a terminal or in a notebook, unless an `observer` is given (Silent:
+    none). Raises SettingError and UnknownName for bad settings, DataError, RunError (also where another process writes
+    into the run), OutputError, TrainingDiverged, ProcessLost, and MissingTool where `tensorboard` is not installed.
     """
     observer = observer or Silent()
     asked = {key: value for key, value in given.items() if value is not None}
@@ -126,7 +127,8 @@ def _saying_how_to_go_on(folder: Path) -> Iterator[None]:
         if str(interrupt):
             raise
         raise KeyboardInterrupt(
-            f"interrupted; go on from the last checkpoint, if any, with `foldnet.train(resume=True, out={str(folder)!r})`"
+            "interrupted; go on from the last checkpoint, if any, with `foldnet.train(resume=True, "
+            f"out={str(folder)!r})`"
         ) from None
 
 
@@ -157,7 +159,8 @@ def _train_on(
     every: float,
     world: World,
 ) -> TrainReport:
-    """Train to the end, and read the test set; a run that was not just begun is prepared from where its checkpoint stands."""
+    """Train to the end, and read the test set; a run that was not just begun is prepared from where its checkpoint
+    stands."""
     settings = run.settings
     if session is None:
         machine = choose_machine(settings.device, run.precision, world)

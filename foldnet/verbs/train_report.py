@@ -15,8 +15,9 @@ from foldnet.training.runs import Run, open_run
 
 @dataclass(frozen=True, slots=True)
 class TrainReport(Report):
-    """What `foldnet train` says. Accuracies 0..1, in the data's own `measure`; `test_right` counts what was answered wholly right,
-    `seconds` are those of training, without the final test. `lengthened` is [[2, 3], ...] where the first 2 epochs are those of a run of 3.
+    """What `foldnet train` says. Accuracies 0..1, in the data's own `measure`; `test_right` counts what was answered
+    wholly right, `seconds` are those of training, without the final test. `lengthened` is [[2, 3], ...] where the first
+    2 epochs are those of a run of 3.
     """
 
     run: str

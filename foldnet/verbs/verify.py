@@ -58,24 +58,26 @@ def verify(
     written: bool = True,
     observer: Observer | None = None,
 ) -> Certificate:
-    """Check everything that a fold says of itself, as far as its run and its data are there, and write FOLD/certificate.json.
+    """Check everything that a fold says of itself, as far as its run and its data are there, and write
+    FOLD/certificate.json.
 
-    In itself: the files' digests, the program, what the weights' file holds, the report's counts, and that looped equals tied, which
-    is the looped network written out layer by layer and shares no code with the loops. With the run, which is the folder around
-    the fold or `run`: that soft equals dense, and that program, clusters, gains and weights are those of folding its checkpoint
-    again. With the run's data: norms, and every accuracy in the report. Forms run in fp32 on the test images (the first
-    `images` of them, default all; without `data` none) and on seeded random inputs.
+    In itself: the files' digests, the program, what the weights' file holds, the report's counts, and that looped
+    equals tied, which is the looped network written out layer by layer and shares no code with the loops. With the run,
+    which is the folder around the fold or `run`: that soft equals dense, and that program, clusters, gains and weights
+    are those of folding its checkpoint again. With the run's data: norms, and every accuracy in the report. Forms run
+    in fp32 on the test images (the first `images` of them, default all; without `data` none) and on seeded random
+    inputs.
 
-    A network in memory is compared with another one, `against`, on every batch of `inputs` (x or (x, y)): looped with tied, or dense
-    with soft. Nothing is written then.
+    A network in memory is compared with another one, `against`, on every batch of `inputs` (x or (x, y)): looped with
+    tied, or dense with soft. Nothing is written then.
 
-    What is false makes no exception here, and what could not be checked is said: see the certificate's `passed` (None where
-    nothing is false and something could not be checked), `notes` and `check`. Digests have no key: they tell accidents, and whoever edits a
-    fold can state them anew, which only the comparison with the run finds. What nobody can measure again, the tied layers' shares
-    of the added loss and the accuracy of a control, is held to its bounds and named in `notes`.
-    Progress is shown where a person looks, on a terminal or in a notebook, unless an `observer` is given (Silent: none).
-    Raises RunError where a file of the fold was changed after folding or `run` is not its run, OutputError where it would be written
-    through a link inside a run, DataError, SettingError.
+    What is false makes no exception here, and what could not be checked is said: see the certificate's `passed` (None
+    where nothing is false and something could not be checked), `notes` and `check`. Digests have no key: they tell
+    accidents, and whoever edits a fold can state them anew, which only the comparison with the run finds. What nobody
+    can measure again, the tied layers' shares of the added loss and the accuracy of a control, is held to its bounds
+    and named in `notes`. Progress is shown where a person looks, on a terminal or in a notebook, unless an `observer`
+    is given (Silent: none). Raises RunError where a file of the fold was changed after folding or `run` is not its run,
+    OutputError where it would be written through a link inside a run, DataError, SettingError.
     """
     if isinstance(path, nn.Module):
         return verify_in_memory(path, against, inputs)
@@ -221,7 +223,8 @@ def _first(there: AtHand, machine: Machine, images: int | None) -> Loader:
 def _check_comparison(comparison: Comparison) -> Findings:
     """What must hold on one kind of inputs.
 
-    Where the soft network itself leaves fp32 nothing can be compared; where it is not there, the same is said of the tied one.
+    Where the soft network itself leaves fp32 nothing can be compared; where it is not there, the same is said of the
+    tied one.
     """
     inputs, overflown = comparison.inputs, comparison.overflown
     source = "soft" if comparison.logits["dense"] is not None else "tied"

@@ -24,10 +24,11 @@ NAME = "network in memory"
 
 
 def verify_in_memory(network: nn.Module, against: nn.Module | None, inputs: Iterable[Any] | None) -> Certificate:
-    """Run `network` and `against`, which must compute the same, on every batch of `inputs`, in evaluation mode and as they are otherwise.
+    """Run `network` and `against`, which must compute the same, on every batch of `inputs`, in evaluation mode and as
+    they are otherwise.
 
-    Of a looped network the certificate speaks as of looped to tied, of any other as of dense to soft. Raises SettingError where one
-    of the two is missing, there is no batch, or a network cannot be run on one.
+    Of a looped network the certificate speaks as of looped to tied, of any other as of dense to soft. Raises
+    SettingError where one of the two is missing, there is no batch, or a network cannot be run on one.
     """
     start = time.perf_counter()
     if against is None or inputs is None:
@@ -70,7 +71,8 @@ def verify_in_memory(network: nn.Module, against: nn.Module | None, inputs: Iter
 
 
 def _compare(network: nn.Module, against: nn.Module, inputs: Iterable[Any], pair: str) -> Comparison:
-    """What both give, batch by batch. A prediction is the largest of the numbers along the second dimension of an output."""
+    """What both give, batch by batch. A prediction is the largest of the numbers along the second dimension of an
+    output."""
     gauge, count, predictions, alike = Gauge(), 0, 0, 0
     for batch in batches_of(inputs):
         positional, keywords = inputs_of(batch)

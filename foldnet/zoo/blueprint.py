@@ -1,6 +1,7 @@
 """Blueprints: what a network is built from, as plain data, with a text form such as "swrn-28-10-4".
 
-wrn-28-10 is plain, swrn-28-10-4 shares four templates a stage, scnn-20-32-20 finds paths. Knows no torch until it builds.
+wrn-28-10 is plain, swrn-28-10-4 shares four templates a stage, scnn-20-32-20 finds paths. Knows no torch until it
+builds.
 """
 
 from __future__ import annotations
@@ -27,8 +28,8 @@ LIKE = 0.6  # likeness (0..1) from which letters are taken for those of a family
 class Blueprint:
     """A network before it is built. `arch` is its name; `templates` are those of a group, None where nothing is shared.
 
-    `channels` and `size` are those of the inputs (the network itself takes any size that its strides allow), `classes` what it
-    chooses from.
+    `channels` and `size` are those of the inputs (the network itself takes any size that its strides allow), `classes`
+    what it chooses from.
     """
 
     arch: str
@@ -87,10 +88,11 @@ class Blueprint:
 def blueprint(
     arch: str, *, classes: int = 10, channels: int | None = None, size: int = 32, dropout: float = 0.0
 ) -> Blueprint:
-    """The blueprint by a name such as "swrn-28-10-4" or "scnn-20-32-1-recall"; `dropout` where the family has that option.
+    """The blueprint by a name such as "swrn-28-10-4" or "scnn-20-32-1-recall"; `dropout` where the family has that
+    option.
 
-    A soft name without its number of templates has one template a shared layer. Raises UnknownName, saying what is legal and
-    which legal name is near.
+    A soft name without its number of templates has one template a shared layer. Raises UnknownName, saying what is
+    legal and which legal name is near.
     """
     family, soft = family_of(arch)
     parts = arch.split("-")[1:]
@@ -117,7 +119,8 @@ def shape_of(built: Blueprint) -> dict[str, int]:
 
 
 def blueprint_in(network: Mapping[str, Any], arch: str, dropout: float) -> Blueprint:
-    """The blueprint in a config.json. Raises SettingError and UnknownName for what no network has, KeyError where it is missing."""
+    """The blueprint in a config.json. Raises SettingError and UnknownName for what no network has, KeyError where it is
+    missing."""
     for name, bound in (("classes", "classes"), ("channels", "channels"), ("size", "side")):
         check_number(bound, network[name], field=f"'{name}'")
     shape = {name: network[name] for name in ("classes", "channels", "size")}
@@ -163,7 +166,8 @@ def _text(family: Family, options: Any) -> str:
 
 
 def _near(arch: str) -> str:
-    """The legal name nearest to one that is not, as the end of a sentence: its family and, of its numbers, those that are legal.
+    """The legal name nearest to one that is not, as the end of a sentence: its family and, of its numbers, those that
+    are legal.
 
     Where a number is missing, published names that begin so; nothing where no family is near.
     """

@@ -1,4 +1,5 @@
-"""Families of networks: what is chosen of one, how it is written in a name, and how it is made. A new one is a line in FAMILIES.
+"""Families of networks: what is chosen of one, how it is written in a name, and how it is made. A new one is a line in
+FAMILIES.
 
 Knows no torch until a network is made.
 """
@@ -17,12 +18,13 @@ DEEPEST = 1000  # layers: making more modules than that takes longer than a user
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """Networks of one kind. `options` is a frozen dataclass of what is chosen: its whole numbers stand in the name in order, those that
-    are true or false at its end; what else it has, such as a dropout rate, is no part of the name.
+    """Networks of one kind. `options` is a frozen dataclass of what is chosen: its whole numbers stand in the name in
+    order, those that are true or false at its end; what else it has, such as a dropout rate, is no part of the name.
 
-    `make` (options, channels, outputs) gives the plain network. `layers` says how many layers of a group share, which is the most
-    templates; `illegal` (options, soft) what is wrong with some options, as the end of a sentence. `task` is what its networks
-    answer for, `of` the same in words. `trains_with` names training settings that have a meaning for this family.
+    `make` (options, channels, outputs) gives the plain network. `layers` says how many layers of a group share, which
+    is the most templates; `illegal` (options, soft) what is wrong with some options, as the end of a sentence. `task`
+    is what its networks answer for, `of` the same in words. `trains_with` names training settings that have a meaning
+    for this family.
     """
 
     name: str
@@ -56,7 +58,8 @@ class Family:
 
 @dataclass(frozen=True, slots=True)
 class WideOptions:
-    """A wide residual network: layers, widening factor, and the dropout rate between the two convolutions of a block."""
+    """A wide residual network: layers, widening factor, and the dropout rate between the two convolutions of a
+    block."""
 
     depth: int
     width: int

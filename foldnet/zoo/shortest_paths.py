@@ -1,4 +1,5 @@
-"""Networks that say of every cell whether it lies on a shortest path (Savarese & Maire, https://arxiv.org/abs/1902.09701, section 4.4).
+"""Networks that say of every cell whether it lies on a shortest path (Savarese & Maire,
+https://arxiv.org/abs/1902.09701, section 4.4).
 
 Layers are named as a reader counts them: stem, body.0.conv, ..., body.19.conv, head.
 """
@@ -11,7 +12,8 @@ from foldnet.zoo.wrn import initialise
 
 
 class PathBlock(nn.Module):
-    """One step: x + ReLU(norm(conv(x))) on the first `width` channels; what lies behind them, the recalled input, goes on as it is.
+    """One step: x + ReLU(norm(conv(x))) on the first `width` channels; what lies behind them, the recalled input, goes
+    on as it is.
 
     Shapes: x (n, width + recalled, h, w) -> the same.
     """
@@ -34,8 +36,9 @@ class PathBlock(nn.Module):
 class PathNetwork(nn.Module):
     """A 1x1 convolution in, `depth` steps of 3x3 convolutions of `width` channels, a 1x1 convolution out.
 
-    With `recall` every step sees the input again, behind its channels (Bansal et al., https://arxiv.org/abs/2202.05826).
-    Shapes: x (n, channels, h, w) -> logits (n, h, w), above 0 for a cell on a path. Any h and w will do.
+    With `recall` every step sees the input again, behind its channels (Bansal et al.,
+    https://arxiv.org/abs/2202.05826). Shapes: x (n, channels, h, w) -> logits (n, h, w), above 0 for a cell on a path.
+    Any h and w will do.
     """
 
     only_calls_layers = True
@@ -50,7 +53,8 @@ class PathNetwork(nn.Module):
         initialise(self)
 
     def forward(self, x: Tensor, start: int = 0, steps: int | None = None) -> Tensor:
-        """Only the first `start` + `steps` steps run where `steps` is given, and gradients stop before the last `steps`."""
+        """Only the first `start` + `steps` steps run where `steps` is given, and gradients stop before the last
+        `steps`."""
         state = self.stem(x)
         if self.recall:
             state = torch.cat([state, x], 1)

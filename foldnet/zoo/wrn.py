@@ -39,7 +39,8 @@ class WideBlock(nn.Module):
 
 
 class WideResNet(nn.Module):
-    """WRN-depth-width: a 3x3 stem, three stages of (depth - 4) / 6 blocks, batch norm, mean over the map, one linear layer.
+    """WRN-depth-width: a 3x3 stem, three stages of (depth - 4) / 6 blocks, batch norm, mean over the map, one linear
+    layer.
 
     Shapes: x (n, channels, h, w) -> logits (n, classes). h and w are at least 4; the second and third stage halve them.
     """
@@ -68,7 +69,8 @@ class WideResNet(nn.Module):
     def private_layers(self) -> dict[str, str]:
         """Layers that keep a weight of their own although they stand in a stage, each with the reason.
 
-        The paper leaves the two convolutions of every stage's first block unshared, also where a stage happens to keep its width.
+        The paper leaves the two convolutions of every stage's first block unshared, also where a stage happens to keep
+        its width.
         """
         reasons = {}
         for sequence in self.sequences:

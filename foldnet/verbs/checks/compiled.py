@@ -1,4 +1,5 @@
-"""Checks of torch.compile: that it can be had, and that what is compiled, and what CUDA graphs play, is the network's own pass."""
+"""Checks of torch.compile: that it can be had, and that what is compiled, and what CUDA graphs play, is the network's
+own pass."""
 
 import warnings
 from dataclasses import replace

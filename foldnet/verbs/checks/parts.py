@@ -1,4 +1,5 @@
-"""What one check of a machine measures: parts, each a number and the limit that it must keep to, or that it has no place there."""
+"""What one check of a machine measures: parts, each a number and the limit that it must keep to, or that it has no
+place there."""
 
 import math
 from collections.abc import Iterable
@@ -12,7 +13,8 @@ class NotHere(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One number of a check: `value` may be `limit` at most, or with `at_least` at least. What is no number keeps to no limit."""
+    """One number of a check: `value` may be `limit` at most, or with `at_least` at least. What is no number keeps to no
+    limit."""
 
     unwritten: ClassVar = ("at_least",)
     computed: ClassVar = ("rule", "held")

@@ -22,7 +22,8 @@ SEED = 0
 
 @dataclass(frozen=True, slots=True)
 class Pass:
-    """What one pass gave: outputs (n, classes) in fp32 and the type they had, the loss, a gradient for each parameter."""
+    """What one pass gave: outputs (n, classes) in fp32 and the type they had, the loss, a gradient for each
+    parameter."""
 
     outputs: Tensor
     kind: torch.dtype
@@ -39,13 +40,15 @@ class Limits:
     gradients: float
 
 
-# A unit of nearly zero is switched on by one rounding and off by another, and then all that it adds to a gradient is missing:
+# A unit of nearly zero is switched on by one rounding and off by another, and then all that it adds to a gradient is
+# missing:
 # up to 0.3 % was seen, against 1e-6 where no unit is so close.
 ROUNDING = Limits(outputs=LIMIT, loss=LIMIT, gradients=0.01)
 
 
 def small_network(machine: Machine, arch: str = ARCH) -> SharedNetwork:
-    """The same soft network everywhere, on the machine's device, in training mode; the layers of each group are alike in pairs."""
+    """The same soft network everywhere, on the machine's device, in training mode; the layers of each group are alike
+    in pairs."""
     with seeded(SEED, torch.device("cpu")):
         network = build(arch, classes=CLASSES, channels=IMAGE[0])
     assert isinstance(network, SharedNetwork)
@@ -68,7 +71,8 @@ def batch(machine: Machine) -> tuple[Tensor, Tensor]:
 def run_pass(
     network: nn.Module, x: Tensor, y: Tensor, machine: Machine, run: Callable[[Tensor], Tensor] | None = None
 ) -> Pass:
-    """Forward and backward over x (n, c, h, w), y (n,), in the machine's precision; `run` is how the network is run where not by itself."""
+    """Forward and backward over x (n, c, h, w), y (n,), in the machine's precision; `run` is how the network is run
+    where not by itself."""
     network.zero_grad(set_to_none=True)
     with machine.autocast():
         outputs = (run or network)(x)

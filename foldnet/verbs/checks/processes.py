@@ -1,4 +1,5 @@
-"""Check of training in several processes: that two of them together compute what one computes, and that they can meet at all."""
+"""Check of training in several processes: that two of them together compute what one computes, and that they can meet
+at all."""
 
 import os
 import subprocess

@@ -32,7 +32,8 @@ ON_GPU: dict[str, Any] = {"arch": "swrn-28-4-4", "batch_size": 128, "steps": 9}
 
 
 def check_resume(machine: Machine) -> tuple[Part, ...]:
-    """A training that is stopped and resumed against one that is not: how many tensors of their checkpoints differ in any bit."""
+    """A training that is stopped and resumed against one that is not: how many tensors of their checkpoints differ in
+    any bit."""
     settings = SETTINGS | {"device": str(machine.device)}
     # Some of cuDNN's kernels add up in an order that changes from run to run, which is no matter of resuming.
     exact = torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False)
@@ -52,7 +53,8 @@ def check_resume(machine: Machine) -> tuple[Part, ...]:
 
 
 def check_throughput(machine: Machine) -> tuple[Part, ...]:
-    """Training steps of a soft network and of its plain twin in turns: images per second of the first by those of the second."""
+    """Training steps of a soft network and of its plain twin in turns: images per second of the first by those of the
+    second."""
     form = ON_GPU if machine.device.type == "cuda" else ON_CPU
     report = bench_train(**form, device=str(machine.device), compile="off")
     ratio, _, _ = report.speed_ratio("soft", "plain")

@@ -1,7 +1,7 @@
 """What each of several processes does while a machine is checked: a few training steps on its part of every batch.
 
-`python -m foldnet.verbs.checks.worker DEVICE FILE` does it as one of the processes that the environment describes as torchrun
-would, and the first of them writes the weights to FILE.
+`python -m foldnet.verbs.checks.worker DEVICE FILE` does it as one of the processes that the environment describes as
+torchrun would, and the first of them writes the weights to FILE.
 """
 
 import os
@@ -27,7 +27,8 @@ LR = 0.01
 
 
 def trained_weights(machine: Machine, steps: int = STEPS) -> dict[str, Tensor]:
-    """The weights and statistics, on the CPU, after some steps with synchronised norms; every process takes its part of the batch."""
+    """The weights and statistics, on the CPU, after some steps with synchronised norms; every process takes its part of
+    the batch."""
     world, (x, y) = machine.world, batch(machine)
     network = synchronise_norms(small_network(machine), machine)
     optimiser = build_optimiser(network, lr=LR, momentum=0.9, weight_decay=0.0)
@@ -42,7 +43,8 @@ def trained_weights(machine: Machine, steps: int = STEPS) -> dict[str, Tensor]:
 
 
 def work(device: str, file: Path) -> None:
-    """Be one of the processes. Raises ProcessLost where another one dies, SettingError where the device is not there."""
+    """Be one of the processes. Raises ProcessLost where another one dies, SettingError where the device is not
+    there."""
     local, beside = int(os.environ["LOCAL_RANK"]), int(os.environ["LOCAL_WORLD_SIZE"])
     with joined(local, beside, _say) as world:
         machine = choose_machine(device, "fp32", world)

@@ -1,4 +1,5 @@
-"""How good networks are when their loops run more or less often: accuracy by trips of a fold, and the reach of several."""
+"""How good networks are when their loops run more or less often: accuracy by trips of a fold, and the reach of
+several."""
 
 from collections.abc import Sequence
 from pathlib import Path

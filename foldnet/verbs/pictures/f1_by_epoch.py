@@ -1,4 +1,5 @@
-"""F1 on held-out grids as training went on, a curve for all runs that differ in their seed alone: the paper's Figure 5."""
+"""F1 on held-out grids as training went on, a curve for all runs that differ in their seed alone: the paper's Figure
+5."""
 
 from collections.abc import Sequence
 from contextlib import suppress
@@ -19,7 +20,8 @@ from foldnet.training.settings import TrainSettings, flat
 def write(folders: Sequence[Path], file: Path) -> None:
     """Draw runs on grids: a mean and a band over the seeds of each network, phases marked.
 
-    Raises SettingError for runs of another kind, of other phases than the first, or without held-out grids, RunError, OutputError.
+    Raises SettingError for runs of another kind, of other phases than the first, or without held-out grids, RunError,
+    OutputError.
     """
     runs = [open_run(folder) for folder in folders]
     first = runs[0].settings
@@ -70,7 +72,8 @@ def _said(name: str, value: Any) -> str:
 
 
 def _but_the_seed(settings: TrainSettings) -> TrainSettings:
-    """What runs of one curve have in common: all but the seed, where they ran, and the form of a regulariser that is off."""
+    """What runs of one curve have in common: all but the seed, where they ran, and the form of a regulariser that is
+    off."""
     form = settings.recurrence_form if settings.recurrence else "mean"
     return replace(settings, seed=0, device="auto", data_dir=None, recurrence_form=form)
 

@@ -20,7 +20,8 @@ from foldnet.training.other_grids import GridsLike, OtherGrids
 def write(
     folder: Path, file: Path, *, examples: int, grids: GridsLike | None, run: Path | str | None, device: str
 ) -> None:
-    """Draw `examples` grids that a run or fold was not trained on; `run` names the run of a fold that does not lie inside it.
+    """Draw `examples` grids that a run or fold was not trained on; `run` names the run of a fold that does not lie
+    inside it.
 
     Raises SettingError for a run of another kind, RunError, OutputError.
     """

@@ -8,7 +8,8 @@ from foldnet.verbs.lsm import LsmReport, lsm, lsm_history
 
 
 def write(run: Path, file: Path, *, metric: str | None, checkpoint: str) -> None:
-    """Write a run's matrices: a figure, CSV, JSON, NPY or NPZ. Raises RunError, SettingError, NothingToFold, OutputError."""
+    """Write a run's matrices: a figure, CSV, JSON, NPY or NPZ. Raises RunError, SettingError, NothingToFold,
+    OutputError."""
     write_report(lsm(run, metric=metric, checkpoint=checkpoint), file)
 
 
