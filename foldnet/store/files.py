@@ -71,13 +71,18 @@ def refuse_unnamed(path: Path) -> None:
             f"'{path}' is the folder of the command itself or one around it, and nothing can take its "
             "place; give `out` a name in it"
         )
+    refuse_long(path)
+
+
+def refuse_long(path: Path) -> None:
+    """Raise OutputError for a name that is too long for the system."""
     with said_plainly(path), suppress(FileNotFoundError, NotADirectoryError):
         path.lstat()
 
 
 def refuse_existing(path: Path, *, force: bool) -> None:
     """Raise OutputError if `path` exists and `force` is off, or if its parent folder does not."""
-    refuse_unnamed(path)
+    refuse_long(path)
     if not path.parent.is_dir():
         raise OutputError(f"'{path.parent}' is not a folder; make it first or give `out` another place")
     if path.is_dir():
