@@ -29,6 +29,7 @@ M = TypeVar("M", bound=nn.Module)
 T = TypeVar("T")
 Put = Callable[[nn.Module, str, Any], bool]
 
+_PLAIN = frozenset({int, float, bool, str, type(None)})
 _OF_EVERY_MODULE = frozenset(vars(nn.Module()))
 HOOKS = tuple(sorted(name for name in _OF_EVERY_MODULE if "_hooks" in name))
 _DICTIONARIES = ("_parameters", "_buffers", "_modules")
@@ -187,9 +188,12 @@ def _gather(module: nn.Module, instead: Mapping[nn.Module, nn.Module], parts: di
 
 
 def _holders(module: nn.Module) -> Iterator[tuple[str, Any]]:
-    """Plain attributes in which modules may stand."""
+    """Plain attributes in which modules may stand. A convolution has seven that are tuples or lists of numbers: looking
+    into them in every pass took a fifth of the time of a small network at batch 1."""
     for name, value in vars(module).items():
         if name not in _OF_EVERY_MODULE and (type(value) in HOLDERS or isinstance(value, nn.Module)):
+            if type(value) in (tuple, list) and _PLAIN.issuperset(map(type, value)):
+                continue
             yield name, value
 
 
