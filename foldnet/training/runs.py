@@ -153,6 +153,8 @@ def read_metrics(folder: Path) -> list[dict[str, Any]]:
     file = folder / "metrics.jsonl"
     epochs, seal = _counted(folder)
     if not os.path.lexists(file):
+        if seal and epochs:
+            raise _lost(file, 0, epochs)
         return []
     try:
         lines = [parse_json(line) for line in read_text(file).splitlines()]
@@ -162,9 +164,18 @@ def read_metrics(folder: Path) -> list[dict[str, Any]]:
         raise RunError(f"'{file}' is not one JSON object a line ({error}); restore it or remove it") from None
     if not all(isinstance(line, dict) for line in lines):
         raise RunError(f"'{file}' is not one JSON object a line; restore it or remove it")
-    if seal and len(lines) >= epochs and digest_of_json(lines[:epochs]) != seal.get(file.name):
+    if [line.get("epoch") for line in lines] != list(range(1, len(lines) + 1)):
+        raise RunError(f"'{file}' has not one line an epoch, in order; restore it")
+    if seal and len(lines) < epochs:
+        raise _lost(file, len(lines), epochs)
+    if seal and digest_of_json(lines[:epochs]) != seal.get(file.name):
         raise changed(file, "run")
     return lines
+
+
+def _lost(file: Path, found: int, epochs: int) -> RunError:
+    """What is said of a history that lacks what the last checkpoint counts."""
+    return RunError(f"'{file}' holds {found} of the {epochs} entries that the checkpoint counts; restore it")
 
 
 def save_coefficients(folder: Path, history: dict[str, Tensor]) -> None:

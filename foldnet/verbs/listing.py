@@ -10,6 +10,7 @@ from foldnet.errors import FoldnetError
 from foldnet.folding.folds import all_folds, open_fold
 from foldnet.show.scores import megabytes, scored
 from foldnet.store.reading import read_json
+from foldnet.store.seals import check_files
 from foldnet.training.runs import all_runs, open_run, read_metrics
 from foldnet.verbs.train_report import read_report
 
@@ -113,7 +114,9 @@ def line_of_fold(folder: Path) -> FoldLine:
     """What there is to say of a fold, however damaged."""
     size = _bytes(folder)
     try:
-        open_fold(folder)
+        fold = open_fold(folder)
+        if fold.files:
+            check_files(folder, fold.files, ["report.json"])
         return FoldLine(str(folder), size, *_stated(read_json(folder / "report.json")))
     except FoldnetError as error:
         return FoldLine(str(folder), size, problem=str(error))

@@ -77,6 +77,12 @@ def test_a_damaged_fold_is_listed_with_what_is_wrong(cli, home):
     assert folds[0]["problem"] == "'runs/tied/yyy' holds no config.json; it is not the folder of a fold"
 
 
+def test_nothing_is_said_of_a_fold_whose_report_was_changed(cli, home, put):
+    report = json.loads((home / FOLD / "report.json").read_text())
+    put(home / FOLD / "report.json", json.dumps(report | {"measure": "luck"}))
+    assert cli.done("info", FOLD)["folded"]["problem"] == f"'{FOLD}/report.json' {CHANGED}"
+
+
 def test_weights_that_lost_their_own_digest_are_judged_by_what_the_fold_says_of_them(cli, home, put):
     weights = f"{FOLD}/weights.safetensors"
     assert cli.done("info", weights)["sound"] is True

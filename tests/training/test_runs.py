@@ -319,6 +319,21 @@ def test_metrics_that_were_cut_short(tmp_path, content):
         read_metrics(tmp_path)
 
 
+@pytest.mark.parametrize("content", ["", None])
+def test_metrics_that_lack_epochs_of_the_checkpoint_are_lost(cli, home, put, content):
+    file = home / "runs/soft/metrics.jsonl"
+    put(file, content) if content is not None else file.unlink()
+    said = "'runs/soft/metrics.jsonl' holds 0 of the 3 entries that the checkpoint counts; restore it"
+    assert cli.done("info", "runs/soft")["trained"]["problem"] == said
+
+
+def test_metrics_of_an_epoch_that_stands_there_twice_are_no_metrics(tmp_path):
+    append_metrics(tmp_path, [{"epoch": 1}, {"epoch": 1}])
+    said = f"'{tmp_path / 'metrics.jsonl'}' has not one line an epoch, in order; restore it"
+    with pytest.raises(RunError, match=exactly(said)):
+        read_metrics(tmp_path)
+
+
 def test_coefficients_come_back(tmp_path):
     history = {"stage1": torch.randn(3, 6, 4), "stage2": torch.randn(3, 6, 2)}
     save_coefficients(tmp_path, history)
