@@ -94,7 +94,7 @@ def line_of_run(folder: Path) -> RunLine:
         return RunLine(str(folder), problem=str(error))
     settings = run.settings
     accuracy, measure = (report.test_accuracy, report.measure) if report else (None, "accuracy")
-    folds = tuple(line_of_fold(fold) for fold in all_folds(folder))
+    folds = (*map(line_of_fold, all_folds(folder)), *_links(folder))
     return RunLine(
         str(folder),
         settings.arch,
@@ -108,6 +108,14 @@ def line_of_run(folder: Path) -> RunLine:
         folds=folds,
         lengthened=run.lengthened,
     )
+
+
+def _links(run: Path) -> Iterator[FoldLine]:
+    """Links to folders inside a run, which are no part of it: what they lead to is elsewhere."""
+    for path in sorted(run.iterdir()):
+        if path.is_symlink() and path.is_dir():
+            said = "is a symbolic link, and none is followed inside a run or fold; copy the folder with `cp -RL`"
+            yield FoldLine(str(path), 0, problem=f"'{path}' {said}")
 
 
 def line_of_fold(folder: Path) -> FoldLine:

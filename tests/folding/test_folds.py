@@ -77,6 +77,13 @@ def test_a_damaged_fold_is_listed_with_what_is_wrong(cli, home):
     assert folds[0]["problem"] == "'runs/tied/yyy' holds no config.json; it is not the folder of a fold"
 
 
+def test_a_fold_that_is_a_link_is_listed_as_what_it_is(cli, home):
+    (home / FOLD).rename(home / "elsewhere")
+    (home / FOLD).symlink_to(home / "elsewhere")
+    said = f"'{FOLD}' is a symbolic link, and none is followed inside a run or fold; copy the folder with `cp -RL`"
+    assert [fold["problem"] for fold in cli.done("info", "runs/tied")["trained"]["folds"]] == [said]
+
+
 def test_nothing_is_said_of_a_fold_whose_report_was_changed(cli, home, put):
     report = json.loads((home / FOLD / "report.json").read_text())
     put(home / FOLD / "report.json", json.dumps(report | {"measure": "luck"}))
