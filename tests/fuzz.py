@@ -283,7 +283,10 @@ def spoil_file(file: Path, rng: random.Random, outside: Path) -> str:
     if alone.is_symlink():
         return spoilt
     for path in alone.iterdir():
-        path.rename(file.parent / path.name)
+        place = file.parent / path.name
+        if place.is_dir() and not place.is_symlink():
+            shutil.rmtree(place)  # a spoilt file that got the name of a folder takes its place
+        path.rename(place)
     alone.rmdir()
     return spoilt
 
