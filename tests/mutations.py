@@ -1,5 +1,6 @@
 """Ways to spoil files and folders: what accidents, strangers and attackers do to them."""
 
+import copy
 import hashlib
 import json
 import os
@@ -215,7 +216,7 @@ def _change(value: Any, rng: random.Random) -> str:
         if what < 0.25 and isinstance(value, list):
             value.extend([inner] * rng.choice((1, 1000)))
             return f"{'.'.join(way)} repeated"
-        new = rng.choice(ODD_VALUES)
+        new = copy.deepcopy(rng.choice(ODD_VALUES))  # what is changed next may lie in it, and later cases use it too
         if what < 0.5 and isinstance(inner, int | float) and not isinstance(inner, bool):
             new = rng.choice((inner + 1, inner - 1, inner * 1000, -inner, float(inner), str(inner)))
         value[key] = new
