@@ -31,9 +31,9 @@ def inference(
     Latency, throughput, peak memory, bytes on disk and FLOPs, and their ratios to dense.
     """
     from foldnet.verbs.bench_inference import bench_inference
+    from foldnet_cli.outputs import fold_or_newest
     from foldnet_cli.parsing import parse_sizes
     from foldnet_cli.progress import watching
-    from foldnet_cli.taken import fold_or_newest
 
     sizes, fold = parse_sizes(batch_sizes), fold_or_newest(fold)
     with watching() as observer:

@@ -8,9 +8,8 @@ from typing import Annotated, Any
 import typer
 
 from foldnet.verbs.data import SETS, GridSet, write_grids
-from foldnet_cli.fields import parameters_of
 from foldnet_cli.guard import add_command
-from foldnet_cli.options import Force
+from foldnet_cli.options import Force, parameters_of
 from foldnet_cli.outputs import keyword
 
 Npz = Annotated[

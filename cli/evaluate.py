@@ -4,8 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
-from foldnet.training.other_grids import OtherGrids
-from foldnet_cli.fields import parameters_of, with_parameters
+from foldnet.training.settings import OtherGrids
 from foldnet_cli.options import (
     Checkpoint,
     DataDir,
@@ -13,6 +12,8 @@ from foldnet_cli.options import (
     EitherArgument,
     Precision,
     RunOption,
+    parameters_of,
+    with_parameters,
 )
 
 
@@ -44,9 +45,9 @@ def evaluate(
 ) -> Any:
     """Score a run's network, or a fold's loops, on the test set, or on other grids: see --dataset to --count."""
     from foldnet.verbs.evaluate import evaluate as recipe
+    from foldnet_cli.outputs import run_or_newest
     from foldnet_cli.parsing import parse_steps
     from foldnet_cli.progress import watching
-    from foldnet_cli.taken import run_or_newest
 
     path = run_or_newest(path)
     with watching() as observer:

@@ -6,8 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from foldnet.folding.settings import FoldSettings
-from foldnet_cli.fields import parameters_of, with_parameters
-from foldnet_cli.options import DataDir, Device, ForceTwice, Metric, RunArgument
+from foldnet_cli.options import DataDir, Device, ForceTwice, Metric, RunArgument, parameters_of, with_parameters
 
 Threshold = Annotated[
     list[str] | None,
@@ -59,9 +58,9 @@ def fold(
     """
     from foldnet.verbs.fold import fold as recipe
     from foldnet.verbs.sweep import sweep as sweep_recipe
+    from foldnet_cli.outputs import run_or_newest
     from foldnet_cli.parsing import names, parse_thresholds, refuse_together
     from foldnet_cli.progress import watching
-    from foldnet_cli.taken import run_or_newest
 
     overall, single = parse_thresholds(threshold or [])
     listed: dict[str, Any] = {

@@ -7,15 +7,69 @@ import os
 import sys
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from foldnet.store.home import VARIABLE
+from foldnet.errors import OutputError
+from foldnet.store.files import VARIABLE
 from foldnet_cli.page import shortened
-from foldnet_cli.streams import silence, speaking
+
+
+def settle() -> str | None:
+    """Make the streams fit to write to before anything is done; a sentence where that cannot be.
+
+    A descriptor that is closed is the next file's: what is printed would end in a checkpoint. So each one is held open.
+    """
+    closed = []
+    for number in (0, 1, 2):
+        try:
+            os.fstat(number)
+        except OSError:
+            closed.append(number)
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest that is free, which is this one
+    if sys.stderr is None:
+        sys.stderr = open(2, "w", closefd=False)  # noqa: SIM115 (for as long as the process lives)
+    if 1 in closed:
+        sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115
+        return "standard output is closed; send it to a file, or to /dev/null"
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        return "the working directory was removed; change to one that exists"
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(AttributeError, ValueError):  # a notebook's streams are of other kinds
+            stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    return None
+
+
+@contextmanager
+def speaking() -> Iterator[None]:
+    """Write to standard output in this block. Raises OutputError where that is full, and BrokenPipeError where its
+    reader went away."""
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        silence()
+        raise
+    except OSError as error:
+        silence()
+        reason = error.strerror or str(error)
+        raise OutputError(
+            f"standard output cannot be written ({reason}); free the place or send it elsewhere"
+        ) from None
+
+
+def silence() -> None:
+    """Throw away what is still to be written: Python would try again when it ends, and complain in its own words."""
+    with suppress(OSError, ValueError, AttributeError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
+
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout, everything else on stderr.")]
 Home = Annotated[

@@ -24,8 +24,8 @@ def lsm(
     With -o FILE also written: .png, .svg, .pdf, .csv, .json, .npy or .npz.
     """
     from foldnet.errors import SettingError
+    from foldnet_cli.outputs import run_or_newest
     from foldnet_cli.page import tell
-    from foldnet_cli.taken import run_or_newest
 
     if history:
         if metric == "weights" or checkpoint != "last":

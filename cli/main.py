@@ -15,11 +15,10 @@ from foldnet_cli.doctor import doctor
 from foldnet_cli.evaluate import evaluate
 from foldnet_cli.export import export_command
 from foldnet_cli.fold import fold_command
-from foldnet_cli.guard import add_command
+from foldnet_cli.guard import add_command, settle, speaking
 from foldnet_cli.info import info, runs
 from foldnet_cli.lsm import lsm
 from foldnet_cli.page import complain
-from foldnet_cli.streams import settle, speaking
 from foldnet_cli.train import train_command
 from foldnet_cli.verify import verify
 

@@ -10,7 +10,7 @@ from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
-from foldnet.show.lines import WIDTH, spelt_out, wrapped
+from foldnet.show.report import WIDTH, spelt_out, wrapped
 
 
 class Page(Console):

@@ -10,8 +10,7 @@ import typer
 from foldnet.data.sources import SOURCES, Source
 from foldnet.options import fields_of
 from foldnet.training.settings import TrainSettings, usual, written
-from foldnet_cli.fields import parameters_of, with_parameters
-from foldnet_cli.options import DataDir, ForceTwice
+from foldnet_cli.options import DataDir, ForceTwice, parameters_of, with_parameters
 
 Recall = Annotated[
     bool, typer.Option("--recall", help="Feed the input to every step of a cnn or scnn: its -recall form.")
@@ -122,8 +121,8 @@ def _train(**options: Any) -> Any:
     """Train in this process, be it alone or one of several. Only the first of them has something to show."""
     from foldnet.verbs.train import train as recipe
     from foldnet_cli.launch import in_world, one_of_several, rank
+    from foldnet_cli.outputs import run_to_resume
     from foldnet_cli.progress import watching
-    from foldnet_cli.taken import run_to_resume
 
     first = not in_world() or rank() == 0
     if first and options["resume"] and options["out"] is None:

@@ -31,8 +31,8 @@ def verify(
     Digests have no key. They show accidents; whoever edits a fold can state them anew, and only its run can tell.
     """
     from foldnet.verbs.verify import verify as recipe
+    from foldnet_cli.outputs import fold_or_newest
     from foldnet_cli.progress import watching
-    from foldnet_cli.taken import fold_or_newest
 
     fold = fold_or_newest(fold)
     with watching() as observer:

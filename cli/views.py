@@ -3,22 +3,169 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.table import Table as Grid
+from rich.text import Text
+from rich.text import Text as Line
 
+from foldnet.analysis.chance import beyond_chance, shown_level
+from foldnet.show.report import WIDTH, Report, Table, megabytes, scored, shown, spelt_out, wrapped
 from foldnet.store.codec import to_plain
-from foldnet_cli.page import Page
-from foldnet_cli.show_lsm import show_lsm
-from foldnet_cli.show_parts import show_parts
-from foldnet_cli.show_runs import show_runs
-from foldnet_cli.words import spoken_notes
+from foldnet.store.files import runs_home
+from foldnet_cli.page import Page, shortened
+from foldnet_cli.words import spoken, spoken_notes
 
-if TYPE_CHECKING:  # importing the reports imports all that measures them
+if TYPE_CHECKING:
     from foldnet.drawing.output import Written
     from foldnet.verbs.doctor import Health
+    from foldnet.verbs.listing import RunLine
+    from foldnet.verbs.lsm import GroupLsm, LsmReport
     from foldnet.verbs.train_report import TrainReport
+
+
+WIDEST_WITH_NUMBERS = 12  # layers up to which a shaded cell also carries its number; without shades all do
+LONGEST_NAME = 24  # letters of a layer's name
+SHOWN_LAYERS = 40  # a wider matrix does not fit a terminal; its file does
+
+
+def show_lsm(report: LsmReport, console: Console) -> None:
+    """A matrix a group."""
+    where = report.run or "network in memory"
+    epoch = "" if report.epoch is None else f", checkpoint {report.checkpoint} (epoch {report.epoch})"
+    console.print(f"layer similarity by {report.metric}: {where}{epoch}")
+    for group in report.groups:
+        console.print()
+        _show_matrix(group, console)
+
+
+def _show_matrix(group: GroupLsm, console: Console) -> None:
+    """One group as a shaded matrix, white where layers are alike; a star marks what chance rarely shows."""
+    count, names = len(group.layers), [shortened(_short(layer, group.name), LONGEST_NAME) for layer in group.layers]
+    chance, starred = group.chance, beyond_chance(group.matrix, group.chance)
+    width = max(map(len, names))
+    title = f"{group.name}: {count} layers" + (f", {group.templates} templates" if group.templates else "")
+    console.print(Text(title, style="bold"))
+    shaded = console.is_terminal and console.color_system is not None
+    bare = shaded and count > WIDEST_WITH_NUMBERS
+    if count <= SHOWN_LAYERS:
+        at_once = count if console.is_terminal else (WIDTH - width - 1) // len(_cell(0.0, False, bare))
+        for first in range(0, count, at_once):
+            columns = range(first, min(first + at_once, count))
+            if at_once < count:
+                console.print(f"columns {first + 1} to {columns[-1] + 1}")
+            for i, (name, row) in enumerate(zip(names, group.matrix, strict=True)):
+                line = Text(f"{name:>{width}} ")
+                for j in columns:
+                    cell = _cell(float(row[j]), bool(starred[i, j]), bare)
+                    line.append(cell, style=_shade(float(row[j])) if shaded else "")
+                console.print(line)
+    else:
+        console.print("too wide for a terminal; write it with -o FILE.png or FILE.csv")
+    if chance.network_q95 is not None and chance.mean is not None and chance.max is not None:
+        top = group.max_off_diagonal
+        console.print(
+            f"largest off-diagonal {top:.3f}; by chance: mean {chance.mean:.2f}, expected maximum {chance.max:.2f}"
+        )
+        console.print(f"* above {shown_level(chance.network_q95)}: not in any group of 95 % of untrained networks")
+    if group.disagreements:
+        pairs = ", ".join("=".join(_short(layer, group.name) for layer in pair) for pair in group.disagreements)
+        console.print(f"the two metrics disagree at 0.95 on {pairs}", style="yellow")
+
+
+def _cell(value: float, starred: bool, bare: bool) -> str:
+    """The text of a cell: its number unless a shade alone must do, a star where it exceeds chance."""
+    star = "*" if starred else " "
+    return f" {star}" if bare else f" {value:.2f}{star}"
+
+
+def _shade(value: float) -> str:
+    """Grey by similarity: white is 1, as in the paper's Figure 2."""
+    level = round(255 * min(max(value, 0.0), 1.0))
+    ink = "black" if level > 127 else "white"
+    return f"{ink} on rgb({level},{level},{level})"
+
+
+def _short(layer: str, group: str) -> str:
+    """A layer's name inside its group."""
+    return layer.removeprefix(f"{group}.")
+
+
+STYLES = {"": "", "dim": "dim", "note": "yellow", "alarm": "bold red"}
+NARROW = 13  # columns: a cell of so few goes on in no second line
+
+
+def show_parts(report: Report, console: Console) -> None:
+    """One part after the other; a title, and a table behind another one, stand behind an empty line."""
+    last = None
+    for part in report.parts():
+        if not isinstance(part, Table):
+            # Whatever calls for attention may quote files, which are not to break lines.
+            text = part.text.replace("\n", "\\n") if part.tone else part.text
+            console.print(spoken(text), style=STYLES[part.tone])
+        elif part.rows or not part.columns:
+            if part.title or isinstance(last, Table):
+                console.print()
+            if part.title:
+                console.print(part.title)
+            console.print(grid_of(part) if part.columns else Pairs(part.rows))
+        last = part
+
+
+def grid_of(table: Table) -> Grid:
+    """The table in columns."""
+    rows = [[spoken("-" if cell is None else shown(cell)) for cell in row] for row in table.rows]
+    grid = Grid(box=None, pad_edge=False)
+    for name, *cells in zip(table.columns, *rows, strict=True):
+        grid.add_column(name, no_wrap=max(map(len, (name, *cells))) <= NARROW)
+    last = None
+    for (first, *row), tone in zip(rows, table.tones or [""] * len(rows), strict=True):
+        grid.add_row("" if table.grouped and first == last else first, *row, style=STYLES[tone])
+        last = first
+    return grid
+
+
+class Pairs:
+    """Names and, beside them, values that go on below themselves; a word as long as a path is never broken."""
+
+    def __init__(self, rows: Iterable[tuple[object, ...]]) -> None:
+        self.rows = [(str(name), spoken(str(value))) for name, value in rows]
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """A line a pair, or several."""
+        width = max(len(name) for name, _ in self.rows) + 2
+        for name, value in self.rows:
+            value = spelt_out(value)
+            below = (
+                max(map(len, value.split()), default=0) > options.max_width - width
+            )  # a path that does not fit beside
+            yield Line(name if below else f"{name:<{width}}", style="dim", end="\n" if below else "")
+            said = wrapped(value, indent=2 if below else width, width=options.max_width)
+            yield Line(said if below else said.lstrip())
+
+
+NAMES = 40  # columns up to which the names of runs are set below each other
+
+
+def show_runs(report: tuple[RunLine, ...], console: Console) -> None:
+    """A line a run and, indented, a line a fold; damaged runs at the end."""
+    if not report:
+        console.print(f"no runs under '{runs_home()}'; train one with `foldnet train`")
+        return
+    sound = [line for line in report if line.problem is None]
+    names = [line.run for line in sound] + [f"  {fold.fold}" for line in sound for fold in line.folds]
+    width = min(max(map(len, names), default=0), NAMES)
+    for line in sound:
+        test = scored(line.test_accuracy, line.measure)
+        trained = f"{line.arch} {line.dataset}, seed {line.seed}, {line.epochs}/{line.of} epochs"
+        console.print(f"{line.run:<{width}}  {trained}, {test}, {megabytes(line.bytes)}")
+        for fold in line.folds:
+            console.print(f"{'  ' + fold.fold:<{width}}  fold, {spoken(str(fold))}")
+    for line in report:
+        if line.problem is not None:
+            console.print(f"damaged: {line.run}: {spoken(line.problem)}", style="yellow")
 
 
 def show_health(report: Health, console: Console) -> None:

@@ -9,14 +9,14 @@ import torch
 from torch import nn
 
 from foldnet.data.dataset import Dataset
-from foldnet.data.digits import load_digits
+from foldnet.data.images import load_digits
 from foldnet.data.sources import Digits
 from foldnet.folding.folds import SEALED
 from foldnet.sharing.share import SharedNetwork
-from foldnet.store.seals import seal_of, sealed, sha256_of
+from foldnet.store.artifact import seal_of, sealed, sha256_of
 from foldnet.training import loading
 from foldnet.training.checkpoint import save_checkpoint
-from foldnet.training.progress import Progress
+from foldnet.training.journal import Progress
 from foldnet.training.runs import Run, create_run
 from foldnet.training.settings import train_settings
 from foldnet.zoo.blueprint import blueprint

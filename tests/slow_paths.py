@@ -3,7 +3,7 @@
 import networkx as nx
 import numpy as np
 
-from foldnet.data.search import FAR, STEPS
+from foldnet.data.grids import FAR, STEPS
 
 
 def graph_of(free):

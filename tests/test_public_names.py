@@ -43,15 +43,15 @@ def test_the_names_for_type_checkers_are_the_same():
 
 
 def test_every_public_thing_of_the_modules_has_a_docstring():
-    from foldnet.folding import describe, groups, looped, owners
+    from foldnet.folding import groups, looped, owners, structures
     from foldnet.folding import plan as fold
     from foldnet.sharing import bank, plan, share
     from foldnet.store import files, tensors
-    from foldnet.training import machine, optimiser, recurrence, settings
+    from foldnet.training import course, machine, recurrence, settings
     from foldnet.zoo import blueprint, build, families, wrn
 
-    modules = [settings, files, tensors, describe, fold, groups, looped, owners, bank, plan, share]
-    for module in [*modules, machine, optimiser, recurrence, blueprint, build, families, wrn]:
+    modules = [settings, files, tensors, structures, fold, groups, looped, owners, bank, plan, share]
+    for module in [*modules, course, machine, recurrence, blueprint, build, families, wrn]:
         assert module.__doc__
         for name, value in vars(module).items():
             if getattr(value, "__module__", None) == module.__name__ and callable(value) and not name.startswith("_"):

@@ -13,14 +13,14 @@ from foldnet.data.dataset import Dataset
 from foldnet.errors import SettingError
 from foldnet.folding.looped import LoopedNetwork
 from foldnet.folding.recalibrate import recalibrate
-from foldnet.program.trips import check_trips
+from foldnet.program.data import check_trips
 from foldnet.training.by_length import LengthScore, other_grids, score_by_length
 from foldnet.training.evaluate import Score
 from foldnet.training.loading import loader_of, split_of_run, training_loader
 from foldnet.training.machine import Machine
 from foldnet.training.observer import Observer
-from foldnet.training.other_grids import OtherGrids
 from foldnet.training.runs import Run
+from foldnet.training.settings import OtherGrids
 
 BATCH = 128
 

@@ -3,7 +3,8 @@ counts."""
 
 import time
 import weakref
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from statistics import median, quantiles
 from typing import Any
@@ -13,6 +14,10 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
+
+from foldnet.hardware import cpu_features, processor_name
+from foldnet.training.begin import about_machine
+from foldnet.training.machine import Machine
 
 LEAST_SECONDS = 0.02  # a sample this long is well above the clock's grain; shorter calls are repeated within it
 
@@ -181,3 +186,36 @@ def _tensors(model: nn.Module) -> list[Tensor]:
 def _storage(tensor: Tensor) -> torch.UntypedStorage:
     """Where a tensor's numbers lie."""
     return tensor.untyped_storage()
+
+
+SEED = 0  # of the inputs
+
+
+@contextmanager
+def cpu_threads(count: int | None) -> Iterator[None]:
+    """So many CPU threads while the block runs; None leaves them."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def measured_on(machine: Machine) -> dict[str, Any]:
+    """Versions and hardware; of a processor its name and what it offers, since that decides the speed."""
+    about = about_machine(machine)
+    if machine.device.type == "cpu":
+        about |= {"processor": processor_name(), "features": list(cpu_features())}
+    return about
+
+
+def place_of(about: Mapping[str, Any]) -> str:
+    """Where it was measured, in words."""
+    return f"{about['processor']}, {about['device']}, {about['threads']} threads, torch {about['torch']}"
+
+
+def random_images(count: int, image: tuple[int, int, int], machine: Machine) -> Tensor:
+    """(count, *image) on the machine's device, channels last, the same in every run."""
+    x = torch.randn(count, *image, generator=torch.Generator().manual_seed(SEED))
+    return x.to(machine.device, memory_format=torch.channels_last)

@@ -9,13 +9,14 @@ from torch import nn
 from foldnet.analysis.choices import UNITS
 from foldnet.analysis.clusters import Clusters, check_clusters, joined, partition
 from foldnet.analysis.similarity import SLACK
-from foldnet.choosing.ladders import Ladder, ladders_of
 from foldnet.choosing.sweep import (
+    Ladder,
     Outcome,
     SweepPoint,
     check_budget,
     complete_tying,
     knee,
+    ladders_of,
     sweep,
     within_budget,
     within_drop,

@@ -9,10 +9,9 @@ from numpy.typing import NDArray
 
 from foldnet.data.augment import Augmentation
 from foldnet.data.dataset import Dataset, Examples, Images, Split, images_of
-from foldnet.data.grids import Grids
+from foldnet.data.grids import Grids, distances, path_lengths
 from foldnet.data.mazes import MazeRule, draw_mazes
 from foldnet.data.paths import PathRule, draw_paths
-from foldnet.data.search import distances, path_lengths
 from foldnet.data.tasks import CELLS
 from foldnet.errors import SettingError
 

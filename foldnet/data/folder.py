@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from foldnet.data.augment import Augmentation
+from foldnet.data.batches import MOST_WORKERS, in_workers
 from foldnet.data.dataset import Dataset, Examples, Images
 from foldnet.data.pictures import Pictures, pictures_of
-from foldnet.data.workers import MOST_WORKERS, in_workers
 from foldnet.errors import DataError
 from foldnet.hardware import cores, memory_bytes
 

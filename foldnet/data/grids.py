@@ -57,3 +57,114 @@ def gather(count: int, block: Callable[[], Grids]) -> Grids:
             missing -= len(part)
 
     return joined(list(blocks()))
+
+
+SPLITS = ("train", "validation", "test")
+
+
+class Stream:
+    """Numbers drawn from (seed, phase, split), one after the other.
+
+    Only the raw words of the bit generator are used, which numpy promises never to change; its distributions may.
+    """
+
+    def __init__(self, seed: int, phase: int, split: str) -> None:
+        """`split` is one of SPLITS, `phase` counts from 0."""
+        self._bits = np.random.PCG64(np.random.SeedSequence([seed, phase, SPLITS.index(split)]))
+
+    def uniform(self, *shape: int) -> NDArray[np.float64]:
+        """Numbers in [0, 1), of 53 bits."""
+        words = self._bits.random_raw(int(np.prod(shape)))
+        return ((words >> np.uint64(11)).astype(np.float64) * 2.0**-53).reshape(shape)
+
+    def below(self, limit: NDArray[np.int64] | int, *shape: int) -> NDArray[np.int64]:
+        """Whole numbers from 0 to below `limit`, which is one number or broadcasts to `shape`."""
+        return (self.uniform(*shape) * limit).astype(np.int64)
+
+
+Cells = NDArray[np.bool_]  # (n, h, w)
+Points = NDArray[np.int64]  # (n, 2) as (row, column)
+Distances = NDArray[np.int32]  # (n, h, w)
+
+FAR = 1 << 20  # the distance of a cell that was not reached; two of them still fit an int32
+STEPS = ((-1, 0), (0, -1), (0, 1), (1, 0))  # up, left, right, down: in this order ties are broken
+WAYS = ("union", "one")
+
+
+def distances(free: Cells, start: Points, goal: Points) -> Distances:
+    """Steps from each grid's `start` over its free cells; exact up to the goal's distance, and FAR where no path leads.
+
+    The search ends when every goal is reached or nothing more can be, so that cells beyond may be FAR too.
+    Shapes: free (n, h, w), start and goal (n, 2) on free cells -> (n, h, w).
+    """
+    count, _, width = free.shape
+    grids = np.arange(count)
+    # A border of walls, and rows end to end: a step is then one shift of a flat array, and none leaves its grid.
+    unseen = np.pad(free, ((0, 0), (1, 1), (1, 1)))
+    flat = unseen.reshape(-1)
+    found = np.full(unseen.shape, FAR, np.int32)
+    frontier, spread = np.zeros_like(flat), np.zeros_like(flat)
+    frontier.reshape(unseen.shape)[grids, start[:, 0] + 1, start[:, 1] + 1] = True
+    step, line = 0, width + 2
+    while frontier.any():
+        np.copyto(found.reshape(-1), step, where=frontier)
+        flat &= ~frontier
+        if not unseen[grids, goal[:, 0] + 1, goal[:, 1] + 1].any():
+            break
+        spread[:] = False
+        for shift in (1, line):
+            spread[shift:] |= frontier[:-shift]
+            spread[:-shift] |= frontier[shift:]
+        np.logical_and(spread, flat, out=frontier)
+        step += 1
+    return found[:, 1:-1, 1:-1]
+
+
+def path_lengths(reached: Distances, goal: Points) -> NDArray[np.int32]:
+    """Steps to each grid's goal, (n,); FAR where it was not reached."""
+    lengths: NDArray[np.int32] = reached[np.arange(len(goal)), goal[:, 0], goal[:, 1]]
+    return lengths
+
+
+def cells_of_all_paths(free: Cells, start: Points, goal: Points) -> tuple[Cells, NDArray[np.int32]]:
+    """Cells that lie on any shortest path from start to goal, (n, h, w), and its length in steps, (n,).
+
+    No cell of a grid whose goal cannot be reached; its length is FAR.
+    """
+    onward, back = distances(free, start, goal), distances(free, goal, start)
+    lengths = path_lengths(onward, goal)
+    together = onward + back == lengths[:, None, None]
+    return together & (lengths < FAR)[:, None, None], lengths
+
+
+def cells_of_one_path(free: Cells, start: Points, goal: Points) -> tuple[Cells, NDArray[np.int32]]:
+    """Cells of one shortest path from start to goal, (n, h, w), and its length in steps, (n,).
+
+    From the start on, each step leads to a neighbour that is nearer to the goal; where several are, to the first of up,
+    left, right and down.
+    """
+    back = distances(free, goal, start)
+    lengths = path_lengths(back, start)
+    padded = np.pad(back, ((0, 0), (1, 1), (1, 1)), constant_values=FAR)
+    path = np.zeros(free.shape, np.bool_)
+    moves = np.array(STEPS)
+    walking = np.flatnonzero(lengths < FAR)
+    place = start[walking]
+    path[walking, place[:, 0], place[:, 1]] = True
+    for ahead in range(int(lengths[walking].max(initial=0)) - 1, -1, -1):
+        # Who has further to go waits for the others, so that all arrive together.
+        moving = lengths[walking] > ahead
+        some, here = walking[moving], place[moving]
+        around = here[:, None] + moves + 1
+        nearer = padded[some[:, None], around[..., 0], around[..., 1]] == ahead
+        here = here + moves[nearer.argmax(1)]
+        place[moving] = here
+        path[some, here[:, 0], here[:, 1]] = True
+    return path, lengths
+
+
+def cells_of_paths(free: Cells, queries: NDArray[np.int64], way: str) -> tuple[Cells, NDArray[np.int32]]:
+    """What is to be found, by `way`: "union" of all shortest paths, or "one" of them. queries (n, 2, 2) -> (n, h, w),
+    (n,)."""
+    search = cells_of_all_paths if way == "union" else cells_of_one_path
+    return search(free, queries[:, 0], queries[:, 1])

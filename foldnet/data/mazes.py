@@ -7,10 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foldnet.bounds import check_number
-from foldnet.data.drawn import Stream
-from foldnet.data.grids import BLOCK, Grids, gather
+from foldnet.data.grids import BLOCK, STEPS, Grids, Stream, cells_of_all_paths, gather
 from foldnet.data.paths import check_count
-from foldnet.data.search import STEPS, cells_of_all_paths
 from foldnet.errors import SettingError
 
 

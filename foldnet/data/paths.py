@@ -5,9 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from foldnet.bounds import check_number
-from foldnet.data.drawn import Stream
-from foldnet.data.grids import BLOCK, Grids, gather
-from foldnet.data.search import FAR, WAYS, cells_of_paths
+from foldnet.data.grids import BLOCK, FAR, WAYS, Grids, Stream, cells_of_paths, gather
 from foldnet.errors import SettingError, nearest
 from foldnet.hardware import memory_bytes
 

@@ -5,8 +5,7 @@ from collections.abc import Iterator, Sequence
 from torch import Tensor
 
 from foldnet.data.batches import Batches
-from foldnet.data.lengths import Lengthened, length_at
-from foldnet.data.tasks import Task
+from foldnet.data.tasks import Lengthened, Task, length_at
 
 
 def phase_of(epoch: int, epochs: int, phases: int, lengthened: Lengthened = ()) -> int:

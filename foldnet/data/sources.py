@@ -78,7 +78,7 @@ class Digits(Source):
 
     def images(self, asked: Asked) -> Dataset:
         """1,437 training and 360 test images."""
-        from foldnet.data.digits import load_digits
+        from foldnet.data.images import load_digits
 
         return load_digits()
 
@@ -91,7 +91,7 @@ class Cifar10(Source):
 
     def images(self, asked: Asked) -> Dataset:
         """50,000 training and 10,000 test images."""
-        from foldnet.data.cifar import load_cifar
+        from foldnet.data.images import load_cifar
 
         return load_cifar(self.name, asked.data_dir, asked.download)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from foldnet.drawing.colors import GRID_LINE
-from foldnet.drawing.endings import FIGURE_ENDINGS, check_ending
+from foldnet.drawing.output import FIGURE_ENDINGS, check_ending
 from foldnet.errors import SettingError
 from foldnet.store.files import write_whole
 

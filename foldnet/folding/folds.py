@@ -15,12 +15,21 @@ from foldnet.bounds import check_number, shown
 from foldnet.errors import RunError, SettingError, UnknownName
 from foldnet.program.data import Program, gain_names
 from foldnet.program.json import program_from_json, program_to_json
-from foldnet.store.artifact import CHECKPOINTS, folders_of, newest_that_opens, read_config
+from foldnet.store.artifact import (
+    CHECKPOINTS,
+    SCHEMA,
+    check_files,
+    check_seal,
+    folders_of,
+    newest_that_opens,
+    read_config,
+    sealed,
+    sha256_of,
+    upgraded,
+)
 from foldnet.store.files import write_json
 from foldnet.store.reading import read_json
-from foldnet.store.seals import check_files, sealed, sha256_of
 from foldnet.store.tensors import load_tensors, save_tensors
-from foldnet.store.upgrade import SCHEMA, check_seal, upgraded
 from foldnet.zoo.blueprint import Blueprint, blueprint_in, shape_of
 
 if TYPE_CHECKING:

@@ -12,12 +12,10 @@ from foldnet.errors import SettingError
 from foldnet.folding.gained import only_calls_layers, scale_outputs
 from foldnet.folding.owners import Owners, TiedLayers
 from foldnet.folding.parts import pairs
-from foldnet.folding.ready import Ready, keep
+from foldnet.folding.ready import Ready, in_several_places, keep
 from foldnet.folding.stages import LoopedList, LoopedStage
-from foldnet.folding.standing import in_several_places
 from foldnet.folding.stepped import SteppedBlock, join
-from foldnet.program.data import Block, Program, Stage, expand, gain_names, loops_in
-from foldnet.program.trips import check_trips
+from foldnet.program.data import Block, Program, Stage, check_trips, expand, gain_names, loops_in
 from foldnet.sharing.in_order import stands_in
 from foldnet.sharing.lend import Lent, lend, tensors_of, undisturbed
 from foldnet.sharing.share import SharedNetwork

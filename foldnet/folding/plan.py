@@ -9,10 +9,9 @@ from torch import nn
 from foldnet.analysis.choices import UNITS
 from foldnet.analysis.clusters import BlockLayers, Clusters, cluster_blocks, cluster_layers
 from foldnet.errors import NothingToFold, SettingError, UnknownName, nearest
-from foldnet.folding.describe import describe
 from foldnet.folding.groups import GroupAlgebra, check_metric
 from foldnet.folding.owners import tie_bank
-from foldnet.folding.structures import KeptApart, Structures, structures_of
+from foldnet.folding.structures import KeptApart, Structures, describe, structures_of
 from foldnet.folding.tie import Tie, stored_weights, tie_rows
 from foldnet.program.data import Program
 from foldnet.sharing.bank import Bank

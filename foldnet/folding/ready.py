@@ -9,6 +9,7 @@ How it may fail: a tensor that moves and then moves back to the very same addres
 memory alive, so that nothing else can be put there meanwhile.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from operator import is_
@@ -77,3 +78,28 @@ def _lies_in_memory(tensor: Tensor) -> bool:
         return type(part) is Tensor and part.untyped_storage().data_ptr() == tensor.untyped_storage().data_ptr()
     except (RuntimeError, NotImplementedError):  # of torch.func's wrappers, which have no storage
         return False
+
+
+def in_several_places(network: nn.Module, blocks: Mapping[str, nn.Module]) -> frozenset[int]:
+    """Ids of the modules and tensors that stand in more than one block, or in a block and outside of the blocks, and of
+    the tensors that are registered twice. `blocks` are by their names.
+    """
+    block_of = {id(block): name for name, block in blocks.items()}
+    homes: dict[int, set[str]] = {}
+    seen: set[tuple[int, str]] = set()
+
+    def walk(module: nn.Module, home: str) -> None:
+        if (id(module), home) in seen or isinstance(module, torch.jit.ScriptModule):
+            return
+        seen.add((id(module), home))
+        for part in (module, *tensors_of(module).values()):
+            homes.setdefault(id(part), set()).add(home)
+        for child in module._modules.values():
+            if child is not None:
+                walk(child, block_of.get(id(child), home))
+
+    walk(network, "")
+    plain = (module for module in network.modules() if not isinstance(module, torch.jit.ScriptModule))
+    registered = Counter(id(tensor) for module in plain for tensor in tensors_of(module).values())
+    several = {key for key, found in homes.items() if len(found) > 1}
+    return frozenset(several | {key for key, count in registered.items() if count > 1})

@@ -9,8 +9,7 @@ from torch import Tensor, nn
 
 from foldnet.errors import SettingError
 from foldnet.folding.stepped import SteppedBlock, running
-from foldnet.program.data import Stage
-from foldnet.program.trips import give_own_steps, scales, schedule
+from foldnet.program.data import Stage, give_own_steps, scales, schedule
 from foldnet.sharing.lend import HOOKS, view
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from foldnet.errors import BrokenPromise, NothingToFold
-from foldnet.folding.owned_numbers import own_numbers
+from foldnet.folding.equality import own_numbers
 from foldnet.folding.parts import bare, follow, pairs, snapshots, without_tensors
 from foldnet.sharing.lend import HOOKS, tensors_of, view
 

@@ -11,10 +11,13 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves, tree_map
 
+from foldnet.choosing.laboratory import Laboratory
 from foldnet.errors import BrokenPromise, FoldnetError
+from foldnet.folding.folds import Fold
 from foldnet.folding.looped import LoopedNetwork
 from foldnet.program.data import Block, Program
 from foldnet.proof.compare import LIMIT, Places, places_of, watched
+from foldnet.training.runs import Run
 
 FEW = 4096  # numbers of a block's output that are kept to find the first that differs
 # Training or not, pass by pass on one copy: what a pass leaves behind shows in the next, what training leaves in the
@@ -213,3 +216,29 @@ def _mend(first: Block | None, ignored: Collection[str]) -> str:
     layers = [use.layer for use in first.uses if use.group is not None] if first is not None else []
     named = ", ".join(f"'{layer}'" for layer in layers)
     return f"keep the layers of that block out of the fold ({named})" if layers else "fold it less far"
+
+
+INPUTS = 16
+SEED = 0
+
+
+def check_fold(
+    looped: LoopedNetwork,
+    tied: nn.Module,
+    program: Program,
+    run: Run | Fold,
+    laboratory: Laboratory | None,
+    ignored: Collection[str],
+) -> Proof:
+    """Compare on test images where there is a laboratory, else on random inputs of the shape that the run was trained
+    on.
+
+    Raises BrokenPromise where the two differ.
+    """
+    device = next(tied.parameters()).device
+    if laboratory is not None:
+        x, _ = next(iter(laboratory.test.in_order()))
+        return prove(looped, tied, program, (x[:INPUTS].to(device),), kind="test", ignored=ignored)
+    generator = torch.Generator().manual_seed(SEED)
+    x = torch.randn(INPUTS, *run.blueprint.image, generator=generator)
+    return prove(looped, tied, program, (x.to(device),), kind="random", ignored=ignored)

@@ -11,13 +11,13 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from foldnet.analysis.clusters import Clusters
+from foldnet.choosing.advice import advise
 from foldnet.choosing.choose import Choice, Soft, choose, soft_of
 from foldnet.choosing.laboratory import Laboratory
 from foldnet.folding.folds import Fold
 from foldnet.folding.plan import FoldPlan, apply_fold
 from foldnet.folding.settings import FoldSettings
 from foldnet.program.text import program_text
-from foldnet.proof.advice_again import check_advice, close
 from foldnet.proof.promises import (
     Findings,
     Promise,
@@ -31,6 +31,7 @@ from foldnet.proof.promises import (
     stated_at,
 )
 from foldnet.sharing.share import SharedNetwork
+from foldnet.store.codec import to_plain
 
 TIE_LIMIT = 1e-5  # relative difference of a tied weight from that of folding again: another machine's rounding
 NORM_LIMIT = 0.01  # of a norm's standard deviation: training in bf16 moves its statistics by half of that
@@ -232,3 +233,40 @@ def _few(names: list[str]) -> str:
     """The first three of some names, and how many more there are."""
     more = f" and {len(names) - 3} more" if len(names) > 3 else ""
     return ", ".join(names[:3]) + more
+
+
+ROUNDING = 1e-6  # between machines, of similarities and of shares of untrained networks
+
+
+def check_advice(soft: Soft, plan: FoldPlan, choice: Choice | None, report: Any) -> Promise:
+    """The report names the shares of untrained networks that merge as much, near misses and the first merge as they
+    are.
+
+    What it does not state is not compared; `choice` is None where the clusters were not chosen by thresholds.
+    """
+    stated = report if isinstance(report, dict) else {}
+    wrong: list[str] = []
+    if "chance" in stated:  # reports of version 0.1 say nothing of it
+        clusters = {group.name: group.clusters for group in plan.groups}
+        advice = advise(soft, plan, choice or Choice(clusters, None, "", None))
+        wrong = [name for name, value in to_plain(advice).items() if not close(stated.get(name), value)]
+        shares = {group.name: advice.chance.of_group(group.name) for group in plan.groups}
+        wrong += [
+            f"chance of {name}"
+            for name, share in shares.items()
+            if not close(stated_at(stated, f"groups.{name}.chance"), share)
+        ]
+    return equal("advice in report.json that is not that of folding again", ", ".join(wrong), "")
+
+
+def close(stated: Any, wanted: Any) -> bool:
+    """Whether plain data are the same, their numbers but for rounding."""
+    if isinstance(wanted, dict):
+        alike = isinstance(stated, dict) and stated.keys() == wanted.keys()
+        return alike and all(close(stated[key], value) for key, value in wanted.items())
+    if isinstance(wanted, list):
+        alike = isinstance(stated, list) and len(stated) == len(wanted)
+        return alike and all(map(close, stated, wanted))
+    if isinstance(wanted, bool) or not isinstance(wanted, int | float):
+        return type(stated) is type(wanted) and bool(stated == wanted)
+    return isinstance(stated, int | float) and not isinstance(stated, bool) and abs(stated - wanted) <= ROUNDING

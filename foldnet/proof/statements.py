@@ -16,9 +16,8 @@ from foldnet.folding.looped import LoopedNetwork
 from foldnet.program.loops import greedy_stages
 from foldnet.proof.claims import is_share
 from foldnet.proof.compare import LIMIT
-from foldnet.proof.fold_check import check_fold
 from foldnet.proof.promises import Findings, Promise, entries, equal, stated_at
-from foldnet.proof.prove import Proof
+from foldnet.proof.prove import Proof, check_fold
 from foldnet.proof.refold import Refold
 from foldnet.store.codec import from_plain, to_plain
 

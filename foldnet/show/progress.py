@@ -10,7 +10,7 @@ from typing import Any, TypeVar, cast
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from foldnet.show.lines import WIDTH, spelt_out, wrapped
+from foldnet.show.report import WIDTH, spelt_out, wrapped
 from foldnet.training.observer import CONTROL, EPOCH, TUNING, Observer, Silent
 
 WAITS = 0.05  # share of an epoch's time without data from which it is worth a word

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from base64 import b64encode
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -9,6 +10,82 @@ from html import escape
 from typing import Any
 
 from foldnet.store.codec import to_plain
+
+WIDTH = 80  # columns of a line where there is no terminal
+
+
+def spelt_out(text: str) -> str:
+    """`text` in which escapes, and all else that a terminal would obey, are spelt out; ends of lines stay."""
+    if text.isprintable():
+        return text
+    return "".join(letter if letter.isprintable() or letter == "\n" else repr(letter)[1:-1] for letter in text)
+
+
+def wrapped(text: str, *, indent: int = 0, width: int = WIDTH) -> str:
+    """Text in lines of at most `width` columns; what goes on is indented, and all of it where `indent` says so.
+
+    Words stay whole, since paths are there to be copied: one that fits into no line stands where it stands, and ends
+    its line.
+    """
+    first, further = " " * indent, " " * (indent or 2)
+    filler = _Filler(
+        width,
+        initial_indent=first,
+        subsequent_indent=further,
+        break_long_words=False,
+        break_on_hyphens=False,
+        replace_whitespace=False,
+        expand_tabs=False,
+    )
+    return "\n".join(filler.fill(line) if len(first + line) > width else first + line for line in text.split("\n"))
+
+
+class _Filler(textwrap.TextWrapper):
+    """Leaves what is too long for any line in the line where it comes."""
+
+    def _handle_long_word(self, reversed_chunks: list[str], cur_line: list[str], cur_len: int, width: int) -> None:
+        cur_line.append(reversed_chunks.pop())
+
+
+def counted(value: float, images: int, measure: str = "accuracy", right: int | None = None) -> str:
+    """A score with the count behind it: of an accuracy what is right, of another measure what is `right` as a whole."""
+    if measure == "accuracy":
+        return f"{scored(value, measure)} ({round(value * images)} of {images})"
+    whole = f"{right} of {images} wholly right" if right is not None else f"of {images}"
+    return f"{scored(value, measure)} ({whole})"
+
+
+def scored(value: float | None, measure: str) -> str:
+    """A score: an accuracy in per cent, another measure by its name; "-" where it was not measured."""
+    if value is None:
+        return "-"
+    return percent(value) if measure == "accuracy" else f"{measure} {value:.4f}"
+
+
+def percent(share: float, digits: int = 2) -> str:
+    """A share (0..1) as per cent."""
+    return f"{100 * share:.{digits}f} %"
+
+
+def share_of_draws(value: float) -> str:
+    """A share of thousands of draws: 0.0362 -> "3.6 %", and never 0."""
+    return percent(value, 1) if value >= 0.0005 else "< 0.1 %"
+
+
+def megabytes(count: int) -> str:
+    """Bytes in MB."""
+    return f"{count / 1e6:.1f} MB"
+
+
+def times(shape: tuple[int, ...]) -> str:
+    """A shape: (16, 16, 3, 3) -> "16x16x3x3"."""
+    return "x".join(map(str, shape))
+
+
+def gibibytes(count: int | None) -> str:
+    """Bytes in GiB."""
+    return "unknown" if count is None else f"{count / 2**30:.1f} GiB"
+
 
 STYLE = "border-collapse:collapse;font-variant-numeric:tabular-nums;margin:0.4em 0"
 Cell = str | int | float | bool

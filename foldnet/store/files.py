@@ -1,7 +1,10 @@
 """Files are written whole or not at all."""
 
+import ctypes
+import errno
 import json
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -9,6 +12,15 @@ from typing import Any
 
 from foldnet.errors import OutputError
 from foldnet.store.leftovers import remove_leftovers, unfinished_file
+
+HOME = Path("runs")
+VARIABLE = "FOLDNET_HOME"  # of the environment; the one that foldnet reads
+
+
+def runs_home() -> Path:
+    """The folder that FOLDNET_HOME names, else runs/ in the working directory."""
+    return Path(os.environ.get(VARIABLE) or HOME)
+
 
 FREE_NAMES = 10_000  # how many numbered siblings are tried before a name is given up
 
@@ -138,3 +150,28 @@ def umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
+
+
+_HERE = -100  # AT_FDCWD: paths start from the working directory
+_EXCHANGE = 2  # RENAME_EXCHANGE
+_CANNOT = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
+
+
+def exchange(one: Path, other: Path) -> bool:
+    """Give each of two existing entries of one file system the name of the other: nobody ever sees either name missing.
+
+    Returns False, with nothing done, where the system or the file system cannot. Raises OSError where it could but did
+    not.
+    """
+    if not sys.platform.startswith("linux"):
+        return False
+    try:
+        renameat2 = ctypes.CDLL(None, use_errno=True).renameat2
+    except (OSError, AttributeError):  # a C library older than the call
+        return False
+    if renameat2(_HERE, os.fsencode(one), _HERE, os.fsencode(other), _EXCHANGE) == 0:
+        return True
+    number = ctypes.get_errno()
+    if number in _CANNOT:
+        return False
+    raise OSError(number, os.strerror(number), str(one))

@@ -18,9 +18,8 @@ from foldnet.data.sources import Digits, source_type
 from foldnet.errors import OutputError, RunError, SettingError, UnknownName, nearest
 from foldnet.store.artifact import refuse_linked
 from foldnet.store.files import refuse_unnamed
-from foldnet.store.folders import new_folder, numbered_folder
+from foldnet.store.folders import check_replaceable, new_folder, numbered_folder
 from foldnet.store.lock import Lock, take_lock
-from foldnet.store.replaceable import check_replaceable
 from foldnet.training.lengthen import check_longer
 from foldnet.training.loading import check_answers, split_of
 from foldnet.training.machine import Machine, choose_machine

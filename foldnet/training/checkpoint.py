@@ -12,7 +12,7 @@ from foldnet.store.artifact import CHECKPOINT
 from foldnet.store.codec import from_plain, to_plain
 from foldnet.store.files import refuse_link
 from foldnet.store.tensors import load_tensors, save_tensors
-from foldnet.training.progress import Progress
+from foldnet.training.journal import Progress
 
 FILE = CHECKPOINT
 

@@ -9,9 +9,9 @@ from torch import Tensor, nn
 
 from foldnet.data.batches import Batches
 from foldnet.data.tasks import Task
+from foldnet.training.journal import UnderWay
 from foldnet.training.machine import Machine
 from foldnet.training.observer import Observer, Silent
-from foldnet.training.progress import UnderWay
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,12 +7,11 @@ from typing import Any
 from foldnet.bounds import check_number
 from foldnet.data.phases import phase_of
 from foldnet.errors import SettingError
-from foldnet.store.artifact import read_config
+from foldnet.store.artifact import read_config, sealed
 from foldnet.store.files import write_json
-from foldnet.store.seals import sealed
 from foldnet.training.course import Course
+from foldnet.training.journal import Progress
 from foldnet.training.observer import Observer
-from foldnet.training.progress import Progress
 from foldnet.training.runs import Run
 
 

@@ -8,21 +8,18 @@ import torch
 from torch import Tensor, nn
 
 from foldnet.analysis.similarity import coefficient_similarity
-from foldnet.data.batches import Batches
-from foldnet.data.seeds import seed_of
+from foldnet.data.batches import Batches, seed_of
 from foldnet.errors import TrainingDiverged
 from foldnet.store.codec import to_plain
 from foldnet.training.course import Objective
 from foldnet.training.evaluate import Score, Tally, evaluate
-from foldnet.training.interrupt import Interruptible
-from foldnet.training.journal import EpochMetrics, Journal, Unwritten
+from foldnet.training.journal import EpochMetrics, Journal, UnderWay, Unwritten
 from foldnet.training.machine import Machine, reseed, seeded
 from foldnet.training.observer import Observer, Silent, Stopped
 from foldnet.training.parallel import Forward
-from foldnet.training.progress import UnderWay
 from foldnet.training.recurrence import banks_of, recurrence
 from foldnet.training.session import Session
-from foldnet.training.world import NOTHING, SAVE, STOP, Agreement
+from foldnet.training.world import NOTHING, SAVE, STOP, Agreement, Interruptible
 
 
 def fit(session: Session, *, observer: Observer | None = None, journal: Journal | None = None) -> None:

@@ -11,8 +11,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.parallel import DistributedDataParallel
 
-from foldnet.training.compile import ASKED_FOR, UNCOMPILED, Compilation, CompiledForward
-from foldnet.training.machine import Machine
+from foldnet.training.machine import ASKED_FOR, UNCOMPILED, Compilation, CompiledForward, Machine
 
 
 class Forward:

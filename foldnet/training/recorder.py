@@ -2,19 +2,21 @@
 count."""
 
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from foldnet.errors import RunError, SettingError
+from foldnet.errors import MissingTool, RunError, SettingError
+from foldnet.store.artifact import BOARD, seal_of
 from foldnet.store.codec import to_plain
-from foldnet.store.seals import seal_of
+from foldnet.store.files import refuse_link
 from foldnet.training.checkpoint import FILE, save_checkpoint, save_weights
-from foldnet.training.journal import EpochMetrics
-from foldnet.training.progress import Progress, UnderWay
+from foldnet.training.journal import EpochMetrics, Progress, UnderWay
+from foldnet.training.observer import Observer, Passing
 from foldnet.training.recurrence import banks_of
 from foldnet.training.runs import append_metrics, load_coefficients, note_progress, read_metrics, save_coefficients
 
@@ -125,3 +127,38 @@ def coefficients(model: nn.Module, history: dict[str, Tensor]) -> dict[str, Tens
     """The history of coefficients with the present ones at its end: (epochs + 1, L, K) a group."""
     present = {name: bank.coefficients.detach().cpu().clone()[None] for name, bank in banks_of(model).items()}
     return {name: torch.cat([history[name], rows]) if name in history else rows for name, rows in present.items()}
+
+
+FOLDER = BOARD
+
+
+class Board(Passing):
+    """Passes on what it is told, and writes the metrics of epochs."""
+
+    def __init__(self, observer: Observer) -> None:
+        """Raises MissingTool where TensorBoard is not installed."""
+        super().__init__(observer)
+        try:
+            from torch.utils.tensorboard import SummaryWriter
+        except ImportError:
+            raise MissingTool(
+                "`tensorboard=True` needs the package tensorboard; install it with `pip install 'foldnet[tensorboard]'`"
+            ) from None
+        self.kind = SummaryWriter
+        self.writer: Any = None
+
+    def open(self, run: Path, epoch: int) -> None:
+        """Write into a run's folder; what was written of epochs after `epoch` counts no more. Raises OutputError for a
+        link."""
+        refuse_link(run / FOLDER)
+        self.writer = self.kind(str(run / FOLDER), purge_step=epoch + 1)
+
+    def epoch(self, metrics: Mapping[str, Any]) -> None:
+        """Write every number of the epoch, those of groups under the group's name."""
+        for name, value in metrics.items():
+            numbers = value if isinstance(value, dict) else {"": value}
+            for part, number in numbers.items():
+                if isinstance(number, int | float) and name != "epoch":
+                    self.writer.add_scalar(f"{name}/{part}".rstrip("/"), number, metrics["epoch"])
+        self.writer.flush()
+        super().epoch(metrics)

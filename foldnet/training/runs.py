@@ -10,19 +10,27 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from foldnet.data.lengths import Lengthened, read_lengthened
-from foldnet.data.tasks import TASKS, Task
+from foldnet.data.tasks import TASKS, Lengthened, Task, read_lengthened
 from foldnet.errors import RunError, SettingError, UnknownName
-from foldnet.store.artifact import CHECKPOINTS, folders_of, newest_that_opens, read_config
-from foldnet.store.files import refuse_link, write_json, write_whole
-from foldnet.store.home import runs_home
+from foldnet.store.artifact import (
+    CHECKPOINTS,
+    SCHEMA,
+    changed,
+    check_seal,
+    digest_of_json,
+    folders_of,
+    identity_of,
+    newest_that_opens,
+    read_config,
+    sealed,
+    upgraded,
+)
+from foldnet.store.files import refuse_link, runs_home, write_json, write_whole
 from foldnet.store.leftovers import remove_leftovers
 from foldnet.store.reading import NotPlain, parse_json, read_json, read_text
-from foldnet.store.seals import changed, digest_of_json, identity_of, sealed
 from foldnet.store.tensors import digest_of_tensors, facts_of, load_tensors, save_tensors
-from foldnet.store.upgrade import SCHEMA, check_seal, upgraded
 from foldnet.training.checkpoint import FILE, load_model
-from foldnet.training.progress import Progress
+from foldnet.training.journal import Progress
 from foldnet.training.settings import TrainSettings, from_json, to_json
 from foldnet.zoo.blueprint import Blueprint, blueprint_in, shape_of
 

@@ -1,26 +1,52 @@
 """A training that is prepared: machine, network, optimiser, data and course, each made once."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from foldnet.data.batches import Batches
 from foldnet.data.dataset import Dataset, Split
 from foldnet.data.tasks import Task
 from foldnet.errors import SettingError
 from foldnet.hardware import memory_bytes
+from foldnet.sharing.share import SharedNetwork
 from foldnet.training.checkpoint import FILE, load_model, load_optimiser
-from foldnet.training.compile import UNCOMPILED, Compilation, choose_compilation
-from foldnet.training.course import Course, Objective
+from foldnet.training.course import Course, Objective, build_optimiser
+from foldnet.training.journal import BEGINNING, Progress
 from foldnet.training.lengthen import lengthened
 from foldnet.training.loading import training_batches
-from foldnet.training.machine import Machine, place, seeded
-from foldnet.training.optimiser import build_optimiser
+from foldnet.training.machine import UNCOMPILED, Compilation, Machine, choose_compilation, place, seeded
 from foldnet.training.parallel import synchronise_norms
-from foldnet.training.progress import BEGINNING, Progress
-from foldnet.training.progressive import progressive_loss
 from foldnet.training.runs import Run, check_nothing_lost
+from foldnet.zoo.shortest_paths import PathNetwork
+
+
+def progressive_loss(
+    model: nn.Module, task: Task, machine: Machine, weight: float
+) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
+    """(1 - weight) times the loss of the whole network and `weight` times that of a part of it.
+
+    Of `depth` steps the part starts after 0 to depth - 1, whose work is taken as given, and goes on for 1 step to all
+    that are left; both numbers are drawn anew for every batch. Raises SettingError for a network without such steps.
+    """
+    network = model.network if isinstance(model, SharedNetwork) else model
+    if not isinstance(network, PathNetwork):
+        raise SettingError(
+            f"`progressive={weight:g}` needs a network of steps, such as scnn-20-32-1; leave it out for others"
+        )
+    depth = len(network.body)
+
+    def loss(outputs: Tensor, targets: Tensor, x: Tensor) -> Tensor:
+        start = int(torch.randint(depth, ()))
+        steps = int(torch.randint(1, depth - start + 1, ()))
+        with machine.autocast():
+            partial = model(x, start=start, steps=steps).float()
+        return (1 - weight) * task.loss(outputs, targets) + weight * task.loss(partial, targets)
+
+    return loss
+
 
 FLOAT_BYTES = 4
 

@@ -10,6 +10,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from foldnet.training.observer import Observer, Passing, Stopped
+
 NOTHING, SAVE, STOP = 0, 1, 2
 
 
@@ -100,3 +102,17 @@ class Agreement:
         self.sent = None
         work.wait()
         return int(flag)
+
+
+class Interruptible(Passing):
+    """Passes on what happens in an evaluation, and raises Stopped where the end is wanted."""
+
+    def __init__(self, observer: Observer, agreement: Agreement) -> None:
+        super().__init__(observer)
+        self.agreement = agreement
+
+    def advance(self, steps: int = 1) -> None:
+        """Passed on. Raises Stopped."""
+        super().advance(steps)
+        if self.agreement.after_step(STOP if self.wants_stop() else NOTHING) == STOP:
+            raise Stopped

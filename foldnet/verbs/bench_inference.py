@@ -9,14 +9,21 @@ import torch
 from torch import Tensor, nn
 
 from foldnet.benching.forms import forms_of
-from foldnet.benching.frame import cpu_threads, measured_on, place_of, random_images
-from foldnet.benching.measuring import Timings, count_flops, peak_bytes, time_in_turns
+from foldnet.benching.measuring import (
+    Timings,
+    count_flops,
+    cpu_threads,
+    measured_on,
+    peak_bytes,
+    place_of,
+    random_images,
+    time_in_turns,
+)
 from foldnet.bounds import BOUNDS, as_code, check_number
 from foldnet.errors import SettingError
 from foldnet.folding.folds import WEIGHTS, Fold, open_fold
 from foldnet.folding.opening import fold_folder
-from foldnet.show.report import Report, Table, Text
-from foldnet.show.scores import times
+from foldnet.show.report import Report, Table, Text, times
 from foldnet.store.files import refuse_existing, write_json
 from foldnet.store.tensors import file_bytes
 from foldnet.training.machine import Machine, channels_last, choose_machine

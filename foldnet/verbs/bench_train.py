@@ -8,23 +8,28 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from foldnet.benching.frame import SEED, cpu_threads, measured_on, place_of, random_images
-from foldnet.benching.measuring import Timings, profile, time_in_turns
+from foldnet.benching.measuring import (
+    SEED,
+    Timings,
+    cpu_threads,
+    measured_on,
+    place_of,
+    profile,
+    random_images,
+    time_in_turns,
+)
 from foldnet.bounds import check_number
 from foldnet.data.tasks import CLASSES as CLASSES_TASK
 from foldnet.data.tasks import TASKS, Task
 from foldnet.errors import SettingError
 from foldnet.sharing.reference import reference_of
 from foldnet.sharing.share import SharedNetwork
-from foldnet.show.report import Report, Table, Text
-from foldnet.show.scores import percent
+from foldnet.show.report import Report, Table, Text, percent
 from foldnet.store.files import refuse_existing, write_json
-from foldnet.training.compile import Compilation, CompiledForward, choose_compilation
-from foldnet.training.course import Objective
+from foldnet.training.course import Objective, build_optimiser
 from foldnet.training.loop import step
-from foldnet.training.machine import Machine, choose_machine, place
+from foldnet.training.machine import Compilation, CompiledForward, Machine, choose_compilation, choose_machine, place
 from foldnet.training.observer import Observer, Silent
-from foldnet.training.optimiser import build_optimiser
 from foldnet.zoo.blueprint import Blueprint, blueprint
 
 ARCH = "swrn-28-4-4"

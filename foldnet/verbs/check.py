@@ -5,15 +5,15 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from foldnet.benching.frame import measured_on
+from foldnet.benching.measuring import measured_on
 from foldnet.errors import FoldnetError, SettingError, UnknownName, nearest
 from foldnet.show.report import Report, Table, Text
 from foldnet.training.machine import Machine, choose_machine
 from foldnet.training.observer import Observer, Silent
 from foldnet.typed import checked
-from foldnet.verbs.checks.compiled import check_compile, check_cuda_graphs
 from foldnet.verbs.checks.numbers import check_bf16, check_forms, check_fp32, check_memory_format
 from foldnet.verbs.checks.parts import NotHere, Part, tightest
+from foldnet.verbs.checks.passes import check_compile, check_cuda_graphs
 from foldnet.verbs.checks.processes import check_processes
 from foldnet.verbs.checks.training import check_resume, check_throughput
 

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 from foldnet.bounds import as_code
 from foldnet.errors import SettingError, nearest
 from foldnet.options import Option, check_fields
-from foldnet.show.report import Report, Table, Text
-from foldnet.show.scores import percent
+from foldnet.show.report import Report, Table, Text, percent
 from foldnet.store.files import refuse_existing, write_new, write_whole
 
 if TYPE_CHECKING:
@@ -114,7 +113,7 @@ def write_grids(wanted: GridSet, out: Path | str | None = None, *, force: bool =
     """
     import numpy as np
 
-    from foldnet.data.drawn import SPLITS
+    from foldnet.data.grids import SPLITS
 
     draw = wanted.drawing()
     file = _file(out, wanted.name, force)

@@ -12,9 +12,8 @@ from foldnet.errors import NothingToFold
 from foldnet.folding.folds import open_fold
 from foldnet.folding.opening import fold_folder
 from foldnet.folding.origin import run_of_fold
-from foldnet.program.trips import loops_of
-from foldnet.show.report import Report, Table
-from foldnet.show.scores import percent
+from foldnet.program.data import loops_of
+from foldnet.show.report import Report, Table, percent
 from foldnet.training.machine import choose_machine
 from foldnet.training.observer import Observer, Silent
 

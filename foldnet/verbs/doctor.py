@@ -15,12 +15,10 @@ from typing import Any, ClassVar
 import torch
 
 from foldnet.hardware import Gpu, Processor, gpus, memory_bytes, processor
-from foldnet.show.report import Report, Table, Text
-from foldnet.show.scores import gibibytes
+from foldnet.show.report import Report, Table, Text, gibibytes
 from foldnet.store.codec import to_plain
-from foldnet.store.home import runs_home
-from foldnet.training.compile import COMPILERS, choose_compilation
-from foldnet.training.machine import Machine, choose_machine
+from foldnet.store.files import runs_home
+from foldnet.training.machine import COMPILERS, Machine, choose_compilation, choose_machine
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
 

@@ -8,13 +8,12 @@ from foldnet.benching.dial import BATCH, check_turnable, dial_of
 from foldnet.errors import SettingError
 from foldnet.folding.opening import open_network
 from foldnet.show.progress import watched
-from foldnet.show.report import Report, Table
-from foldnet.show.scores import counted, percent
+from foldnet.show.report import Report, Table, counted, percent
 from foldnet.training.by_length import LengthScore, binned
 from foldnet.training.machine import choose_machine
 from foldnet.training.observer import Observer
-from foldnet.training.other_grids import OtherGrids
 from foldnet.training.runs import newest_run
+from foldnet.training.settings import OtherGrids
 from foldnet.typed import checked
 
 

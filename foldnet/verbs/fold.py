@@ -11,21 +11,19 @@ from typing import Any
 from torch import nn
 
 from foldnet.choosing.choose import Choice, Soft, check_budget_of, choose, soft_of
-from foldnet.choosing.laboratory import Laboratory
-from foldnet.choosing.shares import added_loss_shares
+from foldnet.choosing.laboratory import Laboratory, added_loss_shares
 from foldnet.errors import OutputError, SettingError
 from foldnet.folding.folds import Fold, open_fold, save_fold, stored_groups
 from foldnet.folding.looped import LoopedNetwork, loop_tied
 from foldnet.folding.plan import FoldPlan, apply_fold
 from foldnet.folding.settings import FoldSettings
-from foldnet.proof.fold_check import check_fold
+from foldnet.proof.prove import check_fold
 from foldnet.sharing.share import SharedNetwork
 from foldnet.show.progress import watched
 from foldnet.store.artifact import refuse_linked
 from foldnet.store.files import refuse_unnamed
-from foldnet.store.folders import new_folder, numbered_folder
+from foldnet.store.folders import check_replaceable, new_folder, numbered_folder
 from foldnet.store.leftovers import remove_leftovers
-from foldnet.store.replaceable import check_replaceable
 from foldnet.store.tensors import digest_of
 from foldnet.training.checkpoint import FILE
 from foldnet.training.observer import CONTROL, Observer, Silent

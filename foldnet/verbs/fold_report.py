@@ -14,8 +14,7 @@ from foldnet.folding.settings import FoldSettings
 from foldnet.folding.structures import KeptApart
 from foldnet.program.data import letters
 from foldnet.proof.prove import Proof
-from foldnet.show.report import Report, Table, Text
-from foldnet.show.scores import counted, percent, scored, share_of_draws
+from foldnet.show.report import Report, Table, Text, counted, percent, scored, share_of_draws
 from foldnet.store.codec import Count, Share
 
 

@@ -13,8 +13,7 @@ from foldnet.folding.folds import Fold, is_as_stated, open_fold
 from foldnet.folding.opening import kind_of
 from foldnet.program.text import program_text
 from foldnet.sharing.share import SharedNetwork, materialise
-from foldnet.show.report import Report, Table, Text
-from foldnet.show.scores import times
+from foldnet.show.report import Report, Table, Text, times
 from foldnet.store.tensors import list_tensors
 from foldnet.training.runs import Run, open_run
 from foldnet.training.settings import flat

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from foldnet.data.lengths import Lengthened
+from foldnet.data.tasks import Lengthened
 from foldnet.errors import FoldnetError
 from foldnet.folding.folds import all_folds, open_fold
-from foldnet.show.scores import megabytes, scored
+from foldnet.show.report import megabytes, scored
+from foldnet.store.artifact import check_files
 from foldnet.store.reading import read_json
-from foldnet.store.seals import check_files
 from foldnet.training.runs import all_runs, open_run, read_metrics
 from foldnet.verbs.train_report import read_report
 

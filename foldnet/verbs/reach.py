@@ -12,15 +12,14 @@ from foldnet.bounds import check_number
 from foldnet.errors import SettingError
 from foldnet.folding.looped import LoopedNetwork
 from foldnet.folding.opening import kind_of, open_network
-from foldnet.program.trips import loops_of, schedule
+from foldnet.program.data import loops_of, schedule
 from foldnet.show.progress import watched
-from foldnet.show.report import Report, Table
-from foldnet.show.scores import percent
+from foldnet.show.report import Report, Table, percent
 from foldnet.training.by_length import LengthScore
 from foldnet.training.evaluate import Score
 from foldnet.training.machine import choose_machine
 from foldnet.training.observer import Observer, Silent
-from foldnet.training.other_grids import OtherGrids
+from foldnet.training.settings import OtherGrids
 from foldnet.typed import checked
 
 TIMES = (0.25, 0.5, 0.75, 1, 1.25, 1.5, 2, 3)  # trips that are tried, times those that were found

@@ -5,18 +5,26 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from foldnet.bounds import BOUNDS
-from foldnet.drawing.endings import (
+from foldnet.drawing.output import (
     DOT_ENDINGS,
     FIGURE_ENDINGS,
+    FOLD,
     GRAPH_ENDINGS,
     HISTORY_ENDINGS,
     LSM_ENDINGS,
+    NETWORKS,
+    RUN,
+    Output,
+    Taken,
+    Written,
     check_dot_ending,
+    chosen,
+    make,
+    several,
 )
-from foldnet.drawing.output import FOLD, NETWORKS, RUN, Output, Taken, Written, chosen, make, several
 from foldnet.errors import SettingError
 from foldnet.options import Option, plain
-from foldnet.training.other_grids import GridsLike, OtherGrids
+from foldnet.training.settings import GridsLike, OtherGrids
 from foldnet.typed import checked
 
 if TYPE_CHECKING:

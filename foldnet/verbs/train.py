@@ -16,10 +16,10 @@ from foldnet.data.dataset import Dataset, Split
 from foldnet.data.phases import first_epochs
 from foldnet.errors import ProcessLost, SettingError
 from foldnet.show.progress import watched
+from foldnet.store.artifact import sealed
 from foldnet.store.files import write_json
 from foldnet.store.leftovers import remove_leftovers
 from foldnet.store.lock import take_lock
-from foldnet.store.seals import sealed
 from foldnet.training.begin import (
     begin_run,
     data_of,
@@ -28,19 +28,17 @@ from foldnet.training.begin import (
     with_recall,
 )
 from foldnet.training.evaluate import evaluate
-from foldnet.training.interrupt import Interruptible
+from foldnet.training.journal import Progress
 from foldnet.training.lengthen import is_longer, keep_length
 from foldnet.training.loading import loader_of
 from foldnet.training.loop import fit
 from foldnet.training.machine import Machine, choose_machine, exact_fp32
 from foldnet.training.observer import Observer, Silent, Stopped
-from foldnet.training.progress import Progress
-from foldnet.training.recorder import EVERY, Recorder, check_every
+from foldnet.training.recorder import EVERY, FOLDER, Board, Recorder, check_every
 from foldnet.training.runs import Run, clear_leftovers, open_run
 from foldnet.training.session import Session, session_of
 from foldnet.training.settings import train_settings
-from foldnet.training.tensorboard import FOLDER, Board
-from foldnet.training.world import ALONE, Agreement, World
+from foldnet.training.world import ALONE, Agreement, Interruptible, World
 from foldnet.typed import checked
 from foldnet.verbs.train_report import TrainReport, pairs_of, read_report
 

@@ -5,11 +5,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from foldnet.errors import RunError
-from foldnet.show.report import Report, Table
-from foldnet.show.scores import counted, scored
+from foldnet.show.report import Report, Table, counted, scored
+from foldnet.store.artifact import SEAL, check_sealed
 from foldnet.store.codec import Count, Share, from_plain
 from foldnet.store.reading import read_json
-from foldnet.store.seals import SEAL, check_sealed
 from foldnet.training.runs import Run, open_run
 
 

@@ -17,19 +17,17 @@ from foldnet.folding.looped import LoopedNetwork, unroll
 from foldnet.folding.opening import fold_folder
 from foldnet.proof import promises as promised
 from foldnet.proof.at_hand import AtHand, at_hand
-from foldnet.proof.certificate import Certificate
+from foldnet.proof.certificate import Certificate, check_origin, count
 from foldnet.proof.claims import check_claims, states_accuracies
 from foldnet.proof.compare import LIMIT, Comparison, LayerGauges, compare_forms, kinds_of
-from foldnet.proof.evidence import check_origin, count
 from foldnet.proof.promises import Findings, Promise
 from foldnet.proof.refold import Refold, check_norms, check_refold, fold_again
 from foldnet.proof.statements import check_proof, check_statements
 from foldnet.sharing.share import materialise
 from foldnet.show.progress import watched
-from foldnet.store.artifact import refuse_linked
+from foldnet.store.artifact import check_files, refuse_linked, sha256_of
 from foldnet.store.files import write_json
 from foldnet.store.reading import read_json
-from foldnet.store.seals import check_files, sha256_of
 from foldnet.training.loading import loader_of
 from foldnet.training.machine import Machine, choose_machine, exact_fp32
 from foldnet.training.observer import Observer, Silent

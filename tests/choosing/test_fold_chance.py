@@ -6,10 +6,9 @@ import pytest
 import torch
 
 import foldnet
-from foldnet.choosing.advice import Advice
+from foldnet.choosing.advice import Advice, NearMiss
 from foldnet.choosing.chance import FoldChance
-from foldnet.choosing.near_misses import NearMiss
-from foldnet.show.scores import share_of_draws as share
+from foldnet.show.report import share_of_draws as share
 from foldnet_cli.views import show
 
 ONE, TWO, THREE, FOUR = torch.eye(4)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from foldnet.analysis.clusters import cluster_blocks, cluster_layers
-from foldnet.choosing.ladders import ladders_of
+from foldnet.choosing.sweep import ladders_of
 from foldnet.folding.groups import groups_of
 from foldnet.folding.plan import blocks_of
 from foldnet.sharing.share import SharedNetwork, share

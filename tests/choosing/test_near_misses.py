@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from foldnet.choosing.ladders import ladders_of
-from foldnet.choosing.near_misses import NearMiss, near_misses, written
+from foldnet.choosing.advice import NearMiss, near_misses, written
+from foldnet.choosing.sweep import ladders_of
 from foldnet.folding.groups import groups_of
 from foldnet.program.data import Loop, Step
 from foldnet.sharing.share import share

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from foldnet.choosing.shares import added_loss_shares, restored
+from foldnet.choosing.laboratory import added_loss_shares, restored
 from foldnet.folding.groups import groups_of
 from foldnet.folding.plan import apply_fold, plan_fold
 from foldnet.sharing.share import materialise

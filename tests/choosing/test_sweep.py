@@ -4,8 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from foldnet.choosing.ladders import Ladder, Rung
-from foldnet.choosing.sweep import Outcome, SweepPoint, knee, sweep, within_budget, within_drop
+from foldnet.choosing.sweep import Ladder, Outcome, Rung, SweepPoint, knee, sweep, within_budget, within_drop
 from foldnet.errors import NothingToFold
 from foldnet.folding.plan import FoldPlan
 from foldnet.program.data import Program

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from foldnet.analysis.chance import chance
-from foldnet.choosing.ladders import ladders_of
+from foldnet.choosing.sweep import ladders_of
 from foldnet.choosing.untrained import chance_levels, untrained_merging, untrained_similarities
 from foldnet.folding.families import block_families_of, family_similarity, layer_families
 from foldnet.folding.groups import groups_of

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from foldnet.show.report import Report, Table, Text
 from foldnet_cli.page import Page
-from foldnet_cli.show_parts import show_parts
+from foldnet_cli.views import show_parts
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from foldnet.show.lines import spelt_out
+from foldnet.show.report import spelt_out
 from foldnet_cli.page import Page, complain
 
 FOLDNET = [sys.executable, "-m", "foldnet_cli"]

@@ -4,7 +4,7 @@ from io import StringIO
 
 import pytest
 
-from foldnet.show.lines import wrapped
+from foldnet.show.report import wrapped
 from foldnet_cli.page import Page, shortened
 
 BENCH = ("--threads", "1", "--device", "cpu")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from foldnet.data.lengths import length_at, read_lengthened
+from foldnet.data.tasks import length_at, read_lengthened
 from foldnet.errors import SettingError
 
 

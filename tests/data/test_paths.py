@@ -9,10 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from slow_paths import slow_path, slow_union
 
-from foldnet.data.drawn import Stream
-from foldnet.data.grids import BLOCK
+from foldnet.data.grids import BLOCK, Stream, cells_of_paths
 from foldnet.data.paths import PathRule, draw_paths
-from foldnet.data.search import cells_of_paths
 from foldnet.errors import SettingError
 
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from slow_paths import graph_of, slow_path, slow_union
 
-from foldnet.data.search import FAR, cells_of_all_paths, cells_of_one_path, distances
+from foldnet.data.grids import FAR, cells_of_all_paths, cells_of_one_path, distances
 
 
 def random_grids(count, height, width, obstacles, seed):

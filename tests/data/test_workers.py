@@ -11,8 +11,8 @@ import time
 import pytest
 import torch
 
-from foldnet.data import workers as module
-from foldnet.data.workers import in_workers, workers_beside
+from foldnet.data import batches as module
+from foldnet.data.batches import in_workers, workers_beside
 from foldnet.errors import DataError
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
@@ -104,7 +104,7 @@ def test_a_signal_to_the_whole_group_reaches_no_worker():
     """A cluster's SIGTERM: the process that trains saves and ends, for which it may want another batch."""
     code = (
         "import os, signal, torch\n"
-        "from foldnet.data.workers import in_workers\n"
+        "from foldnet.data.batches import in_workers\n"
         "def read(rows):\n"
         "    if 2 in rows: os.killpg(os.getsid(0), signal.SIGTERM)\n"
         "    return torch.tensor(rows)\n"

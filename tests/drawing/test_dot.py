@@ -11,12 +11,11 @@ import networkx as nx
 import pytest
 
 from foldnet.drawing.colors import DISTINCT, PLAIN
-from foldnet.drawing.dot import graph_dot
+from foldnet.drawing.dot import graph_dot, write_dot, write_graph
 from foldnet.drawing.graph import program_graph
-from foldnet.drawing.graph_files import write_dot, write_graph
 from foldnet.errors import MissingTool, OutputError, SettingError
-from foldnet.program.build import build_program
 from foldnet.program.data import Use
+from foldnet.program.loops import build_program
 
 needs_dot = pytest.mark.skipif(shutil.which("dot") is None, reason="Graphviz's program dot is not installed")
 

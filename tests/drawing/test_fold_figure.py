@@ -18,8 +18,8 @@ from foldnet.drawing.colors import ALONE_FILL, DISTINCT, OWNER_FILLS, OWNER_LINE
 from foldnet.drawing.figures import figure_bytes, write_figure
 from foldnet.drawing.fold_figure import fold_figure
 from foldnet.errors import SettingError
-from foldnet.program.build import build_program
 from foldnet.program.data import Stage, Use
+from foldnet.program.loops import build_program
 
 ALONE = [(0, 1), (2, 3), (4, 5)]
 COMPLETE = [(0, 1), (0, 1), (0, 1)]

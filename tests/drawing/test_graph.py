@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from foldnet.drawing.graph import program_graph
-from foldnet.program.build import build_program
 from foldnet.program.data import Program, Use
+from foldnet.program.loops import build_program
 
 
 def network(*patterns: list[tuple[int, int]]) -> Program:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from foldnet.drawing.history import chosen_epochs, history_figure
+from foldnet.drawing.lsm_files import chosen_epochs, history_figure
 from foldnet.errors import SettingError
 
 

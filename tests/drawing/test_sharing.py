@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from foldnet.drawing.graph_files import write_dot
+from foldnet.drawing.dot import write_dot
 from foldnet.drawing.sharing import sharing_dot
 
 

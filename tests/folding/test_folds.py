@@ -17,7 +17,7 @@ from foldnet.folding import folds
 from foldnet.folding.folds import all_folds, load_fold, newest_fold, open_fold, stored_groups
 from foldnet.folding.looped import LoopedNetwork
 from foldnet.folding.opening import open_network
-from foldnet.store.seals import sealed
+from foldnet.store.artifact import sealed
 from foldnet.verbs.info import info
 
 FOLD = "runs/tied/fold-0.95"

@@ -20,11 +20,10 @@ from foldnet.folding.plan import FoldPlan, apply_fold, plan_fold
 from foldnet.folding.stages import LoopedStage
 from foldnet.folding.stepped import SteppedBlock, join
 from foldnet.folding.tie import WAYS
-from foldnet.program.data import Loop, Step
-from foldnet.program.trips import schedule
+from foldnet.program.data import Loop, Step, schedule
 from foldnet.sharing.lend import lend
 from foldnet.sharing.share import SharedNetwork, materialise, share
-from foldnet.training.optimiser import build_optimiser
+from foldnet.training.course import build_optimiser
 from foldnet.verbs.fold_memory import fold_network
 from foldnet.zoo.build import build
 

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torchvision.ops import StochasticDepth
 
-from foldnet.folding.owned_numbers import own_numbers
+from foldnet.folding.equality import own_numbers
 from foldnet.sharing.share import share
 from foldnet.verbs.fold_memory import fold_network
 

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from foldnet.errors import RunError
-from foldnet.program.build import UnlabelledBlock, build_program
 from foldnet.program.data import Loop, Program, Step, Use, count_reuses, expand, letters
 from foldnet.program.json import program_from_json, program_to_json
+from foldnet.program.loops import UnlabelledBlock, build_program
 from foldnet.program.text import program_text
 
 Pattern = list[tuple[int | None, int | None]]

@@ -5,8 +5,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from foldnet.errors import SettingError, UnknownName
-from foldnet.program.data import Loop, Program, Stage, Step, expand
-from foldnet.program.trips import check_trips, count_runs, give_own_steps, loops_of, scales, schedule
+from foldnet.program.data import (
+    Loop,
+    Program,
+    Stage,
+    Step,
+    check_trips,
+    count_runs,
+    expand,
+    give_own_steps,
+    loops_of,
+    scales,
+    schedule,
+)
 
 A, B, C = Step("A"), Step("B"), Step("C")
 AB = (Loop(3, (A, B), "s.loop1"), C)

@@ -10,8 +10,7 @@ import pytest
 import torch
 
 import foldnet
-from foldnet.show.report import Report, Table
-from foldnet.show.scores import percent
+from foldnet.show.report import Report, Table, percent
 from foldnet.verbs.fold_report import Accuracies
 
 

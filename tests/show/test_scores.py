@@ -2,7 +2,7 @@
 
 import pytest
 
-from foldnet.show.scores import counted, gibibytes, megabytes, scored, share_of_draws, times
+from foldnet.show.report import counted, gibibytes, megabytes, scored, share_of_draws, times
 
 
 @pytest.mark.parametrize(

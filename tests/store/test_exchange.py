@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from foldnet.store.exchange import exchange
+from foldnet.store.files import exchange
 
 
 def test_folders_exchange_their_names(tmp_path):

@@ -10,7 +10,7 @@ import pytest
 
 from foldnet.errors import OutputError
 from foldnet.store import folders
-from foldnet.store.exchange import exchange
+from foldnet.store.files import exchange
 from foldnet.store.folders import new_folder, numbered_folder
 from foldnet.store.leftovers import REPLACED, UNFINISHED, remove_leftovers
 

@@ -10,8 +10,8 @@ import pytest
 
 from foldnet.errors import OutputError
 from foldnet.folding.folds import open_fold
+from foldnet.store.folders import Contents, check_replaceable, contents_of
 from foldnet.store.leftovers import UNFINISHED, unfinished_folder
-from foldnet.store.replaceable import Contents, check_replaceable, contents_of
 from foldnet.training.runs import open_run
 
 FOLD = "runs/tied/fold-0.95"

@@ -9,9 +9,8 @@ import pytest
 import foldnet
 from foldnet.errors import FoldnetWarning, RunError
 from foldnet.folding.folds import open_fold
-from foldnet.store.seals import sealed
+from foldnet.store.artifact import SCHEMA, check_schema, sealed, upgraded
 from foldnet.store.tensors import load_tensors, save_tensors
-from foldnet.store.upgrade import SCHEMA, check_schema, upgraded
 from foldnet.training.runs import load_coefficients, open_run, read_metrics
 from foldnet.verbs.train_report import read_report
 

@@ -9,9 +9,8 @@ from torch import nn
 
 from foldnet.errors import MissingTool, SettingError
 from foldnet.store.codec import to_plain
-from foldnet.training import compile as compiling
-from foldnet.training.compile import Compilation, CompiledForward, choose_compilation
-from foldnet.training.machine import Machine
+from foldnet.training import machine as compiling
+from foldnet.training.machine import Compilation, CompiledForward, Machine, choose_compilation
 from foldnet.training.world import World
 
 CPU = Machine(torch.device("cpu"), "fp32")

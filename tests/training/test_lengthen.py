@@ -11,15 +11,15 @@ import pytest
 import torch
 
 import foldnet
-from foldnet.data.digits import load_digits
+from foldnet.data.images import load_digits
 from foldnet.data.sources import Digits
 from foldnet.errors import RunError, SettingError
+from foldnet.store.artifact import sealed
 from foldnet.store.files import write_json
-from foldnet.store.seals import sealed
 from foldnet.store.tensors import load_tensors, save_tensors
 from foldnet.training import lengthen
+from foldnet.training.course import learning_rate
 from foldnet.training.observer import Silent, Stopped
-from foldnet.training.optimiser import learning_rate
 from foldnet.training.runs import load_coefficients, open_run, read_metrics
 from foldnet.training.session import course_of
 from foldnet.verbs.train_report import read_report

@@ -13,12 +13,10 @@ from foldnet.data.batches import Loader
 from foldnet.data.dataset import Dataset, Images, images_of
 from foldnet.errors import TrainingDiverged
 from foldnet.store.codec import to_plain
-from foldnet.training.course import Course, Objective
-from foldnet.training.journal import EpochMetrics, Unwritten
+from foldnet.training.course import Course, Objective, build_optimiser
+from foldnet.training.journal import BEGINNING, EpochMetrics, Progress, Unwritten
 from foldnet.training.loop import fit, step
 from foldnet.training.machine import Machine, seeded
-from foldnet.training.optimiser import build_optimiser
-from foldnet.training.progress import BEGINNING, Progress
 from foldnet.training.recurrence import banks_of, recurrence
 from foldnet.training.session import Session
 from foldnet.zoo.build import build

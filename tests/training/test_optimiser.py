@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from foldnet.sharing.share import share
-from foldnet.training.optimiser import MIXING, build_optimiser, learning_rate
+from foldnet.training.course import MIXING, build_optimiser, learning_rate
 from foldnet.verbs.fold_memory import fold_network
 from foldnet.zoo.build import build
 

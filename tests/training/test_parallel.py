@@ -15,8 +15,7 @@ from torch import nn
 
 from foldnet.errors import SettingError
 from foldnet.store.tensors import load_tensors
-from foldnet.training.compile import UNCOMPILED
-from foldnet.training.machine import Machine, choose_machine, seeded
+from foldnet.training.machine import UNCOMPILED, Machine, choose_machine, seeded
 from foldnet.training.parallel import Forward, SyncedBatchNorm, synchronise_norms
 from foldnet.training.runs import open_run, read_metrics
 from foldnet.training.world import ALONE, NOTHING, SAVE, STOP, Agreement, World

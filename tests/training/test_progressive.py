@@ -6,7 +6,7 @@ import torch
 from foldnet.data.tasks import CELLS
 from foldnet.errors import SettingError
 from foldnet.training.machine import choose_machine
-from foldnet.training.progressive import progressive_loss
+from foldnet.training.session import progressive_loss
 from foldnet.zoo.build import build
 
 MACHINE = choose_machine("cpu", "fp32")

@@ -13,8 +13,7 @@ import torch
 from foldnet.errors import OutputError, RunError
 from foldnet.folding.folds import newest_fold
 from foldnet.sharing.share import SharedNetwork
-from foldnet.store.artifact import read_config
-from foldnet.store.seals import sealed
+from foldnet.store.artifact import read_config, sealed
 from foldnet.training.runs import (
     Run,
     all_runs,

@@ -8,8 +8,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from foldnet.errors import MissingTool, OutputError
 from foldnet.training.observer import Silent
+from foldnet.training.recorder import FOLDER, Board
 from foldnet.training.runs import read_metrics
-from foldnet.training.tensorboard import FOLDER, Board
 from foldnet.verbs.train import train
 
 SETTINGS = {"arch": "swrn-16-1-2", "epochs": 3, "batch_size": 256, "precision": "fp32", "device": "cpu"}

@@ -9,7 +9,7 @@ import torch
 from foldnet.benching.measuring import Timings
 from foldnet.errors import OutputError, SettingError, UnknownName
 from foldnet.hardware import cpu_features, processor_name
-from foldnet.training.compile import Compilation
+from foldnet.training.machine import Compilation
 from foldnet.verbs import bench_train as module
 from foldnet.verbs.bench_train import TrainBenchReport, TrainFigures, bench_train
 

@@ -15,19 +15,18 @@ import torch
 
 from foldnet.bounds import BOUNDS
 from foldnet.data.dataset import Dataset
-from foldnet.data.digits import load_digits
+from foldnet.data.images import load_digits
 from foldnet.data.sources import Digits
 from foldnet.errors import MissingTool, OutputError, RunError, SettingError, TrainingDiverged, UnknownName
 from foldnet.store.leftovers import UNFINISHED
 from foldnet.store.tensors import load_tensors
 from foldnet.training import begin
-from foldnet.training import compile as compiling
+from foldnet.training import machine as compiling
 from foldnet.training import recorder as recording
 from foldnet.training.checkpoint import FILE
-from foldnet.training.journal import EpochMetrics
+from foldnet.training.course import build_optimiser
+from foldnet.training.journal import BEGINNING, EpochMetrics
 from foldnet.training.observer import Silent, Stopped
-from foldnet.training.optimiser import build_optimiser
-from foldnet.training.progress import BEGINNING
 from foldnet.training.runs import all_runs, load_coefficients, newest_run, open_run, read_metrics
 from foldnet.verbs import train as recipe
 from foldnet.verbs.train_report import TrainReport, read_report

@@ -1,17 +1,19 @@
 """One small soft network, one batch, one pass forward and backward: what two ways of computing are compared by."""
 
+import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from foldnet.errors import MissingTool
 from foldnet.proof.compare import LIMIT
 from foldnet.proof.prove import apart
 from foldnet.sharing.share import SharedNetwork
-from foldnet.training.machine import Machine, place, seeded
-from foldnet.verbs.checks.parts import Part
+from foldnet.training.machine import CompiledForward, Machine, choose_compilation, exact_fp32, place, seeded
+from foldnet.verbs.checks.parts import NotHere, Part
 from foldnet.zoo.build import build
 
 ARCH = "swrn-22-1-2"  # the smallest whose stages have two blocks alike, without which nothing loops
@@ -91,3 +93,40 @@ def differences(one: Pass, other: Pass, limits: Limits) -> tuple[Part, ...]:
         Part("loss", apart(one.loss, other.loss), limits.loss),
         Part("gradients", apart(one.gradients, other.gradients), limits.gradients),
     )
+
+
+COMPILED_ARCH = "swrn-16-1-2"  # the smallest there is: compiling costs seconds a layer
+
+
+def check_compile(machine: Machine) -> tuple[Part, ...]:
+    """A compiled pass against an eager one."""
+    return _compiled_to_eager(machine, "default")
+
+
+def check_cuda_graphs(machine: Machine) -> tuple[Part, ...]:
+    """A pass that was recorded and is played against an eager one, as training in one process on a GPU does it."""
+    if machine.device.type != "cuda":
+        raise NotHere("a CPU has no CUDA graphs")
+    from torch._dynamo.utils import counters  # it takes a second to import
+
+    before = counters["inductor"]["cudagraph_skips"]
+    parts = _compiled_to_eager(machine, "reduce-overhead")
+    if counters["inductor"]["cudagraph_skips"] > before:
+        raise NotHere("torch compiled the network but recorded no CUDA graph of it")
+    return parts
+
+
+def _compiled_to_eager(machine: Machine, mode: str) -> tuple[Part, ...]:
+    """How far a training pass compiled in one of torch.compile's modes is from that of the same network as it is."""
+    try:
+        compilation = replace(choose_compilation("on", machine), mode=mode)
+    except MissingTool as error:
+        raise NotHere(str(error)) from None
+    (x, y), network = batch(machine), small_network(machine, COMPILED_ARCH)
+    with exact_fp32(machine), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what torch warns of while it compiles is no matter of this machine
+        eager = run_pass(network, x, y, machine)
+        forward = CompiledForward(network, compilation, IMAGES)
+        forward.warm_up(x, machine)
+        compiled = run_pass(network, x, y, machine, forward)
+    return differences(compiled, eager, ROUNDING)

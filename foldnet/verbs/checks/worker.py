@@ -13,11 +13,9 @@ from torch import Tensor
 
 from foldnet.errors import FoldnetError
 from foldnet.store.tensors import save_tensors
-from foldnet.training.compile import UNCOMPILED
-from foldnet.training.course import Objective
+from foldnet.training.course import Objective, build_optimiser
 from foldnet.training.loop import step
-from foldnet.training.machine import Machine, choose_machine, exact_fp32
-from foldnet.training.optimiser import build_optimiser
+from foldnet.training.machine import UNCOMPILED, Machine, choose_machine, exact_fp32
 from foldnet.training.parallel import Forward, synchronise_norms
 from foldnet.training.processes import joined
 from foldnet.verbs.checks.passes import batch, small_network

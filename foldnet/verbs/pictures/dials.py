@@ -5,9 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from foldnet.drawing.depth_figure import depth_figure
+from foldnet.drawing.dials import ReachCurve, depth_figure, reach_figure
 from foldnet.drawing.figures import write_figure
-from foldnet.drawing.reach import ReachCurve, reach_figure
 from foldnet.training.by_length import binned
 from foldnet.verbs.depth import Curve, DepthReport, LoopDepth, depth
 from foldnet.verbs.reach import Reach, ReachReport, reach

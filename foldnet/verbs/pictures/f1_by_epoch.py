@@ -12,7 +12,7 @@ from foldnet.data.sources import GridSource
 from foldnet.drawing.f1_curves import f1_figure
 from foldnet.drawing.figures import write_figure
 from foldnet.errors import FoldnetError, RunError, SettingError
-from foldnet.store.home import runs_home
+from foldnet.store.files import runs_home
 from foldnet.training.runs import Run, all_runs, open_run, read_metrics
 from foldnet.training.settings import TrainSettings, flat
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from foldnet.drawing.dot import write_graph
 from foldnet.drawing.graph import program_graph
-from foldnet.drawing.graph_files import write_graph
 from foldnet.errors import NothingToFold
 from foldnet.folding.folds import Fold, read_fold
 

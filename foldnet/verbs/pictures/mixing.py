@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from foldnet.drawing.graph_files import write_dot
+from foldnet.drawing.dot import write_dot
 from foldnet.drawing.sharing import SharedGroup, sharing_dot
 from foldnet.errors import NothingToFold
 from foldnet.sharing.share import SharedNetwork
