@@ -47,7 +47,7 @@ _HOMES = {
     "FoldnetError": "errors",
     "LoopedNetwork": "folding.looped",
     "LsmReport": "verbs.lsm",
-    "OtherGrids": "training.other_grids",
+    "OtherGrids": "training.settings",
     "Program": "program.data",
     "ReachReport": "verbs.reach",
     "SharedNetwork": "sharing.share",
