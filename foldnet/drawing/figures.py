@@ -1,4 +1,4 @@
-"""What the figures have in common: their settings, title, axes, legend and file."""
+"""What the figures have in common: their settings, frame, title, axes, legend and file."""
 
 from __future__ import annotations
 
@@ -77,6 +77,35 @@ def title_inches(title: str) -> float:
     return 0.1 * len(title)
 
 
+def panels(
+    rows: int, columns: int, size: tuple[float, float], title: str, keys: Sequence[Artist], top: float = 0.0
+) -> tuple[Figure, Any]:
+    """A figure and its axes, (rows, columns), with a title above them and a legend below.
+
+    `size` is that of all axes with the words beside them, in inches; a long title makes the figure wider. `top` is room
+    for names of axes.
+    """
+    from matplotlib.figure import Figure
+
+    width = max(size[0], title_inches(title))
+    below, above = 0.5 + legend_inches(keys, width), top + (0.42 if title else 0.1)
+    height = size[1] + below + above
+    figure = Figure(figsize=(width, height))
+    axes = figure.subplots(rows, columns, squeeze=False, sharex="col")
+    sides = {"left": 0.62 / width, "right": 1 - 0.12 / width, "bottom": below / height, "top": 1 - above / height}
+    figure.subplots_adjust(**sides, wspace=0.22, hspace=0.12)
+    draw_legend(figure, keys)
+    draw_title(figure, title)
+    return figure, axes
+
+
+def place_axes(figure: Figure, left: float, top: float, side: float) -> Axes:
+    """Square axes without ticks, their place and size in inches from the figure's top left."""
+    width, height = figure.get_size_inches()
+    place = (left / width, 1 - (top + side) / height, side / width, side / height)
+    return figure.add_axes(place, xticks=[], yticks=[])
+
+
 def draw_title(figure: Figure, title: str) -> None:
     """The title at the top of the whole figure."""
     if title:
@@ -105,29 +134,34 @@ def dress_axes(axes: Axes, x_label: str, y_label: str, *, whole: bool = False) -
             axes.set_xlim(middle - 1, middle + 1)
 
 
-def legend_inches(handles: Sequence[Artist], width: float) -> float:
+def line_key(label: str, **style: Any) -> Artist:
+    """What a legend says of a line, or where `style` has a marker and no line, of markers."""
+    from matplotlib.lines import Line2D
+
+    return Line2D([], [], label=label, **{"linewidth": 1.2, "linestyle": "-", "marker": "", **style})
+
+
+def patch_key(label: str, **style: Any) -> Artist:
+    """What a legend says of areas."""
+    from matplotlib.patches import Patch
+
+    return Patch(label=label, **style)
+
+
+def legend_inches(keys: Sequence[Artist], width: float) -> float:
     """Room for a legend below a figure of that width."""
-    return 0.06 + 0.17 * -(-len(handles) // _legend_columns(handles, width))
+    return 0.06 + 0.17 * -(-len(keys) // _legend_columns(keys, width))
 
 
-def _legend_columns(handles: Sequence[Artist], width: float) -> int:
+def _legend_columns(keys: Sequence[Artist], width: float) -> int:
     """How many entries of a legend fit into a row."""
-    longest = max(len(str(handle.get_label())) for handle in handles)
-    return min(max(1, int(width / (0.55 + 0.062 * longest))), len(handles))
+    longest = max(len(str(key.get_label())) for key in keys)
+    return min(max(1, int(width / (0.55 + 0.062 * longest))), len(keys))
 
 
-def draw_legend(figure: Figure, handles: Sequence[Artist]) -> None:
+def draw_legend(figure: Figure, keys: Sequence[Artist]) -> None:
     """One legend at the bottom of the whole figure, as many entries a row as there is room for."""
-    columns = _legend_columns(handles, figure.get_figwidth())
-    figure.legend(
-        handles=handles,
-        loc="lower center",
-        bbox_to_anchor=(0.5, 0.0),
-        ncols=columns,
-        frameon=False,
-        fontsize=7,
-        handlelength=1.8,
-        columnspacing=1.3,
-        handletextpad=0.5,
-        borderpad=0.3,
-    )
+    room: dict[str, Any] = {"handlelength": 1.8, "columnspacing": 1.3, "handletextpad": 0.5, "borderpad": 0.3}
+    place: dict[str, Any] = {"loc": "lower center", "bbox_to_anchor": (0.5, 0.0)}
+    columns = _legend_columns(keys, figure.get_figwidth())
+    figure.legend(handles=keys, ncols=columns, frameon=False, fontsize=7, **place, **room)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from foldnet.drawing.colors import BOX_LINE, LOOP_COLORS, PLAIN, RING, UNIT_LINES
-from foldnet.drawing.figures import draw_legend, draw_title, dress_axes, legend_inches, own_settings, title_inches
+from foldnet.drawing.figures import dress_axes, line_key, own_settings, panels
 from foldnet.errors import SettingError
 
 if TYPE_CHECKING:
@@ -24,8 +24,15 @@ ZOOM_SPAN = 0.04
 DEVIATIONS = 1.96  # of a normal distribution: 95 % lie within
 
 
+SOFT = {"color": PLAIN, "linewidth": 0.9, "linestyle": (0, (5, 3))}
+KNEE = {"linestyle": "", "marker": "o", "markerfacecolor": "none", "markeredgecolor": RING}
+
+Points = Mapping[str, Sequence["SweepPoint"]]  # by unit
+
+
+@own_settings()
 def sweep_figure(
-    points_by_unit: Mapping[str, Sequence[SweepPoint]],
+    points_by_unit: Points,
     soft: float,
     title: str = "",
     knees: Mapping[str, SweepPoint] | None = None,
@@ -44,33 +51,25 @@ def sweep_figure(
     Raises SettingError where there is nothing to draw, where a knee is no point of its unit's and where `dense` is not
     positive.
     """
-    from matplotlib.figure import Figure
-
     knees = knees or {}
     points = [point for some in points_by_unit.values() for point in some]
     _check_sweep(points_by_unit, knees, dense)
-    scale, unit = _scale([point.stored_numbers for point in points], dense)
-    lowest = min(point.accuracy for point in points)
-    with own_settings():
-        panels = 2 if lowest < soft - ZOOM_BELOW else 1
-        width, top = max(0.9 + 3.3 * panels, title_inches(title)), (0.42 if title else 0.1) + 0.2 * (panels - 1)
-        handles = _handles(points_by_unit, points, knees, images)
-        bottom = 0.5 + legend_inches(handles, width)
-        figure = Figure(figsize=(width, 2.6 + top + bottom))
-        height = figure.get_figheight()
-        grid: Any = figure.subplots(1, panels, squeeze=False)
-        figure.subplots_adjust(
-            left=0.62 / width, right=1 - 0.12 / width, bottom=bottom / height, top=1 - top / height, wspace=0.22
-        )
-        for index, axes in enumerate(grid[0]):
-            _draw_sweep(axes, points_by_unit, soft, knees, scale, images)
-            dress_axes(axes, f"shared weights stored ({unit})", f"validation {measure} (%)" if index == 0 else "")
-        if panels > 1:
-            grid[0][0].set_title("the whole sweep", fontsize=8, pad=4)
-            grid[0][1].set_title("near soft", fontsize=8, pad=4)
-            _zoom(grid[0][1], points, soft, min([soft, *(knee.accuracy for knee in knees.values())]), scale)
-        draw_legend(figure, handles)
-        draw_title(figure, title)
+    scale, unit = _scale(max(point.stored_numbers for point in points), dense)
+    zoomed = min(point.accuracy for point in points) < soft - ZOOM_BELOW
+    keys = list(_keys(points_by_unit, points, images, knees=bool(knees)))
+    figure, (grid,) = panels(1, 1 + zoomed, (4.2 + 3.3 * zoomed, 2.6), title, keys, top=0.2 * zoomed)
+    for index, axes in enumerate(grid):
+        axes.axhline(100 * soft, zorder=1, marker="", **SOFT)
+        _draw_points(axes, points_by_unit, scale, images)
+        axes.margins(0.06)
+        for knee in knees.values():
+            place = [scale * knee.stored_numbers], [100 * knee.accuracy]
+            axes.plot(*place, markersize=14, markeredgewidth=1.6, zorder=5, **KNEE)
+        dress_axes(axes, f"shared weights stored ({unit})", f"validation {measure} (%)" if index == 0 else "")
+        if zoomed:
+            axes.set_title(("the whole sweep", "near soft")[index], fontsize=8, pad=4)
+    if zoomed:
+        _zoom(grid[1], points, soft, min([soft, *(knee.accuracy for knee in knees.values())]), scale)
     return figure
 
 
@@ -82,9 +81,7 @@ def interval(accuracy: float, images: int) -> tuple[float, float]:
     return middle - half, middle + half
 
 
-def _check_sweep(
-    points_by_unit: Mapping[str, Sequence[SweepPoint]], knees: Mapping[str, SweepPoint], dense: int | None
-) -> None:
+def _check_sweep(points_by_unit: Points, knees: Mapping[str, SweepPoint], dense: int | None) -> None:
     """Refuse what cannot be drawn."""
     if not any(points_by_unit.values()):
         raise SettingError("there is no point of a sweep to draw; sweep a run with shared layers first")
@@ -97,51 +94,30 @@ def _check_sweep(
         raise SettingError(f"dense is {dense}; give the numbers in the written-out weights, or leave it out")
 
 
-def _scale(stored: Sequence[int], dense: int | None) -> tuple[float, str]:
-    """By what to multiply numbers stored, and what the axis says of it."""
+def _scale(most: int, dense: int | None) -> tuple[float, str]:
+    """By what to multiply numbers stored, `most` at most, and what the axis says of it."""
     if dense is not None:
         return 100 / dense, "% of dense"
-    return (1e-6, "M") if max(stored) >= 1e6 else (1e-3, "K")
+    return (1e-6, "M") if most >= 1e6 else (1e-3, "K")
 
 
-def _draw_sweep(
-    axes: Axes,
-    points_by_unit: Mapping[str, Sequence[SweepPoint]],
-    soft: float,
-    knees: Mapping[str, SweepPoint],
-    scale: float,
-    images: int | None,
-) -> None:
-    """The line of soft, then for each unit a line, bars, markers, how many loops they stand for, and the knee's
-    ring."""
-    axes.axhline(100 * soft, color=PLAIN, linewidth=0.9, linestyle=(0, (5, 3)), marker="", zorder=1)
+def _draw_points(axes: Axes, points_by_unit: Points, scale: float, images: int | None) -> None:
+    """For each unit a line, and for each point its bar, its marker, and how many loops it stands for."""
     for index, (unit, points) in enumerate(points_by_unit.items()):
-        places = [(scale * point.stored_numbers, 100 * point.accuracy) for point in points]
-        line = UNIT_LINES[index % len(UNIT_LINES)]
-        axes.plot(*zip(*places, strict=True) if places else ([], []), color=line, linewidth=1.0, marker="", zorder=2)
-        for point, (x, y) in zip(points, places, strict=True):
+        xs, ys = [scale * point.stored_numbers for point in points], [100 * point.accuracy for point in points]
+        line, shape = _line_and_marker(unit, index)
+        axes.plot(xs, ys, color=line, linewidth=1.0, marker="", zorder=2)
+        for point, x, y in zip(points, xs, ys, strict=True):
             if images:
-                low, high = interval(point.accuracy, images)
-                axes.plot(
-                    [x, x], [100 * low, 100 * high], color=line, linewidth=0.7, linestyle="-", alpha=0.6,
-                    marker="_", markersize=4, zorder=1.5,
-                )  # fmt: skip
-            axes.plot(
-                [x], [y], marker=_marker(unit, index), markersize=_marker_size(point.loops), linestyle="",
-                markeredgewidth=0.8, markeredgecolor=line, markerfacecolor=_loop_color(point.loops), zorder=3,
-            )  # fmt: skip
+                ends = [100 * end for end in interval(point.accuracy, images)]
+                bar: dict[str, Any] = {"linewidth": 0.7, "linestyle": "-", "alpha": 0.6, "marker": "_", "markersize": 4}
+                axes.plot([x, x], ends, color=line, zorder=1.5, **bar)
+            style: dict[str, Any] = {"markeredgewidth": 0.8, "markeredgecolor": line, **_dot(point.loops)}
+            axes.plot([x], [y], marker=shape, markersize=_dot_size(point.loops), zorder=3, **style)
             if point.loops:
                 shade = "white" if point.loops >= DARK_FROM else "black"
-                axes.text(
-                    x, y, str(point.loops), color=shade, fontsize=5.5, ha="center", va="center_baseline",
-                    zorder=3, clip_on=True,
-                )  # fmt: skip
-    axes.margins(0.06)
-    for knee in knees.values():
-        axes.plot(
-            [scale * knee.stored_numbers], [100 * knee.accuracy], marker="o", markersize=14, linestyle="",
-            markerfacecolor="none", markeredgecolor=RING, markeredgewidth=1.6, zorder=5,
-        )  # fmt: skip
+                where: dict[str, Any] = {"ha": "center", "va": "center_baseline", "zorder": 3, "clip_on": True}
+                axes.text(x, y, str(point.loops), color=shade, fontsize=5.5, **where)
 
 
 def _zoom(axes: Axes, points: Sequence[SweepPoint], soft: float, lowest: float, scale: float) -> None:
@@ -156,47 +132,33 @@ def _zoom(axes: Axes, points: Sequence[SweepPoint], soft: float, lowest: float, 
         axes.set_xlim(min(stored) - room, max(stored) + room)
 
 
-def _handles(
-    points_by_unit: Mapping[str, Sequence[SweepPoint]],
-    points: Sequence[SweepPoint],
-    knees: Mapping[str, SweepPoint],
-    images: int | None,
-) -> list[Artist]:
+def _keys(points_by_unit: Points, points: Sequence[SweepPoint], images: int | None, *, knees: bool) -> Iterator[Artist]:
     """What shapes, colours, lines and bars mean."""
-    from matplotlib.lines import Line2D
-
-    handles: list[Artist] = [
-        Line2D([], [], color=UNIT_LINES[index % len(UNIT_LINES)], linewidth=1.0, marker=_marker(unit, index),
-               markersize=6, markerfacecolor="white", label=f"clustered by {unit}")
-        for index, unit in enumerate(points_by_unit)
-    ]  # fmt: skip
-    handles.append(Line2D([], [], color=PLAIN, linewidth=0.9, linestyle=(0, (5, 3)), marker="", label="soft"))
+    for index, unit in enumerate(points_by_unit):
+        line, shape = _line_and_marker(unit, index)
+        style = {"linewidth": 1.0, "markersize": 6, "markerfacecolor": "white"}
+        yield line_key(f"clustered by {unit}", color=line, marker=shape, **style)
+    yield line_key("soft", **SOFT)
     if knees:
-        handles.append(Line2D([], [], linestyle="", marker="o", markersize=9, markerfacecolor="none",
-                              markeredgecolor=RING, markeredgewidth=1.4, label="knee"))  # fmt: skip
-    for loops in sorted({min(point.loops, len(LOOP_COLORS) - 1) for point in points}):
-        more = " or more" if loops == len(LOOP_COLORS) - 1 else ""
-        handles.append(Line2D([], [], linestyle="", marker="o", markersize=_marker_size(loops) - 2,
-                              markerfacecolor=_loop_color(loops), markeredgecolor=BOX_LINE,
-                              label=f"{loops}{more} {'loop' if loops == 1 else 'loops'}"))  # fmt: skip
+        yield line_key("knee", markersize=9, markeredgewidth=1.4, **KNEE)
+    most = len(LOOP_COLORS) - 1
+    for loops in sorted({min(point.loops, most) for point in points}):
+        said = f"{loops}{' or more' * (loops == most)} {'loop' if loops == 1 else 'loops'}"
+        yield line_key(said, marker="o", markersize=_dot_size(loops) - 2, markeredgecolor=BOX_LINE, **_dot(loops))
     if images:
-        bar = Line2D(
-            [], [], linestyle="", marker="|", markersize=9, color=BOX_LINE, label=f"95 % interval, {images} images"
-        )
-        handles.append(bar)
-    return handles
+        yield line_key(f"95 % interval, {images} images", linestyle="", marker="|", markersize=9, color=BOX_LINE)
 
 
-def _marker(unit: str, index: int) -> str:
-    """The shape of a unit's markers."""
-    return UNIT_MARKERS.get(unit, OTHER_MARKERS[index % len(OTHER_MARKERS)])
+def _line_and_marker(unit: str, index: int) -> tuple[str, str]:
+    """The colour of a unit's line, and the shape of its markers."""
+    return UNIT_LINES[index % len(UNIT_LINES)], UNIT_MARKERS.get(unit, OTHER_MARKERS[index % len(OTHER_MARKERS)])
 
 
-def _marker_size(loops: int) -> float:
+def _dot(loops: int) -> dict[str, str]:
+    """A marker in the colour of a number of loops."""
+    return {"linestyle": "", "markerfacecolor": LOOP_COLORS[min(loops, len(LOOP_COLORS) - 1)]}
+
+
+def _dot_size(loops: int) -> float:
     """Small where nothing loops: those points lie close, since merging saves nothing until owners are few."""
     return 8.5 if loops else 5.0
-
-
-def _loop_color(loops: int) -> str:
-    """The colour of a number of loops."""
-    return LOOP_COLORS[min(loops, len(LOOP_COLORS) - 1)]

@@ -8,7 +8,7 @@ import pytest
 from matplotlib.colors import to_hex
 
 from foldnet.drawing.colors import DISTINCT
-from foldnet.drawing.dials import depth_figure
+from foldnet.drawing.curves import depth_figure
 from foldnet.drawing.figures import figure_bytes
 from foldnet.errors import SettingError
 

@@ -7,8 +7,7 @@ import pytest
 from matplotlib.colors import to_hex
 
 from foldnet.drawing.colors import DISTINCT
-from foldnet.drawing.dials import ReachCurve, reach_figure
-from foldnet.drawing.f1_curves import f1_figure
+from foldnet.drawing.curves import ReachCurve, f1_figure, reach_figure
 from foldnet.drawing.figures import figure_bytes
 from foldnet.drawing.grids import FALSE, FREE, HIT, MISS, NAMES, OBSTACLE, GridPicture, grids_figure, kinds_of
 from foldnet.errors import SettingError

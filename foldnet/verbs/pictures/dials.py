@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from foldnet.drawing.dials import ReachCurve, depth_figure, reach_figure
+from foldnet.drawing.curves import ReachCurve, depth_figure, reach_figure
 from foldnet.drawing.figures import write_figure
 from foldnet.training.by_length import binned
 from foldnet.verbs.depth import Curve, DepthReport, LoopDepth, depth

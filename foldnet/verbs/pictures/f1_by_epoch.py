@@ -9,7 +9,7 @@ from typing import Any
 
 from foldnet.data.phases import first_epochs, phase_of
 from foldnet.data.sources import GridSource
-from foldnet.drawing.f1_curves import f1_figure
+from foldnet.drawing.curves import f1_figure
 from foldnet.drawing.figures import write_figure
 from foldnet.errors import FoldnetError, RunError, SettingError
 from foldnet.store.files import runs_home

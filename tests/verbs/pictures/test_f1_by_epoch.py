@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 import foldnet
-from foldnet.drawing import f1_curves
+from foldnet.drawing.curves import f1_figure
 from foldnet.errors import SettingError
 from foldnet.training.runs import open_run
 from foldnet.verbs.pictures import f1_by_epoch
@@ -48,7 +48,7 @@ def drawn(monkeypatch, tmp_path, home):
 
     def figure(curves, borders, phases, title):
         found.append((curves, title))
-        return f1_curves.f1_figure(curves, borders, phases, title)
+        return f1_figure(curves, borders, phases, title)
 
     monkeypatch.setattr(f1_by_epoch, "f1_figure", figure)
 
