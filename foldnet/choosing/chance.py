@@ -7,11 +7,11 @@ from typing import ClassVar
 import numpy as np
 
 from foldnet.analysis.chance import SURE
-from foldnet.analysis.clusters import Clusters, merge_heights
+from foldnet.analysis.clusters import Clusters, merge_path
 from foldnet.analysis.similarity import Matrix
 from foldnet.choosing.choose import Choice, Soft
 from foldnet.choosing.untrained import Merging, chance_levels, untrained_merging
-from foldnet.folding.families import Family, family_similarity
+from foldnet.folding.families import Family
 from foldnet.folding.plan import FoldPlan
 
 LIKELY = 1 - SURE  # what more untrained networks than this do too may be chance
@@ -98,10 +98,11 @@ def _last_merge(
     soft: Soft, family: Family, similarities: Mapping[str, Matrix], clusters: Mapping[str, Clusters]
 ) -> float | None:
     """The similarity of the last merge inside a fold's clusters of one family; None where nothing merged."""
-    alike = family_similarity(family, similarities)
+    alike = family.similarity(similarities)
     group, rows = family.positions[0]
     heights: list[float] = []
     for cluster in clusters[group]:
         members = [member for member, row in enumerate(rows) if row in cluster]
-        heights += merge_heights(alike[np.ix_(members, members)], soft.settings.linkage)[-1:]
+        path = merge_path(alike[np.ix_(members, members)], soft.settings.linkage)
+        heights += [height for height, _ in path[-1:]]
     return min(heights, default=None)

@@ -6,9 +6,7 @@ from pathlib import Path
 
 from torch import nn
 
-from foldnet.analysis.choices import UNITS
-from foldnet.analysis.clusters import Clusters, check_clusters, joined, partition
-from foldnet.analysis.similarity import SLACK
+from foldnet.analysis.clusters import Clusters, check_clusters, partition
 from foldnet.choosing.sweep import (
     Ladder,
     Outcome,
@@ -23,10 +21,10 @@ from foldnet.choosing.sweep import (
 )
 from foldnet.choosing.untrained import chance_levels
 from foldnet.errors import SettingError, UnknownName, nearest
-from foldnet.folding.families import Family, block_families_of, layer_families
+from foldnet.folding.families import Family, families_of
 from foldnet.folding.groups import GroupAlgebra, check_metric, groups_of
 from foldnet.folding.looped import loop_tied
-from foldnet.folding.plan import FoldPlan, apply_fold, blocks_of, choose_clusters, plan_fold, soft_network
+from foldnet.folding.plan import FoldPlan, apply_fold, choose_clusters, plan_fold, soft_network
 from foldnet.folding.settings import FoldSettings, parse_budget
 from foldnet.folding.structures import Structures, structures_of
 from foldnet.sharing.share import SharedNetwork
@@ -86,25 +84,15 @@ class Soft:
                 raise UnknownName(f"`keep` names '{layer}', which is not a layer that shares{nearest(layer, layers)}")
         return frozenset(self.settings.keep)
 
-    def ladders(self, unit: str) -> tuple[Ladder, ...]:
-        """The dendrograms of the chosen groups."""
-        return ladders_of(
-            self.model,
-            self.algebra,
-            unit=unit,
-            metric=self.metric,
-            linkage=self.settings.linkage,
-            groups=set(self.chosen_groups()),
-            keep=self.kept(),
-            structures=self.structures,
-        )
-
     def families(self, unit: str) -> tuple[Family, ...]:
         """What the dendrograms of the chosen groups merge."""
-        chosen, layers = self.chosen_groups(), {entry.group.name: entry.group.layers for entry in self.algebra}
-        if unit == "layer":
-            return layer_families([entry for entry in self.algebra if entry.group.name in chosen], self.kept())
-        return block_families_of(blocks_of(self.model, set(chosen), self.structures), layers, self.kept())
+        chosen = self.chosen_groups()
+        algebra = [entry for entry in self.algebra if entry.group.name in chosen]
+        return families_of(self.model, algebra, unit, self.kept(), self.structures)
+
+    def ladders(self, unit: str) -> tuple[Ladder, ...]:
+        """The dendrograms of the chosen groups. Raises SettingError for an unknown unit."""
+        return ladders_of(self.families(unit), self.algebra, self.metric, self.settings.linkage)
 
     @property
     def tied_unit(self) -> str:
@@ -126,8 +114,6 @@ class Soft:
 
     def sweep(self, unit: str, judge: Judge) -> tuple[SweepPoint, ...]:
         """The curve for one unit. Raises SettingError for an unknown unit."""
-        if unit not in UNITS:
-            raise SettingError(f"`unit={unit!r}` is not legal; choose {' or '.join(UNITS)}{nearest(unit, UNITS)}")
         return sweep(self.ladders(unit), unit, self.plan, judge)
 
 
@@ -205,32 +191,19 @@ def _by_threshold(soft: Soft) -> Choice:
     by_chance = settings.chooser == "chance"
     usual = soft.chance_thresholds() if by_chance else dict.fromkeys(soft.chosen_groups(), settings.overall_threshold)
     thresholds = usual | single
-    # Without kept layers this is the plain cut; with them only the ladders know how to leave layers out.
-    if not settings.keep:
-        clusters = choose_clusters(
-            soft.model,
-            soft.algebra,
-            thresholds,
-            metric=soft.metric,
-            unit=settings.unit,
-            linkage=settings.linkage,
-            structures=soft.structures,
-        )
-    else:
-        clusters = _cut_ladders(soft.ladders(settings.unit), thresholds)
+    clusters = choose_clusters(
+        soft.model,
+        soft.algebra,
+        thresholds,
+        metric=soft.metric,
+        unit=settings.unit,
+        linkage=settings.linkage,
+        keep=soft.kept(),
+        structures=soft.structures,
+    )
     one_for_all = not single and len(set(thresholds.values())) == 1
     threshold = next(iter(thresholds.values())) if one_for_all else thresholds
     return Choice(clusters, threshold, str(reason_of(settings)), None)
-
-
-def _cut_ladders(ladders: tuple[Ladder, ...], thresholds: Mapping[str, float]) -> dict[str, Clusters]:
-    """The lowest rung of each ladder at or above the thresholds of all groups that it concerns."""
-    clusters: dict[str, Clusters] = {}
-    for ladder in ladders:
-        cut = [r for r in ladder.rungs if r.height >= max(thresholds[group] for group in r.clusters) - SLACK]
-        for group, found in cut[-1].clusters.items() if cut else ():
-            clusters[group] = joined(clusters[group], found) if group in clusters else found
-    return clusters
 
 
 def _of_file(soft: Soft, file: Path) -> dict[str, Clusters]:

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foldnet.analysis.chance import network_share, untrained_rows
-from foldnet.analysis.cluster_draws import cut_draws, first_merges
+from foldnet.analysis.clusters import cut_draws, first_merges
 from foldnet.analysis.similarity import Matrix, coordinate_map, unit_rows
-from foldnet.folding.families import Family, family_similarity
+from foldnet.folding.families import Family
 from foldnet.folding.groups import GroupAlgebra
 from foldnet.program.data import Program
 from foldnet.program.loops import count_loops, find_loops
@@ -57,7 +57,7 @@ def chance_levels(algebra: Sequence[GroupAlgebra], families: Sequence[Family], m
             assert level is not None
         else:
             merges = [
-                first_merges(family_similarity(family, drawn))
+                first_merges(family.similarity(drawn))
                 for drawn in untrained_similarities([groups[name] for name in family.groups], metric, LEVEL_DRAWS)
             ]
             level = float(np.quantile(np.concatenate(merges), network_share(len(judged))))
@@ -108,7 +108,7 @@ def untrained_merging(
     for drawn in untrained_similarities(algebra, metric):
         labels = {name: np.tile(np.arange(matrix.shape[1]), (len(matrix), 1)) for name, matrix in drawn.items()}
         for family in families:
-            tied = cut_draws(family_similarity(family, drawn, levels[family.name]), 0.0, linkage)
+            tied = cut_draws(family.similarity(drawn, levels[family.name]), 0.0, linkage)
             for group, members in family.positions:
                 labels[group][:, list(members)] = np.array(members)[tied]
         for name, found in labels.items():

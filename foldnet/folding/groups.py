@@ -11,7 +11,8 @@ from torch import nn
 from foldnet.analysis.chance import Chance, chance, plain_chance
 from foldnet.analysis.choices import METRICS
 from foldnet.analysis.similarity import coefficient_similarity, weight_similarity
-from foldnet.errors import NothingToFold, SettingError, nearest
+from foldnet.errors import NothingToFold, SettingError
+from foldnet.options import check_choice
 from foldnet.sharing.bank import Bank, gram
 from foldnet.sharing.plan import Group, plan_sharing
 from foldnet.sharing.share import SharedNetwork
@@ -82,8 +83,7 @@ def check_metric(metric: str | None, model: nn.Module) -> str:
     """
     soft = isinstance(model, SharedNetwork)
     chosen = metric or ("coefficients" if soft else "weights")
-    if chosen not in METRICS:
-        raise SettingError(f"`metric={chosen!r}` is not legal; choose {' or '.join(METRICS)}{nearest(chosen, METRICS)}")
+    check_choice("metric", chosen, METRICS)
     if chosen == "coefficients" and not soft:
         raise SettingError(
             "`metric='coefficients'` needs a soft network, and this one is plain; use `metric='weights'`"

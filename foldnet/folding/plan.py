@@ -1,22 +1,20 @@
 """Folding as plan and application: which layers are tied to which owner, and the network that follows from it."""
 
 import copy
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass
 
 from torch import nn
 
-from foldnet.analysis.choices import UNITS
-from foldnet.analysis.clusters import BlockLayers, Clusters, cluster_blocks, cluster_layers
-from foldnet.errors import NothingToFold, SettingError, UnknownName, nearest
+from foldnet.analysis.clusters import Clusters, check_threshold, cut, joined, partition
+from foldnet.errors import NothingToFold, UnknownName, nearest
+from foldnet.folding.families import families_of
 from foldnet.folding.groups import GroupAlgebra, check_metric
 from foldnet.folding.owners import tie_bank
 from foldnet.folding.structures import KeptApart, Structures, describe, structures_of
 from foldnet.folding.tie import Tie, stored_weights, tie_rows
 from foldnet.program.data import Program
 from foldnet.sharing.bank import Bank
-from foldnet.sharing.plan import ROOT
-from foldnet.sharing.sequences import block_names, sequences_of
 from foldnet.sharing.share import SharedNetwork
 
 
@@ -68,9 +66,10 @@ def choose_clusters(
     metric: str = "coefficients",
     unit: str = "layer",
     linkage: str = "complete",
+    keep: Set[str] = frozenset(),
     structures: Structures | None = None,
 ) -> dict[str, Clusters]:
-    """Clusters a group at its threshold; groups without a threshold stay as they are.
+    """Clusters a group at its threshold; groups without a threshold, and layers in `keep`, stay as they are.
 
     `structures` are those of the model's blocks, compared here where they are needed and not given.
 
@@ -78,26 +77,17 @@ def choose_clusters(
     """
     check_metric(metric, model)
     _check_groups(thresholds, algebra)
-    if unit not in UNITS:
-        raise SettingError(f"`unit={unit!r}` is not legal; choose {' or '.join(UNITS)}{nearest(unit, UNITS)}")
-    chosen = {entry.group.name: entry.similarity(metric) for entry in algebra if entry.group.name in thresholds}
-    if unit == "layer":
-        return {name: cluster_layers(matrix, thresholds[name], linkage) for name, matrix in chosen.items()}
-    blocks = blocks_of(model, set(chosen), structures)
-    return cluster_blocks(chosen, blocks, dict(thresholds), linkage).groups
-
-
-def blocks_of(model: SharedNetwork, groups: set[str], structures: Structures | None = None) -> list[BlockLayers]:
-    """The blocks whose shared layers all belong to `groups`, as clustering sees them."""
-    structures = structures or structures_of(model.network, model.plan)
-    rows = {layer: (group.name, row) for group in model.plan.groups for row, layer in enumerate(group.layers)}
-    found = []
-    for sequence in sequences_of(model.network, list(rows)):
-        for name in block_names(model.network, sequence):
-            inside = [row for layer, row in rows.items() if layer == name or layer.startswith(f"{name}.")]
-            if inside and all(group in groups for group, _ in inside):
-                found.append(BlockLayers(structures.numbers[name], tuple(inside), sequence or ROOT))
-    return found
+    for threshold in thresholds.values():
+        check_threshold(threshold)
+    chosen = [entry for entry in algebra if entry.group.name in thresholds]
+    sizes = {entry.group.name: len(entry.group.layers) for entry in chosen}
+    similarities = {entry.group.name: entry.similarity(metric) for entry in chosen}
+    clusters = {name: partition([], size) for name, size in sizes.items()}
+    for family in families_of(model, chosen, unit, keep, structures):
+        alike = family.similarity(similarities, [thresholds[group] for group, _ in family.positions])
+        for group, tied in family.tied(cut(alike, 0.0, linkage), sizes).items():
+            clusters[group] = joined(clusters[group], tied)
+    return clusters
 
 
 def plan_fold(

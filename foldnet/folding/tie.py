@@ -11,10 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from foldnet.analysis.choices import TIES
 from foldnet.analysis.similarity import Matrix, as_matrix, coordinate_map, unit_rows
 from foldnet.errors import SettingError
+from foldnet.options import check_choice
 
-WAYS = ("gain", "signed", "mean")
 EVEN = 1 - 1e-9  # gains this close in size count as equal, so that rounding does not pick the sign of the owner
 
 
@@ -42,8 +43,7 @@ def tie_rows(coefficients: ArrayLike, gram: ArrayLike, clusters: Sequence[Sequen
     they are, gains 1. A layer that is alone keeps its row and gain 1 exactly. Raises SettingError for an
     unknown way or clusters that are no partition, ShapeMismatch where the Gram matrix does not fit.
     """
-    if how not in WAYS:
-        raise SettingError(f"`tie={how!r}` is unknown; give {', '.join(WAYS[:-1])} or {WAYS[-1]}")
+    check_choice("tie", how, TIES)
     rows = as_matrix(coefficients, "coefficients")
     to_weights = coordinate_map(gram, rows.shape[1])
     # Gains and relative errors do not see the templates' common scale; products of tiny numbers would vanish.

@@ -123,8 +123,9 @@ def fold_network(
         dict(threshold) if isinstance(threshold, Mapping) else {entry.group.name: threshold for entry in algebra}
     )
     structures = structures_of(soft.network, soft.plan, ignore)
-    options = {"metric": metric, "unit": unit, "linkage": linkage}
-    clusters = choose_clusters(soft, algebra, thresholds, **options, structures=structures)
+    clusters = choose_clusters(
+        soft, algebra, thresholds, metric=metric, unit=unit, linkage=linkage, structures=structures
+    )
     plan = plan_fold(soft, algebra, clusters, how, structures)
     tied = apply_fold(soft, plan)
     looped = loop_tied(tied, plan.program)

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from foldnet.analysis import cluster_draws
-from foldnet.analysis.cluster_draws import cut_draws, first_merges
-from foldnet.analysis.clusters import LINKAGES, cluster_layers, merge_heights
+from foldnet.analysis import clusters
+from foldnet.analysis.choices import LINKAGES
+from foldnet.analysis.clusters import cut, cut_draws, first_merges, merge_path
 from foldnet.analysis.similarity import coefficient_similarity
 
 
@@ -22,16 +22,16 @@ def as_clusters(labels):
 @pytest.mark.parametrize("at_once", [32, 3])
 @pytest.mark.parametrize("height", [0.3, 0.7, 0.95])
 def test_each_is_cut_as_it_would_be_alone(linkage, at_once, height, monkeypatch):
-    monkeypatch.setattr(cluster_draws, "AT_ONCE", at_once)
+    monkeypatch.setattr(clusters, "AT_ONCE", at_once)
     matrices = drawn(60, 7, 3)
     for labels, matrix in zip(cut_draws(matrices, height, linkage), matrices, strict=True):
-        assert as_clusters(labels) == cluster_layers(matrix, height, linkage)
+        assert as_clusters(labels) == cut(matrix, height, linkage)
 
 
 @pytest.mark.parametrize("linkage", LINKAGES)
 @pytest.mark.parametrize("at_once", [32, 3])
 def test_what_is_measured_from_a_threshold_is_cut_at_0(linkage, at_once, monkeypatch):
-    monkeypatch.setattr(cluster_draws, "AT_ONCE", at_once)
+    monkeypatch.setattr(clusters, "AT_ONCE", at_once)
     matrices = drawn(40, 6, 2)
     np.testing.assert_array_equal(cut_draws(matrices - 0.8, 0.0, linkage), cut_draws(matrices, 0.8, linkage))
 
@@ -39,7 +39,7 @@ def test_what_is_measured_from_a_threshold_is_cut_at_0(linkage, at_once, monkeyp
 @pytest.mark.parametrize("linkage", LINKAGES)
 def test_the_first_merge_is_that_of_the_dendrogram(linkage):
     matrices = drawn(20, 6, 4)
-    assert first_merges(matrices) == pytest.approx([merge_heights(matrix, linkage)[0] for matrix in matrices])
+    assert first_merges(matrices) == pytest.approx([merge_path(matrix, linkage)[0][0] for matrix in matrices])
 
 
 def test_cutting_leaves_the_matrices_alone():

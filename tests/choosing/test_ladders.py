@@ -7,10 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from foldnet.analysis.clusters import cluster_blocks, cluster_layers
+from foldnet.analysis.clusters import cut
 from foldnet.choosing.sweep import ladders_of
+from foldnet.folding.families import families_of
 from foldnet.folding.groups import groups_of
-from foldnet.folding.plan import blocks_of
+from foldnet.folding.plan import choose_clusters
 from foldnet.sharing.share import SharedNetwork, share
 from foldnet.zoo.build import build
 
@@ -30,9 +31,8 @@ def soft_network(seed: int, arch: str = "swrn-28-1-3") -> SharedNetwork:
 
 def ladders(soft, unit="layer", linkage="complete", groups=GROUPS, keep=()):
     algebra = groups_of(soft)
-    return ladders_of(
-        soft, algebra, unit=unit, metric="coefficients", linkage=linkage, groups=set(groups), keep=set(keep)
-    )
+    chosen = [entry for entry in algebra if entry.group.name in groups]
+    return ladders_of(families_of(soft, chosen, unit, set(keep)), algebra, "coefficients", linkage)
 
 
 def merges(before, after):
@@ -67,20 +67,20 @@ def test_a_rung_of_layers_is_the_cut_at_its_height(seed):
     matrices = {entry.group.name: entry.similarity("coefficients") for entry in groups_of(soft)}
     for ladder in ladders(soft):
         for rung in ladder.rungs:
-            assert rung.clusters[ladder.name] == cluster_layers(matrices[ladder.name], rung.height)
+            assert rung.clusters[ladder.name] == cut(matrices[ladder.name], rung.height)
 
 
 @settings(max_examples=20, deadline=None)
 @given(st.integers(0, 2**31))
 def test_a_rung_of_blocks_is_the_cut_at_its_height(seed):
     soft = soft_network(seed)
-    matrices = {entry.group.name: entry.similarity("coefficients") for entry in groups_of(soft)}
+    algebra = groups_of(soft)
     for ladder in ladders(soft, "block"):
         assert len(ladder.rungs) == 2
         present = apart(6)
         for rung in ladder.rungs:
-            cut = cluster_blocks(matrices, blocks_of(soft, GROUPS), rung.height).groups
-            assert rung.clusters[ladder.name] == cut[ladder.name]
+            found = choose_clusters(soft, algebra, dict.fromkeys(GROUPS, rung.height), unit="block")
+            assert rung.clusters[ladder.name] == found[ladder.name]
             assert len(rung.clusters[ladder.name]) == len(present) - 2  # a merge at each of the two positions
             present = rung.clusters[ladder.name]
         assert present == ((0, 2, 4), (1, 3, 5))

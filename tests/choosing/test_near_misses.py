@@ -8,6 +8,7 @@ from torch import nn
 
 from foldnet.choosing.advice import NearMiss, near_misses, written
 from foldnet.choosing.sweep import ladders_of
+from foldnet.folding.families import families_of
 from foldnet.folding.groups import groups_of
 from foldnet.program.data import Loop, Step
 from foldnet.sharing.share import share
@@ -39,10 +40,8 @@ def planted(cosine):
 def found(soft, threshold, unit="layer", groups=STAGES):
     algebra = groups_of(soft)
     _, _, plan = fold_network(soft, threshold, unit=unit)
-    ladders = ladders_of(
-        soft, algebra, unit=unit, metric="coefficients", linkage="complete", groups=set(groups), keep=frozenset()
-    )
-    return near_misses(soft, plan, tuple(ladder for ladder in ladders if ladder.name in groups))
+    families = families_of(soft, [entry for entry in algebra if entry.group.name in groups], unit)
+    return near_misses(soft, plan, ladders_of(families, algebra, "coefficients", "complete"))
 
 
 @pytest.mark.parametrize("unit", ["layer", "block"])

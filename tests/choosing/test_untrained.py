@@ -7,9 +7,9 @@ import torch
 from foldnet.analysis.chance import chance
 from foldnet.choosing.sweep import ladders_of
 from foldnet.choosing.untrained import chance_levels, untrained_merging, untrained_similarities
-from foldnet.folding.families import block_families_of, family_similarity, layer_families
+from foldnet.folding.families import families_of
 from foldnet.folding.groups import groups_of
-from foldnet.folding.plan import blocks_of, choose_clusters, plan_fold
+from foldnet.folding.plan import choose_clusters, plan_fold
 from foldnet.program.loops import count_loops
 from foldnet.verbs.fold_memory import fold_network
 from foldnet.zoo.build import build
@@ -23,17 +23,9 @@ def soft():
     return build("swrn-28-1-2").eval()
 
 
-def families_of(soft, unit, keep=frozenset()):
-    algebra = groups_of(soft)
-    if unit == "layer":
-        return layer_families(algebra, keep)
-    layers = {entry.group.name: entry.group.layers for entry in algebra}
-    return block_families_of(blocks_of(soft, set(layers)), layers, keep)
-
-
 def merging(soft, unit, heights, metric="coefficients"):
     algebra = groups_of(soft)
-    families = families_of(soft, unit)
+    families = families_of(soft, groups_of(soft), unit)
     one = {entry.group.name: (tuple(range(len(entry.group.layers))),) for entry in algebra}
     levels = {family.name: [heights[family.name]] * len(family.positions) for family in families}
     whole = plan_fold(soft, algebra, one).program
@@ -55,7 +47,7 @@ def same_for_all(families, height):
 
 
 def test_untrained_networks_of_two_templates_all_fold_at_the_usual_threshold_and_one_in_seven_loops(soft):
-    found = merging(soft, "layer", same_for_all(families_of(soft, "layer"), 0.95))
+    found = merging(soft, "layer", same_for_all(families_of(soft, groups_of(soft), "layer"), 0.95))
     assert found.draws >= 1000
     assert (sum(found.owners.values()) < 18).mean() > 0.999
     alike, loops = 0, 0
@@ -73,12 +65,12 @@ def test_untrained_networks_of_two_templates_all_fold_at_the_usual_threshold_and
     ("unit", "metric"), [("layer", "coefficients"), ("block", "coefficients"), ("layer", "weights")]
 )
 def test_one_in_twenty_networks_that_torch_starts_passes_the_level_of_chance(soft, unit, metric):
-    families = families_of(soft, unit)
+    families = families_of(soft, groups_of(soft), unit)
     levels = chance_levels(groups_of(soft), families, metric)
     passed = 0
     for algebra in started(soft, FRESH):
         matrices = {entry.group.name: entry.similarity(metric) for entry in algebra}
-        alike = [family_similarity(family, matrices) for family in families]
+        alike = [family.similarity(matrices) for family in families]
         passed += any(
             matrix[np.triu_indices(len(matrix), 1)].max() >= levels[family.name]
             for family, matrix in zip(families, alike, strict=True)
@@ -89,9 +81,9 @@ def test_one_in_twenty_networks_that_torch_starts_passes_the_level_of_chance(sof
 
 
 def test_the_levels_of_layers_are_those_that_lsm_stars_by(soft):
-    levels = chance_levels(groups_of(soft), families_of(soft, "layer"), "coefficients")
+    levels = chance_levels(groups_of(soft), families_of(soft, groups_of(soft), "layer"), "coefficients")
     assert set(levels.values()) == {chance(6, 2, groups=3).network_q95}
-    kept = families_of(soft, "layer", {"stage1.1.conv1"})
+    kept = families_of(soft, groups_of(soft), "layer", {"stage1.1.conv1"})
     fewer = chance_levels(groups_of(soft), kept, "coefficients")
     assert len(kept[0].positions[0][1]) == 5
     assert fewer["stage1"] < levels["stage1"]
@@ -100,12 +92,14 @@ def test_the_levels_of_layers_are_those_that_lsm_stars_by(soft):
 
 def test_layers_of_one_template_are_alike_by_construction():
     soft = build("swrn-16-1-1").eval()
-    assert set(chance_levels(groups_of(soft), families_of(soft, "layer"), "coefficients").values()) == {1.0}
+    assert set(
+        chance_levels(groups_of(soft), families_of(soft, groups_of(soft), "layer"), "coefficients").values()
+    ) == {1.0}
 
 
 def test_a_network_of_which_one_group_has_one_template_is_judged_by_the_others(soft):
     algebra = groups_of(soft)
-    alone = chance_levels(algebra[:1], families_of(soft, "layer")[:1], "coefficients")
+    alone = chance_levels(algebra[:1], families_of(soft, groups_of(soft), "layer")[:1], "coefficients")
     assert alone["stage1"] == chance(6, 2).network_q95
 
 
@@ -113,7 +107,7 @@ def test_the_trained_templates_make_the_level_by_weights(soft):
     algebra = groups_of(soft)
     one = algebra[0]
     alike = type(one)(one.group, one.coefficients, np.array([[1.0, 0.999], [0.999, 1.0]]), False)
-    families = families_of(soft, "layer")[:1]
+    families = families_of(soft, groups_of(soft), "layer")[:1]
     level, usual = (chance_levels([entry], families, "weights")["stage1"] for entry in (alike, one))
     assert level > usual
 
@@ -133,19 +127,18 @@ def test_a_seed_gives_the_same_networks(soft):
 @pytest.mark.parametrize("unit", ["layer", "block"])
 def test_families_are_those_of_the_ladders(soft, unit, keep):
     algebra = groups_of(soft)
-    names = {entry.group.name for entry in algebra}
-    ladders = ladders_of(soft, algebra, unit=unit, metric="coefficients", linkage="complete", groups=names, keep=keep)
-    families = families_of(soft, unit, keep)
+    families = families_of(soft, algebra, unit, keep)
+    ladders = ladders_of(families, algebra, "coefficients", "complete")
     assert [ladder.name for ladder in ladders] == [family.name for family in families]
     matrices = {entry.group.name: entry.similarity("coefficients") for entry in algebra}
     for ladder, family in zip(ladders, families, strict=True):
-        alike = family_similarity(family, matrices)
+        alike = family.similarity(matrices)
         assert len(ladder.rungs) == len(alike) - 1
         assert ladder.rungs[0].height == pytest.approx(alike[np.triu_indices(len(alike), 1)].max(), abs=1e-9)
 
 
 def test_untrained_networks_are_never_asked_to_merge_what_their_levels_forbid(soft):
-    families = families_of(soft, "layer")
+    families = families_of(soft, groups_of(soft), "layer")
     found = merging(soft, "layer", same_for_all(families, 1.1))
     assert set(sum(found.owners.values())) == {18}
     assert set(found.loops) == {0}

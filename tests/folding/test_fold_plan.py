@@ -12,7 +12,7 @@ from foldnet.errors import NothingToFold, SettingError, UnknownName
 from foldnet.folding.groups import check_metric, groups_of
 from foldnet.folding.looped import LoopedNetwork
 from foldnet.folding.owners import TiedLayers
-from foldnet.folding.plan import apply_fold, blocks_of, choose_clusters, plan_fold, soft_network
+from foldnet.folding.plan import apply_fold, choose_clusters, plan_fold, soft_network
 from foldnet.program.data import Loop, Step, count_reuses
 from foldnet.sharing.share import share
 from foldnet.verbs.fold_memory import fold_network
@@ -97,15 +97,6 @@ def test_the_unit_says_whether_single_layers_or_whole_blocks_are_tied():
     assert [item.label for item in block.program.stages[0].items] == ["private1", "A", "B", "A"]
 
 
-def test_blocks_are_seen_with_their_layers_and_only_where_all_their_groups_fold():
-    soft = build("swrn-28-1-4")
-    blocks = blocks_of(soft, {"stage1", "stage3"})
-    assert [block.layers for block in blocks] == [
-        ((group, row), (group, row + 1)) for group in ("stage1", "stage3") for row in (0, 2, 4)
-    ]
-    assert len({block.structure for block in blocks}) == 2
-
-
 def test_groups_without_a_threshold_stay_as_they_are():
     soft = planted([0, 1, 0, 1, 0, 1])
     algebra = groups_of(soft)
@@ -183,19 +174,27 @@ GROUPS = "the groups are stage1, stage2, stage3"
 @pytest.mark.parametrize(
     ("options", "error", "said"),
     [
-        ({"threshold": 1.5}, SettingError, "`threshold=1.5` is not a similarity; give a number from 0 to 1"),
+        *(
+            ({"threshold": value}, SettingError, f"`threshold={value}` is not a similarity; give a number from 0 to 1")
+            for value in (1.5, -0.1, float("nan"))
+        ),
+        (
+            {"threshold": {"stage1": -0.1}, "unit": "block"},
+            SettingError,
+            "`threshold=-0.1` is not a similarity; give a number from 0 to 1",
+        ),
         (
             {"unit": "blocks"},
             SettingError,
-            "`unit='blocks'` is not legal; choose layer or block; did you mean 'block'?",
+            "`unit='blocks'` is not legal; choose layer, block; did you mean 'block'?",
         ),
         (
             {"metric": "weigths"},
             SettingError,
-            "`metric='weigths'` is not legal; choose coefficients or weights; did you mean 'weights'?",
+            "`metric='weigths'` is not legal; choose coefficients, weights; did you mean 'weights'?",
         ),
-        ({"linkage": "ward"}, SettingError, "`linkage='ward'` is unknown; give complete, average or single"),
-        ({"how": "best"}, SettingError, "`tie='best'` is unknown; give gain, signed or mean"),
+        ({"linkage": "ward"}, SettingError, "`linkage='ward'` is not legal; choose complete, average, single"),
+        ({"how": "best"}, SettingError, "`tie='best'` is not legal; choose gain, signed, mean"),
         (
             {"threshold": {"stage4": 0.5}},
             UnknownName,

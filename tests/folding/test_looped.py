@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from foldnet.analysis.choices import TIES
 from foldnet.folding.groups import groups_of
 from foldnet.folding.looped import (
     LoopedNetwork,
@@ -19,7 +20,6 @@ from foldnet.folding.owners import Owners
 from foldnet.folding.plan import FoldPlan, apply_fold, plan_fold
 from foldnet.folding.stages import LoopedStage
 from foldnet.folding.stepped import SteppedBlock, join
-from foldnet.folding.tie import WAYS
 from foldnet.program.data import Loop, Step, schedule
 from foldnet.sharing.lend import lend
 from foldnet.sharing.share import SharedNetwork, materialise, share
@@ -81,7 +81,7 @@ LOOPING = [[0, 1] * BLOCKS, [0, 1, 2, 3] * (BLOCKS // 2), [0] * 2 * BLOCKS]
 
 
 @settings(max_examples=30, deadline=None)
-@given(st.integers(0, 2**31), st.integers(1, 8), planted_owners(), st.sampled_from(WAYS))
+@given(st.integers(0, 2**31), st.integers(1, 8), planted_owners(), st.sampled_from(TIES))
 def test_tied_looped_and_unrolled_compute_the_same(seed, templates, owners, how):
     torch.manual_seed(seed)
     soft = soft_network(templates)

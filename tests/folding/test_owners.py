@@ -6,8 +6,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from foldnet.analysis.choices import TIES
 from foldnet.folding.owners import Owners, TiedLayers, sum_in_double, tie_bank
-from foldnet.folding.tie import WAYS, tie_rows
+from foldnet.folding.tie import tie_rows
 from foldnet.sharing.bank import Bank
 
 SHAPES = [(4, 3, 3, 3), (5, 2), (3, 4, 5)]
@@ -30,7 +31,7 @@ def partitions(draw, layers):
 
 
 @settings(max_examples=80, deadline=None)
-@given(st.integers(0, 2**31), st.integers(1, 6), st.sampled_from(SHAPES), st.sampled_from(WAYS), st.data())
+@given(st.integers(0, 2**31), st.integers(1, 6), st.sampled_from(SHAPES), st.sampled_from(TIES), st.data())
 def test_a_tied_bank_gives_gain_times_owner_and_stores_the_cheaper_form(seed, templates, shape, how, data):
     clusters = data.draw(partitions(6))
     bank, tie, tied = tied_bank(seed, 6, templates, shape, clusters, how)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from foldnet.analysis.clusters import cluster_layers
+from foldnet.analysis.clusters import cut
 from foldnet.analysis.similarity import weight_similarity
 from foldnet.errors import SettingError, ShapeMismatch
 from foldnet.folding.tie import stored_weights, tie_rows
@@ -53,7 +53,7 @@ def test_planted_rows_cluster_at_threshold_1_and_fold_exactly():
     rows, bank = planted(1, 6, 4, condition=1e-3)
     others, _ = planted(2, 2, 4)
     rows = np.vstack([rows[:3], others[:1], rows[3:]])
-    clusters = cluster_layers(weight_similarity(rows, bank @ bank.T), 1.0)
+    clusters = cut(weight_similarity(rows, bank @ bank.T), 1.0)
     assert clusters == ((0, 1, 2, 4, 5, 6), (3,))
     tie = tie_rows(rows, bank @ bank.T, clusters)
     assert tie.errors.max() < 1e-6
@@ -175,7 +175,7 @@ def test_what_a_group_keeps():
 
 
 WRONG = [
-    ({"how": "median"}, SettingError, "`tie='median'` is unknown; give gain, signed or mean"),
+    ({"how": "median"}, SettingError, "`tie='median'` is not legal; choose gain, signed, mean; did you mean 'mean'?"),
     (
         {"clusters": [(0, 1)]},
         SettingError,
