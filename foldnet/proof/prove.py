@@ -24,6 +24,9 @@ FEW = 4096  # numbers of a block's output that are kept to find the first that d
 # last.
 EVALUATION, PASSES = (False, False), (False, False, True, True, False)
 ROUNDINGS = 16  # of a coarse precision, that two forms may differ by
+# Beyond the limit rounding is to blame only for little: where batch norm divides by next to nothing a thousandth. Of a
+# coarse precision 16 roundings are allowed already, and further layers do not make many more than twice as many.
+EXCUSED, EXCUSED_ROUNDINGS = 1e-3, 2 * ROUNDINGS
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +62,13 @@ def prove(
         theirs = _run(copied, _blocks_of(copied, program, blocks), inputs, passes)
         ours = _run_looped(copy.deepcopy(looped), program, inputs, passes)
         relative = apart(ours.outputs, theirs.outputs)
-        if not relative <= _limit(inputs) and not _only_rounding(looped, tied, inputs, passes):
-            first = blocks.get(_first_difference(ours, theirs, _limit(inputs)))
+        limit, excused = _limits(tied, inputs)
+        runs = (looped, ours), (tied, theirs)
+        if not relative <= limit and not (relative <= excused and _only_rounding(runs, inputs, passes, excused)):
+            first = blocks.get(_first_difference(ours, theirs, limit))
             raise BrokenPromise(
                 f"the looped network differs from the tied one by {relative:.2g} of its output"
-                f"{_place(first)}{_mode(ours, theirs, passes, _limit(inputs))}; {_mend(first, ignored)}"
+                f"{_place(first)}{_mode(ours, theirs, passes, limit)}; {_mend(first, ignored)}"
             )
     return Proof(kind, next((len(x) for x in tree_leaves(inputs) if isinstance(x, Tensor) and x.ndim), 1), relative)
 
@@ -164,20 +169,34 @@ def apart(one: Any, other: Any) -> float:
     return float((missing / length) ** 0.5)
 
 
-def _limit(inputs: tuple[Any, ...]) -> float:
-    """The relative difference that rounding may make."""
-    kinds = [x.dtype for x in tree_leaves(inputs) if isinstance(x, Tensor) and x.dtype.is_floating_point]
-    return max([LIMIT, *(ROUNDINGS * torch.finfo(kind).eps for kind in kinds if kind.itemsize < 4)])
+def _limits(tied: nn.Module, inputs: tuple[Any, ...]) -> tuple[float, float]:
+    """The relative difference that rounding may make, and the one that it may make where doubles show none."""
+    tensors = [*tree_leaves(inputs), *tied.parameters()]
+    kinds = {x.dtype for x in tensors if isinstance(x, Tensor) and x.dtype.is_floating_point and x.itemsize < 4}
+    coarse = max((torch.finfo(kind).eps for kind in kinds), default=0.0)
+    return max(LIMIT, ROUNDINGS * coarse), max(EXCUSED, EXCUSED_ROUNDINGS * coarse)
 
 
-def _only_rounding(looped: nn.Module, tied: nn.Module, inputs: tuple[Any, ...], passes: tuple[bool, ...]) -> bool:
-    """Whether the difference vanishes in double precision, where a network can run in it."""
-    wide = tree_map(lambda x: x.double() if isinstance(x, Tensor) and x.is_floating_point() else x, inputs)
+def _only_rounding(
+    runs: tuple[tuple[nn.Module, _Run], ...], inputs: tuple[Any, ...], passes: tuple[bool, ...], excused: float
+) -> bool:
+    """Whether the difference vanishes in double precision, where both networks can run in it and give what they gave.
+
+    `.double()` makes new tensors: what was lost in one form alone, such as a tensor's attribute, may then be in
+    neither, but such a form is no longer what it was.
+    """
     try:
-        ours, theirs = (_run(copy.deepcopy(model).double(), {}, wide, passes) for model in (looped, tied))
-        return apart(ours.outputs, theirs.outputs) <= LIMIT
+        wide = [_run(copy.deepcopy(model).double(), {}, _in_double(inputs), passes).outputs for model, _ in runs]
     except (RuntimeError, TypeError):  # a constant that stays in single precision
         return False
+    pairs = zip(wide, runs, strict=True)
+    as_before = all(apart(outputs, _in_double(run.outputs)) <= excused for outputs, (_, run) in pairs)
+    return as_before and apart(*wide) <= LIMIT
+
+
+def _in_double(values: Any) -> Any:
+    """The same nest of tensors in double precision."""
+    return tree_map(lambda x: x.double() if isinstance(x, Tensor) and x.is_floating_point() else x, values)
 
 
 def _first_difference(one: _Run, other: _Run, limit: float) -> str:

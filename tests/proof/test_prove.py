@@ -228,6 +228,46 @@ def test_a_difference_in_training_alone_is_found_out():
         prove(looped, tied, plan.program, (X,))
 
 
+class Rough(Body):
+    """Gives what single precision keeps of it beside a large number."""
+
+    def forward(self, x):
+        return (super().forward(x) + 8000.0) - 8000.0
+
+
+class Marked(Body):
+    """A tensor's attribute matters, which a copy in another precision does not have."""
+
+    def __init__(self, index):
+        super().__init__(index)
+        self.register_buffer("factor", torch.ones(()))
+
+    def forward(self, x):
+        return super().forward(x) * getattr(self.factor, "factor", 1.0)
+
+
+def test_rounding_excuses_a_small_difference_alone():
+    looped, tied, plan = fold_network(soft(Rough, 0, 0, 0))
+    with torch.no_grad():
+        looped.network.stem.weight.mul_(1 + 1e-6)
+    assert 1e-5 < prove(looped, tied, plan.program, (X,)).relative < 1e-3
+    looped, tied, plan = fold_network(soft(Marked, 0, 0, 0))
+    assert prove(looped, tied, plan.program, (X,)).relative == 0.0
+    for factor in (1.5, 1.002):  # both networks are the same in double precision
+        tied.network.body[1].factor.factor = factor
+        with pytest.raises(BrokenPromise, match=r"^the looped network differs from the tied one by "):
+            prove(looped, tied, plan.program, (X,))
+
+
+@pytest.mark.parametrize(("dtype", "factor"), [(torch.bfloat16, 1.5), (torch.float16, 1.1)])
+def test_half_precision_excuses_no_gross_difference_either(dtype, factor):
+    looped, tied, plan = fold_network(soft(Marked, 0, 0, 0).to(dtype))
+    assert prove(looped, tied, plan.program, (X.to(dtype),)).relative == 0.0
+    tied.network.body[2].factor.factor = factor
+    with pytest.raises(BrokenPromise, match=r"^the looped network differs from the tied one by "):
+        prove(looped, tied, plan.program, (X.to(dtype),))
+
+
 def test_the_proof_leaves_both_as_they_were():
     looped, tied, plan = fold_network(soft(Body, 0, 0, 0))
     before = [{name: tensor.clone() for name, tensor in network.state_dict().items()} for network in (looped, tied)]
