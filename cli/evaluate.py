@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
-from foldnet.training.settings import OtherGrids
+from foldnet.training.other_grids import OtherGrids
 from foldnet_cli.options import (
     Checkpoint,
     DataDir,

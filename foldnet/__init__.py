@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from foldnet.proof.certificate import Certificate
     from foldnet.sharing.plan import SharingPlan, plan_sharing
     from foldnet.sharing.share import SharedNetwork, materialise, share
+    from foldnet.training.other_grids import OtherGrids
     from foldnet.training.recurrence import recurrence
-    from foldnet.training.settings import OtherGrids
     from foldnet.verbs.evaluate import EvaluateReport, evaluate
     from foldnet.verbs.export import export
     from foldnet.verbs.fold import fold
@@ -47,7 +47,7 @@ _HOMES = {
     "FoldnetError": "errors",
     "LoopedNetwork": "folding.looped",
     "LsmReport": "verbs.lsm",
-    "OtherGrids": "training.settings",
+    "OtherGrids": "training.other_grids",
     "Program": "program.data",
     "ReachReport": "verbs.reach",
     "SharedNetwork": "sharing.share",

@@ -19,8 +19,8 @@ from foldnet.training.evaluate import Score
 from foldnet.training.loading import loader_of, split_of_run, training_loader
 from foldnet.training.machine import Machine
 from foldnet.training.observer import Observer
+from foldnet.training.other_grids import OtherGrids
 from foldnet.training.runs import Run
-from foldnet.training.settings import OtherGrids
 
 BATCH = 128
 

@@ -18,8 +18,8 @@ from foldnet.options import fields_of, plain
 from foldnet.training.evaluate import Score, evaluate
 from foldnet.training.machine import Machine
 from foldnet.training.observer import Observer
+from foldnet.training.other_grids import OtherGrids
 from foldnet.training.runs import Run
-from foldnet.training.settings import OtherGrids
 
 COUNT = 1000
 SEED = 0  # other grids are the same for every network

@@ -12,7 +12,6 @@ from foldnet.data.sources import SOURCES, Digits, Source, make_source, source_se
 from foldnet.errors import SettingError, UnknownName, nearest
 from foldnet.options import Option, check_fields, fields_of, given_of, plain
 from foldnet.store.reading import LARGEST_TOML, NotPlain, parse_toml, read_text
-from foldnet.typed import checked
 from foldnet.zoo.families import FAMILIES, family_of, is_soft, published
 
 DEVICES = ("auto", "cpu", "cuda")
@@ -208,24 +207,3 @@ def written(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:g}"
     return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
-
-
-@checked
-@dataclass(frozen=True, slots=True)
-class GridsLike:
-    """The kind of grids; what is None is as in the run's last phase, or as its dataset's preset says."""
-
-    dataset: Annotated[str | None, Option("paths or mazes.  [default: the run's]")] = None
-    grid: Annotated[int | None, Option("Side of other grids of paths.  [default: the run's]")] = None
-    window: Annotated[int | None, Option("Window (odd) of their queries.  [default: the run's last]")] = None
-    obstacles: Annotated[float | None, Option("Probability of their obstacles.  [default: the run's]")] = None
-    target: Annotated[str | None, Option("union or one.  [default: the run's]")] = None
-    size: Annotated[int | None, Option("Side of other mazes (odd).  [default: the run's]")] = None
-
-
-@checked
-@dataclass(frozen=True, slots=True)
-class OtherGrids(GridsLike):
-    """Grids to score on; what is None is as in the run's last phase, or as its dataset's preset says."""
-
-    count: Annotated[int | None, Option("How many other grids.  [default: 1000]")] = None

@@ -12,8 +12,8 @@ from foldnet.show.report import Report, Table, counted, percent
 from foldnet.training.by_length import LengthScore, binned
 from foldnet.training.machine import choose_machine
 from foldnet.training.observer import Observer
+from foldnet.training.other_grids import OtherGrids
 from foldnet.training.runs import newest_run
-from foldnet.training.settings import OtherGrids
 from foldnet.typed import checked
 
 

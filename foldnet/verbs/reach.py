@@ -19,7 +19,7 @@ from foldnet.training.by_length import LengthScore
 from foldnet.training.evaluate import Score
 from foldnet.training.machine import choose_machine
 from foldnet.training.observer import Observer, Silent
-from foldnet.training.settings import OtherGrids
+from foldnet.training.other_grids import OtherGrids
 from foldnet.typed import checked
 
 TIMES = (0.25, 0.5, 0.75, 1, 1.25, 1.5, 2, 3)  # trips that are tried, times those that were found

@@ -24,7 +24,7 @@ from foldnet.drawing.output import (
 )
 from foldnet.errors import SettingError
 from foldnet.options import Option, plain
-from foldnet.training.settings import GridsLike, OtherGrids
+from foldnet.training.other_grids import GridsLike, OtherGrids
 from foldnet.typed import checked
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from foldnet.folding.opening import open_network
 from foldnet.training.by_length import other_grids
 from foldnet.training.loading import loader_of
 from foldnet.training.machine import choose_machine
-from foldnet.training.settings import GridsLike, OtherGrids
+from foldnet.training.other_grids import GridsLike, OtherGrids
 
 
 @torch.no_grad()
