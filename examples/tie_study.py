@@ -21,7 +21,7 @@ from typing import Any
 from foldnet.choosing.laboratory import Laboratory
 from foldnet.folding.groups import groups_of
 from foldnet.folding.plan import apply_fold, choose_clusters, plan_fold, soft_network
-from foldnet.program.loops import count_loops
+from foldnet.program.data import count_loops
 from foldnet.training.observer import Silent
 from foldnet.training.runs import open_run
 

@@ -16,8 +16,8 @@ from foldnet.analysis.clusters import cut_draws, first_merges
 from foldnet.analysis.similarity import Matrix, coordinate_map, unit_rows
 from foldnet.folding.families import Family
 from foldnet.folding.groups import GroupAlgebra
-from foldnet.program.data import Program
-from foldnet.program.loops import count_loops, find_loops
+from foldnet.program.data import Program, count_loops
+from foldnet.program.loops import find_loops
 
 MOST_DRAWS = 2000  # a share of 5 % is then known to half a point
 LEVEL_DRAWS = 4000  # a level is a quantile far out, with three groups that of 1.7 %

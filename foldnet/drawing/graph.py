@@ -8,8 +8,7 @@ from typing import Any
 import networkx as nx
 
 from foldnet.drawing.passes import Edge, walk_passes
-from foldnet.program.data import Block, Program, Stage, Use, letters
-from foldnet.program.loops import count_loops
+from foldnet.program.data import Block, Program, Stage, Use, count_loops, letters
 from foldnet.program.text import owner_text, stage_text
 
 # Layers that stand on a shortcut, beside the flow, under the names that residual networks give them.

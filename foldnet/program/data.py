@@ -9,12 +9,18 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
+
+from msgspec import Meta
 
 from foldnet.bounds import BOUNDS, shown
 from foldnet.errors import SettingError, UnknownName, nearest
+from foldnet.store.codec import Count
 
 SCHEMA = 1  # of a program as JSON
+
+Name = Annotated[str, Meta(min_length=1)]
+Label = Annotated[str, Meta(pattern=r"^([A-Z]+|private[1-9][0-9]*)\Z")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,18 +50,18 @@ Item = Step | Loop
 class Use:
     """One weighted layer of one block, and the weight that it uses."""
 
-    layer: str  # qualified name in the unrolled network, such as "stage2.1.conv1"
+    layer: Name  # qualified name in the unrolled network, such as "stage2.1.conv1"
     position: str  # its name inside the block, such as "conv1"
-    group: str | None  # the group whose owner it uses; None where the layer keeps a weight of its own
-    owner: int | None  # index of the owner within the group; None with group
+    group: Name | None  # the group whose owner it uses; None where the layer keeps a weight of its own
+    owner: Count | None  # index of the owner within the group; None with group
 
 
 @dataclass(frozen=True, slots=True)
 class Block:
     """One block of the unrolled network: blocks of one label have one structure and the same owners."""
 
-    name: str  # qualified name in the unrolled network, such as "stage2.1"
-    label: str  # "A", "B", ... ; a block with a weight of its own has a label that no other block has
+    name: Name  # qualified name in the unrolled network, such as "stage2.1"
+    label: Label  # "A", "B", ... ; a block with a weight of its own has a label that no other block has
     uses: tuple[Use, ...]
 
 
@@ -92,7 +98,7 @@ class Program:
     @property
     def loops(self) -> int:
         """How many loops are written, those inside others included."""
-        return sum(1 for stage in self.stages for _ in loops_in(stage.items))
+        return sum(count_loops(stage.items) for stage in self.stages)
 
 
 def expand(items: tuple[Item, ...]) -> Iterator[str]:
@@ -111,6 +117,11 @@ def loops_in(items: tuple[Item, ...]) -> Iterator[Loop]:
         if isinstance(item, Loop):
             yield item
             yield from loops_in(item.body)
+
+
+def count_loops(items: tuple[Item, ...]) -> int:
+    """How many loops are written, those inside others included."""
+    return len(list(loops_in(items)))
 
 
 def count_reuses(program: Program) -> int:

@@ -1,5 +1,6 @@
 """From a sequence of labels to nested loops: the shortest program that writes them."""
 
+import itertools
 from collections.abc import Hashable, Iterator, Sequence
 
 import numpy as np
@@ -39,22 +40,15 @@ def greedy_stages(program: Program) -> tuple[str, ...]:
 
 def name_loops(items: Sequence[Item], stage: str) -> tuple[Item, ...]:
     """The same items, their loops named "stage2.loop1", "stage2.loop2", ..., an outer loop before those inside it."""
-    count = 0
+    numbers = itertools.count(1)
 
     def named(item: Item) -> Item:
-        nonlocal count
         if isinstance(item, Step):
             return item
-        count += 1
-        name = f"{stage}.loop{count}"
-        return Loop(item.times, tuple(named(inner) for inner in item.body), name)
+        name = f"{stage}.loop{next(numbers)}"
+        return Loop(item.times, tuple(map(named, item.body)), name)
 
-    return tuple(named(item) for item in items)
-
-
-def count_loops(items: Sequence[Item]) -> int:
-    """How many loops are written, those inside others included."""
-    return sum(1 + count_loops(item.body) for item in items if isinstance(item, Loop))
+    return tuple(map(named, items))
 
 
 def _fold_piece(labels: Sequence[str]) -> list[Item]:

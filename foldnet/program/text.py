@@ -2,8 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from foldnet.program.data import Block, Item, Program, Stage, Step, Use, is_private, letters
-from foldnet.program.loops import count_loops
+from foldnet.program.data import Block, Item, Program, Stage, Step, Use, count_loops, is_private, letters
 from foldnet.typed import checked
 
 

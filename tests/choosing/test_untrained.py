@@ -10,7 +10,7 @@ from foldnet.choosing.untrained import chance_levels, untrained_merging, untrain
 from foldnet.folding.families import families_of
 from foldnet.folding.groups import groups_of
 from foldnet.folding.plan import choose_clusters, plan_fold
-from foldnet.program.loops import count_loops
+from foldnet.program.data import count_loops
 from foldnet.verbs.fold_memory import fold_network
 from foldnet.zoo.build import build
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from foldnet.program.data import Item, Loop, Step, expand
-from foldnet.program.loops import EXACT_LABELS, count_loops, find_loops, name_loops
+from foldnet.program.data import Item, Loop, Step, count_loops, expand
+from foldnet.program.loops import EXACT_LABELS, find_loops, name_loops
 
 FEW = settings(max_examples=60, deadline=None)
 
