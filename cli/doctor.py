@@ -4,7 +4,13 @@ from typing import Annotated, Any
 
 import typer
 
+from foldnet.errors import SettingError
 from foldnet_cli.options import Device
+
+SKIP = (
+    "Leave a check out (repeatable): fp32, forms, memory-format, bf16, resume, throughput, processes, compile or "
+    "cuda-graphs."
+)
 
 
 def doctor(
@@ -12,16 +18,7 @@ def doctor(
         bool, typer.Option("--check", help="Prove in about a minute what this machine does, on one device.")
     ] = False,
     device: Device = "auto",
-    skip: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="CHECK",
-            help="Leave a check out (repeatable): fp32, forms, memory-format, bf16, resume, throughput, "
-            "processes, compile "
-            "or cuda-graphs.",
-            show_default=False,
-        ),
-    ] = None,
+    skip: Annotated[list[str] | None, typer.Option(metavar="CHECK", help=SKIP, show_default=False)] = None,
 ) -> Any:
     """Say what this machine offers, and what foldnet chooses and why; with `--check` prove it.
 
@@ -33,14 +30,11 @@ def doctor(
 
     Exit status of `--check`: 0 everything that is here works, 1 something fails.
     """
-    from foldnet.errors import SettingError
-
     if check:
         from foldnet.verbs.check import check as recipe
-        from foldnet_cli.progress import watching
+        from foldnet_cli.progress import watch
 
-        with watching() as observer:
-            return recipe(device, skip=tuple(skip or ()), observer=observer)
+        return watch(recipe, device, skip=tuple(skip or ()))
     for option, given in (("--skip", bool(skip)), ("--device", device != "auto")):
         if given:
             raise SettingError(f"{option} has a meaning with --check only; add --check or leave it out")

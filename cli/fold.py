@@ -1,10 +1,12 @@
 """foldnet fold: most of its options are the fields of FoldSettings."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from foldnet.errors import SettingError
 from foldnet.folding.settings import FoldSettings
 from foldnet_cli.options import DataDir, Device, ForceTwice, Metric, RunArgument, parameters_of, with_parameters
 
@@ -58,54 +60,62 @@ def fold(
     """
     from foldnet.verbs.fold import fold as recipe
     from foldnet.verbs.sweep import sweep as sweep_recipe
-    from foldnet_cli.outputs import run_or_newest
-    from foldnet_cli.parsing import names, parse_thresholds, refuse_together
-    from foldnet_cli.progress import watching
+    from foldnet_cli.outputs import taken
+    from foldnet_cli.progress import watch
 
     overall, single = parse_thresholds(threshold or [])
-    listed: dict[str, Any] = {
-        "groups": names(groups),
-        "keep": tuple(keep or ()),
-        "ignore": tuple(ignore or ()),
-        "metric": metric,
-    }
     picking = {"threshold": overall, "thresholds": single}
     chosen = {name: settings[name] for name in ("max_drop", "budget")}
-    run = run_or_newest(run)
-    with watching() as observer:
-        if sweep:
-            _refuse_beside_sweep(picking | chosen, settings | {"out": out, "no_evaluate": no_evaluate})
-            kept: dict[str, Any] = {name: settings[name] for name in ("tie", "linkage", "checkpoint")}
-            how: dict[str, Any] = {"data_dir": data_dir, "device": device, "written": not dry_run, "observer": observer}
-            return sweep_recipe(run, **how, **listed, **kept)
-        if no_evaluate:
-            auto = "auto" if overall == "auto" else None
-            refuse_together("--no-evaluate", chosen | {"threshold": auto, "finetune": settings["finetune"] or None})
-        return recipe(
-            run,
-            out=out,
-            force=force,
-            dry_run=dry_run,
-            evaluated=not no_evaluate,
-            data_dir=data_dir,
-            device=device,
-            observer=observer,
-            shares=not no_shares,
-            **picking,
-            **listed,
-            **settings,
-        )
-
-
-def _refuse_beside_sweep(picking: dict[str, Any], given: dict[str, Any]) -> None:
-    """Raise SettingError for options that choose or tune a fold, of which a sweep makes none."""
-    from foldnet_cli.parsing import refuse_together
-
-    others = {name: given[name] or None for name in ("clusters", "finetune", "control", "out", "no_evaluate")}
-    others["unit"] = given["unit"] if given["unit"] != "layer" else None
-    refuse_together("--sweep", picking | others)
+    listed = tuple(name.strip() for name in (groups or "").split(",") if name.strip())
+    kept = {"groups": listed, "keep": tuple(keep or ()), "ignore": tuple(ignore or ()), "metric": metric}
+    where = {"data_dir": data_dir, "device": device}
+    run = taken(run)
+    if sweep:
+        tuning = {name: settings[name] or None for name in ("clusters", "finetune", "control")}
+        unit = settings["unit"] if settings["unit"] != "layer" else None
+        others = {"out": out, "no_evaluate": no_evaluate or None, "unit": unit}
+        _refuse_together("--sweep", picking | chosen | tuning | others)
+        how = {name: settings[name] for name in ("tie", "linkage", "checkpoint")}
+        return watch(sweep_recipe, run, written=not dry_run, **where, **kept, **how)
+    if no_evaluate:
+        auto = "auto" if overall == "auto" else None
+        _refuse_together("--no-evaluate", chosen | {"threshold": auto, "finetune": settings["finetune"] or None})
+    folder = {"out": out, "force": force, "dry_run": dry_run}
+    measured = {"evaluated": not no_evaluate, "shares": not no_shares}
+    return watch(recipe, run, **folder, **measured, **where, **picking, **kept, **settings)
 
 
 def fold_command() -> Any:
     """`fold` with an option for each setting of a fold."""
     return with_parameters(fold, parameters_of(FoldSettings, leave=("metric",)).values())
+
+
+def parse_thresholds(given: Iterable[str]) -> tuple[float | str | None, tuple[tuple[str, float], ...]]:
+    """["0.95", "stage2=0.9"] -> (0.95, (("stage2", 0.9),)); "auto" and "chance" stay words. Raises SettingError for
+    anything else."""
+    overall: float | str | None = None
+    single = []
+    for entry in (part.strip() for text in given for part in text.split(",")):
+        if entry in ("auto", "chance"):
+            overall = entry
+            continue
+        group, equals, number = entry.rpartition("=")
+        try:
+            value = float(number)
+        except ValueError:
+            raise SettingError(
+                f"--threshold '{entry}' is not a number or GROUP=NUMBER; write 0.95, stage2=0.9, chance or auto"
+            ) from None
+        if equals:
+            single.append((group, value))
+        else:
+            overall = value
+    return overall, tuple(single)
+
+
+def _refuse_together(option: str, others: dict[str, Any]) -> None:
+    """Raise SettingError where an option that excludes `others` comes with one of them: not None or empty."""
+    for name, value in others.items():
+        if value is not None and value != ():
+            other = "threshold" if name == "thresholds" else name.replace("_", "-")
+            raise SettingError(f"{option} and --{other} contradict each other; give one of them")

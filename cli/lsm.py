@@ -4,9 +4,11 @@ from typing import Annotated, Any
 
 import typer
 
+from foldnet.errors import SettingError
 from foldnet.verbs.render import History, Lsm
 from foldnet_cli.options import Checkpoint, Force, Metric, Output, RunArgument
-from foldnet_cli.outputs import write
+from foldnet_cli.outputs import taken, write
+from foldnet_cli.page import tell
 
 
 def lsm(
@@ -23,10 +25,6 @@ def lsm(
 
     With -o FILE also written: .png, .svg, .pdf, .csv, .json, .npy or .npz.
     """
-    from foldnet.errors import SettingError
-    from foldnet_cli.outputs import run_or_newest
-    from foldnet_cli.page import tell
-
     if history:
         if metric == "weights" or checkpoint != "last":
             raise SettingError("--history shows the coefficients of every epoch; leave out --metric and --checkpoint")
@@ -35,7 +33,7 @@ def lsm(
     from foldnet.verbs.lsm import lsm as recipe
     from foldnet.verbs.pictures.similarities import write_report
 
-    report = recipe(run_or_newest(run), metric=metric, checkpoint=checkpoint)
+    report = recipe(taken(run), metric=metric, checkpoint=checkpoint)
     if output is not None:
         write_report(report, output)
         tell(f"wrote {output}")

@@ -2,22 +2,24 @@
 
 import os
 import sys
+from collections.abc import Callable, Mapping
 from functools import cache
 from importlib import metadata
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from foldnet.errors import OutputError
-from foldnet_cli import data, render
-from foldnet_cli.bench import app as bench
+from foldnet.verbs.data import SETS
+from foldnet.verbs.render import PICTURES
+from foldnet_cli import bench
 from foldnet_cli.doctor import doctor
-from foldnet_cli.evaluate import evaluate
-from foldnet_cli.export import export_command
+from foldnet_cli.evaluate import evaluate_command
 from foldnet_cli.fold import fold_command
 from foldnet_cli.guard import add_command, settle, speaking
 from foldnet_cli.info import info, runs
 from foldnet_cli.lsm import lsm
+from foldnet_cli.outputs import export_command, grids_command, picture_command
 from foldnet_cli.page import complain
 from foldnet_cli.train import train_command
 from foldnet_cli.verify import verify
@@ -52,13 +54,21 @@ def make_app() -> typer.Typer:
     app.callback()(_common)
     for command in (train_command(), lsm, fold_command()):
         add_command(app, command)
-    app.add_typer(render.make_app(), name="render")
-    for command in (evaluate, verify, export_command(), info, runs):
+    _add_group(app, "render", "Draw a run or a fold.", {name: picture_command(kind) for name, kind in PICTURES.items()})
+    for command in (evaluate_command(), verify, export_command(), info, runs):
         add_command(app, command)
-    app.add_typer(bench, name="bench")
+    _add_group(app, "bench", "Measure speed, memory and size, side by side in one run.", bench.COMMANDS)
     add_command(app, doctor)
-    app.add_typer(data.make_app(), name="data")
+    _add_group(app, "data", "Make data sets to keep.", {name: grids_command(kind) for name, kind in SETS.items()})
     return app
+
+
+def _add_group(app: typer.Typer, name: str, help: str, commands: Mapping[str, Callable[..., Any]]) -> None:
+    """Commands of two words, of which the first is `name`."""
+    group = typer.Typer(help=help, no_args_is_help=True)
+    for second, command in commands.items():
+        add_command(group, command, second)
+    app.add_typer(group, name=name)
 
 
 @cache

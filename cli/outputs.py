@@ -1,123 +1,80 @@
-"""Commands made of outputs: what they write is declared in foldnet, their options are the fields of an output's
-options."""
+"""Commands that write files, each made of what foldnet declares: pictures, exports, and sets of grids."""
 
-import inspect
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
-from dataclasses import is_dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from foldnet.drawing.output import FOLD, RUN, Output, Subject, make
-from foldnet.options import fields_of
-from foldnet_cli import options
-from foldnet_cli.options import NUMBERS, parameters_of
+from foldnet.bounds import as_code
+from foldnet.drawing.output import RUN, Subject, make
+from foldnet.drawing.output import Output as Kind
+from foldnet.errors import SettingError
+from foldnet.verbs.data import GridSet, write_grids
+from foldnet.verbs.export import EXPORTS, format_of
+from foldnet_cli.options import FoldArgument, Force, Output, argument_of, parameters_of, values_of, with_parameters
 from foldnet_cli.page import tell
 
-
-def run_or_newest(run: Path | None) -> Path:
-    """The run named, else the newest one. Raises RunError where there is none."""
-    return _taken(RUN, run)
-
-
-def fold_or_newest(fold: Path | None) -> Path:
-    """The fold named, else the newest one of the run named, or of the newest run. Raises RunError where there is
-    none."""
-    return _taken(FOLD, fold)
+Npz = Annotated[
+    Path | None, typer.Option("-o", "--out", "--output", help="NumPy file (.npz) to write.  [default: a new one here]")
+]
 
 
-def _taken(of: Subject, named: Path | None) -> Path:
-    """What is taken, said where it was not named."""
-    taken = of.take(named)
-    if taken.said:
-        tell(taken.said)
-    return Path(taken.what)
+def picture_command(kind: type[Kind]) -> Callable[..., Any]:
+    """The command that draws a picture: what it is of, -o, its options, --force."""
+
+    def command(named: Any = None, output: Output = None, *, force: Force = False, **given: Any) -> Any:
+        return write(kind, named, output, force, given)
+
+    return with_parameters(command, parameters_of(kind).values(), kind.__doc__, named=argument_of(kind.of))
 
 
-def run_to_resume() -> Path | None:
-    """The newest run, where there is one to go on with."""
-    from foldnet.training.begin import folder_to_resume
+def grids_command(kind: type[GridSet]) -> Callable[..., Any]:
+    """The command that draws and writes one kind of set."""
 
-    run = folder_to_resume(None)
-    if run is not None:
-        tell(f"takes {run}, the newest run")
-    return run
+    def command(*, output: Npz = None, force: Force = False, **given: Any) -> Any:
+        return write_grids(kind(**given), output, force=force)
 
-
-# Options that other commands have as well, with their names and their help.
-SHARED = {
-    "checkpoint": options.Checkpoint,
-    "data_dir": options.DataDir,
-    "device": options.Device,
-    "metric": options.Metric,
-    "run": options.RunOption,
-}
+    return with_parameters(command, parameters_of(kind).values(), kind.__doc__)
 
 
-def picture_command(output: type[Output]) -> Callable[..., Any]:
-    """The command that writes a picture: what it is of, -o, its options, --force."""
-
-    def command(**given: Any) -> Any:
-        return write(output, given.pop("named"), given.pop("output"), given.pop("force"), given)
-
-    command.__doc__ = output.__doc__
-    own = [argument_of(output.of), keyword("output", None, options.Output)]
-    last = keyword("force", False, options.Force)
-    command.__signature__ = inspect.Signature([*own, *parameters_of_options(output).values(), last])  # type: ignore[attr-defined]
-    return command
+def export_command() -> Callable[..., Any]:
+    """The command with the options of all EXPORTS, those too that others registered before."""
+    own = {name: entry for known in EXPORTS.values() for name, entry in parameters_of(known).items()}
+    said = f"{', '.join(EXPORTS)}.  [default: by the ending of -o]"
+    chosen = Annotated[str | None, typer.Option("--format", help=said, autocompletion=lambda: list(EXPORTS))]
+    return with_parameters(export, own.values(), format=chosen)
 
 
-def write(output: type[Output], named: Any, out: Path | None, force: bool, given: Mapping[str, Any]) -> Any:
+def export(
+    named: FoldArgument = None, format: Any = None, output: Output = None, *, force: Force = False, **given: Any
+) -> Any:
+    """Write a fold for other programs: its graph for Graphviz (dot), or as GraphML or JSON (networkx's node-link
+    form)."""
+    kind = format_of(format, output)
+    for name, value in given.items():
+        if name not in parameters_of(kind) and value not in (None, False):
+            raise SettingError(f"{as_code(name, value)} has no meaning for '{kind.name}'; leave it out")
+    return write(kind, named, output, force, given)
+
+
+def write(kind: type[Kind], named: Any, out: Path | None, force: bool, given: Mapping[str, Any]) -> Any:
     """Write one output and say what was taken; gives what is to be shown: what was measured for it, or what was
     written."""
-    from foldnet_cli.page import tell
     from foldnet_cli.progress import watching
 
-    with watching() if output.watched else nullcontext() as observer:
-        written = make(output, named, out, values_of(output, given), force=force, observer=observer, say=tell)
+    with watching() if kind.watched else nullcontext() as observer:
+        written = make(kind, named, out, values_of(kind, given), force=force, observer=observer, say=tell)
     if written.report is None:
         return written
     tell(f"wrote {written.file}")
     return written.report
 
 
-def argument_of(of: Subject) -> inspect.Parameter:
-    """What an output is of."""
-    kind: Any = list[Path] if of.several else Path
-    info = typer.Argument(metavar=of.metavar, help=of.help, show_default=False)
-    return keyword("named", None, Annotated[kind | None, info])
-
-
-def parameters_of_options(settings: type) -> dict[str, inspect.Parameter]:
-    """A parameter for each option, in order; options that are settings themselves bring their fields."""
-    made = parameters_of(settings, leave=SHARED)
-    found: dict[str, inspect.Parameter] = {}
-    for name, field in fields_of(settings).items():
-        if isinstance(field.type, type) and is_dataclass(field.type):
-            found |= parameters_of_options(field.type)
-        else:
-            found[name] = keyword(name, field.default, SHARED[name]) if name in SHARED else made[name]
-    return found
-
-
-def values_of(settings: type, given: Mapping[str, Any]) -> dict[str, Any]:
-    """The values of options out of those of parameters; settings of which nothing was given are None."""
-    from foldnet_cli.parsing import parse_trips
-
-    found: dict[str, Any] = {}
-    for name, field in fields_of(settings).items():
-        if isinstance(field.type, type) and is_dataclass(field.type):
-            inner = values_of(field.type, given)
-            said = any(value is not None for value in inner.values())
-            found[name] = field.type(**inner) if said else None
-        else:
-            value = given[name]
-            found[name] = parse_trips(value) if field.type == NUMBERS and isinstance(value, str) else value
-    return found
-
-
-def keyword(name: str, default: Any, annotation: Any) -> inspect.Parameter:
-    """A parameter."""
-    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+def taken(named: Path | None, of: Subject = RUN) -> Path:
+    """The run or fold named, else the newest one, which is said. Raises RunError where there is none."""
+    found = of.take(named)
+    if found.said:
+        tell(found.said)
+    return Path(found.what)

@@ -2,8 +2,9 @@
 
 import signal
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from typing import Any
 
 from rich.console import Console
 from rich.progress import Progress
@@ -52,15 +53,17 @@ def watching(*, saves: bool = False, quiet: bool = False) -> Iterator[Watcher]:
     """An observer that is shown on stderr while the block runs, or with `quiet` only minds signals; for `saves` see
     Watcher."""
     console = Page(stderr=True, markup=False, emoji=False, quiet=quiet)
-    if quiet or not console.is_terminal:
-        watcher = Watcher(console, None, saves=saves)
-        with _minding_signals(watcher):
-            yield watcher
-        return
-    with library.bars(console) as progress:
+    shown = nullcontext() if quiet or not console.is_terminal else library.bars(console)
+    with shown as progress:
         watcher = Watcher(console, progress, saves=saves)
         with _minding_signals(watcher):
             yield watcher
+
+
+def watch(verb: Callable[..., Any], *args: Any, **options: Any) -> Any:
+    """What a verb returns, which is given an observer that is shown on stderr."""
+    with watching() as observer:
+        return verb(*args, observer=observer, **options)
 
 
 @contextmanager

@@ -1,16 +1,16 @@
 """foldnet train: its options are the fields of TrainSettings and of the sources."""
 
 import inspect
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from foldnet.data.sources import SOURCES, Source
+from foldnet.data.sources import SOURCES
 from foldnet.options import fields_of
 from foldnet.training.settings import TrainSettings, usual, written
-from foldnet_cli.options import DataDir, ForceTwice, parameters_of, with_parameters
+from foldnet_cli.options import DataDir, ForceTwice, keyword, parameters_of, values_of, with_parameters
+from foldnet_cli.page import tell
 
 Recall = Annotated[
     bool, typer.Option("--recall", help="Feed the input to every step of a cnn or scnn: its -recall form.")
@@ -62,16 +62,14 @@ def train(
     recipe, and so do shortest paths (`--dataset paths`), which are drawn as they are needed, phase by phase.
     """
     from foldnet_cli.launch import check_gpus, launch
-    from foldnet_cli.parsing import whole_numbers
 
     if gpus is not None:
         check_gpus(gpus, settings["device"])
         settings["device"] = "cuda"
         if gpus > 1:
             return launch(gpus)
-    for name, value in settings.items():
-        if isinstance(value, str) and name in _lists():
-            settings[name] = whole_numbers(f"--{name}", value, written(_lists()[name]))
+    for source in SOURCES.values():
+        settings |= values_of(source, settings)
     settings["data_dir"] = None if data_dir is None else str(data_dir)
     return _train(
         out=out,
@@ -88,48 +86,39 @@ def train(
 
 def train_command() -> Any:
     """`train` with an option for each setting that there is when the command line is made."""
-    names = tuple(SOURCES)
-    dataset = inspect.Parameter(
-        "dataset",
-        inspect.Parameter.KEYWORD_ONLY,
-        default=None,
-        annotation=Annotated[
-            str | None,
-            typer.Option(
-                help=f"{', '.join(names[:-1])} or {names[-1]}.  [default: digits]", autocompletion=lambda: list(names)
-            ),
-        ],
-    )
-    own = {name: entry for source in SOURCES.values() for name, entry in _of_source(source)}
+    *names, last = SOURCES
+    info = typer.Option(help=f"{', '.join(names)} or {last}.  [default: digits]", autocompletion=lambda: list(SOURCES))
+    dataset = keyword("dataset", None, Annotated[str | None, info])
+    own: dict[str, inspect.Parameter] = {}
+    for source in SOURCES.values():
+        defaults = {name: written(field.default) for name, field in fields_of(source).items()}
+        own |= parameters_of(source, usual=defaults.__getitem__)
     settings = parameters_of(TrainSettings, usual=usual, leave=own)
     return with_parameters(train, [dataset, *settings.values(), *own.values()])
-
-
-def _of_source(source: type[Source]) -> Iterator[tuple[str, inspect.Parameter]]:
-    """The options of one source, with its defaults."""
-    fields = fields_of(source)
-    yield from parameters_of(source, usual=lambda name: written(fields[name].default)).items()
-
-
-def _lists() -> dict[str, tuple[int, ...]]:
-    """The settings of sources that are several whole numbers, with their defaults."""
-    fields = [field for source in SOURCES.values() for field in fields_of(source).values()]
-    return {field.name: field.default for field in fields if isinstance(field.default, tuple)}
 
 
 def _train(**options: Any) -> Any:
     """Train in this process, be it alone or one of several. Only the first of them has something to show."""
     from foldnet.verbs.train import train as recipe
     from foldnet_cli.launch import in_world, one_of_several, rank
-    from foldnet_cli.outputs import run_to_resume
     from foldnet_cli.progress import watching
 
     first = not in_world() or rank() == 0
     if first and options["resume"] and options["out"] is None:
-        options["out"] = run_to_resume()
+        options["out"] = _run_to_resume()
     if not in_world():
         with watching(saves=True) as observer:
             return recipe(observer=observer, **options)
     with watching(saves=True, quiet=not first) as observer, one_of_several() as world:
         report = recipe(observer=observer, world=world, **options)
     return report if world.writes else None
+
+
+def _run_to_resume() -> Path | None:
+    """The newest run, where there is one to go on with, which is said."""
+    from foldnet.training.begin import folder_to_resume
+
+    run = folder_to_resume(None)
+    if run is not None:
+        tell(f"takes {run}, the newest run")
+    return run

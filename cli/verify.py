@@ -4,6 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
+from foldnet.drawing.output import FOLD
 from foldnet_cli.options import DataDir, Device, FoldArgument, RunOption
 
 
@@ -31,11 +32,8 @@ def verify(
     Digests have no key. They show accidents; whoever edits a fold can state them anew, and only its run can tell.
     """
     from foldnet.verbs.verify import verify as recipe
-    from foldnet_cli.outputs import fold_or_newest
-    from foldnet_cli.progress import watching
+    from foldnet_cli.outputs import taken
+    from foldnet_cli.progress import watch
 
-    fold = fold_or_newest(fold)
-    with watching() as observer:
-        return recipe(
-            fold, run=run, data=not no_data, images=images, data_dir=data_dir, device=device, observer=observer
-        )
+    fold = taken(fold, FOLD)
+    return watch(recipe, fold, run=run, data=not no_data, images=images, data_dir=data_dir, device=device)

@@ -23,7 +23,6 @@ QUOTED = r"(?<!\w)'.*?'(?!\w)|(?<!\w)\".*?\"(?!\w)"  # an apostrophe, as in "the
 OTHER_NAMES = {
     "thresholds": "threshold",
     "recalibrated": "recalibrate",
-    "profiled": "profile",
     "evaluated": "evaluate",
     "out": "output",
 }

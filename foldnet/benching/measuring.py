@@ -3,21 +3,17 @@ counts."""
 
 import time
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from statistics import median, quantiles
+from statistics import median
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
-
-from foldnet.hardware import cpu_features, processor_name
-from foldnet.training.begin import about_machine
-from foldnet.training.machine import Machine
 
 LEAST_SECONDS = 0.02  # a sample this long is well above the clock's grain; shorter calls are repeated within it
 
@@ -36,16 +32,12 @@ class Timings:
     @property
     def quartiles(self) -> tuple[float, float]:
         """Between these lies the middle half of the samples."""
-        return quartiles(self.samples)
+        lower, upper = np.quantile(self.samples, (0.25, 0.75))
+        return float(lower), float(upper)
 
-    def ratios(self, base: "Timings") -> tuple[float, ...]:
+    def ratio(self, base: "Timings") -> "Timings":
         """This by `base`, round by round: what slows a whole round down cancels out."""
-        return tuple(own / other for own, other in zip(self.samples, base.samples, strict=True))
-
-    def ratio(self, base: "Timings") -> tuple[float, float, float]:
-        """This by `base` in the same round: the middle of all rounds, and the quartiles around it."""
-        ratios = self.ratios(base)
-        return median(ratios), *quartiles(ratios)
+        return Timings(tuple(own / other for own, other in zip(self.samples, base.samples, strict=True)))
 
 
 def time_in_turns(
@@ -74,15 +66,6 @@ def time_in_turns(
     return {name: Timings(tuple(values)) for name, values in samples.items()}
 
 
-def quartiles(values: Iterable[float]) -> tuple[float, float]:
-    """Between these lies the middle half of some values."""
-    known = list(values)
-    if len(known) < 2:
-        return known[0], known[0]
-    lower, _, upper = quantiles(known, n=4, method="inclusive")
-    return lower, upper
-
-
 @torch.no_grad()
 def peak_bytes(model: nn.Module, call: Callable[[], object], inputs: Tensor) -> int:
     """Bytes of tensors that are alive at the worst moment of `call`, the model's own and `inputs` included.
@@ -90,8 +73,8 @@ def peak_bytes(model: nn.Module, call: Callable[[], object], inputs: Tensor) -> 
     On CUDA as the allocator counts them. On a CPU every storage is followed from the operation that makes it until it
     is freed: that is exact and repeatable, but does not see what an operation uses only within itself.
     """
-    held = {storage.data_ptr(): int(storage.nbytes()) for storage in map(_storage, [*_tensors(model), inputs])}
-    own = sum(held.values())
+    known = [*model.parameters(), *model.buffers(), inputs]
+    own = sum({_storage(tensor).data_ptr(): int(_storage(tensor).nbytes()) for tensor in known}.values())
     if inputs.device.type == "cuda":
         torch.cuda.synchronize(inputs.device)
         torch.cuda.reset_peak_memory_stats(inputs.device)
@@ -99,10 +82,9 @@ def peak_bytes(model: nn.Module, call: Callable[[], object], inputs: Tensor) -> 
         call()
         torch.cuda.synchronize(inputs.device)
         return own + int(torch.cuda.max_memory_allocated(inputs.device)) - int(before)
-    with _StorageCounter([*_tensors(model), inputs]) as counter:
+    with (counter := _StorageCounter(known)):
         call()
-    grown: int = counter.peak
-    return own + grown
+    return own + counter.peak
 
 
 def count_flops(call: Callable[[], object]) -> int:
@@ -178,44 +160,6 @@ def _wait(device: torch.device) -> None:
         torch.cuda.synchronize(device)
 
 
-def _tensors(model: nn.Module) -> list[Tensor]:
-    """Everything that a model keeps."""
-    return [*model.parameters(), *model.buffers()]
-
-
 def _storage(tensor: Tensor) -> torch.UntypedStorage:
     """Where a tensor's numbers lie."""
     return tensor.untyped_storage()
-
-
-SEED = 0  # of the inputs
-
-
-@contextmanager
-def cpu_threads(count: int | None) -> Iterator[None]:
-    """So many CPU threads while the block runs; None leaves them."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count or before)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-def measured_on(machine: Machine) -> dict[str, Any]:
-    """Versions and hardware; of a processor its name and what it offers, since that decides the speed."""
-    about = about_machine(machine)
-    if machine.device.type == "cpu":
-        about |= {"processor": processor_name(), "features": list(cpu_features())}
-    return about
-
-
-def place_of(about: Mapping[str, Any]) -> str:
-    """Where it was measured, in words."""
-    return f"{about['processor']}, {about['device']}, {about['threads']} threads, torch {about['torch']}"
-
-
-def random_images(count: int, image: tuple[int, int, int], machine: Machine) -> Tensor:
-    """(count, *image) on the machine's device, channels last, the same in every run."""
-    x = torch.randn(count, *image, generator=torch.Generator().manual_seed(SEED))
-    return x.to(machine.device, memory_format=torch.channels_last)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from foldnet.benching.measuring import measured_on
+from foldnet.benching.frame import measured_on
 from foldnet.errors import FoldnetError, SettingError, UnknownName, nearest
 from foldnet.show.report import Report, Table, Text
 from foldnet.training.machine import Machine, choose_machine

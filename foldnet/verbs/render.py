@@ -186,7 +186,7 @@ class Reach(Output):
     of, name, endings, watched = NETWORKS, "reach.svg", FIGURE_ENDINGS, True
     trips: Annotated[
         tuple[int, ...] | None,
-        Option("Trips to try: 10,20,40.  [default: a quarter to three times what was found]"),
+        Option("Trips to try: 10,20,40.  [default: a quarter to three times what was found]", suggested=("10,20,40",)),
     ] = None
     recalibrate: Annotated[bool, Option("Also measure with batch norm estimated anew, trip by trip.")] = False
     grids: Annotated[OtherGrids | None, Option(flag=None)] = None

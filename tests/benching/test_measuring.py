@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from foldnet.benching.measuring import Timings, count_flops, peak_bytes, profile, quartiles, time_in_turns
+from foldnet.benching.measuring import Timings, count_flops, peak_bytes, profile, time_in_turns
 
 CPU = torch.device("cpu")
 
@@ -36,10 +36,11 @@ def test_short_calls_are_repeated_within_a_sample():
 
 def test_ratios_pair_the_samples_of_a_round():
     slow_then_quick = Timings((4.0, 2.0, 6.0))
-    assert slow_then_quick.ratios(Timings((2.0, 1.0, 3.0))) == (2.0, 2.0, 2.0)
+    assert slow_then_quick.ratio(Timings((2.0, 1.0, 3.0))).samples == (2.0, 2.0, 2.0)
     assert (slow_then_quick.median, slow_then_quick.quartiles) == (4.0, (3.0, 5.0))
-    assert slow_then_quick.ratio(Timings((2.0, 1.0, 1.5))) == (2.0, 2.0, 3.0)
-    assert quartiles([7.0]) == (7.0, 7.0)
+    ratio = slow_then_quick.ratio(Timings((2.0, 1.0, 1.5)))
+    assert (ratio.median, ratio.quartiles) == (2.0, (2.0, 3.0))
+    assert Timings((7.0,)).quartiles == (7.0, 7.0)
 
 
 def test_a_profile_says_where_the_seconds_of_a_call_go():

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from foldnet.errors import SettingError
-from foldnet_cli.parsing import parse_thresholds
+from foldnet_cli.fold import parse_thresholds
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ import torch
 
 from foldnet.benching.forms import FORMS, forms_of
 from foldnet.benching.measuring import Timings
+from foldnet.benching.settings import InferenceBench
 from foldnet.errors import OutputError, SettingError
 from foldnet.folding.folds import open_fold
 from foldnet.proof.compare import LIMIT, PAIRS
@@ -82,7 +83,7 @@ def test_folding_saves_bytes_but_no_flops(report):
 
 
 def test_the_command_says_how_to_do_it_again(run, report):
-    assert report.command == (
+    assert report.to_json()["command"] == (
         f"foldnet bench inference {run / 'fold'} --batch-sizes 1,4 --repeats 2 --threads 1 --device cpu --precision fp32"
     )
 
@@ -93,8 +94,10 @@ def test_time_ratios_are_those_within_a_round():
 
     forms = {"dense": figures(1.0, 2.0, 4.0), "looped": figures(1.1, 2.2, 8.0)}
     machine = {"device": "cpu", "threads": 1}
-    report = InferenceReport("f", "a", "c", (1,), 3, (1, 8, 8), "fp32", machine, forms, ())
-    assert report.time_ratio("looped", 1) == pytest.approx((1.1, 1.1, 1.55))
+    settings = InferenceBench("f", batch_sizes=(1,), repeats=3)
+    report = InferenceReport(arch="a", image=(1, 8, 8), settings=settings, machine=machine, results=forms, notes=())
+    ratio = report.time_ratio("looped", 1)
+    assert (ratio.median, ratio.quartiles) == (pytest.approx(1.1), pytest.approx((1.1, 1.55)))
 
 
 def test_threads_are_as_before_afterwards(run):
@@ -107,7 +110,7 @@ def test_a_file_is_written(run, tmp_path):
     out = tmp_path / "bench.json"
     written = bench_inference(run / "fold", batch_sizes=(1,), repeats=1, precision="bf16", out=out)
     assert json.loads(out.read_text()) == json.loads(json.dumps(written.to_json()))
-    assert written.precision == "bf16"
+    assert written.settings.precision == "bf16"
     with pytest.raises(
         OutputError, match=exactly(f"'{out}' exists already; give `out` another name or add `force=True`")
     ):

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from foldnet.benching.measuring import Timings
+from foldnet.benching.settings import TrainBench
 from foldnet.errors import OutputError, SettingError, UnknownName
 from foldnet.hardware import cpu_features, processor_name
 from foldnet.training.machine import Compilation
@@ -53,19 +54,26 @@ def test_all_three_have_figures_and_the_soft_one_is_compared(report):
 
 
 def test_the_command_says_how_to_do_it_again(report):
-    assert report.command == (
+    assert report.to_json()["command"] == (
         f"foldnet bench train --arch {ARCH} --batch-size 4 --steps 2 --threads 1 --device cpu --precision bf16 --compile off"
     )
 
 
 def test_ratios_are_of_images_per_second_within_a_round():
     def figures(*seconds: float) -> TrainFigures:
-        return TrainFigures(1, "fp32", Timings(seconds), 0.0)
+        return TrainFigures(8, 1, "fp32", Timings(seconds), 0.0)
 
     results = {"reference": figures(4.0, 8.0, 3.0), "plain": figures(1.0, 1.0, 1.0), "soft": figures(1.0, 2.0, 1.0)}
     off = Compilation(False, None, "asked for")
     report = TrainBenchReport(
-        "s", "p", (3, 32, 32), "c", 8, 3, "fp32", off, {"device": "cpu", "threads": 1}, results, ()
+        arch="s",
+        plain_arch="p",
+        image=(3, 32, 32),
+        settings=TrainBench("s", batch_size=8, steps=3),
+        compilation=off,
+        machine={"device": "cpu", "threads": 1},
+        results=results,
+        notes=(),
     )
     found = report.to_json()
     assert found["ratios"] == {"soft_to_reference": 4.0, "soft_to_plain": 1.0}
@@ -94,8 +102,8 @@ def test_every_network_really_trains(monkeypatch):
 
 
 def test_where_the_time_goes_is_measured_if_asked():
-    found = bench_train(ARCH, batch_size=2, steps=1, device="cpu", profiled=True)
-    assert found.command.endswith(" --profile")
+    found = bench_train(ARCH, batch_size=2, steps=1, device="cpu", profile=True)
+    assert found.to_json()["command"].endswith(" --profile")
     for figures in found.to_json()["results"].values():
         assert "aten::convolution_backward" in figures["profile"]
         assert sum(figures["profile"].values()) > 0

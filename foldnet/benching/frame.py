@@ -1,0 +1,76 @@
+"""What both benches have in common: the machine, the settings as they were chosen, and what a report says of them."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from foldnet.benching.settings import InferenceBench, TrainBench
+from foldnet.hardware import cpu_features, processor_name
+from foldnet.show.report import Report, Text
+from foldnet.training.begin import about_machine
+from foldnet.training.machine import Machine
+
+SEED = 0  # of the inputs
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BenchReport(Report):
+    """What a bench says: figures of some networks, measured in turns on one machine; `settings` hold what was chosen
+    where they left it open. `image` is (channels, height, width)."""
+
+    computed: ClassVar[tuple[str, ...]] = (
+        *("command=settings.command", "precision=settings.precision", "device=machine.device"),
+        *("threads=machine.threads", "ratios", "saying"),
+    )
+    unwritten: ClassVar[tuple[str, ...]] = ("settings",)
+    saying: ClassVar[str]
+    arch: str
+    image: tuple[int, int, int]
+    settings: Any
+    machine: dict[str, Any]
+    results: Mapping[str, Any]
+    notes: tuple[str, ...]
+
+    def below(self, what: str, how: str) -> Iterator[Text]:
+        """What stands below the tables: what was measured, where and how, and what to make of it."""
+        place = "{processor}, {device}, {threads} threads, torch {torch}".format_map(self.machine)
+        yield Text(f"\n{what}, {place}, {how}")
+        yield Text(self.saying)
+        yield from (Text(f"note: {note}", "note") for note in self.notes)
+
+
+@contextmanager
+def framed(settings: InferenceBench | TrainBench, machine: Machine) -> Iterator[dict[str, Any]]:
+    """Compute with so many CPU threads as the settings say while the block runs. Gives what a report says of that."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(settings.threads or before)
+    try:
+        about = measured_on(machine)
+        chosen = {name: about[name] for name in ("threads", "device")} | {"precision": machine.precision}
+        yield {"settings": replace(settings, **chosen), "machine": about}
+    finally:
+        torch.set_num_threads(before)
+
+
+def measured_on(machine: Machine) -> dict[str, Any]:
+    """Versions and hardware; of a processor its name and what it offers, since that decides the speed."""
+    about = about_machine(machine)
+    if machine.device.type == "cpu":
+        about |= {"processor": processor_name(), "features": list(cpu_features())}
+    return about
+
+
+def tf32_note(machine: Machine, more: str = "") -> tuple[str, ...]:
+    """What a reader of figures in fp32 should know, where they are a GPU's."""
+    said = f"on CUDA torch computes fp32 convolutions in TF32 unless it is told otherwise{more}"
+    return (said,) if machine.device.type == "cuda" else ()
+
+
+def random_images(count: int, image: tuple[int, int, int], machine: Machine) -> Tensor:
+    """(count, *image) on the machine's device, channels last, the same in every run."""
+    x = torch.randn(count, *image, generator=torch.Generator().manual_seed(SEED))
+    return x.to(machine.device, memory_format=torch.channels_last)

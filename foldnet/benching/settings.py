@@ -1,0 +1,74 @@
+"""What the benches measure, and how: settings as data, from which their commands are made too. Knows no torch."""
+
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, ClassVar
+
+from foldnet.bounds import BOUNDS, as_code
+from foldnet.errors import SettingError
+from foldnet.options import Option, check_fields, plain
+
+
+@dataclass(frozen=True, slots=True)
+class InferenceBench:
+    """Time the soft, dense, tied and looped forms of a fold, and the plain network of its shape, in turns.
+
+    Latency, throughput, peak memory, bytes on disk and FLOPs, and their ratios to dense.
+    """
+
+    fold: Path | str | None = None
+    run: Annotated[Path | str | None, Option()] = None
+    batch_sizes: Annotated[tuple[int, ...], Option("Images a batch, each measured: 1,128.")] = (1, 128)
+    repeats: Annotated[int, Option("Rounds; in each every form is timed once.")] = 10
+    threads: Annotated[int | None, Option("CPU threads.  [default: torch's]")] = None
+    device: Annotated[str, Option()] = "auto"
+    precision: Annotated[str, Option()] = "fp32"
+
+    def __post_init__(self) -> None:
+        bound, sizes = BOUNDS["batch_sizes"], tuple(self.batch_sizes)
+        if not sizes or not all(map(bound.holds, sizes)) or len(set(sizes)) < len(sizes):
+            raise SettingError(f"{as_code('batch_sizes', sizes)} is not legal; give different numbers, each {bound}")
+        check_fields(self)
+
+    @property
+    def command(self) -> str:
+        """The command that measures this again."""
+        return shlex.join(("foldnet", "bench", "inference", str(self.fold), *_options(self)))
+
+
+@dataclass(frozen=True, slots=True)
+class TrainBench:
+    """Time training steps of a soft network, its plain twin and the reference, in turns.
+
+    The reference computes what the soft network computes, mixing one layer's weight at a time in fp32, as the paper's
+    authors do.
+    """
+
+    ARCH: ClassVar = "swrn-28-4-4"
+    arch: Annotated[str, Option("The soft network: swrn-DEPTH-WIDTH[-TEMPLATES].")] = ARCH
+    batch_size: Annotated[int, Option("Images a step, at least 2.")] = 128
+    steps: Annotated[int, Option("Rounds; in each every network makes one step.", bound=BOUNDS["rounds"])] = 20
+    threads: Annotated[int | None, Option("CPU threads.  [default: torch's]")] = None
+    device: Annotated[str, Option()] = "auto"
+    precision: Annotated[str, Option()] = "auto"
+    compile: Annotated[str, Option()] = "auto"
+    profile: Annotated[bool, Option("Say where a step's time goes, by operator.")] = False
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+
+    @property
+    def command(self) -> str:
+        """The command that measures this again."""
+        return shlex.join(("foldnet", "bench", "train", *_options(self)))
+
+
+def _options(settings: InferenceBench | TrainBench) -> Iterator[str]:
+    """Every setting that is given, as a shell takes it."""
+    for name, value in plain(settings).items():
+        if value is not None and value is not False:
+            yield f"--{name.replace('_', '-')}"
+            if value is not True:
+                yield ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
