@@ -23,7 +23,7 @@ from foldnet.drawing.colors import (
     STAGE_FILL,
     distinct,
 )
-from foldnet.drawing.output import GRAPH_ENDINGS, SOURCE, check_dot_ending
+from foldnet.drawing.output import DOT_ENDINGS, GRAPH_ENDINGS, SOURCE, check_ending
 from foldnet.drawing.passes import pass_words, ranges
 from foldnet.errors import MissingTool, OutputError
 from foldnet.store.files import write_whole
@@ -229,7 +229,7 @@ def write_graph(graph: nx.MultiDiGraph, path: Path, title: str) -> None:
     MissingTool where a picture is asked for and dot is not installed, OutputError where dot fails or the file
     cannot be written.
     """
-    ending = check_dot_ending(path, GRAPH_ENDINGS)
+    ending = check_ending(path, GRAPH_ENDINGS)
     if ending == ".json":
         write_whole(path, graph_json(graph, title))
     elif ending == ".graphml":
@@ -240,7 +240,7 @@ def write_graph(graph: nx.MultiDiGraph, path: Path, title: str) -> None:
 
 def write_dot(digraph: graphviz.Digraph, path: Path) -> None:
     """Write what Graphviz draws as .svg, .png or .pdf, or its source as .dot or .gv. Raises as `write_graph`."""
-    ending = check_dot_ending(path)
+    ending = check_ending(path, DOT_ENDINGS)
     write_whole(path, digraph.source if ending in SOURCE else _drawn(digraph, ending[1:], path))
 
 

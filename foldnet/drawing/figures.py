@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from foldnet.drawing.colors import GRID_LINE
-from foldnet.drawing.output import FIGURE_ENDINGS, check_ending
-from foldnet.errors import SettingError
+from foldnet.drawing.output import check_ending
 from foldnet.store.files import write_whole
 
 if TYPE_CHECKING:
@@ -28,20 +27,15 @@ def write_figure(figure: Figure, path: Path) -> None:
 
 
 def figure_bytes(figure: Figure, ending: str) -> bytes:
-    """The figure as a .png, .svg or .pdf file, always the same bytes. Text in an .svg stays text.
-
-    Raises SettingError for another ending.
-    """
+    """The figure as a .png, .svg or .pdf file, always the same bytes. Text in an .svg stays text."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-    if ending.lower() not in FIGURE_ENDINGS:
-        raise SettingError(f"'{ending}' is not a figure's ending; use {', '.join(FIGURE_ENDINGS[:-1])} or .pdf")
     # Dates would make every file differ; None leaves a field out.
-    metadata = {".png": {}, ".svg": {"Date": None}, ".pdf": {"CreationDate": None}}[ending.lower()]
+    metadata = {".png": {}, ".svg": {"Date": None}, ".pdf": {"CreationDate": None}}[ending]
     buffer = BytesIO()
     with own_settings():
         FigureCanvasAgg(figure)
-        figure.savefig(buffer, format=ending.lower()[1:], dpi=200, metadata=metadata)
+        figure.savefig(buffer, format=ending[1:], dpi=200, metadata=metadata)
     return buffer.getvalue()
 
 
@@ -99,11 +93,13 @@ def panels(
     return figure, axes
 
 
-def place_axes(figure: Figure, left: float, top: float, side: float) -> Axes:
-    """Square axes without ticks, their place and size in inches from the figure's top left."""
+def place_axes(figure: Figure, left: float, top: float, side: float, *, ticks: bool = False) -> Axes:
+    """Square axes, their place and size in inches from the figure's top left."""
     width, height = figure.get_size_inches()
-    place = (left / width, 1 - (top + side) / height, side / width, side / height)
-    return figure.add_axes(place, xticks=[], yticks=[])
+    axes = figure.add_axes((left / width, 1 - (top + side) / height, side / width, side / height))
+    if not ticks:
+        axes.set(xticks=[], yticks=[])
+    return axes
 
 
 def draw_title(figure: Figure, title: str) -> None:

@@ -7,6 +7,7 @@ misleads.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -14,7 +15,15 @@ from numpy.typing import ArrayLike, NDArray
 
 from foldnet.analysis.chance import Chance, beyond_chance, shown_level
 from foldnet.drawing.colors import MARK
-from foldnet.drawing.figures import draw_legend, draw_title, legend_inches, own_settings, title_inches
+from foldnet.drawing.figures import (
+    draw_legend,
+    draw_title,
+    legend_inches,
+    own_settings,
+    patch_key,
+    place_axes,
+    title_inches,
+)
 from foldnet.errors import SettingError
 
 if TYPE_CHECKING:
@@ -26,6 +35,8 @@ VALUES_UP_TO = 16  # layers of a panel whose cells still have room for their num
 NAMES_UP_TO = 40  # layers of a panel whose names are still readable
 MARKS_UP_TO = 60  # layers of a panel whose frames would not hide the cells
 PANELS_A_ROW = 4
+GAP, NAME_ROOM, CAPTION_ROOM = 0.25, 0.28, 0.3  # inches: between panels, and for what stands above and below one
+HISTORY_COLUMNS = 8
 
 
 class GroupSimilarity(Protocol):
@@ -41,6 +52,43 @@ class GroupSimilarity(Protocol):
     def chance(self) -> Chance: ...
 
 
+@dataclass(frozen=True, slots=True)
+class GroupHistory:
+    """One row of panels: the matrices of one group, one an epoch, (epochs + 1, L, L), the first one before training."""
+
+    name: str
+    layers: tuple[str, ...]
+    matrices: NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """A group ready to be drawn, sizes in inches: `marks` (L, L) are the pairs of different layers beyond chance, as
+    the tables' stars are."""
+
+    name: str
+    names: tuple[str, ...]
+    matrix: NDArray[np.float64]
+    marks: NDArray[np.bool_]
+    caption: str
+
+    @property
+    def side(self) -> float:
+        """Of the square."""
+        return float(np.clip(0.3 * len(self.names), 1.8, 4.0))
+
+    @property
+    def label_room(self) -> float:
+        """Room for the longest layer name, or for an index where there are too many to name."""
+        return 0.15 + 0.062 * (max(map(len, self.names)) if 0 < len(self.names) <= NAMES_UP_TO else 4)
+
+    @property
+    def overhang(self) -> float:
+        """How far the group's name above or the caption below reach beyond the square on either side."""
+        return max(0.0, 0.088 * len(self.name) - self.side, 0.06 * len(self.caption) - self.side) / 2
+
+
+@own_settings()
 def lsm_figure(groups: Sequence[GroupSimilarity], title: str = "") -> Figure:
     """The groups' matrices side by side, cells above the 95 % chance level framed.
 
@@ -48,141 +96,136 @@ def lsm_figure(groups: Sequence[GroupSimilarity], title: str = "") -> Figure:
     """
     from matplotlib.figure import Figure
 
-    refuse_nothing(groups)
-    labels = [_label_inches(short_names(group.name, group.layers)) for group in groups]
-    with own_settings():
-        handles = _handles(groups)
-        least = max(title_inches(title), 0.7 + 0.062 * max(len(str(handle.get_label())) for handle in handles))
-        (width, _), _ = _layout(groups, labels, least, (0.0, 0.0))
-        ends = (0.42 if title else 0.08, 0.05 + legend_inches(handles, width))
-        (_, height), boxes = _layout(groups, labels, least, ends)
-        figure = Figure(figsize=(width, height))
-        for group, room, (x, y, side) in zip(groups, labels, boxes, strict=True):
-            axes = figure.add_axes((x / width, y / height, side / width, side / height))
-            draw_matrix(axes, np.asarray(group.matrix, dtype=np.float64))
-            _draw_group(axes, group, (room + 0.02) / side)
-        draw_title(figure, title)
-        draw_legend(figure, handles)
+    _refuse_nothing(groups)
+    panels = [_panel(group) for group in groups]
+    keys = _keys(panels)
+    (inner, height), places = _layout(panels)
+    width = max(inner, title_inches(title), 0.7 + 0.062 * max(len(str(key.get_label())) for key in keys))
+    top = 0.42 if title else 0.08
+    figure = Figure(figsize=(width, top + height + 0.05 + legend_inches(keys, width)))
+    for panel, (x, y) in zip(panels, places, strict=True):
+        _draw_panel(place_axes(figure, (width - inner) / 2 + x, top + y, panel.side, ticks=True), panel)
+    draw_title(figure, title)
+    draw_legend(figure, keys)
     return figure
+
+
+@own_settings()
+def history_figure(groups: Sequence[GroupHistory], epochs: Sequence[int] | None = None, title: str = "") -> Figure:
+    """The groups' matrices as training went on: a row for each group, a column for each of `epochs`.
+
+    Without `epochs`, at most eight from 0 to the last, evenly spread. Raises SettingError where there is no
+    group or an epoch was not recorded.
+    """
+    from matplotlib.figure import Figure
+
+    _refuse_nothing(groups)
+    histories = [np.asarray(group.matrices, dtype=np.float64) for group in groups]
+    last = min(len(history) for history in histories) - 1
+    chosen = chosen_epochs(last) if epochs is None else tuple(epochs)
+    for epoch in chosen:
+        if not 0 <= epoch <= last:
+            raise SettingError(f"epoch {epoch} was not recorded; give epochs from 0 to {last}")
+    side, pitch, labels, top = 1.15, 1.23, 0.32, (0.42 if title else 0.08) + 0.24
+    inner = labels + len(chosen) * pitch
+    width = max(inner, title_inches(title))
+    figure = Figure(figsize=(width, top + len(groups) * pitch))
+    for row, (group, history) in enumerate(zip(groups, histories, strict=True)):
+        for column, epoch in enumerate(chosen):
+            left = (width - inner) / 2 + labels + column * pitch
+            axes = place_axes(figure, left, top + row * pitch, side)
+            draw_matrix(axes, history[epoch])
+            if row == 0:
+                axes.set_title(f"epoch {epoch}" if column == 0 else str(epoch), fontsize=8, pad=3)
+            if column == 0:
+                axes.set_ylabel(group.name, fontsize=8)
+    draw_title(figure, title)
+    return figure
+
+
+def chosen_epochs(last: int) -> tuple[int, ...]:
+    """At most eight epochs from 0 to `last`, both included, evenly spread."""
+    return tuple(sorted({round(last * i / (HISTORY_COLUMNS - 1)) for i in range(HISTORY_COLUMNS)}))
 
 
 def short_names(group: str, layers: Sequence[str]) -> tuple[str, ...]:
     """The layers' names without the group's, where that says as much: stage2.1.conv1 -> 1.conv1."""
     prefix = f"{group}."
-    if all(layer.startswith(prefix) for layer in layers):
-        return tuple(layer.removeprefix(prefix) for layer in layers)
-    return tuple(layers)
+    return tuple(layer.removeprefix(prefix * all(layer.startswith(prefix) for layer in layers)) for layer in layers)
 
 
-def _panel_inches(layers: int) -> float:
-    """The side of a panel."""
-    return float(np.clip(0.3 * layers, 1.8, 4.0))
+def draw_matrix(axes: Axes, matrix: NDArray[np.float64], digits: float = 0) -> None:
+    """The shaded cells, with their numbers in `digits` points where that is not 0."""
+    axes.imshow(matrix, cmap="gray", vmin=0.0, vmax=1.0, interpolation="nearest", aspect="auto", origin="upper")
+    for (i, j), value in np.ndenumerate(matrix) if digits else ():
+        shade = "black" if value > 0.5 else "white"
+        axes.text(j, i, f"{value:.2f}".lstrip("0"), ha="center", va="center", fontsize=digits, color=shade)
 
 
-def _label_inches(names: Sequence[str]) -> float:
-    """Room for the longest layer name, or for an index where there are too many to name."""
-    return 0.15 + 0.062 * (max(map(len, names)) if 0 < len(names) <= NAMES_UP_TO else 4)
+def _panel(group: GroupSimilarity) -> Panel:
+    """A group with its names, marks and chance level."""
+    matrix, chance = np.asarray(group.matrix, dtype=np.float64), group.chance
+    marked = len(matrix) <= MARKS_UP_TO
+    marks = beyond_chance(matrix, chance) if marked else np.zeros(matrix.shape, dtype=bool)
+    caption = "one layer: no pairs"
+    if chance.mean is not None and chance.max is not None and chance.network_q95 is not None:
+        caption = f"chance: mean {chance.mean:.2f}, max {chance.max:.2f}, q95 {shown_level(chance.network_q95)}"
+    return Panel(group.name, short_names(group.name, group.layers), matrix, marks, caption)
 
 
-def _overhang(group: GroupSimilarity, side: float) -> float:
-    """How far the group's name, above its panel, or its chance level, below, reach beyond the panel on either side."""
-    return max(0.0, 0.088 * len(group.name) - side, 0.06 * len(_caption(group.chance)) - side) / 2
+def _layout(panels: Sequence[Panel]) -> tuple[tuple[float, float], list[tuple[float, float]]]:
+    """The size that the panels need, and the left and top of each one's square, in inches from the top left.
 
-
-def _layout(
-    groups: Sequence[GroupSimilarity], labels: Sequence[float], least: float, ends: tuple[float, float]
-) -> tuple[tuple[float, float], list[tuple[float, float, float]]]:
-    """The figure's size, at least `least` wide, and the left, bottom and side of each panel's square, in inches from
-    bottom left.
-
-    Panels stand in rows of at most four. From the left: labels, panel, gap. From the top: room for the title, then for
-    each row the names, the panels, their labels and the chance level; then room for the legend. `ends` are these two.
+    Panels stand in rows of at most four. From the left: labels, square, gap. From the top: for each row the names, the
+    squares, their labels and the captions.
     """
-    sides = [_panel_inches(len(group.layers)) for group in groups]
-    over = [_overhang(group, side) for group, side in zip(groups, sides, strict=True)]
-    columns = min(len(sides), PANELS_A_ROW)
-    starts = range(0, len(sides), columns)
-    gap, name_room, caption_room = 0.25, 0.28, 0.3
-    lefts = [max(*labels[column::columns], *over[column::columns]) for column in range(columns)]
-    widths = [
-        lefts[column] + max(sides[column::columns]) + max(gap, *(some + 0.05 for some in over[column::columns]))
-        for column in range(columns)
+    columns = min(len(panels), PANELS_A_ROW)
+    lefts, rights, heights = [], [], []
+    for column in range(columns):
+        below = panels[column::columns]
+        lefts.append(max(max(panel.label_room, panel.overhang) for panel in below))
+        rights.append(max(panel.side for panel in below) + max(GAP, *(panel.overhang + 0.05 for panel in below)))
+    for start in range(0, len(panels), columns):
+        beside = panels[start : start + columns]
+        square, labels = max(panel.side for panel in beside), max(panel.label_room for panel in beside)
+        heights.append(NAME_ROOM + square + labels + CAPTION_ROOM)
+    places = [divmod(index, columns) for index in range(len(panels))]
+    return (sum(lefts) + sum(rights), sum(heights)), [
+        (sum(lefts[: column + 1]) + sum(rights[:column]), sum(heights[:row]) + NAME_ROOM) for row, column in places
     ]
-    heights = [name_room + max(sides[i : i + columns]) + max(labels[i : i + columns]) + caption_room for i in starts]
-    width, height = max(sum(widths), least), sum(ends) + sum(heights)
-    margin = (width - sum(widths)) / 2
-    boxes = []
-    for index, side in enumerate(sides):
-        row, column = divmod(index, columns)
-        x = margin + sum(widths[:column]) + lefts[column]
-        boxes.append((x, height - ends[0] - sum(heights[:row]) - name_room - side, side))
-    return (width, height), boxes
 
 
-def draw_matrix(axes: Axes, matrix: NDArray[np.float64]) -> None:
-    """The shaded cells."""
-    axes.imshow(matrix, cmap="gray", vmin=0.0, vmax=1.0, interpolation="nearest", aspect="auto")
-
-
-def _draw_group(axes: Axes, group: GroupSimilarity, caption_at: float) -> None:
-    """Names, numbers, marks and the chance level of one panel."""
-    names = short_names(group.name, group.layers)
-    axes.set_title(group.name, fontsize=9, pad=5)
-    axes.tick_params(length=0, labelsize=7, pad=2)
-    if len(names) <= NAMES_UP_TO:
-        axes.set_xticks(range(len(names)), names, rotation=90)
-        axes.set_yticks(range(len(names)), names)
-    matrix = np.asarray(group.matrix, dtype=np.float64)
-    if len(names) <= VALUES_UP_TO:
-        for (i, j), value in np.ndenumerate(matrix):
-            shade = "black" if value > 0.5 else "white"
-            axes.text(j, i, f"{value:.2f}".lstrip("0"), ha="center", va="center", fontsize=6, color=shade)
-    _draw_marks(axes, _marks(group))
-    axes.text(0.5, -caption_at, _caption(group.chance), ha="center", va="top", fontsize=7, transform=axes.transAxes)
-
-
-def _draw_marks(axes: Axes, marks: NDArray[np.bool_]) -> None:
-    """A thin frame inside every marked cell."""
+def _draw_panel(axes: Axes, panel: Panel) -> None:
+    """The matrix, names, numbers, a thin frame inside every marked cell, and the chance level."""
     from matplotlib.patches import Rectangle
 
-    for i, j in np.argwhere(marks):
-        frame = Rectangle((j - 0.43, i - 0.43), 0.86, 0.86, fill=False, edgecolor=MARK, linewidth=0.9)
-        axes.add_patch(frame)
+    count = len(panel.names)
+    draw_matrix(axes, panel.matrix, digits=6 if count <= VALUES_UP_TO else 0)
+    axes.set_title(panel.name, fontsize=9, pad=5)
+    axes.tick_params(length=0, labelsize=7, pad=2)
+    if count <= NAMES_UP_TO:
+        axes.set_xticks(range(count), panel.names, rotation=90)
+        axes.set_yticks(range(count), panel.names)
+    for i, j in np.argwhere(panel.marks):
+        axes.add_patch(Rectangle((j - 0.43, i - 0.43), 0.86, 0.86, fill=False, edgecolor=MARK, linewidth=0.9))
+    y = -(panel.label_room + 0.02) / panel.side
+    axes.text(0.5, y, panel.caption, ha="center", va="top", fontsize=7, transform=axes.transAxes)
 
 
-def _handles(groups: Sequence[GroupSimilarity]) -> list[Artist]:
+def _keys(panels: Sequence[Panel]) -> list[Artist]:
     """What the shades, the frames and q95 mean, once for the whole figure."""
-    from matplotlib.patches import Patch
-
-    handles: list[Artist] = [
-        Patch(facecolor="black", edgecolor="black", linewidth=0.6, label="similarity 0"),
-        Patch(facecolor="white", edgecolor="black", linewidth=0.6, label="similarity 1"),
-    ]
-    if any(_marks(group).any() for group in groups):
+    shades = (("black", 0), ("white", 1))
+    keys = [patch_key(f"similarity {n}", facecolor=color, edgecolor="black", linewidth=0.6) for color, n in shades]
+    if any(panel.marks.any() for panel in panels):
         said = "above q95: in no group of 95 % of untrained networks"
-        handles.append(Patch(facecolor="none", edgecolor=MARK, linewidth=0.9, label=said))
-    elif any(len(group.layers) > 1 for group in groups):
+        keys.append(patch_key(said, facecolor="none", edgecolor=MARK, linewidth=0.9))
+    elif any(len(panel.names) > 1 for panel in panels):
         said = "q95: 95 % of untrained networks stay below it in all groups"
-        handles.append(Patch(facecolor="none", edgecolor="none", label=said))
-    return handles
+        keys.append(patch_key(said, facecolor="none", edgecolor="none"))
+    return keys
 
 
-def _marks(group: GroupSimilarity) -> NDArray[np.bool_]:
-    """Which pairs of different layers are framed, being beyond chance as the tables' stars are: (L, L)."""
-    matrix = np.asarray(group.matrix, dtype=np.float64)
-    if len(matrix) > MARKS_UP_TO:
-        return np.zeros(matrix.shape, dtype=bool)
-    return beyond_chance(matrix, group.chance)
-
-
-def _caption(chance: Chance) -> str:
-    """The chance level in one line."""
-    if chance.mean is None or chance.max is None or chance.network_q95 is None:
-        return "one layer: no pairs"
-    return f"chance: mean {chance.mean:.2f}, max {chance.max:.2f}, q95 {shown_level(chance.network_q95)}"
-
-
-def refuse_nothing(groups: Sequence[object]) -> None:
+def _refuse_nothing(groups: Sequence[object]) -> None:
     """Raise SettingError where there is no group to draw."""
     if not groups:
         raise SettingError(

@@ -27,15 +27,6 @@ def check_ending(path: Path, legal: tuple[str, ...] = FIGURE_ENDINGS) -> str:
     """The path's ending in small letters. Raises SettingError where it is not one of `legal`."""
     ending = path.suffix.lower()
     if ending not in legal:
-        said = f"ends in '{path.suffix}'" if path.suffix else "has no ending"
-        raise SettingError(f"'{path}' {said}, which names no format; end it in {', '.join(legal[:-1])} or {legal[-1]}")
-    return ending
-
-
-def check_dot_ending(path: Path, legal: tuple[str, ...] = DOT_ENDINGS) -> str:
-    """The same, of what Graphviz draws."""
-    ending = path.suffix.lower()
-    if ending not in legal:
         what = f"ending '{path.suffix}'" if path.suffix else "no ending"
         raise SettingError(f"'{path}' has {what}; give it one of {', '.join(legal)}")
     return ending
@@ -92,8 +83,6 @@ class Output:
     endings: ClassVar[tuple[str, ...]]
     watched: ClassVar[bool] = False  # whether it takes long, so that progress is shown
 
-    check_ending = staticmethod(check_ending)
-
     def write(self, what: Any, file: Path, observer: Any) -> Any:
         """Write the file, whole or not at all; gives what was measured for it, or None."""
         raise NotImplementedError
@@ -108,7 +97,7 @@ class Output:
         output."""
         if out is not None:
             refuse_existing(Path(out), force=force)
-            cls.check_ending(Path(out), cls.endings)
+            check_ending(Path(out), cls.endings)
 
 
 def make(

@@ -12,7 +12,7 @@ from torch import nn
 from foldnet.analysis.chance import Chance
 from foldnet.analysis.choices import METRICS
 from foldnet.analysis.similarity import coefficient_similarity, disagreements, max_off_diagonal
-from foldnet.drawing.lsm_files import GroupHistory
+from foldnet.drawing.heatmaps import GroupHistory
 from foldnet.errors import RunError
 from foldnet.folding.groups import GroupAlgebra, check_metric, groups_of, judged_together
 from foldnet.folding.settings import DEFAULT_THRESHOLD

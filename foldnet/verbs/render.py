@@ -17,7 +17,6 @@ from foldnet.drawing.output import (
     Output,
     Taken,
     Written,
-    check_dot_ending,
     chosen,
     make,
     several,
@@ -43,7 +42,6 @@ class Graph(Output):
     """
 
     of, name, endings = FOLD, "graph.svg", GRAPH_ENDINGS
-    check_ending = staticmethod(check_dot_ending)
     residual: Annotated[bool, Option("Also draw the residual connections.")] = False
 
     def write(self, what: "Path | nn.Module", file: Path, observer: Any) -> None:
@@ -57,7 +55,6 @@ class Sharing(Output):
     """Draw who mixes what (the paper's Figure 1): layers, templates, coefficients as weighted edges."""
 
     of, name, endings = RUN, "sharing.svg", DOT_ENDINGS
-    check_ending = staticmethod(check_dot_ending)
     checkpoint: Annotated[str, Option()] = "last"
 
     def write(self, what: Path, file: Path, observer: Any) -> None:

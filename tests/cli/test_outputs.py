@@ -79,9 +79,9 @@ def test_a_picture_from_outside_is_a_command_with_help_bounds_and_completion(tmp
     ("arguments", "said"),
     [
         (["render", "graph", "-o", "a.xyz"], "has ending '.xyz'"),
-        (["render", "fold", "-o", "a.xyz"], "names no format"),
+        (["render", "fold", "-o", "a.xyz"], "has ending '.xyz'"),
         (["render", "lsm", "-o", "here.svg"], "exists already"),
-        (["lsm", "--history", "-o", "a.xyz"], "names no format"),
+        (["lsm", "--history", "-o", "a.xyz"], "has ending '.xyz'"),
         (["render", "paths", "--examples", "0"], "is not legal"),
         (["export", "-o", "a.xyz"], "names none by its ending"),
     ],

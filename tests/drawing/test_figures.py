@@ -12,7 +12,7 @@ from foldnet.errors import OutputError, SettingError
 
 def test_a_place_that_will_not_do_is_named(tmp_path: Path) -> None:
     path = tmp_path / "figure.gif"
-    said = f"'{path}' ends in '.gif', which names no format; end it in .png, .svg or .pdf"
+    said = f"'{path}' has ending '.gif'; give it one of .png, .svg, .pdf"
     with pytest.raises(SettingError, match=f"^{re.escape(said)}$"):
         write_figure(Figure(), path)
     lost = tmp_path / "missing" / "figure.svg"

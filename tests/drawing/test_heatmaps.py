@@ -151,5 +151,3 @@ def test_wrong_inputs_are_named():
     text = "there is no group of layers to draw; a network without shared layers has no similarity matrix"
     with pytest.raises(SettingError, match=f"^{re.escape(text)}$"):
         lsm_figure([])
-    with pytest.raises(SettingError, match=r"^'\.gif' is not a figure's ending; use \.png, \.svg or \.pdf$"):
-        figure_bytes(lsm_figure([group()]), ".gif")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from foldnet.drawing.lsm_files import chosen_epochs, history_figure
+from foldnet.drawing.heatmaps import chosen_epochs, history_figure
 from foldnet.errors import SettingError
 
 

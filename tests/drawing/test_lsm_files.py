@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from foldnet.analysis.chance import Chance
-from foldnet.drawing.lsm_files import check_ending, write_history, write_lsm
+from foldnet.drawing.lsm_files import write_history, write_lsm
+from foldnet.drawing.output import check_ending
 from foldnet.errors import OutputError, SettingError
 
 
@@ -95,14 +96,14 @@ def test_unequal_sizes_do_not_fit_in_one_npy(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "said"), [("lsm.gif", "ends in '.gif'"), ("lsm", "has no ending"), (".svg", "has no ending")]
+    ("name", "said"), [("lsm.gif", "has ending '.gif'"), ("lsm", "has no ending"), (".svg", "has no ending")]
 )
 def test_unknown_endings_are_named(tmp_path, name, said):
     path = tmp_path / name
-    text = f"'{path}' {said}, which names no format; end it in .png, .svg, .pdf, .csv, .json, .npy or .npz"
+    text = f"'{path}' {said}; give it one of .png, .svg, .pdf, .csv, .json, .npy, .npz"
     with pytest.raises(SettingError, match=f"^{re.escape(text)}$"):
         write_lsm([group("stage1")], path)
-    with pytest.raises(SettingError, match=r"end it in \.png, \.svg, \.pdf, \.npy or \.npz$"):
+    with pytest.raises(SettingError, match=r"give it one of \.png, \.svg, \.pdf, \.npy, \.npz$"):
         write_history([group("stage1")], path)
     assert not list(tmp_path.iterdir())
 

@@ -165,9 +165,9 @@ def test_numbers_as_files_are_those_of_the_report(cli, home):
     [
         (
             "a.xyz",
-            "'a.xyz' ends in '.xyz', which names no format; end it in .png, .svg, .pdf, .csv, .json, .npy or .npz",
+            "'a.xyz' has ending '.xyz'; give it one of .png, .svg, .pdf, .csv, .json, .npy, .npz",
         ),
-        ("a", "'a' has no ending, which names no format; end it in .png, .svg, .pdf, .csv, .json, .npy or .npz"),
+        ("a", "'a' has no ending; give it one of .png, .svg, .pdf, .csv, .json, .npy, .npz"),
         ("nowhere/a.csv", "'nowhere' is not a folder; make it first or give --out another place"),
         ("runs", "'runs' is a folder; give --out a file name inside it"),
         (".", "'.' is a folder; give --out a file name inside it"),
@@ -187,7 +187,7 @@ def test_what_exists_is_replaced_only_by_force(cli, home):
 
 
 def test_a_file_that_cannot_be_made_leaves_nothing(cli, home):
-    said = "'a.xyz' ends in '.xyz', which names no format; end it in .png, .svg, .pdf, .csv, .json, .npy or .npz"
+    said = "'a.xyz' has ending '.xyz'; give it one of .png, .svg, .pdf, .csv, .json, .npy, .npz"
     (home / "a.xyz").write_text("mine")
     assert cli.refused("lsm", "-o", "a.xyz", "--force") == said
 
@@ -231,7 +231,7 @@ def test_a_second_history_takes_a_new_name(cli, home):
         ),
         (
             ["runs/soft", "-o", "h.csv"],
-            "'h.csv' ends in '.csv', which names no format; end it in .png, .svg, .pdf, .npy or .npz",
+            "'h.csv' has ending '.csv'; give it one of .png, .svg, .pdf, .npy, .npz",
         ),
         (
             ["runs/soft", "--metric", "weights"],
