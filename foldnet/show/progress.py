@@ -40,6 +40,8 @@ class Watcher:
         if kind != self.name:
             self.end_bar()
             self.name = kind
+            if kind in COURSES:  # what was loaded and prepared before is no part of an epoch
+                self.start = time.perf_counter()
         if self.progress is None:
             return
         if self.task is None:

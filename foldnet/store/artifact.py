@@ -124,13 +124,13 @@ def upgraded(config: dict[str, Any]) -> dict[str, Any]:
 def check_seal(config: Mapping[str, Any], file: Path) -> bool:
     """Whether a config.json, as it was written, has a seal. Raises RunError where it does not match it.
 
-    Schema 1 is that of foldnet 0.1, which sealed no runs: what has no seal gives a FoldnetWarning.
+    Schema 1 sealed no runs: what has no seal gives a FoldnetWarning.
     """
     if config["schema"] > 1 or SEAL in config:
         check_sealed(config, file, config["kind"])
         return True
     warnings.warn(
-        f"'{file.parent}' was written by foldnet 0.1 and has no seal, so that a change to its files is not noticed",
+        f"'{file.parent}' is of schema 1 and has no seal, so that a change to its files is not noticed",
         FoldnetWarning,
         stacklevel=2,  # the same place whoever opens it, so that it is said once
     )

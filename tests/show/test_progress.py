@@ -10,6 +10,7 @@ import types
 from contextlib import contextmanager, suppress
 
 import pytest
+from rich.console import Console
 
 import foldnet
 from foldnet.show.progress import Watcher, epoch_line, watched, watcher
@@ -76,6 +77,16 @@ def ipython(monkeypatch, running=True):
     module = types.ModuleType("IPython")
     module.get_ipython = lambda: object() if running else None
     monkeypatch.setitem(sys.modules, "IPython", module)
+
+
+def test_an_epoch_is_timed_from_where_training_begins(monkeypatch, capsys):
+    seconds = iter([0.0, 100.0, 103.0, 105.0])
+    monkeypatch.setattr("foldnet.show.progress.time.perf_counter", lambda: next(seconds))
+    watching = Watcher(Console(), None)
+    for part in range(2):
+        watching.begin(f"epoch {part + 1}/2", 4, part, 2)
+        watching.epoch(METRICS)
+    assert [re.search(r"\d+ s", line)[0] for line in capsys.readouterr().out.splitlines()] == ["3 s", "5 s"]
 
 
 def test_on_a_terminal_there_is_a_bar_and_a_line_an_epoch(monkeypatch):

@@ -32,7 +32,7 @@ def of_0_1(folder, put):
 
 
 def said(folder):
-    return f"^'{folder}' was written by foldnet 0.1 and has no seal, so that a change to its files is not noticed$"
+    return f"^'{folder}' is of schema 1 and has no seal, so that a change to its files is not noticed$"
 
 
 def test_an_unsealed_run_opens_with_one_warning_and_is_not_touched(home, put):
@@ -56,7 +56,7 @@ def test_an_unsealed_run_opens_with_one_warning_and_is_not_touched(home, put):
 def test_the_command_line_says_so_once_in_one_sentence(cli, home, put):
     of_0_1(home / "runs/soft", put)
     outcome = cli("lsm", "runs/soft", "--history")
-    said = "warning: 'runs/soft' was written by foldnet 0.1 and has no seal, so that a\n  change to its files is not noticed\n"
+    said = "warning: 'runs/soft' is of schema 1 and has no seal, so that a change to its\n  files is not noticed\n"
     assert (outcome.code, outcome.err) == (0, said)
 
 
