@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from foldnet.folding.memory import attributes_of
 from foldnet.folding.values import MISSING, Comparison, attributes, is_open, paired, show
 from foldnet.sharing.in_order import joined
 
@@ -170,11 +171,13 @@ def _unlike(one: Tensor | None, other: Tensor | None) -> str | None:
             return f"a {type(tensor).__name__} of layout {tensor.layout} cannot be stacked"
         if any(getattr(tensor, name) for name in _TENSOR_HOOKS):
             return "a hook may do anything"
+        if names := attributes_of(tensor):
+            return f"a tensor with an attribute of its own, '{names[0]}', cannot be stacked"
     if one.requires_grad != other.requires_grad:
         return f"requires_grad {one.requires_grad} and {other.requires_grad}"
     if (type(one), one.shape, one.dtype, one.device) != (type(other), other.shape, other.dtype, other.device):
         return f"{show(one)} and {show(other)}"
-    return Comparison().why_different(vars(one), vars(other))
+    return None
 
 
 def _named_twice(block: nn.Module) -> Iterator[Difference]:

@@ -18,6 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from foldnet.folding.memory import attributes_of, in_other_tensors
 from foldnet.sharing.lend import tensors_of
 
 
@@ -81,8 +82,9 @@ def _lies_in_memory(tensor: Tensor) -> bool:
 
 
 def in_several_places(network: nn.Module, blocks: Mapping[str, nn.Module]) -> frozenset[int]:
-    """Ids of the modules and tensors that stand in more than one block, or in a block and outside of the blocks, and of
-    the tensors that are registered twice. `blocks` are by their names.
+    """Ids of the modules and tensors that stand in more than one block, or in a block and outside of the blocks, of the
+    tensors that are registered twice or whose memory is reached in another way, and of those with attributes of their
+    own. `blocks` are by their names.
     """
     block_of = {id(block): name for name, block in blocks.items()}
     homes: dict[int, set[str]] = {}
@@ -100,6 +102,7 @@ def in_several_places(network: nn.Module, blocks: Mapping[str, nn.Module]) -> fr
 
     walk(network, "")
     plain = (module for module in network.modules() if not isinstance(module, torch.jit.ScriptModule))
-    registered = Counter(id(tensor) for module in plain for tensor in tensors_of(module).values())
+    tensors = [tensor for module in plain for tensor in tensors_of(module).values()]
     several = {key for key, found in homes.items() if len(found) > 1}
-    return frozenset(several | {key for key, count in registered.items() if count > 1})
+    several |= {key for key, count in Counter(map(id, tensors)).items() if count > 1}
+    return in_other_tensors(network) | several | {id(tensor) for tensor in tensors if attributes_of(tensor)}

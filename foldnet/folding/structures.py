@@ -7,6 +7,7 @@ from torch import nn
 
 from foldnet.errors import UnknownName, nearest
 from foldnet.folding.equality import Difference, attribute_names, differences, registered
+from foldnet.folding.memory import in_other_tensors
 from foldnet.program.data import Program, Use
 from foldnet.program.loops import build_program
 from foldnet.sharing.in_order import joined, stands_in
@@ -83,7 +84,8 @@ def _check_ignored(ignore: Collection[str], blocks: Iterable[nn.Module]) -> None
 
 
 def _entangled(network: nn.Module, blocks: Mapping[str, nn.Module]) -> dict[str, Difference]:
-    """The blocks one of whose tensors stands elsewhere in the network too, such as a norm that all blocks use."""
+    """The blocks one of whose tensors stands elsewhere in the network too, such as a norm that all blocks use, or is
+    reached otherwise."""
     home_of = {id(part): name for name, block in blocks.items() for part in block.modules()}
     places: dict[int, dict[str, str]] = {}  # a tensor's homes: block, "" outside of blocks -> full name
     for name, block in blocks.items():
@@ -101,6 +103,11 @@ def _entangled(network: nn.Module, blocks: Mapping[str, nn.Module]) -> dict[str,
             if name and name not in found:
                 twin = next(place for other, place in homes.items() if other != name)
                 found[name] = Difference(homes[name].removeprefix(f"{name}."), f"the same tensor as {twin}")
+    several = in_other_tensors(network)
+    for name, block in blocks.items():
+        for place, tensor in registered(block):
+            if id(tensor) in several:
+                found.setdefault(name, Difference(place, "its memory is reached in another way too"))
     return found
 
 

@@ -21,7 +21,7 @@ def holds(value: Any, apart: Container[nn.Module], seen: tuple[int, ...] = ()) -
         return value in apart
     if type(value) not in HOLDERS or id(value) in seen:
         return False
-    return any(holds(part, apart, (*seen, id(value))) for part in _inside(value))
+    return any(holds(part, apart, (*seen, id(value))) for part in inside(value))
 
 
 def replaced(value: Any, stands: Mapping[nn.Module, nn.Module], rebuilt: dict[int, Any]) -> Any:
@@ -39,7 +39,7 @@ def replaced(value: Any, stands: Mapping[nn.Module, nn.Module], rebuilt: dict[in
 
 def same_contents(one: Any, other: Any) -> bool:
     """Whether two containers hold the same objects."""
-    return len(one) == len(other) and all(map(is_, _inside(one), _inside(other)))
+    return len(one) == len(other) and all(map(is_, inside(one), inside(other)))
 
 
 def write(container: Any, contents: Any) -> None:
@@ -48,7 +48,7 @@ def write(container: Any, contents: Any) -> None:
     container.update(contents) if isinstance(container, dict) else container.extend(contents)
 
 
-def _inside(value: Any) -> Iterable[Any]:
+def inside(value: Any) -> Iterable[Any]:
     """What a holder holds."""
     if type(value) is MethodType:
         return (value.__self__,)

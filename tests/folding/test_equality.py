@@ -377,8 +377,8 @@ ENTANGLED = {
     "a statistic in a list": (
         reach_otherwise,
         (0, 1, 2, 3),
-        "hidden",
-        "[0]: a registered tensor that is reached in another way",
+        "norm.running_mean",
+        "its memory is reached in another way too",
     ),
     "a closure of a module": (close_over, (0, 1, 2, 3), "hidden", f"__defaults__: [0]: {SCATTERED}"),
     "a module in a list": (reach_a_module, (0, 1, 2, 3), "hidden", f"[0]: {SCATTERED}"),

@@ -180,6 +180,53 @@ class ReachesNetwork(Block):
         return self.network[0].factor * super().change(x)
 
 
+class ViewsStatistic(Block):
+    """Where the memory of a norm's mean is seen otherwise."""
+
+    def __init__(self, shared=None):
+        super().__init__()
+        self.mean = self.see(self.norm.running_mean.view(-1, 1, 1))
+
+    def see(self, mean):
+        return mean
+
+    def change(self, x):
+        return super().change(x) + self.mean
+
+
+class HoldsStatistic(ViewsStatistic):
+    def see(self, mean):
+        self.held = Holder({"mean": mean})
+
+    def change(self, x):
+        return Block.change(self, x) + self.held.norms["mean"]
+
+
+class RegistersTwice(ViewsStatistic):
+    def see(self, mean):
+        self.register_buffer("twin", mean[1:])
+        return mean.clone()
+
+    def change(self, x):
+        return Block.change(self, x) + self.twin.sum()
+
+
+class SeenByNetwork(Block):
+    def __init__(self, shared):
+        super().__init__()
+        shared.means = [*getattr(shared, "means", []), self.norm.running_mean]
+
+
+class MarksBuffer(Block):
+    def __init__(self, shared=None):
+        super().__init__()
+        self.register_buffer("factor", torch.ones(()))
+        self.factor.power = 2.0
+
+    def change(self, x):
+        return super().change(x) * (3 * self.factor) ** getattr(self.factor, "power", 1.0)
+
+
 class Holder:
     def __init__(self, norms):
         self.norms = norms
@@ -210,7 +257,8 @@ class Network(nn.Module):
     def forward(self, x):
         self.sink.clear()
         self.state.clear()
-        return self.body(self.stem(x)) + sum(self.sink)
+        x = self.body(self.stem(x)) + sum(self.sink)
+        return x + sum(mean.sum() for mean in getattr(self, "means", []))
 
 
 class ListNetwork(Network):
@@ -282,7 +330,9 @@ APART = {
     FillsBuffer: "a buffer that a pass may fill cannot be stacked before it is",
     ReachesNetwork: "a module that is reached in another way than as a submodule",
     InObject: "a module that is reached in another way than as a submodule",
+    MarksBuffer: "a tensor with an attribute of its own, 'power', cannot be stacked",
 }
+ALIASES = [ViewsStatistic, HoldsStatistic, RegistersTwice, SeenByNetwork]
 
 
 @pytest.mark.parametrize("cls", MERGED, ids=lambda cls: cls.__name__)
@@ -297,6 +347,25 @@ def test_blocks_that_no_loop_can_be_are_kept_apart_and_still_compute_the_same(cl
     looped, tied, plan = fold_network(make(cls), 0.99)
     assert [block.label for block in plan.program.stages[0].blocks] == ["A", "B", "C", "D"]
     assert {found.reason.rpartition(": ")[2] for found in plan.kept_apart} == {APART[cls]}
+    assert_same(looped, tied)
+
+
+@pytest.mark.parametrize("cls", ALIASES, ids=lambda cls: cls.__name__)
+def test_a_tensor_whose_memory_is_seen_otherwise_stays_where_it_is(cls):
+    looped, tied, plan = fold_network(make(cls), 0.99, inputs=X)
+    assert [block.label for block in plan.program.stages[0].blocks] == ["A", "B", "C", "D"]
+    assert plan.kept_apart[0].attribute == ("twin" if cls is RegistersTwice else "norm.running_mean")
+    assert plan.kept_apart[0].reason == "its memory is reached in another way too"
+    assert_same(looped, tied)
+
+
+def test_parameters_beside_each_other_in_one_memory_may_loop():
+    soft = make(Block)
+    torch.nn.utils.vector_to_parameters(torch.nn.utils.parameters_to_vector(soft.parameters()), soft.parameters())
+    for parameter in soft.parameters():
+        torch._dynamo.mark_static_address(parameter)  # as torch.compile does
+    looped, tied, plan = fold_network(soft, 0.99, inputs=X)
+    assert [block.label for block in plan.program.stages[0].blocks] == ["A"] * BLOCKS
     assert_same(looped, tied)
 
 

@@ -1,0 +1,66 @@
+"""Registered tensors that are more than their numbers: a stack would part them from what else shows their memory."""
+
+import gc
+from collections.abc import Iterable, Iterator
+from types import FrameType, FunctionType, ModuleType, TracebackType
+
+import torch
+from torch import Tensor, nn
+
+from foldnet.folding.values import attributes
+from foldnet.sharing.lend import tensors_of
+from foldnet.sharing.reached import inside
+
+_TENSORS = ("_parameters", "_buffers", "_modules")
+_CLOSED = (nn.Module, type, ModuleType, FrameType, TracebackType)  # what is behind them is not the value's own
+
+
+def attributes_of(tensor: Tensor) -> list[str]:
+    """The names of the Python attributes that a tensor was given, those of torch's compiler aside."""
+    return [name for name in vars(tensor) if not name.startswith("_dynamo_")]
+
+
+def in_other_tensors(network: nn.Module) -> frozenset[int]:
+    """Ids of the registered tensors of a network whose memory is reached in another way too: by another tensor that is
+    registered, or by one, perhaps the same, that a plain attribute holds, however deep."""
+    modules = [module for module in network.modules() if not isinstance(module, torch.jit.ScriptModule)]
+    registered = {id(tensor): tensor for module in modules for tensor in tensors_of(module).values()}
+    spans: dict[int, list[tuple[int, int, int]]] = {}  # where in a storage tensors begin and end
+    for tensor in (*registered.values(), *_held(modules)):
+        if (span := _span(tensor)) is not None:
+            spans.setdefault(span[0], []).append((*span[1:], id(tensor)))
+    found: set[int] = set()
+    for ranges in spans.values():
+        _, last, owner = min(ranges)
+        for start, end, key in sorted(ranges)[1:]:
+            if start < last:
+                found |= {key, owner}
+            last, owner = max((last, owner), (end, key))
+    return frozenset(found & registered.keys())
+
+
+def _span(tensor: Tensor) -> tuple[int, int, int] | None:
+    """The storage of a tensor, and the addresses from which to which it lies there; None where it has no memory."""
+    try:
+        storage, start = tensor.untyped_storage().data_ptr(), tensor.data_ptr()
+    except (RuntimeError, NotImplementedError):  # sparse ones, and those of torch.func
+        return None
+    if not storage or not tensor.numel():
+        return None
+    steps = zip(tensor.shape, tensor.stride(), strict=True)
+    return storage, start, start + tensor.itemsize * (1 + sum((size - 1) * stride for size, stride in steps))
+
+
+def _held(modules: Iterable[nn.Module]) -> Iterator[Tensor]:
+    """The tensors that plain attributes of modules hold. Nothing of a value is called: the collector of garbage says
+    what it holds."""
+    found = [value for module in modules for name, value in attributes(module).items() if name not in _TENSORS]
+    seen: set[int] = set()
+    while found:
+        value = found.pop()
+        if id(value) in seen or issubclass(type(value), _CLOSED):
+            continue
+        seen.add(id(value))
+        if issubclass(type(value), Tensor):
+            yield value
+        found += inside(value) if type(value) is FunctionType else gc.get_referents(value)
