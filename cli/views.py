@@ -12,7 +12,7 @@ from rich.text import Text
 from rich.text import Text as Line
 
 from foldnet.analysis.chance import beyond_chance, shown_level
-from foldnet.show.report import WIDTH, Report, Table, megabytes, scored, shown, spelt_out, wrapped
+from foldnet.show.report import WIDTH, Report, Table, megabytes, shown, spelt_out, wrapped
 from foldnet.store.codec import to_plain
 from foldnet.store.files import runs_home
 from foldnet_cli.page import Page, shortened
@@ -158,7 +158,7 @@ def show_runs(report: tuple[RunLine, ...], console: Console) -> None:
     names = [line.run for line in sound] + [f"  {fold.fold}" for line in sound for fold in line.folds]
     width = min(max(map(len, names), default=0), NAMES)
     for line in sound:
-        test = scored(line.test_accuracy, line.measure)
+        test = line.task.written(line.score)
         trained = f"{line.arch} {line.dataset}, seed {line.seed}, {line.epochs}/{line.of} epochs"
         console.print(f"{line.run:<{width}}  {trained}, {test}, {megabytes(line.bytes)}")
         for fold in line.folds:

@@ -98,7 +98,7 @@ def gaps(name: str, first: tuple[str, str], second: tuple[str, str], key: str) -
 
 def smallest_within(points: list[dict[str, Any]], soft: float, drop: float) -> Any:
     """What `foldnet fold --max-drop` takes of a sweep, chosen by the function that the command uses."""
-    return within_drop(tuple(SimpleNamespace(**point) for point in points), soft, drop / 100)
+    return within_drop(tuple(SimpleNamespace(score=point["accuracy"], **point) for point in points), soft, drop / 100)
 
 
 def networks(name: str, words: str) -> list[dict[str, Any]]:

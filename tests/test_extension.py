@@ -2,6 +2,8 @@
 command line: with options, help, bounds and completion, and no file of foldnet touched."""
 
 import json
+import math
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
@@ -92,6 +94,23 @@ class Toys(Source):
 
 
 @dataclass(frozen=True, slots=True)
+class Doubt(Classification):
+    """How far a network is from certain of the brighter side, in bits: a real number, and the less the better."""
+
+    measure: str = "doubt"
+    parts: tuple[str, ...] = ("bits",)
+    unit: str = "toys"
+    better: str = "lower"
+    share: bool = False
+
+    def counts_of_each(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        return nn.functional.cross_entropy(outputs, targets, reduction="none")[:, None] / math.log(2)
+
+    def written(self, score: float | None, digits: int = 2) -> str:
+        return "-" if score is None else f"{score:.{digits}f} bits"
+
+
+@dataclass(frozen=True, slots=True)
 class Heights(Output):
     """Write how far training came, a line an epoch."""
 
@@ -100,7 +119,7 @@ class Heights(Output):
 
     def write(self, what: Path, file: Path, observer: Any) -> None:
         lines = [json.loads(line) for line in (what / "metrics.jsonl").read_text().splitlines()]
-        write_whole(file, "".join("#" * round(self.wide * line["train_accuracy"]) + "\n" for line in lines))
+        write_whole(file, "".join("#" * round(self.wide * line["train_score"]) + "\n" for line in lines))
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +138,7 @@ def foldnet(tmp_path, monkeypatch):
     for registry, name, entry in (
         (FAMILIES, "toy", FAMILY),
         (SOURCES, "toys", Toys),
-        (TASKS, "sides", Classification(measure="sides")),
+        (TASKS, "sides", Doubt()),
         (PICTURES, "heights", Heights),
         (EXPORTS, "words", Words),
     ):
@@ -146,18 +165,13 @@ def done(foldnet, *arguments: str) -> Any:
 
 def test_they_go_the_whole_way(foldnet):
     trained = done(foldnet, "train", "--dataset", "toys", "--toys", "80", "--device", "cpu", "--out", "runs/a")
-    assert (trained["arch"], trained["measure"], trained["test_images"], trained["epochs"]) == (
-        "stoy-4-8-4",
-        "sides",
-        80,
-        2,
-    )
+    assert (trained["arch"], trained["test_images"], trained["epochs"]) == ("stoy-4-8-4", 80, 2)
     config = json.loads(Path("runs/a/config.json").read_text())
     assert config["settings"]["source"] == {"name": "toys", "toys": 80}
     similarity = done(foldnet, "lsm", "runs/a")
     assert [group["name"] for group in similarity["groups"]] == ["body"]
     folded = done(foldnet, "fold", "runs/a", "--threshold", "0", "--out", "runs/a/fold")
-    assert (folded["loops"], folded["measure"], folded["groups"][0]["owners"]) == (1, "sides", 1)
+    assert (folded["loops"], folded["groups"][0]["owners"]) == (1, 1)
     assert done(foldnet, "verify", "runs/a/fold")["passed"] is True
     assert done(foldnet, "evaluate", "runs/a/fold")["images"] == 80
     assert done(foldnet, "info", "stoy-4-8-2")["groups"][0]["templates"] == 2
@@ -166,6 +180,44 @@ def test_they_go_the_whole_way(foldnet):
     assert [set(line) <= {"#"} for line in Path("a.txt").read_text().splitlines()] == [True, True]
     done(foldnet, "export", "runs/a/fold", "--format", "words", "-o", "a.words")
     assert Path("a.words").read_text() == folded["program"]
+
+
+def test_a_score_of_which_less_is_better_goes_the_whole_way(foldnet):
+    said = foldnet("train", "--dataset", "toys", "--epochs", "3", "--device", "cpu", "--lr", "0.05", "--out", "runs/a")
+    assert re.search(r"^epoch   1 .* train \d\.\d bits  val \d\.\d bits ", said.stderr)
+    assert re.search(r"^time +.* toys/s on cpu$", said.stdout, re.MULTILINE)
+    assert re.search(r"^test +\d\.\d\d bits \(of 64\), last epoch$", said.stdout, re.MULTILINE)
+    trained = json.loads(Path("runs/a/report.json").read_text())
+    lines = [json.loads(line) for line in Path("runs/a/metrics.jsonl").read_text().splitlines()]
+    doubts = [line["validation_score"] for line in lines]
+    assert (trained["best_score"], trained["best_epoch"]) == (min(doubts), doubts.index(min(doubts)) + 1)
+    named = {"measure": "doubt", "better": "lower"}
+    nothing = {"test_accuracy": None, "best_validation_accuracy": None, "test_right": None}
+    assert named.items() | nothing.items() <= trained.items()
+    assert {line[name] for line in lines for name in ("train_accuracy", "validation_accuracy")} == {None}
+    evaluated = done(foldnet, "evaluate", "runs/a")
+    assert (named | {"accuracy": None, "right": None}).items() <= evaluated.items()
+    assert evaluated["score"] == pytest.approx(trained["score"]) == pytest.approx(evaluated["loss"] / math.log(2))
+    swept = done(foldnet, "fold", "runs/a", "--sweep")
+    points = swept["units"]["layer"]
+    assert swept["accuracy"] is None
+    assert {point["accuracy"] for point in points} == {None}
+    worst = max(point["score"] for point in points) - swept["score"]["soft"]
+    folded = done(foldnet, "fold", "runs/a", "--max-drop", str(worst + 0.01), "--out", "runs/a/fold")
+    assert named.items() <= folded.items()
+    assert (folded["groups"][0]["owners"], set(folded["accuracy"].values())) == (1, {None, 64})
+    assert folded["why"] == f"stores least within {worst + 0.01:g} points of the soft network's validation doubt"
+    assert folded["score"]["recalibrated"] == pytest.approx(done(foldnet, "evaluate", "runs/a/fold")["score"])
+    better = min(point["score"] for point in points)
+    strict = done(foldnet, "fold", "runs/a", "--max-drop", str(max(0, better - swept["score"]["soft"])), "--dry-run")
+    assert strict["validation_score"] <= max(better, swept["score"]["soft"]) + 1e-9
+    assert done(foldnet, "verify", "runs/a/fold")["passed"] is True
+    depth = done(foldnet, "render", "depth", "runs/a/fold", "-o", "depth.svg")
+    points = [point for loop in depth["loops"] for point in loop["accuracy"]]
+    assert named.items() <= depth.items()
+    assert [point["accuracy"] for point in points] == [None] * 9
+    assert {point["steps"]: point["score"] for point in points}[4] == pytest.approx(folded["score"]["recalibrated"])
+    assert "bits" in foldnet("runs").stdout
 
 
 def test_they_have_help_bounds_and_completion(foldnet):

@@ -61,7 +61,7 @@ class Dial:
         if anew:
             assert self.train is not None
             recalibrate(model, self.train, replace(self.machine, precision="fp32"), observer=observer)
-        return score_by_length(model, self.test, self.machine, self.dataset.test, observer)
+        return score_by_length(model, self.test, self.machine, self.dataset, observer)
 
 
 def dial_of(

@@ -20,6 +20,7 @@ from foldnet.choosing.sweep import (
     within_drop,
 )
 from foldnet.choosing.untrained import chance_levels
+from foldnet.data.tasks import CLASSES, Task
 from foldnet.errors import SettingError, UnknownName, nearest
 from foldnet.folding.families import Family, families_of
 from foldnet.folding.groups import GroupAlgebra, check_metric, groups_of
@@ -36,10 +37,11 @@ Judge = Callable[[FoldPlan], Outcome]
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """The points of a sweep, and the soft network's validation accuracy (0..1) that they are held against."""
+    """The points of a sweep, the soft network's validation score that they are held against, and whose score it is."""
 
     points: tuple[SweepPoint, ...]
     soft: float
+    task: Task = CLASSES
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,9 +114,9 @@ class Soft:
         """The fold that ties these clusters."""
         return plan_fold(self.model, self.algebra, clusters, self.settings.tie, self.structures)
 
-    def sweep(self, unit: str, judge: Judge) -> tuple[SweepPoint, ...]:
+    def sweep(self, unit: str, judge: Judge, task: Task = CLASSES) -> tuple[SweepPoint, ...]:
         """The curve for one unit. Raises SettingError for an unknown unit."""
-        return sweep(self.ladders(unit), unit, self.plan, judge)
+        return sweep(self.ladders(unit), unit, self.plan, judge, task)
 
 
 def soft_of(model: nn.Module, settings: FoldSettings) -> Soft:
@@ -135,32 +137,33 @@ def choose(soft: Soft, curve: Curve | None = None) -> Choice:
     """
     settings = soft.settings
     soft.kept()
-    why = reason_of(settings)
+    why = reason_of(settings, curve.task if curve is not None else CLASSES)
     if settings.chooser == "clusters":
         return Choice(_of_file(soft, Path(str(settings.clusters))), None, str(why), None)
     if settings.chooser in ("threshold", "chance"):
         return _by_threshold(soft)
     assert curve is not None
-    points = curve.points
+    points, task = curve.points, curve.task
     if settings.max_drop is not None:
-        point = within_drop(points, curve.soft, settings.max_drop / 100)
+        point = within_drop(points, curve.soft, settings.max_drop / task.points, task)
     elif settings.budget is not None:
         budget, in_bytes = parse_budget(settings.budget)
-        point = within_budget(points, budget, in_bytes=in_bytes)
+        point = within_budget(points, budget, task, in_bytes=in_bytes)
     else:
-        point, why = knee(points)
+        point, why = knee(points, task)
     return Choice(point.clusters, None, str(why), point)
 
 
-def reason_of(settings: FoldSettings) -> str | None:
+def reason_of(settings: FoldSettings, task: Task = CLASSES) -> str | None:
     """Why a fold has its clusters, as far as its settings say it; None for the knee, whose reason is the curve."""
     file, drop = Path(str(settings.clusters)), settings.max_drop or 0
+    score = "accuracy" if task.share else task.measure
     return {
         "threshold": "similar at the threshold",
         "chance": "more alike than 95 % of untrained networks are anywhere",
         "clusters": f"clusters of {file.name}",
-        "max_drop": f"stores least within {drop:g} points of the soft network's validation accuracy",
-        "budget": f"best validation accuracy within {settings.budget}",
+        "max_drop": f"stores least within {drop:g} points of the soft network's validation {score}",
+        "budget": f"best validation {score} within {settings.budget}",
     }.get(settings.chooser)
 
 

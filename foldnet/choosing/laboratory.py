@@ -82,7 +82,7 @@ class Laboratory:
             parameters = sum(parameter.numel() for parameter in looped.parameters())
             self.observer.advance()
             size = file_bytes(looped.state_dict())
-            return Outcome(score.accuracy, score.right, score.images, parameters, size)
+            return Outcome(score.value, score.accuracy, score.right, score.images, parameters, size)
 
         return judge
 

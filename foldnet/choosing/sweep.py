@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from foldnet.analysis.clusters import Clusters, joined, merge_path
+from foldnet.data.tasks import CLASSES, Task
 from foldnet.errors import NothingToFold
 from foldnet.folding.families import Family
 from foldnet.folding.groups import GroupAlgebra
@@ -53,12 +54,13 @@ FLAT = 0.001  # a curve that falls by less than this share has no knee: its last
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How one folded network does: validation accuracy, tied and recalibrated, 0..1 (its data's score), validation
-    images that are wholly right, and the sizes of the whole network.
+    """How one folded network does: its data's score on validation images, tied and recalibrated, the same as accuracy
+    where it is a share, images that are wholly right, and the sizes of the whole network.
     """
 
-    accuracy: Share
-    right: Count
+    score: float
+    accuracy: Share | None
+    right: Count | None
     images: Count
     parameters: Count
     bytes: Count
@@ -86,8 +88,9 @@ def sweep(
     unit: str,
     plan: Callable[[Mapping[str, Clusters]], FoldPlan],
     judge: Callable[[FoldPlan], Outcome],
+    task: Task = CLASSES,
 ) -> tuple[SweepPoint, ...]:
-    """Walk down all ladders, one merge at a time: always the merge that leaves the best validation accuracy.
+    """Walk down all ladders, one merge at a time: always the merge that leaves the best validation score of `task`.
 
     Among equals the one between the most similar layers goes first. `plan` ties by clusters, `judge` recalibrates and
     counts. The first point has nothing merged.
@@ -104,29 +107,32 @@ def sweep(
                 candidates.append(_point(unit, ladder.name, height, clusters, plan(clusters), judge))
         if not candidates:
             return tuple(points)
-        best = max(candidates, key=lambda point: (point.accuracy, point.height or 0.0))
+        best = max(candidates, key=lambda point: (task.merit(point.score), point.height or 0.0))
         state[best.merged] += 1
         points.append(best)
 
 
-def within_drop(points: tuple[SweepPoint, ...], soft: float, drop: float) -> SweepPoint:
-    """The point that stores least among those at most `drop` (0..1) below the accuracy `soft`.
+def within_drop(points: tuple[SweepPoint, ...], soft: float, drop: float, task: Task = CLASSES) -> SweepPoint:
+    """The point that stores least among those whose score is worse than `soft` by at most `drop`.
 
-    Among equals the more accurate, then the one with more loops. Raises NothingToFold where no point is as good.
+    Among equals the better, then the one with more loops. Raises NothingToFold where no point is as good.
     """
-    good = [point for point in points if soft - point.accuracy <= drop + 1e-12]
+
+    def lost(point: SweepPoint) -> float:
+        return task.merit(soft) - task.merit(point.score)
+
+    good = [point for point in points if lost(point) <= drop + 1e-12]
     if not good:
-        best = max(points, key=lambda point: point.accuracy)
+        least = task.points * min(map(lost, points))
         raise NothingToFold(
-            f"`max_drop={100 * drop:g}` cannot be met: the best point of the sweep is "
-            f"{100 * (soft - best.accuracy):.2f} "
-            f"points under the soft network; allow at least that"
+            f"`max_drop={task.points * drop:g}` cannot be met: the best point of the sweep is "
+            f"{least:.{2 if task.share else 4}f} points under the soft network; allow at least that"
         )
-    return min(good, key=lambda point: (point.stored_numbers, -point.accuracy, -point.loops))
+    return min(good, key=lambda point: (point.stored_numbers, lost(point), -point.loops))
 
 
-def within_budget(points: tuple[SweepPoint, ...], budget: int, *, in_bytes: bool) -> SweepPoint:
-    """The most accurate point whose size is at most `budget`; among equals the one that stores least.
+def within_budget(points: tuple[SweepPoint, ...], budget: int, task: Task = CLASSES, *, in_bytes: bool) -> SweepPoint:
+    """The point with the best score whose size is at most `budget`; among equals the one that stores least.
 
     Raises NothingToFold where even complete tying is larger, saying what can be reached.
     """
@@ -136,7 +142,7 @@ def within_budget(points: tuple[SweepPoint, ...], budget: int, *, in_bytes: bool
 
     check_budget(min(size(point) for point in points), budget, in_bytes=in_bytes)
     good = [point for point in points if size(point) <= budget]
-    return max(good, key=lambda point: (point.accuracy, -point.stored_numbers, point.loops))
+    return max(good, key=lambda point: (task.merit(point.score), -point.stored_numbers, point.loops))
 
 
 def check_budget(least: int, budget: int, *, in_bytes: bool) -> None:
@@ -153,35 +159,40 @@ def complete_tying(ladders: tuple[Ladder, ...]) -> dict[str, Clusters]:
     return _clusters(ladders, {ladder.name: len(ladder.rungs) - 1 for ladder in ladders})
 
 
-def knee(points: tuple[SweepPoint, ...]) -> tuple[SweepPoint, str]:
+def knee(points: tuple[SweepPoint, ...], task: Task = CLASSES) -> tuple[SweepPoint, str]:
     """The point farthest above the straight line from the largest to the smallest fold, and why it is the one.
 
     Source: Satopaa et al. 2011, "Finding a Kneedle in a Haystack", https://doi.org/10.1109/ICDCSW.2011.20, on the best
-    accuracy that each size can have.
+    score that each size can have.
     """
-    front = _front(points)
-    largest, best_of_all, last = max(point.stored_numbers for point in points), front[0].accuracy, front[-1]
-    span, fall = largest - last.stored_numbers, best_of_all - last.accuracy
-    if not span or fall <= FLAT + 1e-12:
-        return last, f"the smallest fold is within {100 * FLAT:g} points of the best, so there is no knee before it"
+
+    def merit(point: SweepPoint) -> float:
+        return task.merit(point.score)
+
+    front = _front(points, task)
+    largest, best_of_all, last = max(point.stored_numbers for point in points), merit(front[0]), front[-1]
+    span, fall = largest - last.stored_numbers, best_of_all - merit(last)
+    flat, parts = (FLAT, "points") if task.share else (FLAT * abs(best_of_all), "%")
+    if not span or fall <= flat + 1e-12:
+        return last, f"the smallest fold is within {100 * FLAT:g} {parts} of the best, so there is no knee before it"
 
     def above(point: SweepPoint) -> float:
         kept = (point.stored_numbers - last.stored_numbers) / span
-        return round((point.accuracy - last.accuracy) / fall - kept, 9)  # equals stay equal in spite of rounding
+        return round((merit(point) - merit(last)) / fall - kept, 9)  # equals stay equal in spite of rounding
 
     best = max(front, key=lambda point: (above(point), -point.stored_numbers))
     beyond = front[front.index(best) + 1] if best is not last else None
-    reason = f"{best.stored_numbers:,} shared numbers give {100 * best.accuracy:.2f} % on validation data"
+    reason = f"{best.stored_numbers:,} shared numbers give {task.written(best.score)} on validation data"
     if beyond is not None:
-        reason += f"; the next smaller fold, {beyond.stored_numbers:,}, gives {100 * beyond.accuracy:.2f} %"
+        reason += f"; the next smaller fold, {beyond.stored_numbers:,}, gives {task.written(beyond.score)}"
     return best, reason
 
 
-def _front(points: tuple[SweepPoint, ...]) -> list[SweepPoint]:
-    """Points that no smaller one equals: sizes and accuracies both fall along it."""
+def _front(points: tuple[SweepPoint, ...], task: Task) -> list[SweepPoint]:
+    """Points that no smaller one equals: sizes and merits both fall along it."""
     front: list[SweepPoint] = []
-    for point in sorted(points, key=lambda p: (p.stored_numbers, -p.accuracy, -p.loops)):
-        if not front or point.accuracy > front[-1].accuracy:
+    for point in sorted(points, key=lambda p: (p.stored_numbers, -task.merit(p.score), -p.loops)):
+        if not front or task.merit(point.score) > task.merit(front[-1].score):
             front.append(point)
     return front[::-1]
 

@@ -56,7 +56,20 @@ def read_sweep(run: Run) -> dict[str, Any]:
         raise RunError(f"'{file}' is not a sweep; make it again")
     if run.sealed or SEAL in content:  # version 0.1 sealed nothing
         check_sealed(content, file, "sweep")
-    return {name: value for name, value in content.items() if name != SEAL}
+    return _with_scores({name: value for name, value in content.items() if name != SEAL})
+
+
+def _with_scores(content: dict[str, Any]) -> dict[str, Any]:
+    """A sweep as it is written now: every score was an accuracy once, and had no other name."""
+    units = content.get("units")
+    if "score" in content or not isinstance(units, dict):
+        return content
+    named = {
+        unit: [{"score": point.get("accuracy")} | point if isinstance(point, dict) else point for point in points]
+        for unit, points in units.items()
+        if isinstance(points, list)
+    }
+    return content | {"score": content.get("accuracy"), "units": units | named}
 
 
 def kept_curve(run: Run, soft: Soft) -> Curve | None:
@@ -76,7 +89,7 @@ def kept_curve(run: Run, soft: Soft) -> Curve | None:
             if stated[name] != value:
                 raise OtherSweep(f"{SWEEP_FILE} is of {OTHERS[name]}")
         points = from_plain(tuple[SweepPoint, ...], content["units"][soft.settings.unit])
-        accuracy = from_plain(Share, content["accuracy"]["soft"])
+        score = from_plain(Share if run.task.share else float, content["score"]["soft"])
         _check_clusters(points, {entry.group.name: len(entry.group.layers) for entry in soft.algebra})
     except (FoldnetError, KeyError, TypeError, ValueError) as error:
         raise OtherSweep(f"{SWEEP_FILE} cannot be used ({error})") from None
@@ -84,7 +97,7 @@ def kept_curve(run: Run, soft: Soft) -> Curve | None:
         counts_of(soft.plan(point.clusters)).items() <= to_plain(point).items() for point in points
     ):
         raise OtherSweep(f"{SWEEP_FILE} does not say what its clusters give")
-    return Curve(points, accuracy)
+    return Curve(points, score, run.task)
 
 
 def _check_clusters(points: Iterable[SweepPoint], sizes: Mapping[str, int]) -> None:

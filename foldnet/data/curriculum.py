@@ -59,6 +59,7 @@ def dataset_of(rule: Rule, train: Examples, test: Examples) -> Dataset:
         scale=1.0,
         augmentation=Augmentation(),
         task=CELLS,
+        lengths=lengths_of,
     )
 
 

@@ -3,11 +3,12 @@
 import hashlib
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from foldnet.data.augment import Augmentation
@@ -53,7 +54,8 @@ class Dataset:
     """A dataset. Inputs to a network are (pixels / scale - mean) / std, a mean and a std for each channel.
 
     `digest` says in a word what the training images are, where their pixels are not in memory or are not all: the
-    classes of a user's pictures have names of the user's.
+    classes of a user's pictures have names of the user's. `lengths` gives, of grids, the steps of a shortest path in
+    each, (n,).
     """
 
     name: str
@@ -66,6 +68,7 @@ class Dataset:
     augmentation: Augmentation
     task: Task = CLASSES
     digest: str | None = None
+    lengths: Callable[[Examples], NDArray[np.int32]] | None = None
 
     @property
     def channels(self) -> int:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -11,40 +11,85 @@ from torch import Tensor, nn
 from foldnet.bounds import check_number
 
 
-class Task(Protocol):
-    """A dataset brings its task, so that training and evaluation need not know what its targets are."""
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A dataset brings its task, so that whoever trains and evaluates need not know what its targets are.
 
-    @property
-    def measure(self) -> str:
-        """What the score is called: "accuracy" or the like, 0..1, more is better."""
+    `measure` is what the score is called, `better` is "higher" or "lower", and a `share` lies in 0..1 and is better
+    higher: JSON calls it accuracy too. `parts` are what `counts` counts, in examples called `unit`; "right" stands for
+    those that are answered wholly right.
+    """
 
-    @property
-    def parts(self) -> tuple[str, ...]:
-        """What `counts` counts; the first are the examples that were answered wholly right."""
+    measure: str
+    parts: tuple[str, ...]
+    unit: str = "images"
+    better: str = "higher"
+    share: bool = True
 
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """The mean over the batch's examples, a scalar in nats. outputs (b, ...) float32, targets (b, ...)."""
+        raise NotImplementedError
+
+    def counts_of_each(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """What the score is made of, of each example: (b, len(parts)) of whole or real numbers."""
+        raise NotImplementedError
 
     def counts(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """What the score is made of, as sums over the examples: (len(parts),) int64."""
+        """The same as sums over the examples: (len(parts),)."""
+        return self.counts_of_each(outputs, targets).sum(0)
 
-    def score(self, counts: Sequence[int], examples: int) -> float:
-        """The score, 0..1, from the sums of `counts` over so many examples."""
+    def score(self, counts: Sequence[float], examples: int) -> float:
+        """The score from the sums of `counts` over so many examples."""
+        raise NotImplementedError
 
     def predict(self, outputs: Tensor) -> Tensor:
         """What the outputs say: outputs (b, ...) -> (b,) or (b, ...)."""
+        raise NotImplementedError
 
     def margin(self, outputs: Tensor) -> Tensor:
         """How far two outputs must move towards each other, or one towards zero twice, to change a prediction; shaped
         like those."""
+        raise NotImplementedError
 
     def imitation(self, outputs: Tensor, teacher: Tensor) -> Tensor:
         """How far the outputs are from a teacher's, both softened alike before, a scalar in nats: 0 where they
         agree."""
+        raise NotImplementedError
+
+    @property
+    def proportion(self) -> bool:
+        """Whether the score is the share of examples that are right, so that a count says the same."""
+        return self.parts == ("right",)
+
+    @property
+    def points(self) -> int:
+        """How many points make 1 of the score: those of a share are per cent."""
+        return 100 if self.share else 1
+
+    def merit(self, score: float) -> float:
+        """The score with its sign turned where lower is better: more is always better."""
+        return -score if self.better == "lower" else score
+
+    def right(self, counts: Sequence[float]) -> int | None:
+        """How many examples were answered wholly right; None where that is not counted."""
+        return int(counts[self.parts.index("right")]) if "right" in self.parts else None
+
+    def written(self, score: float | None, digits: int = 2) -> str:
+        """A score: a proportion in per cent, another measure by its name; "-" where it was not measured."""
+        if score is None:
+            return "-"
+        return f"{100 * score:.{digits}f} %" if self.proportion else f"{self.measure} {score:.4f}"
+
+    def counted(self, score: float, examples: int, right: int | None = None) -> str:
+        """A score with the count behind it: of a proportion what is right, of another what is `right` as a whole."""
+        if self.proportion:
+            return f"{self.written(score)} ({round(score * examples)} of {examples})"
+        whole = f"{right} of {examples} wholly right" if right is not None else f"of {examples}"
+        return f"{self.written(score)} ({whole})"
 
 
 @dataclass(frozen=True, slots=True)
-class Classification:
+class Classification(Task):
     """One class an image: cross-entropy, and the share of images classified right. Shapes: outputs (b, classes),
     targets (b,)."""
 
@@ -55,11 +100,11 @@ class Classification:
         """Cross-entropy."""
         return nn.functional.cross_entropy(outputs, targets)
 
-    def counts(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """(right,)."""
-        return (outputs.argmax(1) == targets).sum(dtype=torch.int64).view(1)
+    def counts_of_each(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """(right,), (b, 1) int64."""
+        return (outputs.argmax(1) == targets).long()[:, None]
 
-    def score(self, counts: Sequence[int], examples: int) -> float:
+    def score(self, counts: Sequence[float], examples: int) -> float:
         """Share of images classified right."""
         return counts[0] / max(examples, 1)
 
@@ -79,7 +124,7 @@ class Classification:
 
 
 @dataclass(frozen=True, slots=True)
-class CellMarking:
+class CellMarking(Task):
     """Yes or no for each cell of a grid: sigmoid cross-entropy, and F1 of the cells marked, those of all grids pooled
     (micro).
 
@@ -88,23 +133,20 @@ class CellMarking:
 
     measure: str = "F1"
     parts: tuple[str, ...] = ("right", "hits", "misses", "false")
+    unit: str = "grids"
 
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Cross-entropy, the mean over all cells."""
         return nn.functional.binary_cross_entropy_with_logits(outputs, targets.to(outputs))
 
-    def counts(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """(grids whose every cell is right, cells marked rightly, cells of a path left out, cells marked wrongly)."""
-        return self.counts_of_each(outputs, targets).sum(0)
-
     def counts_of_each(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """The same of every grid by itself, (b, 4) int64."""
+        """(grids whose every cell is right, cells marked rightly, cells of a path left out, cells marked wrongly)."""
         marked, wanted = self.predict(outputs).flatten(1), targets.flatten(1)
         hits = (marked & wanted).sum(1)
         whole = (marked == wanted).all(1).long()
         return torch.stack([whole, hits, wanted.sum(1) - hits, marked.sum(1) - hits], 1)
 
-    def score(self, counts: Sequence[int], examples: int) -> float:
+    def score(self, counts: Sequence[float], examples: int) -> float:
         """F1 = 2 hits / (2 hits + misses + false); 0 where nothing was marked and nothing was to be."""
         _, hits, misses, false = counts
         return 2 * hits / max(2 * hits + misses + false, 1)

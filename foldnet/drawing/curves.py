@@ -27,7 +27,7 @@ MARKERS = ("o", "o", "s", "^")
 FOUND = {"linestyle": "", "marker": "|"}  # a tick at what folding found
 TICKS = 12  # more whole numbers than this along x would lie on each other
 
-Curve = Sequence[tuple[int, float]]  # (trips, accuracy 0..1)
+Curve = Sequence[tuple[int, float]]  # (trips, score)
 
 
 @own_settings()
@@ -37,9 +37,10 @@ def depth_figure(
     *,
     found: Mapping[str, int] | None = None,
     measure: str = "accuracy",
+    percent: bool = True,
 ) -> Figure:
     """Accuracy (or what its data's `measure` is called) against the number of trips through each loop, the other loops
-    left as they are.
+    left as they are; in per cent where the score is a share, 0..1.
 
     `loops` holds the series that were measured of each loop, such as "as folded" and "recalibrated": a colour a loop, a
     line style a series. A vertical tick marks the trips that folding found (`found`, by loop). The axis has a number at
@@ -58,9 +59,10 @@ def depth_figure(
         keys.append(line_key("trips found", color="black", markersize=9, **FOUND))
     figure, ((axes,),) = panels(1, 1, (4.6, 2.6), title, keys)
     tried: set[int] = set()
+    scale = 100 if percent else 1
     for index, (loop, curves) in enumerate(loops.items()):
         for number, curve in enumerate(sorted(curves.get(name, ())) for name in series):
-            trips, scores = [trip for trip, _ in curve], [100 * accuracy for _, accuracy in curve]
+            trips, scores = [trip for trip, _ in curve], [scale * score for _, score in curve]
             axes.plot(trips, scores, **_style(distinct(index), number))
             tried.update(trips)
             if curve and loop in marks:
@@ -68,7 +70,7 @@ def depth_figure(
                 place = [marks[loop]], [np.interp(marks[loop], trips, scores)]
                 axes.plot(*place, color=distinct(index), markersize=13, markeredgewidth=2.0, **FOUND)
     axes.margins(x=0.05, y=0.12)
-    dress_axes(axes, "trips through the loop", f"{measure} (%)", whole=True)
+    dress_axes(axes, "trips through the loop", f"{measure} (%)" if percent else measure, whole=True)
     axes.set_xticks(_ticks(min(tried), max(tried)))
     return figure
 

@@ -40,36 +40,38 @@ def sweep_figure(
     dense: int | None = None,
     measure: str = "accuracy",
     images: int | None = None,
+    percent: bool = True,
 ) -> Figure:
     """Accuracy (or what its data's `measure` is called) against the shared weight numbers that each fold stores, a
     curve for each unit.
 
     The number in a marker, and its colour, is how many loops the program has; a small one has none. The line is `soft`,
-    the accuracy (0..1) of the network before folding; the `knees`, one of the points of a unit each, are ringed. Bars
+    the score of the network before folding; the `knees`, one of the points of a unit each, are ringed. Bars
     are 95 % intervals where accuracy is a share of `images`. With `dense`, the numbers that all layers had when written
-    out, x is a share of it. A sweep that falls more than 10 points below soft is drawn twice: whole, and near soft.
-    Raises SettingError where there is nothing to draw, where a knee is no point of its unit's and where `dense` is not
-    positive.
+    out, x is a share of it. With `percent` scores are shares, 0..1, and a sweep that falls more than 10 points below
+    soft is drawn twice: whole, and near soft. Raises SettingError where there is nothing to draw, where a knee is no
+    point of its unit's and where `dense` is not positive.
     """
     knees = knees or {}
     points = [point for some in points_by_unit.values() for point in some]
     _check_sweep(points_by_unit, knees, dense)
     scale, unit = _scale(max(point.stored_numbers for point in points), dense)
-    zoomed = min(point.accuracy for point in points) < soft - ZOOM_BELOW
+    high, label = (100, f"validation {measure} (%)") if percent else (1, f"validation {measure}")
+    zoomed = percent and min(point.score for point in points) < soft - ZOOM_BELOW
     keys = list(_keys(points_by_unit, points, images, knees=bool(knees)))
     figure, (grid,) = panels(1, 1 + zoomed, (4.2 + 3.3 * zoomed, 2.6), title, keys, top=0.2 * zoomed)
     for index, axes in enumerate(grid):
-        axes.axhline(100 * soft, zorder=1, marker="", **SOFT)
-        _draw_points(axes, points_by_unit, scale, images)
+        axes.axhline(high * soft, zorder=1, marker="", **SOFT)
+        _draw_points(axes, points_by_unit, scale, high, images)
         axes.margins(0.06)
         for knee in knees.values():
-            place = [scale * knee.stored_numbers], [100 * knee.accuracy]
+            place = [scale * knee.stored_numbers], [high * knee.score]
             axes.plot(*place, markersize=14, markeredgewidth=1.6, zorder=5, **KNEE)
-        dress_axes(axes, f"shared weights stored ({unit})", f"validation {measure} (%)" if index == 0 else "")
+        dress_axes(axes, f"shared weights stored ({unit})", label if index == 0 else "")
         if zoomed:
             axes.set_title(("the whole sweep", "near soft")[index], fontsize=8, pad=4)
     if zoomed:
-        _zoom(grid[1], points, soft, min([soft, *(knee.accuracy for knee in knees.values())]), scale)
+        _zoom(grid[1], points, soft, min([soft, *(knee.score for knee in knees.values())]), scale)
     return figure
 
 
@@ -101,15 +103,15 @@ def _scale(most: int, dense: int | None) -> tuple[float, str]:
     return (1e-6, "M") if most >= 1e6 else (1e-3, "K")
 
 
-def _draw_points(axes: Axes, points_by_unit: Points, scale: float, images: int | None) -> None:
+def _draw_points(axes: Axes, points_by_unit: Points, scale: float, high: int, images: int | None) -> None:
     """For each unit a line, and for each point its bar, its marker, and how many loops it stands for."""
     for index, (unit, points) in enumerate(points_by_unit.items()):
-        xs, ys = [scale * point.stored_numbers for point in points], [100 * point.accuracy for point in points]
+        xs, ys = [scale * point.stored_numbers for point in points], [high * point.score for point in points]
         line, shape = _line_and_marker(unit, index)
         axes.plot(xs, ys, color=line, linewidth=1.0, marker="", zorder=2)
         for point, x, y in zip(points, xs, ys, strict=True):
             if images:
-                ends = [100 * end for end in interval(point.accuracy, images)]
+                ends = [high * end for end in interval(point.score, images)]
                 bar: dict[str, Any] = {"linewidth": 0.7, "linestyle": "-", "alpha": 0.6, "marker": "_", "markersize": 4}
                 axes.plot([x, x], ends, color=line, zorder=1.5, **bar)
             style: dict[str, Any] = {"markeredgewidth": 0.8, "markeredgecolor": line, **_dot(point.loops)}
@@ -123,8 +125,8 @@ def _draw_points(axes: Axes, points_by_unit: Points, scale: float, images: int |
 def _zoom(axes: Axes, points: Sequence[SweepPoint], soft: float, lowest: float, scale: float) -> None:
     """Show only the points near soft, down to `lowest` at least, and leave room around them."""
     span = max(ZOOM_SPAN, soft - lowest)
-    near = [point for point in points if point.accuracy >= soft - span - 1e-9]
-    highest = max([soft, *(point.accuracy for point in near)])
+    near = [point for point in points if point.score >= soft - span - 1e-9]
+    highest = max([soft, *(point.score for point in near)])
     axes.set_ylim(100 * (soft - span * 1.1), 100 * (highest + span * 0.15))
     if near:
         stored = [scale * point.stored_numbers for point in near]

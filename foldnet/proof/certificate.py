@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import torch
 from torch import nn
 
+from foldnet.data.tasks import Task
 from foldnet.errors import BrokenPromise
 from foldnet.folding.folds import WEIGHTS, Fold
 from foldnet.folding.looped import LoopedNetwork, gain_slots
@@ -15,13 +16,14 @@ from foldnet.proof import promises as promised
 from foldnet.proof.compare import PAIRS, Comparison, LayerDifference
 from foldnet.proof.promises import Findings, Promise
 from foldnet.sharing.share import SharedNetwork, materialise
-from foldnet.show.report import Report, Table, Text, counted, percent
+from foldnet.show.report import Report, Table, Text, percent
 from foldnet.store.tensors import file_bytes, list_tensors
 from foldnet.training.runs import Run
 from foldnet.zoo.blueprint import Blueprint
 
 Numbers = dict[str, int | None]
 MEASURES = ("max_abs", "mean_abs", "relative")  # of a difference
+ACCURACIES = ("accuracy", "validation_accuracy")  # of a report, which are scores that are shares
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,32 +33,38 @@ class Certificate(Report):
 
     `comparisons` has one entry for each kind of inputs, "test" and "random"; what is said without naming one is the
     worst of both. Pairs are "dense" (to soft) and "looped" (to tied); None is what was not compared. `run` is the run's
-    name. Accuracies are 0..1, in the data's own `measure`, `bytes` are those of a safetensors file of each form (of the
-    folded one: of its file), `files` the SHA-256 of the fold's files, `checkpoint_sha256` the digest of the run's soft
-    weights as they are now.
+    name. `score` is in the data's own `measure`, `accuracy` the same where it is a share (0..1), `bytes` are those of a
+    safetensors file of each form (of the folded one: of its file), `files` the SHA-256 of the fold's files,
+    `checkpoint_sha256` the digest of the run's soft weights as they are now.
     """
 
     computed: ClassVar = (
         *("passed", "verdict", "precision", "agreement", "agreement_soft", "promises", "notes", "inputs=comparisons"),
+        *("accuracy", "measure=task.measure", "better=task.better"),
         *(f"{measure}_difference=differences.{measure}" for measure in MEASURES),
     )
-    unwritten: ClassVar = ("compared_with_run", "findings", "comparisons")
+    unwritten: ClassVar = ("task", "compared_with_run", "findings", "comparisons")
     precision: ClassVar = "fp32"
     fold: str
     run: str
     device: str
-    measure: str
+    task: Task
     compared_with_run: bool
     files: dict[str, str]
     checkpoint_sha256: str | None
     findings: Findings
     comparisons: tuple[Comparison, ...] = ()
     layers: tuple[LayerDifference, ...] = ()
-    accuracy: dict[str, float | None] = field(default_factory=dict)
+    score: dict[str, float | None] = field(default_factory=dict)
     images: int | None = None
     parameters: Numbers = field(default_factory=dict)
     bytes: Numbers = field(default_factory=dict)
     seconds: float = 0.0
+
+    @property
+    def accuracy(self) -> dict[str, float | None]:
+        """The scores where they are shares."""
+        return {form: score if self.task.share else None for form, score in self.score.items()}
 
     def and_found(self, findings: Findings) -> "Certificate":
         """The same with more that was found."""
@@ -138,7 +146,7 @@ class Certificate(Report):
             if apart:
                 worst = max(apart, key=lambda name: apart[name])
                 yield Text(f"{form} with {reference}, layer by layer: {apart[worst]:.2e} relative at most, at {worst}")
-        yield Table("", ("", f"test {self.measure}", "parameters", "bytes"), tuple(self._forms()))
+        yield Table("", ("", f"test {self.task.measure}", "parameters", "bytes"), tuple(self._forms()))
         # What is counted so that there be none is said to be none.
         kept = (f"no {p.name}" if p.limit in (0, "") else p.name for p in self.promises if p.held)
         yield Text("kept: " + "; ".join(kept))
@@ -159,13 +167,13 @@ class Certificate(Report):
                     yield (f"{form} with {reference}", f"{found.count} {found.inputs}", *numbers, agree)
 
     def _forms(self) -> Iterator[tuple[str | int | None, ...]]:
-        """Accuracy, parameters and bytes of each form."""
-        for form, accuracy in self.accuracy.items():
+        """Score, parameters and bytes of each form."""
+        for form, score in self.score.items():
             stored = "folded" if form == "looped" else form
-            score = None
-            if accuracy is not None and self.images is not None:
-                score = counted(accuracy, self.images, self.measure).removeprefix(f"{self.measure} ")
-            yield form, score, self.parameters.get(stored), self.bytes.get(stored)
+            written = None
+            if score is not None and self.images is not None:
+                written = self.task.counted(score, self.images).removeprefix(f"{self.task.measure} ")
+            yield form, written, self.parameters.get(stored), self.bytes.get(stored)
 
 
 def _wanted(promise: Promise) -> str:
@@ -198,6 +206,9 @@ def count(fold: Fold, looped: LoopedNetwork, report: Any) -> tuple[Numbers, Numb
     bare: Numbers = {form: file_bytes(model.state_dict(), stated=False) for form, model in forms.items()}
     written = promised.stated_at(report, "bytes")
     counts = _group_counts(fold, tensors) | templates | {"measure": fold.task.measure}
+    if promised.stated_at(report, "better") is not None:  # older reports state accuracies alone
+        same = {name.replace("accuracy", "score"): promised.stated_at(report, name) for name in ACCURACIES}
+        counts |= {"better": fold.task.better} | (same if fold.task.share else {})
     counts |= {
         f"{kind}.{form}": number
         for kind, numbers in (("parameters", parameters), ("bytes", bare if written == bare else bytes_))

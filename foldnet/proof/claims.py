@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from foldnet.choosing.laboratory import Laboratory
+from foldnet.data.tasks import Task
 from foldnet.proof.promises import Findings, Promise, equal, is_finetuned, stated_at
 from foldnet.proof.refold import Refold
 from foldnet.training.observer import Observer
@@ -19,14 +20,16 @@ def check_claims(
     laboratory: Laboratory | None,
     refold: Refold | None,
     known: Mapping[str, float | None],
+    task: Task,
     observer: Observer,
 ) -> Findings:
-    """Each accuracy that the report states is that of its network, within one example or 0.2 points.
+    """Each accuracy that the report states is that of its network, within one example or 0.2 points; the same of the
+    scores of a `task` that has none, within 0.2 %.
 
-    `known` are accuracies on all test images that were measured already: of the `looped` form, which is the fold as it
+    `known` are scores on all test images that were measured already: of the `looped` form, which is the fold as it
     is, and of `soft`. What neither data nor run are there for is named.
     """
-    stated = _stated(report)
+    stated = _stated(report, task)
     if not stated:
         return Findings()
     if laboratory is None or known.get("looped") is None:
@@ -41,9 +44,10 @@ def check_claims(
             promises.append(equal(f"accuracy of {name} in report.json, which tells of no fine-tuning", value, None))
         elif name in measures:
             images = laboratory.validation.images if name == "validation" else laboratory.test.images
-            promises.append(_alike(name, value, measures[name](), images))
+            promises.append(_alike(name, value, measures[name](), images, task))
         elif name == CONTROL:
-            promises.append(equal("accuracy of soft_finetuned in report.json from 0 to 1", is_share(value), True))
+            legal = is_share(value) or not task.share
+            promises.append(equal("accuracy of soft_finetuned in report.json from 0 to 1", legal, True))
         else:
             unknown.append(name)
         observer.advance()
@@ -56,15 +60,15 @@ def check_claims(
     return Findings(tuple(promises), notes if unknown else (), (control,) if CONTROL in stated else ())
 
 
-def states_accuracies(report: Any) -> bool:
-    """Whether report.json states any accuracy after recalibration, so that batch norm was estimated anew."""
-    return bool(_stated(report).keys() & {"recalibrated", "finetuned"})
+def states_scores(report: Any, task: Task) -> bool:
+    """Whether report.json states any score after recalibration, so that batch norm was estimated anew."""
+    return bool(_stated(report, task).keys() & {"recalibrated", "finetuned"})
 
 
 def _measures(
     report: Any, laboratory: Laboratory, refold: Refold | None, known: Mapping[str, float | None]
 ) -> dict[str, Callable[[], float]]:
-    """How each accuracy is had: as measured already, or of networks made again; only those that the report states are
+    """How each score is had: as measured already, or of networks made again; only those that the report states are
     run."""
     tuned = is_finetuned(report)
     looped, soft = known.get("looped"), known.get("soft")
@@ -78,7 +82,7 @@ def _measures(
 
     def score(model: Any, anew: bool, loader: Any = None) -> float:
         own = copy.deepcopy(model)
-        return laboratory.score(laboratory.recalibrated(own) if anew else own, loader or laboratory.test).accuracy
+        return laboratory.score(laboratory.recalibrated(own) if anew else own, loader or laboratory.test).value
 
     found["tied"] = lambda: score(tied, False)
     found["soft_recalibrated"] = lambda: score(before, True)
@@ -94,16 +98,18 @@ def is_share(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1
 
 
-def _stated(report: Any) -> dict[str, Any]:
-    """The accuracies that a report states, by form; that of a sweep's point is "validation"."""
-    accuracy = stated_at(report, "accuracy")
-    found = (accuracy if isinstance(accuracy, dict) else {}) | {"validation": stated_at(report, "validation_accuracy")}
+def _stated(report: Any, task: Task) -> dict[str, Any]:
+    """The accuracies that a report states, by form, or what scores its task; that of a sweep's point is
+    "validation"."""
+    kind = "accuracy" if task.share else "score"
+    forms = stated_at(report, kind)
+    found = (forms if isinstance(forms, dict) else {}) | {"validation": stated_at(report, f"validation_{kind}")}
     return {name: value for name, value in found.items() if name != "images" and value is not None}
 
 
-def _alike(name: str, stated: Any, measured: float, images: int) -> Promise:
+def _alike(name: str, stated: Any, measured: float, images: int, task: Task) -> Promise:
     """An accuracy in the report is the measured one."""
-    allowed = max(1 / images, POINTS) * (1 + 1e-9)
+    allowed = max(1 / images, POINTS) * (1 + 1e-9) * (1 if task.share else abs(measured))
     number = isinstance(stated, int | float) and not isinstance(stated, bool)
     held = number and abs(stated - measured) <= allowed
     shown = f"{stated:.4f}" if number else repr(stated)

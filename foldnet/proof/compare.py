@@ -91,13 +91,8 @@ class Comparison:
     undecided: int
     broken: int
     agreement_soft: float | None
-    counts: dict[str, tuple[int, ...]] | None
+    counts: dict[str, tuple[float, ...]] | None
     overflown: tuple[str, ...] = ()
-
-    @property
-    def right(self) -> dict[str, int] | None:
-        """Inputs answered wholly right, by form."""
-        return None if self.counts is None else {form: counts[0] for form, counts in self.counts.items()}
 
 
 class LayerGauges:

@@ -37,7 +37,7 @@ def check_statements(report: Any, fold: Fold, refold: Refold | None) -> Findings
     again: dict[str, Any] = {"run": fold.run, "greedy": list(greedy_stages(fold.program))}
     reason = None
     if refold is not None:
-        reason = reason_of(refold.soft.settings)
+        reason = reason_of(refold.soft.settings, fold.task)
         again |= {"kept_apart": to_plain(refold.plan.kept_apart)} | ({} if reason is None else {"why": reason})
     if isinstance(stated.get("run"), str):  # version 0.1 wrote the whole path
         stated = stated | {"run": Path(stated["run"]).name}

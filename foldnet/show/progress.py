@@ -90,27 +90,21 @@ def epoch_line(metrics: Mapping[str, Any], seconds: float) -> str:
     "val" and not "validation": the similarities of three groups, which show loops as they form, would not fit beside
     it.
     """
-    validation, alike, measure = metrics["validation_accuracy"], metrics["similarity"], metrics["measure"]
+    alike, unit = metrics["similarity"], metrics["unit"].replace("images", "img")
     parts = [
         f"{metrics['course']} {metrics['epoch']:3d}",
         f"loss {metrics['train_loss']:.4f}",
-        f"train {_score(metrics['train_accuracy'], measure)}",
-        *([f"val {_score(validation, measure)}"] if validation is not None else []),
+        *(f"{name} {score:>7}" for name, score in metrics["scores"].items()),
         f"{seconds:.0f} s",
         *([f"waited {100 * metrics['waited']:.0f} %"] if metrics["waited"] >= WAITS else []),
         *([f"alike {' '.join(f'{value:.2f}' for value in alike.values())}"] if alike else []),
-        f"{metrics['images_per_second']:,.0f} img/s",
+        f"{metrics['images_per_second']:,.0f} {unit}/s",
     ]
     line = parts[0]
     for part in parts[1:]:
         if len(line) + 2 + len(part) <= WIDTH:
             line += f"  {part}"
     return line
-
-
-def _score(value: float, measure: str) -> str:
-    """An accuracy in per cent, another measure by its name."""
-    return f"{100 * value:5.1f} %" if measure == "accuracy" else f"{measure} {value:.4f}"
 
 
 def bars(console: Console) -> Progress:

@@ -47,21 +47,6 @@ class _Filler(textwrap.TextWrapper):
         cur_line.append(reversed_chunks.pop())
 
 
-def counted(value: float, images: int, measure: str = "accuracy", right: int | None = None) -> str:
-    """A score with the count behind it: of an accuracy what is right, of another measure what is `right` as a whole."""
-    if measure == "accuracy":
-        return f"{scored(value, measure)} ({round(value * images)} of {images})"
-    whole = f"{right} of {images} wholly right" if right is not None else f"of {images}"
-    return f"{scored(value, measure)} ({whole})"
-
-
-def scored(value: float | None, measure: str) -> str:
-    """A score: an accuracy in per cent, another measure by its name; "-" where it was not measured."""
-    if value is None:
-        return "-"
-    return percent(value) if measure == "accuracy" else f"{measure} {value:.4f}"
-
-
 def percent(share: float, digits: int = 2) -> str:
     """A share (0..1) as per cent."""
     return f"{100 * share:.{digits}f} %"

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from foldnet.data.batches import Batches
-from foldnet.data.curriculum import dataset_of, draw_rule, images_of_grids, lengths_of
-from foldnet.data.dataset import Dataset, Examples
+from foldnet.data.curriculum import dataset_of, draw_rule, images_of_grids
+from foldnet.data.dataset import Dataset
 from foldnet.data.sources import SOURCES, GridSource, make_source, source_settings
 from foldnet.data.tasks import CELLS
 from foldnet.errors import SettingError, UnknownName, nearest
@@ -90,18 +90,19 @@ def other_grids(run: Run, wanted: OtherGrids) -> tuple[Dataset, str]:
 
 
 def score_by_length(
-    model: nn.Module, loader: Batches, machine: Machine, images: Examples, observer: Observer | None = None
+    model: nn.Module, loader: Batches, machine: Machine, dataset: Dataset, observer: Observer | None = None
 ) -> tuple[Score, tuple[LengthScore, ...]]:
-    """The score on the loader's `images`, and where these are grids the same by every length of path that occurs."""
-    if loader.task is not CELLS:
+    """The score on the test images of `dataset`, which the loader has, and of grids the same by every length of path
+    that occurs."""
+    if dataset.lengths is None:
         return evaluate(model, loader, machine, observer), ()
     counted: list[Tensor] = []
 
     def see(outputs: Tensor, targets: Tensor) -> None:
-        counted.append(CELLS.counts_of_each(outputs, targets))
+        counted.append(loader.task.counts_of_each(outputs, targets))
 
     score = evaluate(model, loader, machine, observer, see)
-    counts, lengths = torch.cat(counted).cpu().numpy(), lengths_of(images)
+    counts, lengths = torch.cat(counted).cpu().numpy(), dataset.lengths(dataset.test)
     return score, tuple(
         LengthScore(length, length, int((lengths == length).sum()), *counts[lengths == length].sum(0).tolist())
         for length in np.unique(lengths).tolist()

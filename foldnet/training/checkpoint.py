@@ -107,7 +107,9 @@ def _state(model: nn.Module, optimiser: torch.optim.Optimizer) -> dict[str, Tens
 
 def _progress(metadata: dict[str, Any], path: Path) -> Progress:
     """Read the plain data of a checkpoint."""
+    # Every score was an accuracy once, and had no other name.
+    stated = {"best_score" if name == "best_accuracy" else name: value for name, value in metadata.items()}
     try:
-        return from_plain(Progress, {name: value for name, value in metadata.items() if name != "seal"})
+        return from_plain(Progress, {name: value for name, value in stated.items() if name != "seal"})
     except ValueError:
         raise RunError(f"'{path}' does not say where its training stands; it was not written by foldnet") from None

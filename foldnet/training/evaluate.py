@@ -16,19 +16,28 @@ from foldnet.training.observer import Observer, Silent
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """How good a network was on so many images: the task's score and what it is made of, the mean loss in nats, the
-    time."""
+    """How good a network was on so many images: what the task's score is made of, the mean loss in nats, the time."""
 
-    accuracy: float
-    counts: tuple[int, ...]
+    task: Task
+    counts: tuple[float, ...]
     images: int
     loss: float
     seconds: float
 
     @property
-    def right(self) -> int:
-        """Images that were answered wholly right."""
-        return self.counts[0]
+    def value(self) -> float:
+        """The task's score."""
+        return self.task.score(self.counts, self.images)
+
+    @property
+    def accuracy(self) -> float | None:
+        """The same where it is a share, 0..1."""
+        return self.value if self.task.share else None
+
+    @property
+    def right(self) -> int | None:
+        """Images that were answered wholly right; None where the task does not count them."""
+        return self.task.right(self.counts)
 
     @property
     def images_per_second(self) -> float:
@@ -63,8 +72,7 @@ def evaluate(
         observer.advance()
     loss, counts = tally.read()
     observer.end()
-    accuracy = batches.task.score(counts, batches.images)
-    return Score(accuracy, counts, batches.images, loss / max(batches.images, 1), time.perf_counter() - start)
+    return Score(batches.task, counts, batches.images, loss / max(batches.images, 1), time.perf_counter() - start)
 
 
 class Tally:
@@ -76,7 +84,7 @@ class Tally:
         brought = before if before is not None and before.step and self.world.writes else UnderWay()
         counts = brought.counts or (0,) * len(task.parts)
         self.loss = torch.tensor(brought.loss, dtype=torch.float64, device=machine.device)
-        self.counts = torch.tensor(counts, dtype=torch.int64, device=machine.device)
+        self.counts = torch.tensor(counts, dtype=torch.float64, device=machine.device)
 
     def add(self, loss: Tensor, outputs: Tensor, targets: Tensor) -> None:
         """One more batch, whose mean loss is `loss`; one without examples adds nothing."""
@@ -84,7 +92,7 @@ class Tally:
             self.loss += loss.detach() * len(targets)
             self.counts += self.task.counts(outputs.detach(), targets)
 
-    def read(self) -> tuple[float, tuple[int, ...]]:
+    def read(self) -> tuple[float, tuple[float, ...]]:
         """(sum of the losses over the examples, counts), those of all processes. Waits for the device."""
         loss, counts = self.loss.clone(), self.counts.clone()
         self.world.add_up(loss, counts)

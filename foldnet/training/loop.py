@@ -68,18 +68,22 @@ class _Training:
             epoch=epoch + 1,
             lr=rate,
             train_loss=done.loss / data.images,
-            train_accuracy=task.score(done.counts, data.images),
+            train_score=task.score(done.counts, data.images),
             recurrence=recurrence(self.model, objective.form).item() if objective.recurrence else None,
             similarity=_similarity(self.model),
             validation_loss=score.loss if score else None,
-            validation_accuracy=score.accuracy if score else None,
+            validation_score=score.value if score else None,
             seconds=done.seconds,
             images_per_second=data.images / done.seconds,
             waited=done.waited / done.seconds,
+            share=task.share,
         )
         self.journal.after_epoch(metrics)
         # Said last, so that what a user reads is safe on the disk.
-        self.observer.epoch(to_plain(metrics) | {"measure": task.measure, "course": course.name})
+        scores = {"train": metrics.train_score, "val": metrics.validation_score}
+        written = {name: task.written(value, 1) for name, value in scores.items() if value is not None}
+        about = {"measure": task.measure, "unit": task.unit, "course": course.name, "scores": written}
+        self.observer.epoch(to_plain(metrics) | about)
 
     def _steps(self, epoch: int, data: Batches, under_way: UnderWay) -> UnderWay:
         """The steps of an epoch that are left; what the whole epoch came to."""

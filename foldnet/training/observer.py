@@ -23,8 +23,8 @@ class Observer(Protocol):
         """The task is done."""
 
     def epoch(self, metrics: Mapping[str, Any]) -> None:
-        """An epoch is over; the metrics are those of a line of metrics.jsonl, with the `measure` of its scores and its
-        `course`."""
+        """An epoch is over; the metrics are those of a line of metrics.jsonl, with its `course`, the `measure` and
+        `unit` of its scores, and as `scores` how these are written."""
 
     def note(self, sentence: str) -> None:
         """Something that a user should know."""

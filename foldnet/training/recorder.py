@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from foldnet.data.tasks import CLASSES, Task
 from foldnet.errors import MissingTool, RunError, SettingError
 from foldnet.store.artifact import BOARD, seal_of
 from foldnet.store.codec import to_plain
@@ -46,14 +47,15 @@ class Recorder:
         writes: bool = True,
         identity: str = "",
         restarts: Collection[int] = (),
+        task: Task = CLASSES,
     ) -> None:
         """`identity` is the run's; `restarts` are epochs, from 0, with which other data begin: what was best before
-        them no longer counts.
+        them no longer counts. What is better the `task` says.
 
         Cuts the histories back to where the checkpoint stands: a killed process may have written epochs more."""
         self.folder, self.model, self.optimiser = folder, model, optimiser
         self.progress, self.epochs, self.every, self.writes = progress, epochs, every, writes
-        self.identity, self.restarts = identity, restarts
+        self.identity, self.restarts, self.task = identity, restarts, task
         self.saved = time.monotonic()
         self.best: tuple[dict[str, Tensor], Progress] | None = None  # not on the disk yet
         done = progress.epoch
@@ -76,12 +78,12 @@ class Recorder:
 
     def after_epoch(self, metrics: EpochMetrics) -> None:
         """Record one whole epoch."""
-        accuracy = metrics.validation_accuracy
-        best = None if metrics.epoch - 1 in self.restarts else self.progress.best_accuracy
-        better = accuracy is not None and (best is None or accuracy > best)
+        score = metrics.validation_score
+        best = None if metrics.epoch - 1 in self.restarts else self.progress.best_score
+        better = score is not None and (best is None or self.task.merit(score) > self.task.merit(best))
         self.progress = Progress(
             metrics.epoch,
-            accuracy if better else best,
+            score if better else best,
             metrics.epoch if better else self.progress.best_epoch,
             self.progress.seconds + metrics.seconds,
         )

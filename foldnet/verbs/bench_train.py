@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from foldnet.benching.frame import SEED, BenchReport, framed, random_images, tf32_note
 from foldnet.benching.measuring import Timings, profile, time_in_turns
 from foldnet.benching.settings import TrainBench
-from foldnet.data.tasks import CLASSES as CLASSES_TASK
 from foldnet.data.tasks import TASKS, Task
 from foldnet.errors import SettingError
 from foldnet.sharing.reference import reference_of
@@ -159,7 +158,8 @@ def _forms(built: Blueprint, batch_size: int, machine: Machine, compilation: Com
         soft, plain = built.build(), built.build_plain()
         x = random_images(batch_size, built.image, machine)
         task = TASKS[built.task]
-        y = _targets(plain, x, task)
+        with torch.no_grad():  # something to learn: what an untrained network says has the right shape
+            y = task.predict(plain.to(x.device)(x))
     assert isinstance(soft, SharedNetwork)
     slow, never = Machine(machine.device, "fp32"), Compilation(False, None, "the reference never is")
     return {
@@ -167,15 +167,6 @@ def _forms(built: Blueprint, batch_size: int, machine: Machine, compilation: Com
         "plain": _Form(plain, x, y, machine, compilation, task),
         "soft": _Form(soft, x, y, machine, compilation, task),
     }
-
-
-def _targets(plain: nn.Module, x: Tensor, task: Task) -> Tensor:
-    """Something to learn: random classes, or of another task what an untrained network says, which has the right
-    shape."""
-    if task is CLASSES_TASK:
-        return torch.randint(CLASSES, (len(x),)).to(x.device)
-    with torch.no_grad():
-        return task.predict(plain.to(x.device)(x))
 
 
 def _measure(

@@ -4,16 +4,17 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import starmap
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from foldnet.benching.dial import dial_of
 from foldnet.bounds import check_number
+from foldnet.data.tasks import CLASSES, Task
 from foldnet.errors import NothingToFold
 from foldnet.folding.folds import open_fold
 from foldnet.folding.opening import fold_folder
 from foldnet.folding.origin import run_of_fold
 from foldnet.program.data import loops_of
-from foldnet.show.report import Report, Table, percent
+from foldnet.show.report import Report, Table
 from foldnet.training.machine import choose_machine
 from foldnet.training.observer import Observer, Silent
 
@@ -21,13 +22,14 @@ FURTHER = 2  # a loop is run up to this many times as often as it was found
 
 
 class DepthPoint(NamedTuple):
-    """Test accuracy (0..1) where a loop runs `steps` times."""
+    """The test score where a loop runs `steps` times."""
 
     steps: int
-    accuracy: float
+    score: float
 
 
 Curve = tuple[DepthPoint, ...]
+CURVES = ("accuracy", "recalibrated", "damped", "damped_recalibrated")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,22 +49,31 @@ class LoopDepth:
 
     def curves(self) -> dict[str, Curve]:
         """What was measured, by its name in JSON."""
-        return {name: getattr(self, name) for name in ("accuracy", "recalibrated", "damped", "damped_recalibrated")}
+        return {name: getattr(self, name) for name in CURVES}
 
 
 @dataclass(frozen=True, slots=True)
 class DepthReport(Report):
-    """Accuracy against trips for every loop, the other loops as found."""
+    """The test score against trips for every loop, the other loops as found."""
 
+    computed: ClassVar = ("measure=task.measure", "better=task.better")
+    unwritten: ClassVar = ("task",)
     fold: str
     arch: str
     images: int
     loops: tuple[LoopDepth, ...]
-    measure: str = "accuracy"
+    task: Task = CLASSES
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain data, where the score is a share as accuracy too."""
+        plain = Report.to_json(self)
+        for point in (point for loop in plain["loops"] for curve in CURVES for point in loop[curve]):
+            point["accuracy"] = point["score"] if self.task.share else None
+        return plain
 
     def parts(self) -> Iterator[Table]:
         """A table a loop."""
-        among = "right" if self.measure == "accuracy" else "mean"
+        among = "right" if self.task.proportion else "mean"
         for loop in self.loops:
             curves = {name.replace("_", ", "): dict(curve) for name, curve in loop.curves().items() if curve}
             rows = tuple(
@@ -73,11 +84,13 @@ class DepthReport(Report):
                 for trips, _ in loop.accuracy
             )
             columns = ("trips", *(name.replace("accuracy", "as it is") for name in curves))
-            yield Table(f"{loop.name}, test {self.measure} ({among} of {self.images})", columns, rows)
+            yield Table(f"{loop.name}, test {self.task.measure} ({among} of {self.images})", columns, rows)
 
     def _cell(self, value: float) -> str:
-        """A score in a narrow column: of an accuracy with the count behind it, of which the title says of how many."""
-        return f"{percent(value)} ({round(value * self.images)})" if self.measure == "accuracy" else f"{value:.4f}"
+        """A score in a narrow column, a proportion with the count behind it: the title says its name, and of how
+        many."""
+        written = self.task.written(value).removeprefix(f"{self.task.measure} ")
+        return f"{written} ({round(value * self.images)})" if self.task.proportion else written
 
 
 def depth(
@@ -120,7 +133,7 @@ def depth(
         found = {}
         for count in counts:
             observer.advance()
-            found[count] = dial.score({loop: count}, anew=anew, damped=damped)[0].accuracy
+            found[count] = dial.score({loop: count}, anew=anew, damped=damped)[0].value
         return found
 
     measured = []
@@ -136,4 +149,4 @@ def depth(
             LoopDepth(name, found, *(tuple(starmap(DepthPoint, curve.items())) for curve in (*plain, *damped)))
         )
     observer.end()
-    return DepthReport(str(folder), fold.arch, dial.test.images, tuple(measured), dial.dataset.task.measure)
+    return DepthReport(str(folder), fold.arch, dial.test.images, tuple(measured), dial.dataset.task)

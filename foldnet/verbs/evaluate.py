@@ -3,12 +3,14 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from foldnet.benching.dial import BATCH, check_turnable, dial_of
+from foldnet.data.tasks import CLASSES, Task
 from foldnet.errors import SettingError
 from foldnet.folding.opening import open_network
 from foldnet.show.progress import watched
-from foldnet.show.report import Report, Table, counted, percent
+from foldnet.show.report import Report, Table, percent
 from foldnet.training.by_length import LengthScore, binned
 from foldnet.training.machine import choose_machine
 from foldnet.training.observer import Observer
@@ -19,17 +21,20 @@ from foldnet.typed import checked
 
 @dataclass(frozen=True, slots=True)
 class EvaluateReport(Report):
-    """What `foldnet evaluate` says: test accuracy 0..1, in the data's `measure`, with the count of what is wholly
-    right, and the speed of this evaluation. Of grids also `whole`, the share that is wholly right, and both by the
-    length of the path.
+    """What `foldnet evaluate` says: the test score in the data's `measure`, which is the accuracy where it is a share
+    (0..1), with the count of what is wholly right, and the speed of this evaluation. Of grids also `whole`, the share
+    that is wholly right, and both by the length of the path.
     """
 
+    computed: ClassVar = ("measure=task.measure", "better=task.better")
+    unwritten: ClassVar = ("task",)
     path: str
     form: str
     steps: dict[str, int]
     recalibrated: bool
-    accuracy: float
-    right: int
+    score: float
+    accuracy: float | None
+    right: int | None
     images: int
     loss: float
     parameters: int
@@ -37,7 +42,7 @@ class EvaluateReport(Report):
     device: str
     seconds: float
     images_per_second: float
-    measure: str = "accuracy"
+    task: Task = CLASSES
     data: str = ""
     whole: float | None = None
     by_length: tuple[LengthScore, ...] = ()
@@ -45,7 +50,7 @@ class EvaluateReport(Report):
 
     def parts(self) -> Iterator[Table]:
         """The score of a run or fold, by length of path where that was asked."""
-        test = counted(self.accuracy, self.images, self.measure, self.right)
+        test = self.task.counted(self.score, self.images, self.right)
         rows = (
             (self.form, self.path),
             ("steps", ", ".join(f"{loop} runs {count} times" for loop, count in self.steps.items())),
@@ -54,7 +59,7 @@ class EvaluateReport(Report):
             ("grids", self.data if self.by_length else ""),
             ("test", f"{test}, loss {self.loss:.4f}"),
             ("parameters", f"{self.parameters:,}"),
-            ("speed", f"{self.images_per_second:,.0f} images/s, {self.precision} on {self.device}"),
+            ("speed", f"{self.images_per_second:,.0f} {self.task.unit}/s, {self.precision} on {self.device}"),
         )
         yield Table("", (), tuple(row for row in rows if row[1]))
         if self.by_length:
@@ -105,6 +110,7 @@ def evaluate(
         form=form,
         steps=dict(steps or {}),
         recalibrated=recalibrated,
+        score=score.value,
         accuracy=score.accuracy,
         right=score.right,
         images=score.images,
@@ -114,9 +120,9 @@ def evaluate(
         device=str(machine.device),
         seconds=score.seconds,
         images_per_second=score.images_per_second,
-        measure=dial.dataset.task.measure,
+        task=score.task,
         data=dial.data,
-        whole=score.right / score.images if by_length else None,
+        whole=(score.right or 0) / score.images if by_length else None,
         by_length=by_length,
         damped=damped,
     )

@@ -80,11 +80,11 @@ def fold(
         laboratory = Laboratory(opened, data_dir, device, observer or Silent())
     choice = _choose(opened, soft, laboratory)
     plan = soft.plan(choice.clusters)
-    tied, accuracy, shares = apply_fold(soft.model, plan), Accuracies(), None
+    tied, score, shares = apply_fold(soft.model, plan), Accuracies(), None
     if laboratory is not None:
         if chosen.shares and laboratory.split.validation is not None:
             shares = _measure_shares(soft, plan, laboratory)
-        accuracy = _train_and_measure(laboratory, soft, tied, evaluated)
+        score = _train_and_measure(laboratory, soft, tied, evaluated)
     looped = loop_tied(tied, plan.program)
     proof = check_fold(looped, tied, plan.program, opened, laboratory if evaluated else None, chosen.ignore)
     report = replace(
@@ -92,8 +92,8 @@ def fold(
         fold=None if dry_run else str(folder),
         run=str(opened.folder),
         shares=shares,
-        accuracy=accuracy,
-        measure=opened.task.measure,
+        score=score,
+        task=opened.task,
     )
     if not dry_run:
         with numbered_folder(folder) if numbered else _named(folder, force) as (temporary, name):
@@ -119,27 +119,27 @@ def _measure_shares(soft: Soft, plan: FoldPlan, laboratory: Laboratory) -> dict[
 
 
 def _train_and_measure(laboratory: Laboratory, soft: Soft, tied: SharedNetwork, evaluated: bool) -> Accuracies:
-    """Recalibrate and fine-tune the tied network in place, and read the test accuracies on the way."""
+    """Recalibrate and fine-tune the tied network in place, and read the test scores on the way."""
     settings, original = soft.settings, copy.deepcopy(soft.model)
 
-    def accuracy(model: SharedNetwork) -> float | None:
-        return laboratory.score(model, laboratory.test, laboratory.observer).accuracy if evaluated else None
+    def score(model: SharedNetwork) -> float | None:
+        return laboratory.score(model, laboratory.test, laboratory.observer).value if evaluated else None
 
-    before, as_tied = accuracy(soft.model), accuracy(tied)
+    before, as_tied = score(soft.model), score(tied)
     laboratory.recalibrated(tied)
-    recalibrated = accuracy(tied)
+    recalibrated = score(tied)
     soft_recalibrated = None
     if evaluated:
         laboratory.recalibrated(soft.model)
-        soft_recalibrated = accuracy(soft.model)
+        soft_recalibrated = score(soft.model)
     finetuned = control = None
     if settings.finetune:
         laboratory.finetune(tied, settings, original if settings.distill else None)
-        finetuned = accuracy(tied)
+        finetuned = score(tied)
         if settings.control:
             trained = copy.deepcopy(original)
             laboratory.finetune(trained, settings, None, CONTROL)
-            control = accuracy(trained)
+            control = score(trained)
     images = laboratory.test.images if evaluated else None
     return Accuracies(before, soft_recalibrated, as_tied, recalibrated, finetuned, control, images)
 

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 from foldnet.choosing.advice import Advice
 from foldnet.choosing.chance import LIKELY
 from foldnet.choosing.sweep import SweepPoint
+from foldnet.data.tasks import CLASSES, Task
 from foldnet.folding.gained import only_calls_layers
 from foldnet.folding.looped import LoopedNetwork
 from foldnet.folding.plan import GroupFold
@@ -14,13 +15,13 @@ from foldnet.folding.settings import FoldSettings
 from foldnet.folding.structures import KeptApart
 from foldnet.program.data import letters
 from foldnet.proof.prove import Proof
-from foldnet.show.report import Report, Table, Text, counted, percent, scored, share_of_draws
-from foldnet.store.codec import Count, Share
+from foldnet.show.report import Report, Table, Text, percent, share_of_draws
+from foldnet.store.codec import Count
 
 
 @dataclass(frozen=True, slots=True)
 class Accuracies:
-    """Test accuracies 0..1 along a fold, None where not measured, and the number of test images.
+    """Test scores along a fold, None where not measured, and the number of test images.
 
     `soft_finetuned` is the control: the soft network trained for as many more epochs.
     """
@@ -33,14 +34,14 @@ class Accuracies:
     soft_finetuned: float | None = None
     images: int | None = None
 
-    def parts(self, measure: str) -> Iterator[Table | Text]:
+    def parts(self, task: Task) -> Iterator[Table | Text]:
         """Those that were measured."""
         if self.images is None:
             yield Text("not evaluated: batch norm is as it was before tying", "note")
             return
         known = {name: getattr(self, name) for name in self.__slots__[:-1] if getattr(self, name) is not None}
-        rows = tuple((name.replace("_", ", "), counted(value, self.images, measure)) for name, value in known.items())
-        yield Table("", (f"test {measure}", ""), rows)
+        rows = tuple((name.replace("_", ", "), task.counted(value, self.images)) for name, value in known.items())
+        yield Table("", (f"test {task.measure}", ""), rows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,31 +58,32 @@ class FoldReport(Report):
     """One fold.
 
     `fold` is None for a dry run and for a network in memory, which has no `run` either; `network` is what was folded,
-    looped. `threshold` is None where none was used, `validation_accuracy` that of the sweep's point where one was
-    picked. `shares` are the tied layers' shares of the added validation loss (0..1), None where not measured. `advice`
-    says what untrained networks would merge, and what would merge or loop below the threshold. `greedy` names the
-    stages with so many blocks that their loops were searched for greedily: a shorter program may exist. `kept_apart`
-    says which attributes keep which blocks from being merged; `proof` how looped and tied network were compared, None
-    where that was not done. `unproven` says so where it matters: no comparison of attributes tells what a forward does
-    with its layers beyond calling them.
+    looped. `threshold` is None where none was used, `validation_score` that of the sweep's point where one was picked;
+    accuracies are scores that are shares, 0..1. `shares` are the tied layers' shares of the added validation loss
+    (0..1), None where not measured. `advice` says what untrained networks would merge, and what would merge or loop
+    below the threshold. `greedy` names the stages with so many blocks that their loops were searched for greedily: a
+    shorter program may exist. `kept_apart` says which attributes keep which blocks from being merged; `proof` how
+    looped and tied network were compared, None where that was not done. `unproven` says so where it matters: no
+    comparison of attributes tells what a forward does with its layers beyond calling them.
     """
 
     computed: ClassVar = (
         *(f"{name}=settings.{name}" for name in ("tie", "unit", "linkage", "checkpoint")),
         *("kept=settings.keep", "ignored=settings.ignore", "finetune", "groups=folded_groups"),
         *("chance=advice.chance", "near_misses=advice.judged"),
+        *("accuracy", "validation_accuracy", "measure=task.measure", "better=task.better"),
         *(
             "unproven",
             "would_merge_at=advice.first_merge.height",
             "would_merge_beyond_chance=advice.first_merge.beyond_chance",
         ),
     )
-    unwritten: ClassVar = ("settings", "groups", "shares", "advice", "network")
+    unwritten: ClassVar = ("settings", "groups", "shares", "advice", "task", "network")
     fold: str | None
     run: str | None
     threshold: float | dict[str, float] | None
     why: str
-    validation_accuracy: float | None
+    validation_score: float | None
     settings: FoldSettings
     metric: str
     groups: tuple[GroupFold, ...]
@@ -90,14 +92,24 @@ class FoldReport(Report):
     loops: int
     reuses: int
     advice: Advice
-    accuracy: Accuracies
+    score: Accuracies
     parameters: Sizes
     bytes: Sizes
     greedy: tuple[str, ...]
-    measure: str = "accuracy"
+    task: Task = CLASSES
     kept_apart: tuple[KeptApart, ...] = ()
     proof: Proof | None = None
     network: LoopedNetwork | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def accuracy(self) -> Accuracies:
+        """The scores where they are shares."""
+        return self.score if self.task.share else Accuracies(images=self.score.images)
+
+    @property
+    def validation_accuracy(self) -> float | None:
+        """The validation score where it is a share."""
+        return self.validation_score if self.task.share else None
 
     @property
     def finetune(self) -> dict[str, Any]:
@@ -151,7 +163,7 @@ class FoldReport(Report):
         sizes = {"parameters": self.parameters, "bytes": self.bytes}
         rows = tuple((name, *(getattr(counts, form) for form in forms)) for name, counts in sizes.items())
         yield Table("", ("", *forms), rows)
-        yield from self.accuracy.parts(self.measure)
+        yield from self.score.parts(self.task)
         if self.run is not None:
             yield Text(f"wrote {self.fold}" if self.fold is not None else "dry run: nothing written")
 
@@ -195,10 +207,10 @@ class FoldReport(Report):
 
 @dataclass(frozen=True, slots=True)
 class Unfolded:
-    """Validation accuracies (0..1) of the soft network that a sweep begins with."""
+    """Validation scores of the soft network that a sweep begins with."""
 
-    soft: Share
-    soft_recalibrated: Share
+    soft: float
+    soft_recalibrated: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,41 +223,43 @@ class Knee:
 
 @dataclass(frozen=True, slots=True)
 class SweepReport(Report):
-    """The curve: validation accuracy, tied and recalibrated, against what is stored, for each unit.
+    """The curve: validation score, tied and recalibrated, against what is stored, for each unit.
 
     `dense_numbers` are the shared weights' numbers when written out. `file` is where the same was written as JSON, `of`
     what it depends on: weights, images and settings.
     """
 
+    computed: ClassVar = ("measure=task.measure", "better=task.better")
+    unwritten: ClassVar = ("task",)
     run: str
     file: str | None
     metric: str
     tie: str
     linkage: str
-    accuracy: Unfolded
+    score: Unfolded
+    accuracy: Unfolded | None
     images: Count
     dense_numbers: Count
     units: dict[str, tuple[SweepPoint, ...]]
     knee: dict[str, Knee]
     seconds: float
-    measure: str = "accuracy"
+    task: Task = CLASSES
     of: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def soft(self) -> float:
-        """The soft network's validation accuracy."""
-        return self.accuracy.soft
+        """The soft network's validation score."""
+        return self.score.soft
 
     def parts(self) -> Iterator[Table | Text]:
         """A table a unit: every merge, what is stored after it, and what that scores."""
-        soft, anew = (
-            counted(value, self.images, self.measure) for value in (self.soft, self.accuracy.soft_recalibrated)
-        )
+        task = self.task
+        soft, anew = (task.counted(value, self.images) for value in (self.soft, self.score.soft_recalibrated))
         yield Text(
-            f"validation {self.measure}, tied and recalibrated; the soft network has {soft}, recalibrated {anew}"
+            f"validation {task.measure}, tied and recalibrated; the soft network has {soft}, recalibrated {anew}"
         )
-        right = "right" if self.measure == "accuracy" else "wholly right"
-        columns = ("merged", "similar", "owners", "stored", "bytes", "loops", self.measure, right, "knee")
+        right = "right" if task.proportion else "wholly right"
+        columns = ("merged", "similar", "owners", "stored", "bytes", "loops", task.measure, right, "knee")
         for unit, points in self.units.items():
             rows = tuple(
                 (
@@ -255,7 +269,7 @@ class SweepReport(Report):
                     percent(point.stored_numbers / self.dense_numbers, 1),
                     point.bytes,
                     point.loops,
-                    scored(point.accuracy, self.measure).removeprefix(f"{self.measure} "),
+                    task.written(point.score).removeprefix(f"{task.measure} "),
                     point.right,
                     "yes" if index == self.knee[unit].point else "",
                 )

@@ -3,42 +3,45 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
-from foldnet.data.tasks import Lengthened
+from foldnet.data.tasks import CLASSES, Lengthened, Task
 from foldnet.errors import FoldnetError
 from foldnet.folding.folds import all_folds, open_fold
-from foldnet.show.report import megabytes, scored
+from foldnet.show.report import megabytes
 from foldnet.store.artifact import check_files
 from foldnet.store.reading import read_json
 from foldnet.training.runs import all_runs, open_run, read_metrics
 from foldnet.verbs.train_report import read_report
 
-STATED = (
-    "finetuned",
-    "recalibrated",
-    "tied",
-)  # accuracies of a fold in report.json: the first that it has is that of its file
+STATED = ("finetuned", "recalibrated", "tied")  # scores in report.json: the first that it has is that of its file
 
 
 @dataclass(frozen=True, slots=True)
 class FoldLine:
-    """One fold of a run: the bytes of its files and its test accuracy (0..1, or `measure`), None where that was not
-    measured.
+    """One fold of a run: the bytes of its files and its test score, also as accuracy where it is a share, None where
+    that was not measured.
 
     `problem` says what is wrong with a damaged one.
     """
 
+    computed: ClassVar = ("accuracy", "measure=task.measure", "better=task.better")
+    unwritten: ClassVar = ("task",)
     fold: str
     bytes: int
-    accuracy: float | None = None
-    measure: str = "accuracy"
+    score: float | None = None
+    task: Task = CLASSES
     problem: str | None = None
+
+    @property
+    def accuracy(self) -> float | None:
+        """The score where it is a share."""
+        return self.score if self.task.share else None
 
     def __str__(self) -> str:
         """How well it does, and its size; or what is wrong with it."""
         return (
-            f"{scored(self.accuracy, self.measure)}, {megabytes(self.bytes)}"
+            f"{self.task.written(self.score)}, {megabytes(self.bytes)}"
             if self.problem is None
             else f"damaged: {self.problem}"
         )
@@ -52,18 +55,25 @@ class RunLine:
     `bytes` are those of its own files, without its folds.
     """
 
+    computed: ClassVar = ("test_accuracy", "measure=task.measure", "better=task.better")
+    unwritten: ClassVar = ("task",)
     run: str
     arch: str | None = None
     dataset: str | None = None
     seed: int | None = None
     epochs: int | None = None
     of: int | None = None
-    test_accuracy: float | None = None
+    score: float | None = None
     problem: str | None = None
-    measure: str = "accuracy"
+    task: Task = CLASSES
     bytes: int = 0
     folds: tuple[FoldLine, ...] = ()
     lengthened: Lengthened = ()
+
+    @property
+    def test_accuracy(self) -> float | None:
+        """The test score where it is a share."""
+        return self.score if self.task.share else None
 
     def facts(self) -> Iterator[tuple[str, str]]:
         """How it came to be and how well it does, as names and values; or what is wrong with it."""
@@ -75,7 +85,7 @@ class RunLine:
         yield "epochs", f"{self.epochs} of {self.of}"
         for until, before in self.lengthened:
             yield "lengthened", f"after epoch {until}; until then a run of {before}"
-        yield "test", "not measured" if self.test_accuracy is None else scored(self.test_accuracy, self.measure)
+        yield "test", "not measured" if self.score is None else self.task.written(self.score)
         yield "size", megabytes(self.bytes)
 
 
@@ -93,7 +103,6 @@ def line_of_run(folder: Path) -> RunLine:
     except FoldnetError as error:
         return RunLine(str(folder), problem=str(error))
     settings = run.settings
-    accuracy, measure = (report.test_accuracy, report.measure) if report else (None, "accuracy")
     folds = (*map(line_of_fold, all_folds(folder)), *_links(folder))
     return RunLine(
         str(folder),
@@ -102,8 +111,8 @@ def line_of_run(folder: Path) -> RunLine:
         settings.seed,
         done,
         settings.epochs,
-        accuracy,
-        measure=measure,
+        report.score if report else None,
+        task=run.task,
         bytes=_bytes(folder) - sum(fold.bytes for fold in folds),
         folds=folds,
         lengthened=run.lengthened,
@@ -125,18 +134,17 @@ def line_of_fold(folder: Path) -> FoldLine:
         fold = open_fold(folder)
         if fold.files:
             check_files(folder, fold.files, ["report.json"])
-        return FoldLine(str(folder), size, *_stated(read_json(folder / "report.json")))
+        return FoldLine(str(folder), size, _stated(read_json(folder / "report.json"), fold.task), fold.task)
     except FoldnetError as error:
         return FoldLine(str(folder), size, problem=str(error))
 
 
-def _stated(report: Any) -> tuple[float | None, str]:
-    """The accuracy that a fold's report.json states of it, None where it states none, and what is measured."""
-    report = report if isinstance(report, dict) else {}
-    found = report.get("accuracy")
+def _stated(report: Any, task: Task) -> float | None:
+    """The score that a fold's report.json states of it, None where it states none."""
+    found = report.get("accuracy" if task.share else "score") if isinstance(report, dict) else None
     values = [found.get(name) for name in STATED] if isinstance(found, dict) else []
-    accuracy = next((value for value in values if isinstance(value, float) and 0 <= value <= 1), None)
-    return accuracy, str(report.get("measure", "accuracy"))
+    legal = (value for value in values if isinstance(value, float) and (0 <= value <= 1 or not task.share))
+    return next(legal, None)
 
 
 def _bytes(folder: Path) -> int:

@@ -3,12 +3,13 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import nn
 
 from foldnet.benching.dial import Dial, dial_of
 from foldnet.bounds import check_number
+from foldnet.data.tasks import CELLS, Task
 from foldnet.errors import SettingError
 from foldnet.folding.looped import LoopedNetwork
 from foldnet.folding.opening import kind_of, open_network
@@ -29,9 +30,10 @@ TIMES = (0.25, 0.5, 0.75, 1, 1.25, 1.5, 2, 3)  # trips that are tried, times tho
 class ReachPoint:
     """Scores after so many steps in all, of which a loop's `trips` are part (None: nothing loops); 0..1."""
 
+    computed: ClassVar = ("f1=score",)
     trips: int | None
     steps: int
-    f1: float
+    score: float
     whole: float
     recalibrated: bool
 
@@ -54,9 +56,12 @@ class Reach:
 class ReachReport(Report):
     """Networks side by side on the same grids."""
 
+    computed: ClassVar = ("measure=task.measure", "better=task.better")
+    unwritten: ClassVar = ("task",)
     data: str
     images: int
     networks: tuple[Reach, ...]
+    task: Task = CELLS
 
     def parts(self) -> Iterator[Table]:
         """A table a network."""
@@ -65,7 +70,7 @@ class ReachReport(Report):
                 (
                     f"{point.trips} (found)" if point.trips == network.found is not None else point.trips or "",
                     point.steps,
-                    f"{point.f1:.4f}",
+                    self.task.written(point.score).removeprefix(f"{self.task.measure} "),
                     percent(point.whole, 1),
                     "estimated anew" if point.recalibrated else "as trained",
                 )
@@ -73,7 +78,7 @@ class ReachReport(Report):
             )
             turned = "" if network.loop is None else f", {network.loop} turned"
             title = f"{network.path} ({network.arch}, {network.form}{turned}) on {self.data}"
-            yield Table(title, ("trips", "steps", "F1", "wholly right", "batch norm"), rows)
+            yield Table(title, ("trips", "steps", self.task.measure, "wholly right", "batch norm"), rows)
 
 
 @watched
@@ -104,15 +109,16 @@ def reach(
     machine, observer = choose_machine(device, "fp32"), observer or Silent()
     opened = [(str(path), *open_network(path, named=named)) for path, named in _named([*map(Path, paths)], run)]
     found, data, images = [], "", 0
+    task: Task = CELLS
     for number, (path, model, origin, form) in enumerate(opened):
         anew = recalibrated and bool(_loops_in(model))
         dial = dial_of(model, origin, machine, grids=grids or OtherGrids(), anew=anew)
-        data, images = dial.data, dial.test.images
+        data, images, task = dial.data, dial.test.images, dial.dataset.task
         observer.begin(f"reach of {path}", 1, number, len(opened))
         found.append(_reach_of(path, origin.settings.arch, form, dial, trips))
         observer.advance()
         observer.end()
-    return ReachReport(data, images, tuple(found))
+    return ReachReport(data, images, tuple(found), task)
 
 
 def _named(paths: Sequence[Path], run: Path | str | None) -> list[tuple[Path, Path | str | None]]:
@@ -129,8 +135,8 @@ def _reach_of(path: str, arch: str, form: str, dial: Dial, trips: Sequence[int] 
     """One network, its dial turned."""
 
     def point(score: Score, trips: dict[str, int], anew: bool) -> ReachPoint:
-        steps, whole = _steps_of(dial.model, trips), score.right / score.images
-        return ReachPoint(next(iter(trips.values()), None), steps, score.accuracy, whole, anew)
+        steps, whole = _steps_of(dial.model, trips), (score.right or 0) / score.images
+        return ReachPoint(next(iter(trips.values()), None), steps, score.value, whole, anew)
 
     loops = _loops_in(dial.model)
     loop = max(loops, key=lambda name: loops[name], default=None)

@@ -51,20 +51,21 @@ def sweep(
     before = laboratory.score(soft.model, laboratory.validation)
     units = {unit: _walk(soft, unit, laboratory) for unit in UNITS}
     after = laboratory.score(laboratory.recalibrated(copy.deepcopy(soft.model)), laboratory.validation)
-    best = {unit: knee(points) for unit, points in units.items()}
+    best = {unit: knee(points, opened.task) for unit, points in units.items()}
     report = SweepReport(
         run=str(opened.folder),
         file=str(opened.folder / SWEEP_FILE) if written else None,
         metric=soft.metric,
         tie=soft.settings.tie,
         linkage=soft.settings.linkage,
-        accuracy=Unfolded(before.accuracy, after.accuracy),
+        score=(score := Unfolded(before.value, after.value)),
+        accuracy=score if before.task.share else None,
         images=before.images,
         dense_numbers=sum(len(entry.group.layers) * entry.weight_numbers for entry in soft.algebra),
         units=units,
         knee={unit: Knee(units[unit].index(point), why) for unit, (point, why) in best.items()},
         seconds=time.perf_counter() - start,
-        measure=opened.task.measure,
+        task=opened.task,
         of=made_of(opened, soft),
     )
     if written:
@@ -83,15 +84,16 @@ def curve_of(run: Run, soft: Soft, laboratory: Laboratory) -> Curve:
             return kept
     except OtherSweep as other:
         observer.note(f"{other}, so the sweep is made anew")
-    accuracy = laboratory.score(soft.model, validation).accuracy
-    return Curve(_walk(soft, soft.settings.unit, laboratory), accuracy)
+    score = laboratory.score(soft.model, validation).value
+    return Curve(_walk(soft, soft.settings.unit, laboratory), score, run.task)
 
 
 def _walk(soft: Soft, unit: str, laboratory: Laboratory) -> tuple[SweepPoint, ...]:
     """One unit's points."""
     folds, observer = _judgements(soft, unit), laboratory.observer
     observer.begin(f"sweep by {unit}", folds)
-    points = soft.sweep(unit, announcing(laboratory.judge(soft.model), f"sweep by {unit}", folds, observer))
+    judge = announcing(laboratory.judge(soft.model), f"sweep by {unit}", folds, observer)
+    points = soft.sweep(unit, judge, laboratory.dataset.task)
     observer.end()
     return points
 

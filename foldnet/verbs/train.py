@@ -178,6 +178,7 @@ def _train_on(
         writes=world.writes,
         identity=run.identity,
         restarts=first_epochs(settings.epochs, len(split.phases), run.lengthened),
+        task=dataset.task,
     )
     if world.writes:
         keep_length(run, session.course, len(split.phases), observer)
@@ -220,15 +221,17 @@ def _report(
         seed=settings.seed,
         epochs=progress.epoch,
         parameters=sum(parameter.numel() for parameter in model.parameters()),
+        score=score.value,
         test_accuracy=score.accuracy,
         test_right=score.right,
         test_images=score.images,
-        best_validation_accuracy=progress.best_accuracy,
+        best_score=progress.best_score,
+        best_validation_accuracy=progress.best_score if test.task.share else None,
         best_epoch=progress.best_epoch,
         precision=run.precision,
         device=str(machine.device),
         seconds=progress.seconds,
         images_per_second=sorted(speeds)[len(speeds) // 2],
-        measure=test.task.measure,
+        task=test.task,
         lengthened=pairs_of(run),
     )

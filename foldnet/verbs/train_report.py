@@ -3,9 +3,11 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import ClassVar
 
+from foldnet.data.tasks import CLASSES, Task
 from foldnet.errors import RunError
-from foldnet.show.report import Report, Table, counted, scored
+from foldnet.show.report import Report, Table
 from foldnet.store.artifact import SEAL, check_sealed
 from foldnet.store.codec import Count, Share, from_plain
 from foldnet.store.reading import read_json
@@ -14,41 +16,45 @@ from foldnet.training.runs import Run, open_run
 
 @dataclass(frozen=True, slots=True)
 class TrainReport(Report):
-    """What `foldnet train` says. Accuracies 0..1, in the data's own `measure`; `test_right` counts what was answered
-    wholly right, `seconds` are those of training, without the final test. `lengthened` is [[2, 3], ...] where the first
-    2 epochs are those of a run of 3.
+    """What `foldnet train` says. `score` is the test's in the data's own `measure`; accuracies are scores that are
+    shares, 0..1. `test_right` counts what was answered wholly right, `seconds` are those of training, without the final
+    test. `lengthened` is [[2, 3], ...] where the first 2 epochs are those of a run of 3.
     """
 
+    computed: ClassVar = ("measure=task.measure", "better=task.better")
+    unwritten: ClassVar = ("task",)
     run: str
     dataset: str
     arch: str
     seed: int
     epochs: Count
     parameters: Count
-    test_accuracy: Share
-    test_right: Count
+    score: float
+    test_accuracy: Share | None
+    test_right: Count | None
     test_images: Count
+    best_score: float | None
     best_validation_accuracy: Share | None
     best_epoch: Count | None
     precision: str
     device: str
     seconds: float
     images_per_second: float
-    measure: str = "accuracy"
+    task: Task = CLASSES
     lengthened: list[list[int]] = field(default_factory=list)
 
     def parts(self) -> Iterator[Table]:
         """What was trained, how long it took, and how well it does."""
         after = " and ".join(str(until) for until, _ in self.lengthened)
         longer = f" (lengthened after {after})" if after else ""
-        test = counted(self.test_accuracy, self.test_images, self.measure, self.test_right)
-        best = f"{scored(self.best_validation_accuracy, self.measure)} at epoch {self.best_epoch}"
+        test = self.task.counted(self.score, self.test_images, self.test_right)
+        best = f"{self.task.written(self.best_score)} at epoch {self.best_epoch}"
         rows = (
             ("run", self.run),
             ("network", f"{self.arch}, {self.parameters:,} parameters"),
             ("trained", f"{self.epochs} epochs{longer} on {self.dataset}, seed {self.seed}, {self.precision}"),
-            ("time", f"{self.seconds:.1f} s, {self.images_per_second:,.0f} images/s on {self.device}"),
-            *([("best validation", best)] if self.best_validation_accuracy is not None else []),
+            ("time", f"{self.seconds:.1f} s, {self.images_per_second:,.0f} {self.task.unit}/s on {self.device}"),
+            *([("best validation", best)] if self.best_score is not None else []),
             ("test", f"{test}, last epoch"),
         )
         yield Table("", (), rows)
@@ -60,7 +66,10 @@ def read_report(folder: Path) -> TrainReport:
     content, run = read_json(file), open_run(folder)
     try:
         plain = {key: value for key, value in content.items() if key not in ("identity", SEAL)}
-        report = replace(from_plain(TrainReport, plain), run=str(folder), lengthened=pairs_of(run))
+        if "score" not in plain:  # every score was an accuracy once, and had no other name
+            plain |= {"score": plain.get("test_accuracy"), "best_score": plain.get("best_validation_accuracy")}
+        report = from_plain(TrainReport, plain)
+        report = replace(report, run=str(folder), task=run.task, lengthened=pairs_of(run))
     except (AttributeError, ValueError) as error:
         raise RunError(f"'{file}' is not a training report ({error}); restore it") from None
     if run.sealed or SEAL in content:

@@ -18,7 +18,7 @@ from foldnet.folding.opening import fold_folder
 from foldnet.proof import promises as promised
 from foldnet.proof.at_hand import AtHand, at_hand
 from foldnet.proof.certificate import Certificate, check_origin, count
-from foldnet.proof.claims import check_claims, states_accuracies
+from foldnet.proof.claims import check_claims, states_scores
 from foldnet.proof.compare import LIMIT, Comparison, LayerGauges, compare_forms, kinds_of
 from foldnet.proof.promises import Findings, Promise
 from foldnet.proof.refold import Refold, check_norms, check_refold, fold_again
@@ -110,12 +110,12 @@ def _begun(fold: Fold, there: AtHand, device: str, findings: Findings) -> Certif
         fold=str(fold.folder),
         run=fold.run,
         device=device,
-        measure=fold.task.measure,
+        task=fold.task,
         compared_with_run=there.soft is not None,
         files={name: sha256_of(fold.folder / name) for name in ("config.json", *dict(fold.files))},
         checkpoint_sha256=there.checkpoint_sha256,
         findings=findings,
-        accuracy=dict.fromkeys(FORMS),
+        score=dict.fromkeys(FORMS),
     )
 
 
@@ -149,18 +149,18 @@ def _run_forms(
     for comparison in comparisons:
         findings += _check_comparison(comparison)
     misses = promised.equal("layers that did not run as the program says", ", ".join(layers.misses), "")
-    accuracy, seen = _accuracies(fold, comparisons)
+    scores, seen = _scores(fold, comparisons)
     whole = there.laboratory is not None and seen == there.laboratory.test.images
     with exact_fp32(machine):
         tuned = promised.is_finetuned(report)
-        findings += check_norms(tied, there.soft, there.laboratory, tuned or states_accuracies(report))
-        findings += check_claims(report, there.laboratory, refold, accuracy if whole else {}, observer)
+        findings += check_norms(tied, there.soft, there.laboratory, tuned or states_scores(report, fold.task))
+        findings += check_claims(report, there.laboratory, refold, scores if whole else {}, fold.task, observer)
         findings += check_proof(report, looped, tied, fold, there.laboratory, tuple(settings.get("ignore") or ()))
     return replace(
         certificate.and_found(Findings((misses,)) + findings),
         comparisons=comparisons,
         layers=layers.layers(kinds),
-        accuracy=accuracy,
+        score=scores,
         images=seen,
         parameters=parameters,
         bytes=bytes_,
@@ -242,8 +242,8 @@ def _check_comparison(comparison: Comparison) -> Findings:
     return Findings(tuple(promises), tuple(notes))
 
 
-def _accuracies(fold: Fold, comparisons: tuple[Comparison, ...]) -> tuple[dict[str, float | None], int | None]:
-    """The accuracy of each form on the test images that were seen, and how many those were."""
+def _scores(fold: Fold, comparisons: tuple[Comparison, ...]) -> tuple[dict[str, float | None], int | None]:
+    """The score of each form on the test images that were seen, and how many those were."""
     task = fold.task
     test = next((found for found in comparisons if found.counts is not None), None)
     if test is None or test.counts is None:

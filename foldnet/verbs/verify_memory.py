@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
+from foldnet.data.tasks import CLASSES
 from foldnet.errors import SettingError
 from foldnet.folding.calling import batches_of, count_of, inputs_of, run_on
 from foldnet.folding.looped import LoopedNetwork
@@ -48,7 +49,7 @@ def verify_in_memory(network: nn.Module, against: nn.Module | None, inputs: Iter
         fold=NAME,
         run="",
         device=str(device),
-        measure="accuracy",
+        task=CLASSES,
         compared_with_run=False,
         files={},
         checkpoint_sha256=None,

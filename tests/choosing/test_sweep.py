@@ -40,7 +40,7 @@ def walk(ladders, right):
     def judge(_):
         judged.append(last["clusters"])
         count = right(last["clusters"])
-        return Outcome(count / 100, count, 100, 10, 40)
+        return Outcome(count / 100, count / 100, count, 100, 10, 40)
 
     return sweep(tuple(ladders), "layer", plan, judge), judged
 
@@ -99,7 +99,8 @@ def test_the_best_candidate_is_always_taken_and_all_is_merged_in_the_end(sizes, 
 
 def point(stored, right, *, loops=0, images=1000):
     """A point that stores `stored` numbers: as many parameters, four times as many bytes."""
-    return SweepPoint(right / images, right, images, stored, 4 * stored, "layer", "", None, 1, stored, loops, 0, {})
+    score = right / images
+    return SweepPoint(score, score, right, images, stored, 4 * stored, "layer", "", None, 1, stored, loops, 0, {})
 
 
 def test_within_a_drop_the_smallest_is_taken():

@@ -20,6 +20,8 @@ EPOCH = {
     "images_per_second": 1234.5,
     "waited": 0.0123,
     "measure": "accuracy",
+    "unit": "images",
+    "scores": {"train": "50.0 %"},
     "course": "epoch",
 }
 
@@ -39,7 +41,8 @@ def test_elsewhere_than_on_a_terminal_there_are_plain_lines(capsys):
 
 
 def test_an_epoch_says_what_was_measured():
-    measured = EPOCH | {"validation_accuracy": 0.75, "recurrence": 0.5, "similarity": {"stage1": 0.1, "stage2": 0.98}}
+    scores = {"train": "50.0 %", "val": "75.0 %"}
+    measured = EPOCH | {"scores": scores, "recurrence": 0.5, "similarity": {"stage1": 0.1, "stage2": 0.98}}
     said = "epoch   3  loss 0.2500  train  50.0 %  val  75.0 %  9 s  alike 0.10 0.98"
     assert epoch_line(measured, 9.4) == said
 
@@ -51,8 +54,9 @@ def test_waiting_for_data_is_said_where_it_costs_something():
 
 
 def test_f1_is_not_called_an_accuracy_nor_fine_tuning_an_epoch():
-    grids = EPOCH | {"measure": "F1", "validation_accuracy": 0.75, "course": "fine-tuning"}
-    assert epoch_line(grids, 9) == ("fine-tuning   3  loss 0.2500  train F1 0.5000  val F1 0.7500  9 s  1,234 img/s")
+    scores = {"train": "F1 0.5000", "val": "F1 0.7500"}
+    grids = EPOCH | {"measure": "F1", "unit": "grids", "scores": scores, "course": "fine-tuning"}
+    assert epoch_line(grids, 9) == "fine-tuning   3  loss 0.2500  train F1 0.5000  val F1 0.7500  9 s  1,234 grids/s"
 
 
 @given(
@@ -66,6 +70,8 @@ def test_f1_is_not_called_an_accuracy_nor_fine_tuning_an_epoch():
             "images_per_second": st.floats(0, 1e9),
             "waited": st.floats(0, 1),
             "measure": st.sampled_from(["accuracy", "F1"]),
+            "unit": st.sampled_from(["images", "grids"]),
+            "scores": st.dictionaries(st.sampled_from(["train", "val"]), st.text(max_size=100)),
             "course": st.sampled_from(COURSES),
         }
     ),
@@ -100,7 +106,8 @@ def test_one_bar_runs_over_all_parts_and_goes_away():
 
 
 def test_the_similarities_of_three_groups_fit_beside_a_validation():
-    measured = EPOCH | {"validation_accuracy": 1.0, "similarity": {"stage1": 0.99, "stage2": 1.0, "stage3": 1.0}}
+    scores = {"train": "50.0 %", "val": "100.0 %"}
+    measured = EPOCH | {"scores": scores, "similarity": {"stage1": 0.99, "stage2": 1.0, "stage3": 1.0}}
     assert epoch_line(measured, 1234) == (
         "epoch   3  loss 0.2500  train  50.0 %  val 100.0 %  1234 s  alike 0.99 1.00 1.00"
     )

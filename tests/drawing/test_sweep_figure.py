@@ -16,7 +16,7 @@ from foldnet.errors import SettingError
 
 @dataclass(frozen=True)
 class Point:
-    accuracy: float
+    score: float
     stored_numbers: int
     loops: int
 

@@ -124,7 +124,7 @@ def test_equal_forms_differ_nowhere(forms, x):
     assert found.logits["looped"].relative <= LIMIT
     with torch.no_grad():
         right = {name: 2 * int((model(x).argmax(1) == 0).sum()) for name, model in forms.items()}
-    assert found.right == right
+    assert found.counts == {form: (count,) for form, count in right.items()}
     layers = gauges.layers(kinds_of(forms["tied"], program))
     assert len(layers) == 40
     assert all(layer.dense.relative <= LIMIT and layer.looped.relative <= LIMIT for layer in layers)
@@ -136,7 +136,7 @@ def test_without_soft_only_tied_and_looped_are_compared(forms, x):
     gauges = LayerGauges()
     found = compare_forms(pair, forms["looped"].program, "random", [(x, None)], gauges)
     assert found.logits["dense"] is None
-    assert (found.agreement_soft, found.right) == (None, None)
+    assert (found.agreement_soft, found.counts) == (None, None)
     layers = gauges.layers(kinds_of(forms["tied"], forms["looped"].program))
     assert [layer.dense for layer in layers] == [None] * 40
 
@@ -199,4 +199,4 @@ def test_agreement_with_soft_and_right_answers_are_counted():
     same = [[1.0, 0.0], [0.0, 1.0]]
     found = compare_logits(tied=same, looped=same, soft=[[1.0, 0.0], [1.0, 0.0]], dense=[[1.0, 0.0], [1.0, 0.0]])
     assert (found.agreement, found.agreement_soft) == (1.0, 0.5)
-    assert found.right == {"tied": 1, "looped": 1, "soft": 2, "dense": 2}
+    assert found.counts == {"tied": (1,), "looped": (1,), "soft": (2,), "dense": (2,)}

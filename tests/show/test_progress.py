@@ -28,6 +28,8 @@ METRICS = {
     "images_per_second": 1234.5,
     "waited": 0.0,
     "measure": "accuracy",
+    "unit": "images",
+    "scores": {"train": "50.0 %"},
     "course": "epoch",
 }
 LINE = "epoch   3  loss 0.2500  train  50.0 %  0 s  1,234 img/s"

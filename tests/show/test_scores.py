@@ -2,24 +2,25 @@
 
 import pytest
 
-from foldnet.show.report import counted, gibibytes, megabytes, scored, share_of_draws, times
+from foldnet.data.tasks import CELLS, CLASSES
+from foldnet.show.report import gibibytes, megabytes, share_of_draws, times
 
 
 @pytest.mark.parametrize(
-    ("value", "measure", "right", "said"),
+    ("value", "task", "right", "said"),
     [
-        (0.975, "accuracy", None, "97.50 % (351 of 360)"),
-        (0.975, "accuracy", 351, "97.50 % (351 of 360)"),
-        (0.5, "F1", 12, "F1 0.5000 (12 of 360 wholly right)"),
-        (0.5, "F1", None, "F1 0.5000 (of 360)"),
+        (0.975, CLASSES, None, "97.50 % (351 of 360)"),
+        (0.975, CLASSES, 351, "97.50 % (351 of 360)"),
+        (0.5, CELLS, 12, "F1 0.5000 (12 of 360 wholly right)"),
+        (0.5, CELLS, None, "F1 0.5000 (of 360)"),
     ],
 )
-def test_a_score_has_the_count_behind_it(value, measure, right, said):
-    assert counted(value, 360, measure, right) == said
+def test_a_score_has_the_count_behind_it(value, task, right, said):
+    assert task.counted(value, 360, right) == said
 
 
 def test_what_was_not_measured_is_a_dash():
-    assert (scored(None, "accuracy"), scored(1.0, "accuracy"), scored(0.25, "F1")) == ("-", "100.00 %", "F1 0.2500")
+    assert (CLASSES.written(None), CLASSES.written(1.0), CELLS.written(0.25)) == ("-", "100.00 %", "F1 0.2500")
 
 
 def test_shares_sizes_and_shapes():

@@ -7,6 +7,7 @@ from torch import nn
 from foldnet.data.augment import Augmentation
 from foldnet.data.batches import Loader
 from foldnet.data.dataset import Dataset, images_of
+from foldnet.data.tasks import CLASSES
 from foldnet.training.evaluate import Score, evaluate
 from foldnet.training.machine import Machine
 from foldnet.training.observer import Silent
@@ -92,6 +93,6 @@ def test_an_observer_sees_every_batch():
 
 
 def test_speed_and_accuracy_of_a_score():
-    score = Score(accuracy=0.75, counts=(3,), images=4, loss=0.5, seconds=2.0)
+    score = Score(CLASSES, counts=(3,), images=4, loss=0.5, seconds=2.0)
     assert (score.accuracy, score.images_per_second) == (0.75, 2.0)
-    assert Score(accuracy=0.0, counts=(0,), images=4, loss=0.5, seconds=0.0).images_per_second > 0
+    assert Score(CLASSES, counts=(0,), images=4, loss=0.5, seconds=0.0).images_per_second > 0

@@ -19,7 +19,8 @@ def write_depth(fold: Path, file: Path, **options: Any) -> DepthReport:
         {loop.name: _series(loop) for loop in report.loops},
         report.arch,
         found={loop.name: loop.found for loop in report.loops},
-        measure=report.measure,
+        measure=report.task.measure,
+        percent=report.task.share,
     )
     write_figure(figure, file)
     return report
@@ -42,7 +43,7 @@ def _curve(network: Reach) -> ReachCurve:
 
     def points(recalibrated: bool) -> tuple[tuple[int, float, float], ...]:
         chosen = [point for point in network.points if point.recalibrated == recalibrated]
-        return tuple((point.steps, point.f1, point.whole) for point in chosen)
+        return tuple((point.steps, point.score, point.whole) for point in chosen)
 
     as_found = next((point.steps for point in network.points if point.trips == network.found), None)
     path = Path(network.path)

@@ -6,7 +6,6 @@ from pathlib import Path
 import torch
 
 from foldnet.data.curriculum import lengths_of
-from foldnet.data.tasks import CELLS
 from foldnet.drawing.figures import write_figure
 from foldnet.drawing.grids import GridPicture, grids_figure
 from foldnet.folding.opening import open_network
@@ -32,17 +31,18 @@ def write(
     model.to(machine.device)
     ((x, y),) = loader_of(dataset, dataset.test, examples, machine).in_order()
     outputs = model(x).float()
-    scores = [CELLS.score(counts, 1) for counts in CELLS.counts_of_each(outputs, y).tolist()]
+    task = dataset.task
+    scores = [task.score(counts, 1) for counts in task.counts_of_each(outputs, y).tolist()]
     pictures = [
         GridPicture(
             maps[1].bool().numpy(),
             wanted.numpy(),
             maps[0].nonzero().numpy(),
             marked.numpy(),
-            f"{length} step{'s' if length > 1 else ''}, F1 {f1:.2f}",
+            f"{length} step{'s' if length > 1 else ''}, {task.measure} {score:.2f}",
         )
-        for maps, wanted, marked, length, f1 in zip(
-            x.cpu(), y.cpu(), CELLS.predict(outputs).cpu(), lengths_of(dataset.test), scores, strict=True
+        for maps, wanted, marked, length, score in zip(
+            x.cpu(), y.cpu(), task.predict(outputs).cpu(), lengths_of(dataset.test), scores, strict=True
         )
     ]
     write_figure(grids_figure(pictures, f"{origin.settings.arch}, {form}: {said}"), file)

@@ -1,7 +1,6 @@
 """The curve of a sweep: accuracy against what is stored."""
 
 from pathlib import Path
-from typing import Any
 
 from foldnet.choosing.sweep_file import SWEEP_FILE, read_sweep
 from foldnet.drawing.figures import write_figure
@@ -22,6 +21,14 @@ def write(folder: Path, file: Path) -> None:
         knees = {unit: sweep.units[unit][knee.point] for unit, knee in sweep.knee.items()}
     except (ValueError, KeyError, IndexError) as error:
         raise RunError(f"'{run.folder / SWEEP_FILE}' is not a sweep ({error}); make it again") from None
-    images = sweep.images if sweep.measure == "accuracy" else None  # F1 is no share of images
-    about: dict[str, Any] = {"dense": sweep.dense_numbers, "measure": sweep.measure, "images": images}
-    write_figure(sweep_figure(sweep.units, sweep.soft, run.settings.arch, knees, **about), file)
+    figure = sweep_figure(
+        sweep.units,
+        sweep.soft,
+        run.settings.arch,
+        knees,
+        dense=sweep.dense_numbers,
+        measure=run.task.measure,
+        images=sweep.images if run.task.proportion else None,
+        percent=run.task.share,
+    )
+    write_figure(figure, file)
