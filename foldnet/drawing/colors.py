@@ -20,30 +20,19 @@ OWNER_FILL, OWNER_LINE, PRIVATE_FILL, BOX_LINE = "#dbe9f8", "#4a78ad", "#ffffff"
 RESIDUAL_LINE = "#a5abb3"
 STAGE_FILL = "#f6f7f8"
 
-# Of owners that several layers use, in a fold's figure, which names them too; fills are light enough for black letters.
-OWNER_FILLS = (
-    "#9fc5e8",
-    "#f6c28b",
-    "#a8d5a2",
-    "#d9b3e0",
-    "#f3a6a0",
-    "#e8dc8a",
-    "#8fd3cf",
-    "#c9b79c",
-    "#b9c2f0",
-    "#f2b8d6",
-)
-OWNER_LINES = (
-    "#2e6da4",
-    "#b8691b",
-    "#3b8740",
-    "#8b4f97",
-    "#b5453c",
-    "#8f7f16",
-    "#23807b",
-    "#7a6241",
-    "#4a57b0",
-    "#a94479",
+# Fill and line of owners that several layers use, in a fold's figure, which names them too; fills are light enough for
+# black letters.
+OWNER_COLORS = (
+    ("#9fc5e8", "#2e6da4"),
+    ("#f6c28b", "#b8691b"),
+    ("#a8d5a2", "#3b8740"),
+    ("#d9b3e0", "#8b4f97"),
+    ("#f3a6a0", "#b5453c"),
+    ("#e8dc8a", "#8f7f16"),
+    ("#8fd3cf", "#23807b"),
+    ("#c9b79c", "#7a6241"),
+    ("#b9c2f0", "#4a57b0"),
+    ("#f2b8d6", "#a94479"),
 )
 ALONE_FILL = "#e9ecef"  # an owner that one layer uses
 

@@ -2,7 +2,6 @@
 
 import html
 import json
-import re
 import subprocess
 from itertools import pairwise
 from pathlib import Path
@@ -23,8 +22,8 @@ from foldnet.drawing.colors import (
     STAGE_FILL,
     distinct,
 )
+from foldnet.drawing.graph import label_lines, pass_words, ranges
 from foldnet.drawing.output import DOT_ENDINGS, GRAPH_ENDINGS, SOURCE, check_ending
-from foldnet.drawing.passes import pass_words, ranges
 from foldnet.errors import MissingTool, OutputError
 from foldnet.store.files import write_whole
 
@@ -149,7 +148,7 @@ def _node_style(data: dict[str, Any]) -> dict[str, str]:
     if data["kind"] == "owner":
         gap, uses = (GAP, f"&#215;{data['uses']}") if data["uses"] > 1 else ("", "")
         lines = [f"<b>{html.escape(data['name'])}{gap}</b>{uses}"]
-        lines += [_small(re.sub(r"(?<=\d)-(?=\d)", "–", line)) for line in data["label"].split("\n")]
+        lines += map(_small, label_lines(data))
         if "gains" in data:
             lines.append(_small(_gains(data["gains"])))
         return {

@@ -7,21 +7,23 @@ Graphviz.
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import networkx as nx
 import numpy as np
 from numpy.typing import NDArray
 
-from foldnet.drawing.boxes import fill_and_line, layer_nodes, owner_colors, stage_graph
+from foldnet.drawing.boxes import Point, write
 from foldnet.drawing.colors import BOX_LINE, FAINT_LINE, INK, distinct
-from foldnet.drawing.figures import draw_title, own_settings, title_inches
+from foldnet.drawing.figures import draw_title, own_settings, place_axes, title_inches
 from foldnet.drawing.folded import FoldedPanel, draw_folded, folded_panel
-from foldnet.drawing.heatmaps import NAMES_UP_TO, short_names
-from foldnet.drawing.passes import pass_words
-from foldnet.drawing.unrolled import draw_unrolled, unrolled_size
+from foldnet.drawing.graph import pass_words
+from foldnet.drawing.heatmaps import NAMES_UP_TO, draw_matrix, short_names
+from foldnet.drawing.stage_graphs import layer_nodes, stage_graphs
+from foldnet.drawing.unrolled import UnrolledPanel, draw_unrolled, unrolled_panel
 from foldnet.errors import SettingError
 from foldnet.program.data import Stage
 from foldnet.program.text import stage_text
@@ -58,7 +60,7 @@ class Row:
     data: FoldedStage
     graph: nx.MultiDiGraph
     folded: FoldedPanel
-    unrolled: tuple[float, float]
+    unrolled: UnrolledPanel
     names: tuple[str, ...]
 
     @property
@@ -76,9 +78,10 @@ class Row:
     @property
     def height(self) -> float:
         """Of the highest panel."""
-        return max(self.unrolled[1], STRIP + self.side, self.folded.column.height)
+        return max(self.unrolled.height, STRIP + self.side, self.folded.column.height)
 
 
+@own_settings()
 def fold_figure(stages: Sequence[FoldedStage], title: str = "") -> Figure:
     """A row for each stage: its layers unrolled, its similarity matrix, and the folded stage.
 
@@ -91,14 +94,12 @@ def fold_figure(stages: Sequence[FoldedStage], title: str = "") -> Figure:
 
     if not stages:
         raise SettingError("there is no stage to draw; fold a network with stages first")
-    rows = [_row(data) for data in stages]
-    colors = owner_colors([row.graph for row in rows])
+    for data in stages:
+        _check_fit(data)
+    graphs = stage_graphs([data.stage for data in stages])
+    rows = [_row(data, graph) for data, graph in zip(stages, graphs, strict=True)]
     reach = [max(sides) for sides in zip(*(row.folded.reach for row in rows), strict=True)]
-    widths = (
-        max(row.unrolled[0] for row in rows),
-        max(row.name_room + row.side for row in rows),
-        sum(reach),
-    )
+    widths = max(row.unrolled.width for row in rows), max(row.name_room + row.side for row in rows), sum(reach)
     needed = sum(widths) + 2 * COLUMN_GAP + 2 * MARGIN
     width = max(needed, title_inches(title))
     heads = [textwrap.wrap(stage_text(row.data.stage), int((needed - 1.2) / TEXT_LETTER)) for row in rows]
@@ -106,119 +107,84 @@ def fold_figure(stages: Sequence[FoldedStage], title: str = "") -> Figure:
     legend = _legend(rows, needed - 2 * MARGIN)
     top = (0.4 if title else 0.1) + 0.2
     height = top + sum(head_rooms) + sum(row.height + ROW_GAP for row in rows) + LEGEND_LINE * len(legend) + 0.08
-    lefts = [(width - needed) / 2 + MARGIN]
-    lefts += [lefts[0] + widths[0] + COLUMN_GAP, lefts[0] + widths[0] + widths[1] + 2 * COLUMN_GAP]
-    with own_settings():
-        figure = Figure(figsize=(width, height))
-        page = _page(figure)
-        _draw_heads(page, (lefts[0] + widths[0] / 2, lefts[1] + widths[1] / 2, lefts[2] + reach[0]), top - 0.12)
-        y = top
-        for row, head, room in zip(rows, heads, head_rooms, strict=True):
-            _draw_stage_name(page, row.data.stage.name, head, (lefts[0], width - lefts[0]), y)
-            y += room
-            draw_unrolled(page, row.data.stage, row.graph, colors, lefts[0], y + (row.height - row.unrolled[1]) / 2)
-            at = (lefts[1] + (widths[1] - row.name_room - row.side) / 2 + row.name_room, y)
-            _draw_similarity(figure, page, row, colors, (at[0], y + (row.height - row.side + STRIP) / 2))
-            draw_folded(page, row.folded, colors, lefts[2] + reach[0], y + (row.height - row.folded.column.height) / 2)
-            y += row.height + ROW_GAP
-        _draw_legend(page, legend, width / 2, y + LEGEND_LINE / 2)
-        draw_title(figure, title)
+    left = (width - needed) / 2 + MARGIN
+    middle, right = left + widths[0] + COLUMN_GAP, left + widths[0] + widths[1] + 2 * COLUMN_GAP
+    figure = Figure(figsize=(width, height))
+    page = figure.add_axes((0, 0, 1, 1), frameon=False, xticks=[], yticks=[], xlim=(0, width), ylim=(height, 0))
+    columns = {"unrolled": left + widths[0] / 2, "layer similarity": middle + widths[1] / 2, "folded": right + reach[0]}
+    for word, x in columns.items():
+        write(page, x, top - 0.12, word, 8, ha="center", va="center", color=INK, style="italic")
+    y = top
+    for row, head, room in zip(rows, heads, head_rooms, strict=True):
+        _write_head(page, row.data.stage.name, head, (left, width - left), y)
+        y += room
+        draw_unrolled(page, row.unrolled, left, y + (row.height - row.unrolled.height) / 2)
+        x = middle + (widths[1] - row.name_room - row.side) / 2 + row.name_room
+        _draw_similarity(figure, page, row, (x, y + (row.height - row.side + STRIP) / 2))
+        draw_folded(page, row.folded, right + reach[0], y + (row.height - row.folded.column.height) / 2)
+        y += row.height + ROW_GAP
+    _draw_legend(page, legend, width / 2, y + LEGEND_LINE / 2)
+    draw_title(figure, title)
     return figure
 
 
-def _row(data: FoldedStage) -> Row:
-    """The stage's graph and the sizes of its panels, after a check that matrix and clusters fit."""
-    count, shape = len(data.layers), np.shape(data.matrix)
+def _check_fit(data: FoldedStage) -> None:
+    """Raise SettingError where the matrix or a cluster does not fit the layers."""
+    name, count, shape = data.stage.name, len(data.layers), np.shape(data.matrix)
     if count and shape != (count, count):
         said = " x ".join(map(str, shape)) or "a number"
         raise SettingError(
-            f"the similarity matrix of '{data.stage.name}' is {said}, but {count} layers share; "
-            f"give one of {count} x {count}"
+            f"the similarity matrix of '{name}' is {said}, but {count} layers share; give one of {count} x {count}"
         )
     for index in (index for cluster in data.clusters for index in cluster):
         if not 0 <= index < count:
             raise SettingError(
-                f"a cluster of '{data.stage.name}' names layer {index}, but {count} layers share; "
+                f"a cluster of '{name}' names layer {index}, but {count} layers share; "
                 "count them from 0 in the order of the matrix"
             )
-    graph = stage_graph(data.stage)
+
+
+def _row(data: FoldedStage, graph: nx.MultiDiGraph) -> Row:
+    """The stage's panels, measured."""
     names = short_names(data.stage.name, data.layers)
-    if count > NAMES_UP_TO:
-        names = ("",) * count
-    return Row(data, graph, folded_panel(data.stage, graph), unrolled_size(data.stage, graph), names)
+    if len(names) > NAMES_UP_TO:
+        names = ("",) * len(names)
+    return Row(data, graph, folded_panel(data.stage, graph), unrolled_panel(data.stage, graph), names)
 
 
-def _page(figure: Figure) -> Axes:
-    """Axes over the whole figure, in inches from its top left."""
-    width, height = figure.get_size_inches()
-    page = figure.add_axes((0, 0, 1, 1), frameon=False, xticks=[], yticks=[])
-    page.set_xlim(0, width)
-    page.set_ylim(height, 0)
-    return page
-
-
-def _draw_heads(page: Axes, middles: Sequence[float], y: float) -> None:
-    """What the three columns are."""
-    for x, word in zip(middles, ("unrolled", "layer similarity", "folded"), strict=True):
-        page.text(x, y, word, fontsize=8, ha="center", va="center", color=INK, style="italic")
-
-
-def _draw_stage_name(page: Axes, name: str, head: Sequence[str], ends: tuple[float, float], y: float) -> None:
+def _write_head(page: Axes, name: str, head: Sequence[str], ends: Point, y: float) -> None:
     """A rule, the stage's name, and its lines of the program."""
     page.plot(ends, (y, y), color=FAINT_LINE, linewidth=0.7, linestyle="-", marker="")
-    page.text(ends[0], y + 0.13, name, fontsize=8.5, weight="bold", va="center_baseline", color="black")
+    write(page, ends[0], y + 0.13, name, 8.5, weight="bold")
     start = ends[0] + 0.15 + 0.085 * len(name)
     for index, line in enumerate(head):
-        page.text(start, y + 0.13 + HEAD_LINE * index, line, fontsize=7.5, va="center_baseline", color=INK)
+        write(page, start, y + 0.13 + HEAD_LINE * index, line, 7.5, color=INK)
 
 
-def _draw_similarity(
-    figure: Figure, page: Axes, row: Row, colors: Mapping[str, int], place: tuple[float, float]
-) -> None:
+def _draw_similarity(figure: Figure, page: Axes, row: Row, place: Point) -> None:
     """The matrix at (left, top), frames around the cells of clusters, and the owners' colours along it."""
     from matplotlib.patches import Rectangle
 
     count, (x, y), side = len(row.names), place, row.side
     if not count:
-        page.text(x + side / 2, y + side / 2, "no layers share", fontsize=7, ha="center", va="center", color=BOX_LINE)
+        write(page, x + side / 2, y + side / 2, "no layers share", 7, ha="center", va="center", color=BOX_LINE)
         return
-    width, height = figure.get_size_inches()
-    axes = figure.add_axes((x / width, 1 - (y + side) / height, side / width, side / height), xticks=[], yticks=[])
-    matrix = np.asarray(row.data.matrix, dtype=np.float64)
-    axes.imshow(matrix, cmap="gray", vmin=0.0, vmax=1.0, interpolation="nearest", aspect="auto", origin="upper")
-    if side / count >= VALUE_CELL:
-        _draw_values(axes, matrix)
-    nodes, cell = layer_nodes(row.graph), side / count
-    styles = [fill_and_line(row.graph, nodes[layer], colors) if layer in nodes else None for layer in row.data.layers]
+    axes, cell = place_axes(figure, x, y, side), side / count
+    draw_matrix(axes, np.asarray(row.data.matrix, dtype=np.float64), digits=5.5 if cell >= VALUE_CELL else 0)
+    nodes = layer_nodes(row.graph)
+    styles: list[Any] = [row.graph.nodes[nodes[at]]["style"] if at in nodes else None for at in row.data.layers]
     for index, (name, style) in enumerate(zip(row.names, styles, strict=True)):
         at = index * cell
-        page.text(
-            x - STRIP - 0.05, y + at + cell / 2, name, fontsize=6, ha="right", va="center_baseline", color="black"
-        )
+        write(page, x - STRIP - 0.05, y + at + cell / 2, name, ha="right")
         if style:
             line: dict[str, Any] = {"facecolor": style[0], "edgecolor": style[1], "linewidth": 0.4}
             page.add_patch(Rectangle((x - STRIP - 0.01, y + at), STRIP - 0.01, cell, **line))
             page.add_patch(Rectangle((x + at, y - STRIP - 0.01), cell, STRIP - 0.01, **line))
-    for cluster in row.data.clusters:
-        style = styles[cluster[0]] if len(cluster) > 1 else None
-        for i, j in ((i, j) for i in cluster for j in cluster if style):
-            axes.add_patch(
-                Rectangle(
-                    (j - 0.44, i - 0.44),
-                    0.88,
-                    0.88,
-                    fill=False,
-                    edgecolor=style[1] if style else "",
-                    linewidth=min(1.4, 9 * cell),
-                )
-            )
-
-
-def _draw_values(axes: Axes, matrix: NDArray[np.float64]) -> None:
-    """The number of each cell."""
-    for (i, j), value in np.ndenumerate(matrix):
-        shade = "black" if value > 0.5 else "white"
-        axes.text(j, i, f"{value:.2f}".lstrip("0"), ha="center", va="center", fontsize=5.5, color=shade)
+    for cluster in (cluster for cluster in row.data.clusters if len(cluster) > 1):
+        if style := styles[cluster[0]]:
+            frame: dict[str, Any] = {"fill": False, "edgecolor": style[1], "linewidth": min(1.4, 9 * cell)}
+            for i, j in product(cluster, cluster):
+                axes.add_patch(Rectangle((j - 0.44, i - 0.44), 0.88, 0.88, **frame))
 
 
 def _legend(rows: Sequence[Row], width: float) -> list[list[tuple[str, str]]]:
@@ -259,7 +225,6 @@ def _draw_legend(page: Axes, lines: Sequence[Sequence[tuple[str, str]]], middle:
     for line in lines:
         x = middle - _line_inches(line) / 2
         for word, color in line:
-            weight = "normal" if color == INK else "bold"
-            page.text(x, y, word, fontsize=7, color=color, va="center_baseline", weight=weight)
+            write(page, x, y, word, 7, color=color, weight="normal" if color == INK else "bold")
             x += _word_inches(word, color) + WORD_GAP
         y += LEGEND_LINE

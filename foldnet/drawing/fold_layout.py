@@ -54,24 +54,21 @@ def column_layout(
     right = [edge for edge in edges if edge[1] > edge[0] + 1]
     sides = [(side, assign_lanes(side)) for side in (left, right)]
     ends = [_ends(side, lanes) for side, lanes in sides]
-    grown = [
-        max(height, *(END * len(side[row]) for side in ends if row in side), 0.0) for row, height in enumerate(heights)
-    ]
+    grown = [max(height, *(END * len(at.get(row, ())) for at in ends)) for row, height in enumerate(heights)]
     tops = [sum(grown[:row]) + GAP * row for row in range(len(grown))]
     ways: dict[tuple[int, int], Arrow] = {}
+    for edge in edges:
+        start, end = tops[edge[0]] + grown[edge[0]], tops[edge[1]]
+        ways[edge] = Arrow(((0.0, start), (0.0, end)), (0.0, (start + end) / 2))
     for sign, (side, lanes), at in zip((-1, 1), sides, ends, strict=True):
         for edge in side:
-            y = [
-                _end_y(at[row], (edge, start), tops[row], grown[row])
-                for row, start in zip(edge, (True, False), strict=True)
-            ]
-            x = sign * (beside + LANE * lanes[edge])
-            box = sign * width / 2
-            ways[edge] = Arrow(((box, y[0]), (x, y[0]), (x, y[1]), (box, y[1])), (x, (y[0] + y[1]) / 2))
-    for edge in edges:
-        if edge not in ways:
-            start, end = tops[edge[0]] + grown[edge[0]], tops[edge[1]]
-            ways[edge] = Arrow(((0.0, start), (0.0, end)), (0.0, (start + end) / 2))
+            # Ends stand evenly along the side of their box.
+            start, end = (
+                tops[row] + grown[row] * (at[row].index((edge, starts)) + 0.5) / len(at[row])
+                for row, starts in zip(edge, (True, False), strict=True)
+            )
+            x, box = sign * (beside + LANE * lanes[edge]), sign * width / 2
+            ways[edge] = Arrow(((box, start), (x, start), (x, end), (box, end)), (x, (start + end) / 2))
     reach = [beside + LANE * max(lanes.values()) if lanes else width / 2 for _, lanes in sides]
     return Column(tuple(tops), tuple(grown), tuple(ways[edge] for edge in edges), reach[0], reach[1])
 
@@ -107,8 +104,3 @@ def _ends(jumps: Sequence[tuple[int, int]], lanes: dict[tuple[int, int], int]) -
                 up = other < row
                 ends[row].append((0 if up else 2, lanes[edge] if up else -lanes[edge], (edge, start)))
     return {row: [end for *_, end in sorted(some)] for row, some in ends.items()}
-
-
-def _end_y(ends: Sequence[End], end: End, top: float, height: float) -> float:
-    """Ends stand evenly along the side of their box."""
-    return top + height * (ends.index(end) + 0.5) / len(ends)

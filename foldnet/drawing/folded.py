@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import re
 import textwrap
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -12,30 +12,25 @@ import networkx as nx
 
 from foldnet.drawing.boxes import (
     BOX,
-    LAYER_GAP,
-    NAME,
-    PAD,
-    SMALL,
+    LINE,
     Cell,
-    cell_inches,
+    Point,
+    block_inches,
     draw_arrow,
+    draw_block,
     draw_box,
-    draw_cells,
-    draw_word,
-    fill_and_line,
-    layer_nodes,
-    name_inches,
-    pass_color,
-    several_passes,
+    write,
+    write_cell,
 )
-from foldnet.drawing.fold_layout import Arrow, Column, Point, column_layout
-from foldnet.drawing.passes import ranges
+from foldnet.drawing.colors import PLAIN
+from foldnet.drawing.fold_layout import Arrow, Column, column_layout
+from foldnet.drawing.graph import label_lines, ranges
+from foldnet.drawing.stage_graphs import layer_nodes, several_passes
 from foldnet.program.data import Item, Loop, Stage
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-LINE = 0.115  # height of a line in small print
 WORD = 0.13  # height of the words at both ends
 LABEL_LETTERS = 30  # longer labels are wrapped
 NUMBER, NUMBER_LETTER = 5.5, 0.045  # points of the numbers of passes, and the width of a digit
@@ -43,62 +38,88 @@ LOOP_ROOM = 0.14  # beyond the last lane, for the label on it
 
 
 @dataclass(frozen=True, slots=True)
+class Row:
+    """A word at one of the flow's ends, an owner that several layers use, or a block whose layers all run once."""
+
+    nodes: tuple[str, ...]
+    cells: tuple[Cell, ...] = ()
+    word: str = ""
+    shared: bool = False
+
+    @property
+    def height(self) -> float:
+        """Of an owner, that of its lines."""
+        if self.word:
+            return WORD
+        return max(BOX, 0.08 + LINE * len(self.cells[0].text.split("\n"))) if self.shared else BOX
+
+    @property
+    def width(self) -> float:
+        """What the words need."""
+        if self.word:
+            return 0.3
+        return self.cells[0].width + 0.04 if self.shared else block_inches(self.cells)
+
+
+@dataclass(frozen=True, slots=True)
 class FoldedPanel:
     """The folded stage, ready to be drawn."""
 
     graph: nx.MultiDiGraph
-    rows: tuple[tuple[str, ...], ...]  # a node a row, but a block whose layers all run once keeps its layers together
+    rows: tuple[Row, ...]
     edges: tuple[tuple[str, str], ...]  # those between rows
-    times: Mapping[tuple[str, str], tuple[int, ...]]  # of the loops that an edge closes
+    times: Mapping[tuple[str, str], Sequence[int]]  # of the loops that an edge closes
     column: Column
     width: float  # of a box
 
     @property
-    def reach(self) -> tuple[float, float]:
+    def reach(self) -> Point:
         """How far it extends to the left and to the right of its middle."""
         return self.column.left + LOOP_ROOM, self.column.right + LOOP_ROOM
 
 
 def folded_panel(stage: Stage, graph: nx.MultiDiGraph) -> FoldedPanel:
     """The folded stage's rows, the arrows between them, and how often loops run."""
-    rows = _rows(stage, graph)
-    row_of = {node: number for number, row in enumerate(rows) for node in row}
+    rows = tuple(_row(graph, nodes) for nodes in _together(stage, graph))
+    row_of = {node: number for number, row in enumerate(rows) for node in row.nodes}
     edges = tuple(edge for edge in graph.edges() if row_of[edge[0]] != row_of[edge[1]] or edge[0] == edge[1])
-    heights = [_height(graph, row) for row in rows]
-    width = max(_width(graph, row) for row in rows)
+    # A loop from a box to itself needs room for its label.
+    heights = [max(row.height, 0.46 * graph.has_edge(row.nodes[0], row.nodes[0])) for row in rows]
+    width = max(row.width for row in rows)
     jumps = [(row_of[source], row_of[target]) for source, target in edges]
-    column = column_layout(heights, jumps, width, _number_inches(graph, edges))
-    return FoldedPanel(graph, rows, edges, _times(stage, layer_nodes(graph)), column, width)
+    numbers = [len(ranges(graph.edges[(*edge, "flow")]["passes"])) for edge in edges]
+    beside = max(numbers) * NUMBER_LETTER + 0.16 if several_passes(graph) else 0.0
+    return FoldedPanel(graph, rows, edges, _times(stage, graph), column_layout(heights, jumps, width, beside), width)
 
 
-def draw_folded(axes: Axes, panel: FoldedPanel, colors: Mapping[str, int], middle: float, top: float) -> None:
+def draw_folded(axes: Axes, panel: FoldedPanel, middle: float, top: float) -> None:
     """Boxes, then arrows in the colour of their pass, dashed where they jump back in a stage without loops."""
-    graph, left = panel.graph, middle - panel.width / 2
-    for row, y, height in zip(panel.rows, panel.column.tops, panel.column.heights, strict=True):
-        if _is_word(graph, row[0]):
-            word = "in" if graph.nodes[row[0]]["kind"] == "input" else "out"
-            draw_word(axes, word, middle, top + y + height / 2)
-        elif _is_cells(graph, row):
-            color = pass_color(graph, next(data["pass"] for *_, data in graph.out_edges(row[0], data=True)))
-            draw_cells(axes, _cells(graph, row, colors), left, top + y + (height - BOX) / 2, panel.width, color)
+    left, words = middle - panel.width / 2, {row.nodes[0] for row in panel.rows if row.word}
+    for row, start, height in zip(panel.rows, panel.column.tops, panel.column.heights, strict=True):
+        y = top + start + height / 2
+        if row.word:
+            write(axes, middle, y, row.word, ha="center", color=PLAIN)
+        elif row.shared:
+            draw_box(axes, (left, top + start, panel.width, height), row.cells[0].style, rounded=True)
+            write_cell(axes, row.cells[0], left + 0.08, y)
         else:
-            place = (left, top + y, panel.width, height)
-            draw_box(axes, place, fill_and_line(graph, row[0], colors), rounded=True)
-            _draw_owner_words(axes, graph.nodes[row[0]], left + 0.08, top + y + height / 2)
+            shade = next(shade for *_, shade in panel.graph.out_edges(row.nodes[0], data="shade"))
+            draw_block(axes, row.cells, left, y - BOX / 2, panel.width, shade)
     for edge, arrow in zip(panel.edges, panel.column.arrows, strict=True):
-        data = graph.edges[(*edge, "flow")]
-        color = pass_color(graph, data["pass"])
-        corners = [(middle + x, top + y) for x, y in _up_to_words(graph, edge, arrow.corners)]
-        draw_arrow(axes, corners, color, dashed=data["dashed"])
-        if several_passes(graph):
-            _draw_passes(axes, ranges(data["passes"]), color, (middle, top), arrow)
+        data = panel.graph.edges[(*edge, "flow")]
+        corners = [(middle + x, top + y) for x, y in arrow.corners]
+        for index, node in ((0, edge[0]), (-1, edge[1])):
+            # Beside the column the way goes on to a word, which is narrower than a box.
+            if len(corners) > 2 and node in words:
+                corners[index] = middle + (0.14 if corners[index][0] > middle else -0.14), corners[index][1]
+        draw_arrow(axes, corners, data["shade"], dashed=data["dashed"])
+        if several_passes(panel.graph):
+            _write_passes(axes, ranges(data["passes"]), data["shade"], (middle, top), arrow)
         if edge in panel.times:
-            straight = len(corners) == 2
-            place_of = (middle + arrow.label[0], top + arrow.label[1])
-            _draw_times(axes, panel.times[edge], color, place_of, straight=straight)
+            _write_times(axes, panel.times[edge], data["shade"], (middle, top), arrow)
 
 
-def _rows(stage: Stage, graph: nx.MultiDiGraph) -> tuple[tuple[str, ...], ...]:
+def _together(stage: Stage, graph: nx.MultiDiGraph) -> list[tuple[str, ...]]:
     """The nodes in order of their first visit; those of a block that all run once stand in one row."""
     nodes = layer_nodes(graph)
     together: dict[str, tuple[str, ...]] = {}
@@ -106,123 +127,50 @@ def _rows(stage: Stage, graph: nx.MultiDiGraph) -> tuple[tuple[str, ...], ...]:
         inside = tuple(nodes[use.layer] for use in block.uses if use.layer in nodes)
         if all(graph.nodes[node]["uses"] == 1 for node in inside):
             together |= dict.fromkeys(inside, inside)
-    return tuple(dict.fromkeys(together.get(node, (node,)) for node in graph.nodes))
+    return list(dict.fromkeys(together.get(node, (node,)) for node in graph.nodes))
 
 
-def _is_word(graph: nx.MultiDiGraph, node: str) -> bool:
-    """Whether a node is one of the flow's ends."""
-    return graph.nodes[node]["kind"] in ("input", "output")
-
-
-def _is_cells(graph: nx.MultiDiGraph, row: Sequence[str]) -> bool:
-    """Whether a row holds layers that run once, drawn as in the unrolled panel."""
-    return all(graph.nodes[node]["uses"] == 1 for node in row)
-
-
-def _cells(graph: nx.MultiDiGraph, row: Sequence[str], colors: Mapping[str, int]) -> list[Cell]:
-    """The layers of a row, each under its own name."""
+def _row(graph: nx.MultiDiGraph, nodes: tuple[str, ...]) -> Row:
+    """A row of nodes, in words."""
+    first = graph.nodes[nodes[0]]
+    if first["kind"] in ("input", "output"):
+        return Row(nodes, word=first["kind"].removesuffix("put"))
+    if first["uses"] > 1:
+        lines = [part for line in label_lines(first) for part in textwrap.wrap(line, LABEL_LETTERS) or [""]]
+        cell = Cell(f"{first['name']} ×{first['uses']}", "\n".join(lines), first["style"], rounded=True)
+        return Row(nodes, (cell,), shared=True)
     cells = []
-    for node in row:
-        data = graph.nodes[node]
+    for data in (graph.nodes[node] for node in nodes):
         owner = data["kind"] == "owner"
-        text = data["label"] if owner else data["name"]
-        cells.append(Cell(data["name"] if owner else "", text, fill_and_line(graph, node, colors), rounded=owner))
-    return cells
+        name, text = (data["name"], data["label"]) if owner else ("", data["name"])
+        cells.append(Cell(name, text, data["style"], rounded=owner))
+    return Row(nodes, tuple(cells))
 
 
-def _height(graph: nx.MultiDiGraph, row: Sequence[str]) -> float:
-    """The height of a row; a loop from a box to itself needs room for its label."""
-    if _is_word(graph, row[0]):
-        return WORD
-    height = BOX if _is_cells(graph, row) else max(BOX, 0.08 + LINE * len(_label_lines(graph.nodes[row[0]])))
-    return max(height, 0.46) if graph.has_edge(row[0], row[0]) else height
-
-
-def _width(graph: nx.MultiDiGraph, row: Sequence[str]) -> float:
-    """The width that a row needs."""
-    if _is_word(graph, row[0]):
-        return 0.3
-    if _is_cells(graph, row):
-        cells = _cells(graph, row, {})
-        return len(cells) * (max(map(cell_inches, cells)) + LAYER_GAP) - LAYER_GAP + 2 * PAD
-    data = graph.nodes[row[0]]
-    return 0.18 + name_inches(_owner_name(data)) + 0.05 * max(map(len, _label_lines(data)))
-
-
-def _owner_name(data: Mapping[str, Any]) -> str:
-    """The owner's letter and how many layers use it."""
-    return f"{data['name']} ×{data['uses']}"
-
-
-def _label_lines(data: Mapping[str, Any]) -> list[str]:
-    """Who uses an owner, wrapped."""
-    lines = [re.sub(r"(?<=\d)-(?=\d)", "–", line) for line in data["label"].split("\n")]
-    return [part for line in lines for part in textwrap.wrap(line, LABEL_LETTERS) or [""]]
-
-
-def _draw_owner_words(axes: Axes, data: Mapping[str, Any], x: float, y: float) -> None:
-    """The owner's letter, how many layers use it, and which."""
-    name, lines = _owner_name(data), _label_lines(data)
-    axes.text(x, y, name, fontsize=NAME, weight="bold", va="center_baseline", color="black")
-    for index, line in enumerate(lines):
-        at = y + LINE * (index - (len(lines) - 1) / 2)
-        axes.text(x + name_inches(name), at, line, fontsize=SMALL, va="center_baseline", color="black")
-
-
-def _up_to_words(graph: nx.MultiDiGraph, edge: tuple[str, str], corners: Sequence[Point]) -> list[Point]:
-    """The arrow's way; beside the column it goes on to a word, which is narrower than a box."""
-    moved = list(corners)
-    for index, node in ((0, edge[0]), (-1, edge[1])):
-        if len(moved) > 2 and _is_word(graph, node):
-            moved[index] = (0.14 if moved[index][0] > 0 else -0.14, moved[index][1])
-    return moved
-
-
-def _number_inches(graph: nx.MultiDiGraph, edges: Sequence[tuple[str, str]]) -> float:
-    """Room for the longest numbers of passes on an arrow beside the column."""
-    if not several_passes(graph):
-        return 0.0
-    return max(len(ranges(graph.edges[(*edge, "flow")]["passes"])) for edge in edges) * NUMBER_LETTER + 0.16
-
-
-def _draw_passes(axes: Axes, numbers: str, color: str, corner: Point, arrow: Arrow) -> None:
+def _write_passes(axes: Axes, numbers: str, color: str, corner: Point, arrow: Arrow) -> None:
     """The passes that take an arrow: left of one inside the column, on the beginning of one beside it."""
     straight = len(arrow.corners) == 2
     x, y = arrow.label if straight else arrow.corners[0]
     beside = -1 if straight or arrow.corners[1][0] < x else 1
-    axes.text(
-        corner[0] + x + (0.07 if straight else 0.04) * beside,
-        corner[1] + y,
-        numbers,
-        color=color,
-        fontsize=NUMBER,
-        ha="right" if beside < 0 else "left",
-        va="center_baseline",
-        zorder=5,
-        bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.3},
-    )
+    at = corner[0] + x + (0.07 if straight else 0.04) * beside, corner[1] + y
+    plate = {"facecolor": "white", "edgecolor": "none", "pad": 0.3}
+    write(axes, *at, numbers, NUMBER, color=color, ha="right" if beside < 0 else "left", zorder=5, bbox=plate)
 
 
-def _draw_times(axes: Axes, times: Sequence[int], color: str, place: Point, *, straight: bool) -> None:
+def _write_times(axes: Axes, times: Sequence[int], color: str, corner: Point, arrow: Arrow) -> None:
     """How often loops run: on their arrow beside the column, or next to one inside it."""
-    axes.text(
-        place[0] + (0.05 if straight else 0.0),
-        place[1],
-        ", ".join(f"{number}x" for number in times),
-        color=color,
-        fontsize=7.5,
-        weight="bold",
-        ha="left" if straight else "center",
-        va="center",
-        zorder=5,
-        bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.6},
-    )
+    straight = len(arrow.corners) == 2
+    at = corner[0] + arrow.label[0] + (0.05 if straight else 0.0), corner[1] + arrow.label[1]
+    style: dict[str, Any] = {"weight": "bold", "ha": "left" if straight else "center", "va": "center", "zorder": 5}
+    plate = {"facecolor": "white", "edgecolor": "none", "pad": 0.6}
+    write(axes, *at, ", ".join(f"{number}x" for number in times), 7.5, color=color, bbox=plate, **style)
 
 
-def _times(stage: Stage, nodes: Mapping[str, str]) -> dict[tuple[str, str], tuple[int, ...]]:
+def _times(stage: Stage, graph: nx.MultiDiGraph) -> dict[tuple[str, str], list[int]]:
     """How often the loops run whose end leads to their beginning by an edge."""
-    layers = [[use.layer for use in block.uses if use.layer in nodes] for block in stage.blocks]
-    found: dict[tuple[str, str], tuple[int, ...]] = {}
+    nodes = layer_nodes(graph)
+    blocks = [[nodes[use.layer] for use in block.uses if use.layer in nodes] for block in stage.blocks]
+    found: dict[tuple[str, str], list[int]] = defaultdict(list)
     seen: set[str] = set()
 
     def walk(items: Sequence[Item], first: int) -> int:
@@ -232,10 +180,9 @@ def _times(stage: Stage, nodes: Mapping[str, str]) -> dict[tuple[str, str], tupl
                 first += 1
                 continue
             after = walk(item.body, first)
-            if item.name not in seen and layers[first] and layers[after - 1]:
+            if item.name not in seen and blocks[first] and blocks[after - 1]:
                 seen.add(item.name)
-                edge = nodes[layers[after - 1][-1]], nodes[layers[first][0]]
-                found[edge] = (*found.get(edge, ()), item.times)
+                found[blocks[after - 1][-1], blocks[first][0]].append(item.times)
             first += item.times * (after - first)
         return first
 

@@ -1,14 +1,14 @@
 """The folded network as a networkx graph of layers: owners once, and the flow that passes through them."""
 
-from collections.abc import Iterable, Iterator, Mapping
+import re
+from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby, pairwise
 from typing import Any
 
 import networkx as nx
 
-from foldnet.drawing.passes import Edge, walk_passes
-from foldnet.program.data import Block, Program, Stage, Use, count_loops, letters
+from foldnet.program.data import Program, count_loops, letters
 from foldnet.program.text import owner_text, stage_text
 
 # Layers that stand on a shortcut, beside the flow, under the names that residual networks give them.
@@ -23,10 +23,11 @@ class Visit:
     kind: str  # input | private | owner | output
     name: str  # a private layer's name inside its stage, an owner's letters
     section: int  # 0 before the stages, then 1, 2, ... for each of them, and one more after them
+    layer: str = ""
     stage: str = ""
     block: str = ""
-    layer: str = ""
     position: str = ""
+    beside: bool = False  # whether the layer stands on its block's shortcut
 
 
 def program_graph(
@@ -48,66 +49,48 @@ def program_graph(
     """
     graph = nx.MultiDiGraph(stages={stage.name: stage_text(stage) for stage in program.stages})
     visits = list(_visits(program))
-    shortcuts = list(_shortcuts(program, visits)) if residual else []
-    for node, same in _by_node([*visits, *(side for *_, side in shortcuts if side)]).items():
+    flow = [visit for visit in visits if not visit.beside]
+    shortcuts = list(_shortcuts(visits)) if residual else []
+    nodes: dict[str, list[Visit]] = {}
+    for visit in [*flow, *(side for *_, side in shortcuts if side)]:
+        nodes.setdefault(visit.node, []).append(visit)
+    for node, same in nodes.items():
         graph.add_node(node, **_node_attributes(same, gains or {}))
-    _add_flow(graph, program, visits)
-    for source, target, step, side in shortcuts:
-        _add_residual(graph, [source.node, *([side.node] if side else []), target.node], step, target.stage)
+    _add_flow(graph, program, flow)
+    for before, last, step, side in shortcuts:
+        for source, target in pairwise([before.node, *([side.node] if side else []), last.node]):
+            _add_edge(graph, source, target, "residual", [step], stage=last.stage)
     return graph
 
 
 def _visits(program: Program) -> Iterator[Visit]:
-    """Every layer in the order in which the flow runs through it, from the input to the output."""
-    taken = {*program.before, *program.after}
+    """Every layer in the order of the unrolled network, from the input to the output."""
+    taken, end = {*program.before, *program.after}, len(program.stages) + 1
     yield Visit(_free("input", taken), "input", "input", 0)
-    for layer in program.before:
-        yield Visit(layer, "private", layer, 0, layer=layer)
+    yield from (Visit(layer, "private", layer, 0, layer) for layer in program.before)
     for section, stage in enumerate(program.stages, start=1):
         for block in stage.blocks:
-            for use in _main_uses(block):
-                yield _visit(section, stage, block, use)
-    last = len(program.stages) + 1
-    for layer in program.after:
-        yield Visit(layer, "private", layer, last, layer=layer)
-    yield Visit(_free("output", taken), "output", "output", last)
+            on_side = [bool(SIDE_POSITIONS & set(use.position.split("."))) for use in block.uses]
+            for use, beside in zip(block.uses, on_side, strict=True):
+                node, kind, name = use.layer, "private", use.layer.removeprefix(f"{stage.name}.")
+                if use.group is not None and use.owner is not None:
+                    node, kind, name = f"{use.group}.{letters(use.owner)}", "owner", owner_text(stage, use)
+                where = stage.name, block.name, use.position
+                yield Visit(node, kind, name, section, use.layer, *where, beside and not all(on_side))
+    yield from (Visit(layer, "private", layer, end, layer) for layer in program.after)
+    yield Visit(_free("output", taken), "output", "output", end)
 
 
-def _visit(section: int, stage: Stage, block: Block, use: Use) -> Visit:
-    """A layer of a stage: itself, or the owner that it uses."""
-    if use.group is None or use.owner is None:
-        node, kind, name = use.layer, "private", use.layer.removeprefix(f"{stage.name}.")
-    else:
-        node, kind, name = f"{use.group}.{letters(use.owner)}", "owner", owner_text(stage, use)
-    return Visit(node, kind, name, section, stage.name, block.name, use.layer, use.position)
-
-
-def _shortcuts(program: Program, visits: list[Visit]) -> Iterator[tuple[Visit, Visit, int, Visit | None]]:
+def _shortcuts(visits: Sequence[Visit]) -> Iterator[tuple[Visit, Visit, int, Visit | None]]:
     """For each block: what enters it, its last layer, the step that leads there, and the layer on its shortcut."""
-    blocks = {block.name: (n, stage, block) for n, stage in enumerate(program.stages, 1) for block in stage.blocks}
-    step = 0
-    for name, group in groupby(visits, key=lambda visit: visit.block):
+    step, before = 0, visits[0]
+    for block, group in groupby(visits, key=lambda visit: visit.block):
         inside = list(group)
-        if name:
-            section, stage, block = blocks[name]
-            main = _main_uses(block)
-            side = [_visit(section, stage, block, use) for use in block.uses if use not in main]
-            yield visits[step - 1], inside[-1], step + len(inside) - 1, side[0] if side else None
-        step += len(inside)
-
-
-def _main_uses(block: Block) -> list[Use]:
-    """The layers that the flow runs through one after the other."""
-    main = [use for use in block.uses if not SIDE_POSITIONS & set(use.position.split("."))]
-    return main or list(block.uses)
-
-
-def _by_node(visits: Iterable[Visit]) -> dict[str, list[Visit]]:
-    """The visits to each node, nodes in the order of the first."""
-    nodes: dict[str, list[Visit]] = {}
-    for visit in visits:
-        nodes.setdefault(visit.node, []).append(visit)
-    return nodes
+        flow = [visit for visit in inside if not visit.beside]
+        step += len(flow)
+        if block:
+            yield before, flow[-1], step - 1, next((visit for visit in inside if visit.beside), None)
+        before = flow[-1]
 
 
 def _node_attributes(visits: list[Visit], gains: Mapping[str, float]) -> dict[str, Any]:
@@ -135,62 +118,38 @@ def _users(visits: list[Visit]) -> str:
     lines = []
     for position in dict.fromkeys(visit.position for visit in visits):
         blocks = [visit.block.removeprefix(inside) for visit in visits if visit.position == position]
-        of = f"{'block' if len(blocks) == 1 else 'blocks'} {_ranges(blocks)}"
+        of = f"{'block' if len(blocks) == 1 else 'blocks'} {ranges(blocks, dash='-')}"
         lines.append(f"{position} of {of}" if position else of)
     return "\n".join(lines)
 
 
-def _ranges(names: list[str]) -> str:
-    """1, 2, 3, 5 -> "1-3, 5"; names that are no numbers stay as they are."""
-    runs: list[list[str]] = []
-    for name in names:
-        if runs and name.isdecimal() and runs[-1][-1].isdecimal() and int(name) == int(runs[-1][-1]) + 1:
-            runs[-1].append(name)
-        else:
-            runs.append([name])
-    return ", ".join(", ".join(run) if len(run) < 3 else f"{run[0]}-{run[-1]}" for run in runs)
+def label_lines(data: Mapping[str, Any]) -> list[str]:
+    """The lines of a node's label as pictures write them: 1–3 for 1-3."""
+    return [re.sub(r"(?<=\d)-(?=\d)", "–", line) for line in data["label"].split("\n")]
 
 
-def _add_flow(graph: nx.MultiDiGraph, program: Program, visits: list[Visit]) -> None:
+def _add_flow(graph: nx.MultiDiGraph, program: Program, visits: Sequence[Visit]) -> None:
     """The edges of the flow. A section's walk ends at the node after it, which its last pass leads to."""
     loops = [False, *(count_loops(stage.items) > 0 for stage in program.stages), False]
-    step = 0
+    before = 0
     for section, group in groupby(visits, key=lambda visit: visit.section):
         inside = list(group)
-        walk = visits[step : step + len(inside) + 1]
-        for edge in walk_passes([visit.node for visit in walk]):
-            _add_flow_edge(graph, edge, inside[0].stage, step, loops[section])
-        step += len(inside)
+        for edge in walk_passes([visit.node for visit in visits[before : before + len(inside) + 1]]):
+            first = edge.passes[0]
+            about = {"passes": list(edge.passes), "pass": first, "color": first - 1, "stage": inside[0].stage}
+            about |= {"back": edge.back, "dashed": edge.back and not loops[section]}
+            _add_edge(graph, edge.source, edge.target, "flow", [before + step for step in edge.order], **about)
+        before += len(inside)
 
 
-def _add_flow_edge(graph: nx.MultiDiGraph, edge: Edge, stage: str, before: int, loops: bool) -> None:
-    """Add an edge whose steps come after `before` others; one that an earlier stage has taken keeps its colour."""
-    order = [before + step for step in edge.order]
-    if graph.has_edge(edge.source, edge.target, "flow"):
-        graph.edges[edge.source, edge.target, "flow"]["order"] += order
-        return
-    graph.add_edge(
-        edge.source,
-        edge.target,
-        "flow",
-        kind="flow",
-        order=order,
-        passes=list(edge.passes),
-        **{"pass": edge.passes[0]},
-        color=edge.passes[0] - 1,
-        stage=stage,
-        back=edge.back,
-        dashed=edge.back and not loops,
-    )
-
-
-def _add_residual(graph: nx.MultiDiGraph, path: list[str], step: int, stage: str) -> None:
-    """The way around a block; `step` is the step of the flow that it meets."""
-    for source, target in pairwise(path):
-        if graph.has_edge(source, target, "residual"):
-            graph.edges[source, target, "residual"]["order"].append(step)
-        else:
-            graph.add_edge(source, target, "residual", kind="residual", order=[step], stage=stage)
+def _add_edge(
+    graph: nx.MultiDiGraph, source: Hashable, target: Hashable, kind: str, order: list[int], **about: Any
+) -> None:
+    """Add an edge; one that an earlier stage or block has taken keeps what it is, and is taken at further steps."""
+    if graph.has_edge(source, target, kind):
+        graph.edges[source, target, kind]["order"] += order
+    else:
+        graph.add_edge(source, target, kind, kind=kind, order=order, **about)
 
 
 def _free(name: str, taken: set[str]) -> str:
@@ -198,3 +157,67 @@ def _free(name: str, taken: set[str]) -> str:
     while name in taken:
         name += "'"
     return name
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """An edge of a walk, with every step that takes it and every pass that has such a step, both counted from 1."""
+
+    source: Hashable
+    target: Hashable
+    order: tuple[int, ...]
+    passes: tuple[int, ...]
+    back: bool = False  # whether it jumps back to a node that the walk had entered no later than the source
+
+
+def walk_passes(nodes: Sequence[Hashable]) -> tuple[Edge, ...]:
+    """The edges between each of `nodes` and the next, in order of first use.
+
+    A step is a jump back when its target had first appeared no later than its source: 1, 2, 3, 4, 3, 4, 1, 2,
+    3, 4 jumps back twice, by 4 -> 3 and 4 -> 1. A jump belongs to the pass that it ends. Where the last node is
+    the one that the walk leaves to, the edge to it has the last pass.
+    """
+    first = {node: index for index, node in reversed(list(enumerate(nodes)))}
+    orders: dict[tuple[Hashable, Hashable], list[int]] = {}
+    passes: dict[tuple[Hashable, Hashable], dict[int, None]] = {}
+    current = 1
+    for step, pair in enumerate(pairwise(nodes), start=1):
+        orders.setdefault(pair, []).append(step)
+        passes.setdefault(pair, {})[current] = None
+        current += first[pair[1]] <= first[pair[0]]
+    return tuple(
+        Edge(source, target, tuple(order), tuple(passes[source, target]), first[target] <= first[source])
+        for (source, target), order in orders.items()
+    )
+
+
+def ranges(names: Sequence[object], dash: str = "–") -> str:
+    """Whole numbers in rising order, in few words: 1, 2, 3, 5 -> "1–3, 5"; names that are no numbers stay as they
+    are."""
+
+    def run_of(place: tuple[int, str]) -> object:
+        return int(place[1]) - place[0] if place[1].isdecimal() else place[1]
+
+    parts = []
+    for _, group in groupby(enumerate(map(str, names)), key=run_of):
+        run = [name for _, name in group]
+        parts.append(", ".join(run) if len(run) < 3 else f"{run[0]}{dash}{run[-1]}")
+    return ", ".join(parts)
+
+
+def pass_words(drawn: Collection[int], last: int) -> tuple[tuple[str, int | None], ...]:
+    """What a legend says of the passes 1 to `last`: each of those `drawn` in its colour, by its number, and where the
+    others are.
+
+    An edge keeps the colour of its first pass, so a pass may have no edge of its own: the second to fifth trip through
+    a loop of one weight all take the edge that the first has drawn.
+    """
+    words: list[tuple[str, int | None]] = []
+    for own, group in groupby(range(1, last + 1), key=lambda number: number in drawn):
+        numbers = list(group)
+        if own:
+            words += [(f"pass {number}", number) for number in numbers]
+        else:
+            said = f"pass {numbers[0]}: arrows" if len(numbers) == 1 else f"passes {ranges(numbers)}: arrows"
+            words.append((f"{said} of earlier passes", None))
+    return tuple(words)

@@ -2,103 +2,83 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import networkx as nx
 
-from foldnet.drawing.boxes import (
-    BOX,
-    LAYER_GAP,
-    LETTER,
-    NAME,
-    PAD,
-    SMALL,
-    Cell,
-    cell_inches,
-    draw_arrow,
-    draw_cells,
-    draw_word,
-    fill_and_line,
-    layer_nodes,
-)
+from foldnet.drawing.boxes import BOX, NAME, Cell, block_inches, draw_arrow, draw_block, write
 from foldnet.drawing.colors import PLAIN
-from foldnet.program.data import Block, Stage, is_private
+from foldnet.drawing.stage_graphs import layer_nodes
+from foldnet.program.data import Stage, is_private
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 ROW_GAP = 0.12
+LETTER = 0.054  # width of a letter in small print
 
 
-def unrolled_size(stage: Stage, graph: nx.MultiDiGraph) -> tuple[float, float]:
-    """Width and height of the unrolled panel."""
-    width = _name_room(stage) + _row_width(stage, graph) + _label_room(stage)
-    return width, (len(stage.blocks) + 2) * (BOX + ROW_GAP) - ROW_GAP
+@dataclass(frozen=True, slots=True)
+class UnrolledPanel:
+    """The unrolled stage, ready to be drawn: of each block its name inside the stage, its layers, and its label where
+    one repeats."""
+
+    rows: tuple[tuple[str, list[Cell], str], ...]
+
+    @property
+    def name_room(self) -> float:
+        """Room for the blocks' names."""
+        return 0.08 + LETTER * max((len(name) for name, *_ in self.rows), default=0)
+
+    @property
+    def row_width(self) -> float:
+        """The width of the widest block."""
+        return max((block_inches(cells) for _, cells, _ in self.rows if cells), default=0.3)
+
+    @property
+    def width(self) -> float:
+        """Of all, the labels included."""
+        longest = max((len(label) for *_, label in self.rows), default=0)
+        return self.name_room + self.row_width + (0.12 + 0.07 * longest if longest else 0.0)
+
+    @property
+    def height(self) -> float:
+        """Of the rows, and of the words above and below them."""
+        return (len(self.rows) + 2) * (BOX + ROW_GAP) - ROW_GAP
 
 
-def draw_unrolled(
-    axes: Axes, stage: Stage, graph: nx.MultiDiGraph, colors: Mapping[str, int], left: float, top: float
-) -> None:
+def unrolled_panel(stage: Stage, graph: nx.MultiDiGraph) -> UnrolledPanel:
+    """The layers of the flow by their owners' letters and their positions; a block that is one layer bears its own
+    name."""
+    nodes, rows = layer_nodes(graph), []
+    repeats = len({block.label for block in stage.blocks}) < len(stage.blocks)
+    for block in stage.blocks:
+        short, cells = block.name.removeprefix(f"{stage.name}."), []
+        uses = [use for use in block.uses if use.layer in nodes]
+        for use in uses:
+            data = graph.nodes[nodes[use.layer]]
+            text = use.position if len(uses) > 1 else f"{short}.{use.position}".removesuffix(".")
+            cells.append(Cell(data["name"] if data["kind"] == "owner" else "", text, data["style"]))
+        rows.append((short, cells, block.label if repeats and not is_private(block) else ""))
+    return UnrolledPanel(tuple(rows))
+
+
+def draw_unrolled(axes: Axes, panel: UnrolledPanel, left: float, top: float) -> None:
     """A row a block, its layers from left to right; the block's label behind it where one repeats."""
-    start, width = left + _name_room(stage), _row_width(stage, graph)
+    start, width = left + panel.name_room, panel.row_width
     middle = start + width / 2
-    ys = [top + (BOX + ROW_GAP) * row for row in range(len(stage.blocks) + 2)]
-    draw_word(axes, "in", middle, ys[0] + BOX / 2)
-    draw_word(axes, "out", middle, ys[-1] + BOX / 2)
+    ys = [top + (BOX + ROW_GAP) * row for row in range(len(panel.rows) + 2)]
+    write(axes, middle, ys[0] + BOX / 2, "in", ha="center", color=PLAIN)
+    write(axes, middle, ys[-1] + BOX / 2, "out", ha="center", color=PLAIN)
     for index, y in enumerate(ys[:-1]):
         # The words are less high than a block.
         above = 0.05 if index == 0 else 0.0
         below = 0.05 if index == len(ys) - 2 else 0.0
         draw_arrow(axes, ((middle, y + BOX - above), (middle, y + BOX + ROW_GAP + below)), PLAIN, head=5)
-    for block, y in zip(stage.blocks, ys[1:-1], strict=True):
-        cells = _cells(stage, block, graph, colors)
-        draw_cells(axes, cells, start, y, width)
-        at = y + BOX / 2
+    for (name, cells, label), y in zip(panel.rows, ys[1:-1], strict=True):
+        draw_block(axes, cells, start, y, width)
         if len(cells) > 1:
-            axes.text(
-                start - 0.06, at, _short(stage, block), fontsize=SMALL, ha="right", va="center_baseline", color=PLAIN
-            )
-        if _label_room(stage) and not is_private(block):
-            x = start + width + 0.08
-            axes.text(x, at, block.label, fontsize=NAME, va="center_baseline", weight="bold", color="black")
-
-
-def _cells(stage: Stage, block: Block, graph: nx.MultiDiGraph, colors: Mapping[str, int]) -> list[Cell]:
-    """The block's layers of the flow, by their owners' letters and their positions; a block that is one layer bears its
-    own name."""
-    nodes = layer_nodes(graph)
-    uses = [use for use in block.uses if use.layer in nodes]
-    owners = [graph.nodes[nodes[use.layer]] for use in uses]
-    return [
-        Cell(
-            owner["name"] if owner["kind"] == "owner" else "",
-            use.position if len(uses) > 1 else f"{_short(stage, block)}.{use.position}".removesuffix("."),
-            fill_and_line(graph, nodes[use.layer], colors),
-        )
-        for use, owner in zip(uses, owners, strict=True)
-    ]
-
-
-def _short(stage: Stage, block: Block) -> str:
-    """The block's name inside its stage."""
-    return block.name.removeprefix(f"{stage.name}.")
-
-
-def _row_width(stage: Stage, graph: nx.MultiDiGraph) -> float:
-    """The width of the widest block."""
-    rows = [_cells(stage, block, graph, {}) for block in stage.blocks]
-    widths = [len(row) * (max(map(cell_inches, row)) + LAYER_GAP) - LAYER_GAP + 2 * PAD for row in rows if row]
-    return max(widths, default=0.3)
-
-
-def _name_room(stage: Stage) -> float:
-    """Room for the blocks' names."""
-    return 0.08 + LETTER * max((len(_short(stage, block)) for block in stage.blocks), default=0)
-
-
-def _label_room(stage: Stage) -> float:
-    """Room for the blocks' labels, which are of use where one repeats."""
-    labels = [block.label for block in stage.blocks]
-    shown = [len(block.label) for block in stage.blocks if not is_private(block)]
-    return 0.12 + 0.07 * max(shown) if len(set(labels)) < len(labels) else 0.0
+            write(axes, start - 0.06, y + BOX / 2, name, ha="right", color=PLAIN)
+        if label:
+            write(axes, start + width + 0.08, y + BOX / 2, label, NAME, weight="bold")

@@ -13,10 +13,10 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Rectangle
 
-from foldnet.drawing.boxes import owner_colors, stage_graph
-from foldnet.drawing.colors import ALONE_FILL, DISTINCT, OWNER_FILLS, OWNER_LINES, PLAIN, PRIVATE_FILL
+from foldnet.drawing.colors import ALONE_FILL, DISTINCT, OWNER_COLORS, PLAIN, PRIVATE_FILL
 from foldnet.drawing.figures import figure_bytes, write_figure
 from foldnet.drawing.fold_figure import fold_figure
+from foldnet.drawing.stage_graphs import owner_colors, stage_graphs
 from foldnet.errors import SettingError
 from foldnet.program.data import Stage, Use
 from foldnet.program.loops import build_program
@@ -27,6 +27,7 @@ PQQPQ = [(0, 1), (2, 3), (2, 3), (0, 1), (2, 3)]
 CONV2S = [(0, 1), (2, 1), (3, 1)]
 NESTED = [(0, 1), (0, 1), (2, 3), (0, 1), (0, 1), (2, 3)]
 RED, GREEN, BLUE = DISTINCT[:3]
+OWNER_FILLS, OWNER_LINES = zip(*OWNER_COLORS, strict=True)
 
 
 @dataclass(frozen=True)
@@ -167,7 +168,7 @@ def test_the_matrix_is_shaded_and_its_clusters_are_framed_in_their_owners_colour
 
 
 def test_owners_have_colours_from_the_first_in_each_stage_and_keep_them_across_stages():
-    graphs = [stage_graph(row.stage) for row in fold(COMPLETE, PQQPQ, ALONE)]
+    graphs = stage_graphs([row.stage for row in fold(COMPLETE, PQQPQ, ALONE)])
     assert owner_colors(graphs) == {
         "stage1.a": 0, "stage1.b": 1, "stage2.a": 0, "stage2.b": 1, "stage2.c": 2, "stage2.d": 3,
     }  # fmt: skip
@@ -175,7 +176,7 @@ def test_owners_have_colours_from_the_first_in_each_stage_and_keep_them_across_s
         (name, [(f"{name}.{n}", "", [Use(f"{name}.{n}.conv", "conv", "all", owner)]) for n, owner in enumerate(used)])
         for name, used in (("s", (0, 1, 1)), ("t", (2, 0, 2)))
     ]
-    graphs = [stage_graph(stage) for stage in build_program([], across, []).stages]
+    graphs = stage_graphs(build_program([], across, []).stages)
     assert owner_colors(graphs) == {"all.a": 0, "all.b": 1, "all.c": 1}
 
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from foldnet.drawing.fold_layout import GAP, assign_lanes, column_layout
-from foldnet.drawing.passes import walk_passes
+from foldnet.drawing.graph import walk_passes
 
 walks = st.lists(st.integers(0, 7), min_size=1, max_size=16)
 

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from foldnet.drawing.passes import Edge, pass_words, ranges, walk_passes
+from foldnet.drawing.graph import Edge, pass_words, ranges, walk_passes
 
 
 def test_the_walk_of_the_paper() -> None:
