@@ -118,16 +118,21 @@ def _fast_bf16(device: torch.device) -> bool:
     return any(feature in cpu_features() for feature in BF16)
 
 
-@contextmanager
-def exact_fp32(machine: Machine) -> Iterator[None]:
+def exact_fp32(machine: Machine) -> AbstractContextManager[None]:
     """Keep CUDA from computing fp32 in TF32, whose ten bits are too few for what is promised."""
+    return tf32(machine, allowed=False)
+
+
+@contextmanager
+def tf32(machine: Machine, *, allowed: bool) -> Iterator[None]:
+    """Let CUDA compute fp32 in TF32 while the block runs, or keep it from doing so."""
     if machine.device.type != "cuda":
         yield
         return
     before = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("highest")
+    torch.set_float32_matmul_precision("high" if allowed else "highest")
     try:
-        with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+        with torch.backends.cudnn.flags(enabled=True, allow_tf32=allowed):
             yield
     finally:
         torch.set_float32_matmul_precision(before)

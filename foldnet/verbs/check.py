@@ -11,9 +11,8 @@ from foldnet.show.report import Report, Table, Text
 from foldnet.training.machine import Machine, choose_machine
 from foldnet.training.observer import Observer, Silent
 from foldnet.typed import checked
-from foldnet.verbs.checks.numbers import check_bf16, check_forms, check_fp32, check_memory_format
+from foldnet.verbs.checks import arithmetic
 from foldnet.verbs.checks.parts import NotHere, Part, tightest
-from foldnet.verbs.checks.passes import check_compile, check_cuda_graphs
 from foldnet.verbs.checks.processes import check_processes
 from foldnet.verbs.checks.training import check_resume, check_throughput
 
@@ -21,15 +20,15 @@ OK, FAILED, NOT_HERE = "ok", "failed", "not here"
 TONES = {FAILED: "alarm", NOT_HERE: "note"}
 # Each takes the machine, in fp32, and gives its parts; it raises NotHere, or anything else where it fails.
 CHECKS: Mapping[str, Callable[[Machine], tuple[Part, ...]]] = {
-    "fp32": check_fp32,
-    "forms": check_forms,
-    "memory-format": check_memory_format,
-    "bf16": check_bf16,
+    "fp32": arithmetic.check_fp32,
+    "forms": arithmetic.check_forms,
+    "memory-format": arithmetic.check_memory_format,
+    "bf16": arithmetic.check_bf16,
     "resume": check_resume,
     "throughput": check_throughput,
     "processes": check_processes,
-    "compile": check_compile,
-    "cuda-graphs": check_cuda_graphs,
+    "compile": arithmetic.check_compile,
+    "cuda-graphs": arithmetic.check_cuda_graphs,
 }
 
 
@@ -52,13 +51,11 @@ class Check:
 
     def rows(self) -> list[tuple[str, str, str, str, str]]:
         """Check, what was measured, outcome, measured and limit, for each part; one row where there is none."""
-        return [
-            (
-                *(self.name, part.what, OK if part.held else FAILED),
-                *(f"{part.value:.2g}", f"{part.rule} {part.limit:.2g}"),
-            )
-            for part in self.parts
-        ] or [(self.name, "", self.outcome, "", "")]
+        rows = []
+        for part in self.parts:
+            outcome = OK if part.held else FAILED
+            rows.append((self.name, part.what, outcome, f"{part.value:.2g}", f"{part.rule} {part.limit:.2g}"))
+        return rows or [(self.name, "", self.outcome, "", "")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,9 +139,10 @@ def _run(name: str, measure: Callable[[Machine], tuple[Part, ...]], machine: Mac
             outcome, why = FAILED, f"beyond the limit: {', '.join(beyond)}"
     except NotHere as error:
         outcome, why = NOT_HERE, str(error)
-    except FoldnetError as error:
-        outcome, why = FAILED, str(error)
     except Exception as error:  # a machine may fail in any way
-        reason = str(error).strip().split("\n")[0]
-        outcome, why = FAILED, f"unexpected {type(error).__name__}: {reason}"
+        reason = str(error).strip().partition("\n")[0]
+        outcome, why = (
+            FAILED,
+            reason if isinstance(error, FoldnetError) else f"unexpected {type(error).__name__}: {reason}",
+        )
     return Check(name, outcome, parts, time.perf_counter() - start, why)

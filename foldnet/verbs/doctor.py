@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, requires, version
@@ -18,7 +19,7 @@ from foldnet.hardware import Gpu, Processor, gpus, memory_bytes, processor
 from foldnet.show.report import Report, Table, Text, gibibytes
 from foldnet.store.codec import to_plain
 from foldnet.store.files import runs_home
-from foldnet.training.machine import COMPILERS, Machine, choose_compilation, choose_machine
+from foldnet.training.machine import COMPILERS, choose_compilation, choose_machine
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
 
@@ -108,30 +109,20 @@ class Health(Report):
 
 def doctor() -> Health:
     """Look at the machine; nothing is written, and nothing that is missing is an error."""
-    home = runs_home()
-    cpu, found, threads = processor(), gpus(), torch.get_num_threads()
-    machine = choose_machine()
+    home, cpu, found, threads = runs_home(), processor(), gpus(), torch.get_num_threads()
+    versions, notes = _versions()
+    dot, compiler = _graphviz(), next(filter(None, map(shutil.which, COMPILERS)), None)
     total, free = memory_bytes()
     disk_free, writable = _disk(home)
-    versions, notes = _versions()
-    dot, compiler, extras = _graphviz(), next(filter(None, map(shutil.which, COMPILERS)), None), _extras()
-    choices = (
-        _device(machine, found),
-        _precision(machine, cpu, found),
-        Choice("memory format", "channels_last", "convolutions are fastest so, and templates are kept in that layout"),
-        _compilation(machine),
-        _threads(cpu, threads),
-    )
     if dot is None:
         notes.append("Graphviz's dot is missing and graph pictures need it; install Graphviz (apt install graphviz)")
     if not writable:
         notes.append(f"'{home}' cannot be written here; give `out` another place")
-    busy = cpu.load is not None and cpu.load > cpu.cores
-    if machine.device.type == "cpu" and busy and threads > 1:
+    choices = tuple(_choices(cpu, found, threads))
+    if choices[0].choice == "cpu" and cpu.load is not None and cpu.load > cpu.cores and threads > 1:
         notes.append(
-            f"other programs keep the processor busy (load {cpu.load:.1f} on {cpu.cores} cores), and "
-            "threads then wait for "
-            f"each other; OMP_NUM_THREADS=1 may be faster"
+            f"other programs keep the processor busy (load {cpu.load:.1f} on {cpu.cores} cores), and threads then wait "
+            "for each other; OMP_NUM_THREADS=1 may be faster"
         )
     return Health(
         versions=versions,
@@ -146,43 +137,31 @@ def doctor() -> Health:
         disk_writable=writable,
         graphviz=dot,
         compiler=compiler,
-        extras=extras,
+        extras=_extras(),
         choices=choices,
         notes=tuple(notes),
     )
 
 
-def _device(machine: Machine, found: tuple[Gpu, ...]) -> Choice:
-    """CUDA or CPU."""
-    if machine.device.type == "cuda":
-        return Choice("device", "cuda", f"there is a GPU: {found[0].name}")
-    built = torch.version.cuda
-    why = "this torch was built without CUDA" if built is None else f"torch (CUDA {built}) sees no GPU"
-    return Choice("device", "cpu", why)
-
-
-def _precision(machine: Machine, cpu: Processor, found: tuple[Gpu, ...]) -> Choice:
-    """bf16 or fp32."""
+def _choices(cpu: Processor, found: tuple[Gpu, ...], threads: int) -> Iterator[Choice]:
+    """Device, precision, layout, compilation and threads."""
+    machine = choose_machine()
     if machine.device.type == "cuda":
         has = "has bf16 in hardware" if machine.precision == "bf16" else "has no bf16 in hardware"
-        return Choice("precision", machine.precision, f"{found[0].name} {has}")
-    if machine.precision == "bf16":
-        return Choice("precision", "bf16", f"the processor multiplies bf16 in hardware ({cpu.bf16})")
-    return Choice("precision", "fp32", "without AMX or AVX512-BF16 bf16 is emulated, which is slower")
-
-
-def _compilation(machine: Machine) -> Choice:
-    """Compiled or not."""
-    found = choose_compilation("auto", machine)
-    return Choice("compile", f"on ({found.mode})" if found.on else "off", found.why)
-
-
-def _threads(cpu: Processor, threads: int) -> Choice:
-    """How many CPU threads."""
-    for name in THREAD_VARIABLES:
-        if name in os.environ:
-            return Choice("threads", str(threads), f"{name} is {os.environ[name]}")
-    return Choice("threads", str(threads), f"torch's choice for {cpu.cores} cores")
+        yield Choice("device", "cuda", f"there is a GPU: {found[0].name}")
+        yield Choice("precision", machine.precision, f"{found[0].name} {has}")
+    else:
+        built = torch.version.cuda
+        missing = "this torch was built without CUDA" if built is None else f"torch (CUDA {built}) sees no GPU"
+        slow = "without AMX or AVX512-BF16 bf16 is emulated, which is slower"
+        yield Choice("device", "cpu", missing)
+        fast = f"the processor multiplies bf16 in hardware ({cpu.bf16})"
+        yield Choice("precision", machine.precision, fast if machine.precision == "bf16" else slow)
+    yield Choice("memory format", "channels_last", "convolutions are fastest so, and templates are kept in that layout")
+    compilation = choose_compilation("auto", machine)
+    yield Choice("compile", f"on ({compilation.mode})" if compilation.on else "off", compilation.why)
+    asked = [f"{name} is {os.environ[name]}" for name in THREAD_VARIABLES if name in os.environ]
+    yield Choice("threads", str(threads), asked[0] if asked else f"torch's choice for {cpu.cores} cores")
 
 
 def _versions() -> tuple[dict[str, str], list[str]]:
@@ -191,11 +170,9 @@ def _versions() -> tuple[dict[str, str], list[str]]:
     try:
         versions["torchvision"] = str(import_module("torchvision").__version__)
     except Exception as error:  # beside a torch of another build it fails in many ways
-        reason = str(error).split("\n")[0]
-        return versions, [
-            f"torchvision cannot be imported ({reason}), and CIFAR and folder need it; install the one "
-            "built for this torch"
-        ]
+        reason = str(error).partition("\n")[0]
+        said = f"torchvision cannot be imported ({reason}), and CIFAR and folder need it"
+        return versions, [f"{said}; install the one built for this torch"]
     return versions, []
 
 
@@ -224,15 +201,9 @@ def _extras() -> tuple[Extra, ...]:
     """The optional parts, as the installed foldnet declares them."""
     packages: dict[str, dict[str, str | None]] = {}
     for line in requires("foldnet") or []:
-        match = re.match(r"""([\w.-]+).*;\s*extra\s*==\s*["']([\w.-]+)["']""", line)
-        if match:
-            packages.setdefault(match[2], {})[match[1]] = _installed(match[1])
+        if match := re.match(r"""([\w.-]+).*;\s*extra\s*==\s*["']([\w.-]+)["']""", line):
+            found = packages.setdefault(match[2], {})
+            found[match[1]] = None
+            with suppress(PackageNotFoundError):
+                found[match[1]] = version(match[1])
     return tuple(Extra(name, found) for name, found in packages.items())
-
-
-def _installed(package: str) -> str | None:
-    """A package's version; None where it is not installed."""
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None

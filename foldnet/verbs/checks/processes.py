@@ -1,5 +1,9 @@
 """Check of training in several processes: that two of them together compute what one computes, and that they can meet
-at all."""
+at all.
+
+`python -m foldnet.verbs.checks.processes DEVICE FILE` is one of the processes that the environment describes as
+torchrun would: it trains for a few steps on its part of every batch, and the first of them writes the weights to FILE.
+"""
 
 import os
 import subprocess
@@ -14,20 +18,26 @@ import torch
 from torch import Tensor
 from torch.distributed import TCPStore  # type: ignore[attr-defined]
 
-from foldnet.errors import ProcessLost
+from foldnet.errors import FoldnetError, ProcessLost
 from foldnet.hardware import cores
 from foldnet.proof.prove import apart
-from foldnet.store.tensors import load_tensors
-from foldnet.training.machine import Machine
+from foldnet.store.tensors import load_tensors, save_tensors
+from foldnet.training.course import Objective, build_optimiser
+from foldnet.training.loop import step
+from foldnet.training.machine import UNCOMPILED, Machine, choose_machine, exact_fp32
+from foldnet.training.parallel import Forward, synchronise_norms
+from foldnet.training.processes import joined
+from foldnet.verbs.checks.arithmetic import batch, small_network
 from foldnet.verbs.checks.parts import NotHere, Part
-from foldnet.verbs.checks.worker import trained_weights
 
 PROCESSES = 2
+STEPS = 3
+LR = 0.01
 PATIENCE = 120.0  # seconds in which the processes must have started, met and trained
 LOOK = 0.05  # seconds between two looks at the processes
 LIMIT = 1e-3  # of the way that the weights have come: sums are added up in another order, and steps carry that on
 HERE = "127.0.0.1"
-COMMAND = (sys.executable, "-m", "foldnet.verbs.checks.worker")
+COMMAND = (sys.executable, "-m", "foldnet.verbs.checks.processes")
 
 
 def check_processes(machine: Machine) -> tuple[Part, ...]:
@@ -37,12 +47,14 @@ def check_processes(machine: Machine) -> tuple[Part, ...]:
         raise NotHere(f"{PROCESSES} processes need {PROCESSES} GPUs and this machine has {torch.cuda.device_count()}")
     with TemporaryDirectory(prefix="foldnet-check-") as place:
         file = Path(place) / "weights.safetensors"
-        run_together([*COMMAND, "cuda" if on_gpus else "cpu", str(file)], Path(place))
+        run_together([*COMMAND, machine.device.type, str(file)], Path(place))
         together = load_tensors(file).tensors
-    alone = trained_weights(machine)
     start = trained_weights(machine, steps=0)
-    what = f"{PROCESSES} processes ({'NCCL' if on_gpus else 'gloo'}) to one"
-    return (Part(what, _off(together, alone, start), LIMIT),)
+    ways = [
+        [(weights[name].double() - start[name].double()) for name in sorted(start)]
+        for weights in (together, trained_weights(machine))
+    ]
+    return (Part(f"{PROCESSES} processes ({'NCCL' if on_gpus else 'gloo'}) to one", apart(*ways), LIMIT),)
 
 
 def run_together(command: Sequence[str], place: Path) -> None:
@@ -91,9 +103,8 @@ def _wait(running: Sequence[subprocess.Popen[bytes]], said: IO[str]) -> None:
         time.sleep(LOOK)
     for rank, process in enumerate(running):
         if process.returncode:
-            how = (
-                f"with exit code {process.returncode}" if process.returncode > 0 else f"by signal {-process.returncode}"
-            )
+            code = process.returncode
+            how = f"with exit code {code}" if code > 0 else f"by signal {-code}"
             raise ProcessLost(f"process {rank} ended {how}; {_last_words(said)}")
 
 
@@ -104,9 +115,43 @@ def _last_words(said: IO[str]) -> str:
     return f"the last that was said: {lines[-1]}" if lines else "none of them said why"
 
 
-def _off(one: dict[str, Tensor], other: dict[str, Tensor], start: dict[str, Tensor]) -> float:
-    """How far two sets of weights are apart, against the way that the second has come from the start."""
-    ours, theirs, before = (
-        torch.cat([weights[name].double().flatten() for name in sorted(weights)]) for weights in (one, other, start)
-    )
-    return apart(ours - before, theirs - before)
+def trained_weights(machine: Machine, steps: int = STEPS) -> dict[str, Tensor]:
+    """The weights and statistics, on the CPU, after some steps with synchronised norms; every process takes its part of
+    the batch."""
+    world, (x, y) = machine.world, batch(machine)
+    network = synchronise_norms(small_network(machine), machine)
+    optimiser = build_optimiser(network, lr=LR, momentum=0.9, weight_decay=0.0)
+    mine = slice(world.rank, None, world.size)
+    share = len(y[mine]) * world.size / len(y)
+    run = Forward(network, machine, UNCOMPILED, len(y[mine]))
+    with exact_fp32(machine):
+        for _ in range(steps):
+            step(network, optimiser, x[mine], y[mine], machine, Objective(), run=run, share=share)
+    world.copy_buffers(network)
+    return {name: tensor.detach().cpu() for name, tensor in network.state_dict().items()}
+
+
+def work(device: str, file: Path) -> None:
+    """Be one of the processes. Raises ProcessLost where another one dies, SettingError where the device is not
+    there."""
+    local, beside = int(os.environ["LOCAL_RANK"]), int(os.environ["LOCAL_WORLD_SIZE"])
+    with joined(local, beside, _say) as world:
+        machine = choose_machine(device, "fp32", world)
+        if machine.device.type == "cuda":
+            torch.cuda.set_device(machine.device)
+        weights = trained_weights(machine)
+        if world.writes:
+            save_tensors(file, weights)
+
+
+def _say(sentence: str) -> None:
+    """One line for whoever started this process."""
+    sys.stderr.write(sentence + "\n")
+
+
+if __name__ == "__main__":
+    try:
+        work(sys.argv[1], Path(sys.argv[2]))
+    except FoldnetError as error:
+        _say(str(error))
+        raise SystemExit(1) from None

@@ -5,8 +5,8 @@ import torch
 
 from foldnet.training import machine as compiling
 from foldnet.training.machine import Machine
+from foldnet.verbs.checks.arithmetic import check_compile, check_cuda_graphs
 from foldnet.verbs.checks.parts import NotHere
-from foldnet.verbs.checks.passes import check_compile, check_cuda_graphs
 
 CPU = Machine(torch.device("cpu"), "fp32")
 

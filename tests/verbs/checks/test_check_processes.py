@@ -12,8 +12,7 @@ from foldnet.training.machine import Machine
 from foldnet.verbs.check import CHECKS, check
 from foldnet.verbs.checks import processes as module
 from foldnet.verbs.checks.parts import NotHere
-from foldnet.verbs.checks.processes import check_processes, run_together
-from foldnet.verbs.checks.worker import trained_weights
+from foldnet.verbs.checks.processes import check_processes, run_together, trained_weights
 
 CPU = Machine(torch.device("cpu"), "fp32")
 IF_SECOND = "import os, signal, sys, time; second = os.environ['RANK'] == '1'; "

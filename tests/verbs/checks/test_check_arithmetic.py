@@ -7,10 +7,10 @@ import torch
 from torch.nn import functional
 
 from foldnet.errors import BrokenPromise
-from foldnet.training.machine import Machine, exact_fp32
+from foldnet.training.machine import Machine, exact_fp32, tf32
 from foldnet.verbs.check import CHECKS, check
-from foldnet.verbs.checks import numbers as module
-from foldnet.verbs.checks.numbers import check_bf16, check_forms, check_fp32, check_memory_format
+from foldnet.verbs.checks import arithmetic as module
+from foldnet.verbs.checks.arithmetic import check_bf16, check_forms, check_fp32, check_memory_format
 
 CPU = Machine(torch.device("cpu"), "fp32")
 
@@ -39,7 +39,7 @@ def test_products_that_are_rounded_as_in_tf32_are_no_exact_fp32(monkeypatch):
     def rounded(x):
         return (x.view(torch.int32) & ~0x1FFF).view(torch.float32)  # the ten bits that TF32 keeps
 
-    monkeypatch.setattr(module, "_multiply", lambda a, b: rounded(a) @ rounded(b))
+    monkeypatch.setattr(torch, "mm", lambda a, b: rounded(a) @ rounded(b))
     parts = check_fp32(CPU)
     assert beyond(parts) == ["matrix product to float64"]
     assert 1e-4 < parts[0].value < 1e-3
@@ -48,7 +48,7 @@ def test_products_that_are_rounded_as_in_tf32_are_no_exact_fp32(monkeypatch):
 def test_exact_fp32_takes_back_that_tf32_was_allowed():
     gpu, cudnn, matmul = Machine(torch.device("cuda"), "fp32"), torch.backends.cudnn, torch.backends.cuda.matmul
     before = (cudnn.allow_tf32, matmul.allow_tf32)
-    with module._tf32_allowed(gpu):
+    with tf32(gpu, allowed=True):
         assert (cudnn.allow_tf32, matmul.allow_tf32) == (True, True)
         with exact_fp32(gpu):
             assert (cudnn.allow_tf32, matmul.allow_tf32) == (False, False)
