@@ -140,9 +140,6 @@ def _run(name: str, measure: Callable[[Machine], tuple[Part, ...]], machine: Mac
     except NotHere as error:
         outcome, why = NOT_HERE, str(error)
     except Exception as error:  # a machine may fail in any way
-        reason = str(error).strip().partition("\n")[0]
-        outcome, why = (
-            FAILED,
-            reason if isinstance(error, FoldnetError) else f"unexpected {type(error).__name__}: {reason}",
-        )
+        unexpected = f"unexpected {type(error).__name__}: {str(error).strip()}".partition("\n")[0]
+        outcome, why = FAILED, str(error) if isinstance(error, FoldnetError) else unexpected
     return Check(name, outcome, parts, time.perf_counter() - start, why)
