@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from foldnet.errors import SettingError
-from foldnet.verbs.render import History, Lsm
+from foldnet.verbs.pictures.runs import History, Lsm, write_matrices
 from foldnet_cli.options import Checkpoint, Force, Metric, Output, RunArgument
 from foldnet_cli.outputs import taken, write
 from foldnet_cli.page import tell
@@ -31,10 +31,9 @@ def lsm(
         return write(History, run, output, force, {})
     Lsm.check_place(output, force=force)
     from foldnet.verbs.lsm import lsm as recipe
-    from foldnet.verbs.pictures.similarities import write_report
 
     report = recipe(taken(run), metric=metric, checkpoint=checkpoint)
     if output is not None:
-        write_report(report, output)
+        write_matrices(report, output)
         tell(f"wrote {output}")
     return report

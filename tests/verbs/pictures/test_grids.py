@@ -9,8 +9,7 @@ import foldnet
 from foldnet.drawing.curves import f1_figure
 from foldnet.errors import SettingError
 from foldnet.training.runs import open_run
-from foldnet.verbs.pictures import f1_by_epoch
-from foldnet.verbs.pictures.f1_by_epoch import names_of
+from foldnet.verbs.pictures.grids import names_of
 from foldnet.verbs.render import render
 
 TINY = {
@@ -50,7 +49,7 @@ def drawn(monkeypatch, tmp_path, home):
         found.append((curves, title))
         return f1_figure(curves, borders, phases, title)
 
-    monkeypatch.setattr(f1_by_epoch, "f1_figure", figure)
+    monkeypatch.setattr("foldnet.drawing.curves.f1_figure", figure)
 
     def draw(*names):
         render("paths", tuple(home / name for name in names), tmp_path / "a.svg", curves=True, force=True)
