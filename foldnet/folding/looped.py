@@ -51,6 +51,7 @@ class LoopedNetwork(nn.Module):
         self.owners = nn.ModuleDict(owners)
         self._wiring = tuple(_wiring(program))
         self._ready: Ready | None = None
+        self._only_calls_layers = only_calls_layers(network)  # torch's compiler does not follow how that is found
 
     @checked
     def set_trips(self, trips: Mapping[str, int], *, own_steps: bool = False, damped: bool = False) -> None:
@@ -104,14 +105,17 @@ class LoopedNetwork(nn.Module):
         """One pass. A generator: see SharedNetwork."""
         weights = {group: owners.owner_weights() for group, owners in self.owners.items()}  # type: ignore[operator]
         given = {place: weights[group][owner] for place, group, owner in self._wiring}
+        if torch.compiler.is_dynamo_compiling() and not self._only_calls_layers:
+            torch._dynamo.graph_break()  # in a graph modules are the loop's own, which whoever looks at them would see
         if torch.compiler.is_dynamo_compiling():
             yield functional_call(self.network, self._in_parts(given), inputs, options, tie_weights=False)
             return
         kept = None if torch.is_grad_enabled() or _recorded() else undisturbed(self._kept)(given)
-        if kept is not None:
-            yield kept(*inputs, **options)
-        else:
-            yield from undisturbed(self._lent)(given).passes(self._put, inputs, options)
+        yield kept(*inputs, **options) if kept is not None else undisturbed(self._lent_pass)(given, inputs, options)
+
+    def _lent_pass(self, given: Mapping[Place, Tensor], inputs: tuple[Any, ...], options: dict[str, Any]) -> Any:
+        """One pass of lent modules, which are what they were to whoever looks at them."""
+        return next(self._lent(given).passes(self._put, inputs, options))
 
     def _kept(self, given: Mapping[Place, Tensor]) -> nn.Module | None:
         """The network with its owners and each step's tensors lent, the one of the call before where nothing has

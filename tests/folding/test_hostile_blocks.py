@@ -433,3 +433,26 @@ def test_threads_are_right_where_the_graphs_of_compiled_code_break(whole, form):
             torch.testing.assert_close(one, wanted, rtol=1e-5, atol=1e-5)
     torch.testing.assert_close(compiled(X), expected[0])
     torch._dynamo.reset()
+
+
+class AsksNetwork(Network):
+    """Looks at what its blocks stand in."""
+
+    def forward(self, x):
+        x = self.body(self.stem(x))
+        return x if isinstance(self.body, nn.Sequential) and getattr(self.body, "temperature", 1.0) == 2.0 else -x
+
+
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor")
+@pytest.mark.parametrize("cls", [ReplacesBuffer, Counts, AsksNetwork], ids=lambda cls: cls.__name__)
+def test_a_compiled_network_computes_what_it_does_uncompiled(cls):
+    torch._dynamo.reset()
+    soft = make(cls) if cls is not AsksNetwork else share(AsksNetwork(Block), 1)
+    soft.network.body.temperature = 2.0
+    looped, tied, _ = fold_network(soft, 0.99)
+    expected = tied.eval()
+    compiled = torch.compile(looped.eval(), backend="eager")
+    for grads in (False, True, False):
+        with torch.set_grad_enabled(grads):
+            torch.testing.assert_close(compiled(X), expected(X), rtol=1e-5, atol=1e-5)
+    torch._dynamo.reset()
