@@ -38,14 +38,6 @@ GRAPH_STYLE = {
 }
 NODE_STYLE = {"fontname": FONT, "fontsize": "12", "shape": "box", "height": "0.4", "margin": "0.12,0.07"}
 EDGE_STYLE = {"fontname": FONT, "fontsize": "10", "arrowsize": "0.7", "penwidth": "1.4"}
-CLUSTER_STYLE = {
-    "labeljust": "l",
-    "fontsize": "13",
-    "style": "rounded,filled",
-    "color": FAINT_LINE,
-    "fillcolor": STAGE_FILL,
-    "margin": "14",
-}
 RESIDUAL_STYLE = {"color": RESIDUAL_LINE, "style": "dotted", "constraint": "false", "arrowsize": "0.5"}
 WORD_STYLE = {"shape": "plaintext", "fontsize": "11", "fontcolor": PLAIN, "margin": "0.04"}
 GAP = "&#160;&#160;"  # at the end of a text: some viewers drop every space, also such, at a text's beginning
@@ -72,7 +64,8 @@ def graph_dot(graph: nx.MultiDiGraph, title: str) -> graphviz.Digraph:
             digraph.node(ids[node], **_node_style(data))
     for number, (stage, text) in enumerate(graph.graph["stages"].items()):
         with digraph.subgraph(name=f"cluster_{number}") as cluster:
-            cluster.attr(label=_cluster_label(stage, text), **CLUSTER_STYLE)
+            label = f"<<b>{html.escape(stage)}{GAP}</b>{html.escape(text)}>"
+            cluster.attr(label=label, labeljust="l", fontsize="13", margin="14", **_filled(STAGE_FILL, FAINT_LINE))
             for node, data in graph.nodes(data=True):
                 if data["stage"] == stage:
                     cluster.node(ids[node], **_node_style(data))
@@ -87,10 +80,11 @@ def _draw_edges(digraph: graphviz.Digraph, graph: nx.MultiDiGraph, ids: dict[str
     """Draw the edges; returns what each row begins with, from the first row down."""
     stages = {stage: f"{number}" for number, stage in enumerate(graph.graph["stages"])}
     starts = [ids[next(iter(graph.nodes))]]
-    passes = _passes(graph)
+    looping = {data["stage"] for *_, data in _flow(graph) if data["passes"][-1] > 1}
     for source, target, data in graph.edges(data=True):
         flow = data["kind"] == "flow"
-        style = _flow_style(graph, source, target, data, passes) if flow else RESIDUAL_STYLE
+        colored = flow and data["stage"] in looping
+        style = _flow_style(data, _says_when(graph, source, target, data), colored) if flow else RESIDUAL_STYLE
         leaves, enters = graph.nodes[source]["stage"], graph.nodes[target]["stage"]
         if leaves != enters and leaves and enters:
             start = f"from{stages[leaves]}to{stages[enters]}"
@@ -109,94 +103,73 @@ def _draw_edges(digraph: graphviz.Digraph, graph: nx.MultiDiGraph, ids: dict[str
     return list(dict.fromkeys(starts))
 
 
-def _passes(graph: nx.MultiDiGraph) -> dict[str, int]:
-    """How many passes each stage has."""
-    passes: dict[str, int] = {}
-    for _, _, data in graph.edges(data=True):
-        if data["kind"] == "flow":
-            passes[data["stage"]] = max(passes.get(data["stage"], 1), data["passes"][-1])
-    return passes
+def _flow(graph: nx.MultiDiGraph) -> list[tuple[str, str, dict[str, Any]]]:
+    """The edges of the flow."""
+    return [edge for edge in graph.edges(data=True) if edge[2]["kind"] == "flow"]
 
 
 def _title(graph: nx.MultiDiGraph, title: str) -> str:
     """The title, below it which colour is which pass, and what stands at the edges."""
-    edges = [data for _, _, data in graph.edges(data=True) if data["kind"] == "flow"]
-    last, lines = max(data["passes"][-1] for data in edges), [f"<b>{html.escape(title)}</b>"]
+    edges, lines = _flow(graph), [f"<b>{html.escape(title)}</b>"]
+    last = max(data["passes"][-1] for *_, data in edges)
+    said = []
     if last > 1:
-        keys = (
-            f'<font color="{PLAIN if number is None else distinct(number - 1)}">{word}{GAP * 2}</font>'
-            for word, number in pass_words({data["pass"] for data in edges}, last)
-        )
+        words = pass_words({data["pass"] for *_, data in edges}, last)
+        colors = (PLAIN if number is None else distinct(number - 1) for _, number in words)
+        keys = (f'<font color="{color}">{word}{GAP * 2}</font>' for (word, _), color in zip(words, colors, strict=True))
         lines.append(f'<font point-size="12">{"".join(keys)}</font>')
-    steps = any(_says_when(graph, source, target, data) for source, target, data in graph.edges(data=True))
-    said = [
-        *(["the passes that take it"] * (last > 1)),
-        *(["at which steps of the network, or how often (&#215;)"] * steps),
-    ]
+        said.append("the passes that take it")
+    if any(_says_when(graph, *edge) for edge in edges):
+        said.append("at which steps of the network, or how often (&#215;)")
     if said:
-        lines.append(_small_html(f"at an arrow: {', and '.join(said)}"))
-    return f"<{'<br/>'.join([*lines, '&#160;'])}>"
+        lines.append(_small(f"at an arrow: {', and '.join(said)}"))
+    return html_label(*lines, "&#160;")
 
 
-def _cluster_label(stage: str, text: str) -> str:
-    """The stage's name and its line of the program."""
-    return f"<<b>{html.escape(stage)}{GAP}</b>{html.escape(text)}>"
+def html_label(*lines: str) -> str:
+    """Lines of HTML as Graphviz reads them."""
+    return f"<{'<br/>'.join(lines)}>"
+
+
+def _filled(fill: str, line: str, style: str = "rounded,filled") -> dict[str, str]:
+    """The colours of a box."""
+    return {"style": style, "color": line, "fillcolor": fill}
 
 
 def _node_style(data: dict[str, Any]) -> dict[str, str]:
     """Label and shape of a node."""
+    name = html.escape(data["name"])
     if data["kind"] == "owner":
         gap, uses = (GAP, f"&#215;{data['uses']}") if data["uses"] > 1 else ("", "")
-        lines = [f"<b>{html.escape(data['name'])}{gap}</b>{uses}"]
-        lines += map(_small, label_lines(data))
+        lines = [f"<b>{name}{gap}</b>{uses}", *(_small(html.escape(line)) for line in label_lines(data))]
         if "gains" in data:
             lines.append(_small(_gains(data["gains"])))
-        return {
-            "label": f"<{'<br/>'.join(lines)}>",
-            "style": "rounded,filled",
-            "fillcolor": OWNER_FILL,
-            "color": OWNER_LINE,
-        }
-    label = f"<{html.escape(data['name'])}>"
-    if data["kind"] == "private":
-        return {"label": label, "style": "filled", "fillcolor": PRIVATE_FILL, "color": BOX_LINE}
-    return {"label": label, "shape": "plaintext"}
+        return {"label": html_label(*lines), **_filled(OWNER_FILL, OWNER_LINE)}
+    style = _filled(PRIVATE_FILL, BOX_LINE, "filled") if data["kind"] == "private" else {"shape": "plaintext"}
+    return {"label": html_label(name), **style}
 
 
 def _small(text: str) -> str:
-    """A line in small print."""
-    return _small_html(html.escape(text))
-
-
-def _small_html(text: str) -> str:
-    """A line in small print of text that is HTML already."""
+    """A line in small print, of what is HTML already."""
     return f'<font point-size="9" color="{INK}">{text}</font>'
 
 
 def _gains(gains: list[float]) -> str:
-    """All gains where they are few, else their range."""
-    if len(gains) <= GAINS_SHOWN:
-        return "gains " + ", ".join(map(_signed, gains))
-    return f"gains {_signed(min(gains))} to {_signed(max(gains))}"
+    """All gains where they are few, else their range; a minus is as long as a plus."""
+    few = len(gains) <= GAINS_SHOWN
+    shown = [f"{gain:.2f}".replace("-", "−") for gain in (gains if few else (min(gains), max(gains)))]
+    return f"gains {(', ' if few else ' to ').join(shown)}"
 
 
-def _signed(gain: float) -> str:
-    """Two digits, with a minus as long as a plus."""
-    return f"{gain:.2f}".replace("-", "−")
-
-
-def _flow_style(
-    graph: nx.MultiDiGraph, source: str, target: str, data: dict[str, Any], passes: dict[str, int]
-) -> dict[str, str]:
-    """Colour, label and weight of an edge of the flow."""
-    looping = bool(data["stage"]) and passes[data["stage"]] > 1
-    style = {"color": distinct(data["color"]) if looping else PLAIN}
+def _flow_style(data: dict[str, Any], says_when: bool, colored: bool) -> dict[str, str]:
+    """Colour, label and weight of an edge of the flow; in a stage of several passes it is `colored` and says which."""
+    style = {"color": distinct(data["color"]) if colored else PLAIN}
     style["fontcolor"] = style["color"]
     style["weight"] = "1" if data["back"] else "8"  # the way forward is drawn straight
     if data["dashed"]:
         style["style"] = "dashed"
-    lines = [f"<b>{ranges(data['passes'])}</b>"] if looping else []
-    if _says_when(graph, source, target, data):
+    lines = [f"<b>{ranges(data['passes'])}</b>"] if colored else []
+    if says_when:
         lines.append(_small(_when(data["order"])))
     if lines:
         style["label"] = f"<{ROOM}{'<br/>'.join(lines)}{END_OF_ROOM}>"
@@ -206,9 +179,7 @@ def _flow_style(
 def _says_when(graph: nx.MultiDiGraph, source: str, target: str, data: dict[str, Any]) -> bool:
     """Whether an edge says which steps take it: more than one, or back, or there and back, where arrows lie on each
     other."""
-    return data["kind"] == "flow" and (
-        len(data["order"]) > 1 or data["back"] or bool(graph.has_edge(target, source, "flow"))
-    )
+    return len(data["order"]) > 1 or data["back"] or graph.has_edge(target, source, "flow")
 
 
 def _when(order: list[int]) -> str:
@@ -252,17 +223,15 @@ def graph_json(graph: nx.MultiDiGraph, title: str) -> str:
 
 def graph_graphml(graph: nx.MultiDiGraph, title: str) -> str:
     """The graph as GraphML, which knows scalars only: lists are joined by commas, and edges have ids of their own."""
-    flat = nx.MultiDiGraph(title=title)
-    for node, data in graph.nodes(data=True):
-        flat.add_node(node, **{name: _scalar(value) for name, value in data.items()})
+
+    def flat(data: dict[str, Any]) -> dict[str, Any]:
+        return {name: ",".join(map(str, value)) if isinstance(value, list) else value for name, value in data.items()}
+
+    plain = nx.MultiDiGraph(title=title)
+    plain.add_nodes_from((node, flat(data)) for node, data in graph.nodes(data=True))
     for number, (source, target, data) in enumerate(graph.edges(data=True)):
-        flat.add_edge(source, target, f"e{number}", **{name: _scalar(value) for name, value in data.items()})
-    return "\n".join(nx.generate_graphml(flat)) + "\n"
-
-
-def _scalar(value: object) -> object:
-    """A list as text."""
-    return ",".join(map(str, value)) if isinstance(value, list) else value
+        plain.add_edge(source, target, f"e{number}", **flat(data))
+    return "\n".join(nx.generate_graphml(plain)) + "\n"
 
 
 def _drawn(digraph: graphviz.Digraph, picture: str, path: Path) -> bytes:
@@ -278,8 +247,8 @@ def _drawn(digraph: graphviz.Digraph, picture: str, path: Path) -> bytes:
             "brew install graphviz), or write .dot, or a graph as .graphml or .json, which work without"
         ) from None
     except subprocess.CalledProcessError as error:
-        said = (error.stderr or b"").decode(errors="replace").strip().splitlines()
-        reason = said[0] if said else f"exit status {error.returncode}"
+        said = (error.stderr or b"").decode(errors="replace").strip().partition("\n")[0]
+        reason = said or f"exit status {error.returncode}"
         raise OutputError(
             f"dot could not draw '{path}' ({reason}); write a .dot file to see what it was given"
         ) from None

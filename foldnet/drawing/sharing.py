@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foldnet.drawing.colors import BOX_LINE, FAINT_LINE, NEGATIVE, OWNER_FILL, POSITIVE, PRIVATE_FILL
+from foldnet.drawing.dot import FONT, html_label
 
-FONT = "Helvetica"
 # Of a row's largest coefficient: what is below is not drawn, in a group of few coefficients and in one of more than
 # MANY.
 FAINTEST, MANY, FAINTEST_OF_MANY = 0.05, 24, 0.25
@@ -23,14 +23,9 @@ GROUPS_A_ROW = 4
 ROW, TALL_ROW, SPAN, TEMPLATE, MARGIN, HEADING, GAP = 0.48, 0.8, 1.7, 0.45, 0.2, 0.5, 0.4
 LETTER = 0.095  # width of a letter at 12 points
 
-VALUE_STYLE = {
-    "shape": "box",
-    "color": "white",
-    "fillcolor": "white",
-    "width": "0.38",
-    "height": "0.15",
-    "fontsize": "9",
-}
+GRAPH_STYLE = {"layout": "neato", "outputorder": "edgesfirst", "labelloc": "t", "fontsize": "16", "splines": "line"}
+NODE_STYLE = {"fontsize": "12", "shape": "box", "style": "filled", "fixedsize": "true"}
+VALUE_STYLE = {"color": "white", "fillcolor": "white", "width": "0.38", "height": "0.15", "fontsize": "9"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,16 +45,8 @@ def sharing_dot(groups: Sequence[SharedGroup], title: str) -> graphviz.Digraph:
     coefficients, is left out, and the group says how many that are.
     """
     digraph = graphviz.Digraph(
-        graph_attr={
-            "layout": "neato",
-            "outputorder": "edgesfirst",
-            "label": _title(title),
-            "labelloc": "t",
-            "fontname": FONT,
-            "fontsize": "16",
-            "splines": "line",
-        },
-        node_attr={"fontname": FONT, "fontsize": "12", "style": "filled", "color": BOX_LINE, "fixedsize": "true"},
+        graph_attr={**GRAPH_STYLE, "label": _title(title), "fontname": FONT},
+        node_attr={**NODE_STYLE, "color": BOX_LINE, "fontname": FONT},
         edge_attr={"fontname": FONT, "dir": "none"},
     )
     top = 0.0
@@ -82,40 +69,39 @@ def _draw_group(
     layer_width = max((LETTER * len(name) for name in names), default=0) + 0.3
     width = layer_width + SPAN + TEMPLATE + 2 * MARGIN
     drawn, faintest = _drawn(group.coefficients)
-    hidden = group.coefficients.size - len(drawn)
     inner = (TALL_ROW if len(drawn) <= VALUES_SHOWN else ROW) * max(len(names), templates)
     height = inner + HEADING + MARGIN
-    box = {"shape": "box", "style": "rounded", "width": f"{width:.3f}", "height": f"{height:.3f}", "color": FAINT_LINE}
-    digraph.node(f"g{number}", "", pos=_place(left + width / 2, top - height / 2), **box)
-    heading = {"shape": "plaintext", "style": "", "fontsize": "13"}
-    place = _place(left + width / 2, top - HEADING / 2)
-    said = f"<b>{html.escape(group.name)}</b>"
-    if hidden:
+
+    def node(name: str, label: str, x: float, y: float, **style: str) -> None:
+        digraph.node(f"g{number}{name}", label, pos=f"{x:.3f},{y:.3f}!", **style)
+
+    size = {"width": f"{width:.3f}", "height": f"{height:.3f}"}
+    node("", "", left + width / 2, top - height / 2, style="rounded", color=FAINT_LINE, **size)
+    heading = [f"<b>{html.escape(group.name)}</b>"]
+    if hidden := group.coefficients.size - len(drawn):
         below = f"hidden: {hidden} of {group.coefficients.size}, below {100 * faintest:.0f} %"
-        said += f'<br/><font point-size="9">{below}</font>'
-    digraph.node(f"g{number}name", f"<{said}>", pos=place, **heading)
+        heading.append(f'<font point-size="9">{below}</font>')
+    plain = {"shape": "plaintext", "style": "", "fontsize": "13"}
+    node("name", html_label(*heading), left + width / 2, top - HEADING / 2, **plain)
     x_layer, x_template = left + MARGIN + layer_width / 2, left + width - MARGIN - TEMPLATE / 2
-    layers_y, templates_y = _spread(len(names), top - HEADING, inner), _spread(templates, top - HEADING, inner)
-    layer_style = {"shape": "box", "width": f"{layer_width:.3f}", "height": "0.34", "fillcolor": PRIVATE_FILL}
+    layers_y, templates_y = (
+        [top - HEADING - inner * (index + 0.5) / count for index in range(count)] for count in (len(names), templates)
+    )
+    layer_style = {"width": f"{layer_width:.3f}", "height": "0.34", "fillcolor": PRIVATE_FILL}
     for row, (name, y) in enumerate(zip(names, layers_y, strict=True)):
-        digraph.node(f"g{number}l{row}", f"<{html.escape(name)}>", pos=_place(x_layer, y), **layer_style)
+        node(f"l{row}", html_label(html.escape(name)), x_layer, y, **layer_style)
     template_style = {"shape": "circle", "width": f"{TEMPLATE}", "fillcolor": OWNER_FILL}
     for column, y in enumerate(templates_y):
-        label = f"<T<sub>{column + 1}</sub>>"
-        digraph.node(f"g{number}t{column}", label, pos=_place(x_template, y), **template_style)
-    ends = (x_layer + layer_width / 2, x_template - TEMPLATE / 2)
-    _draw_coefficients(digraph, drawn, number, ends, (layers_y, templates_y))
+        node(f"t{column}", f"<T<sub>{column + 1}</sub>>", x_template, y, **template_style)
+    start, end = x_layer + layer_width / 2, x_template - TEMPLATE / 2
+    for row, column, value, strength in drawn:
+        thick = f"{max(0.4, WIDEST * strength):.2f}"
+        digraph.edge(f"g{number}l{row}:e", f"g{number}t{column}:w", color=_tint(strength, value), penwidth=thick)
+        if len(drawn) <= VALUES_SHOWN:
+            x, y = (a + VALUE_PLACE * (b - a) for a, b in ((start, end), (layers_y[row], templates_y[column])))
+            text = f"{value:+.2f}".replace("-", "−")
+            node(f"v{row}x{column}", text, x, y, fontcolor=_tint(1.0, value), **VALUE_STYLE)
     return width, height
-
-
-def _spread(count: int, top: float, height: float) -> list[float]:
-    """The middles of `count` equal parts of a column, from the top down."""
-    return [top - height * (index + 0.5) / count for index in range(count)]
-
-
-def _place(x: float, y: float) -> str:
-    """A fixed place, in inches."""
-    return f"{x:.3f},{y:.3f}!"
 
 
 def _drawn(coefficients: NDArray[np.floating]) -> tuple[list[tuple[int, int, float, float]], float]:
@@ -131,23 +117,6 @@ def _drawn(coefficients: NDArray[np.floating]) -> tuple[list[tuple[int, int, flo
     return sorted(drawn, key=lambda edge: edge[3]), faintest
 
 
-def _draw_coefficients(
-    digraph: graphviz.Digraph,
-    drawn: list[tuple[int, int, float, float]],
-    number: int,
-    x_ends: tuple[float, float],
-    y_ends: tuple[list[float], list[float]],
-) -> None:
-    """Edges, with their values where they are few."""
-    for row, column, value, strength in drawn:
-        width = f"{max(0.4, WIDEST * strength):.2f}"
-        digraph.edge(f"g{number}l{row}:e", f"g{number}t{column}:w", color=_tint(strength, value), penwidth=width)
-        if len(drawn) <= VALUES_SHOWN:
-            x, y = (a + VALUE_PLACE * (b - a) for a, b in (x_ends, (y_ends[0][row], y_ends[1][column])))
-            text, color = f"{value:+.2f}".replace("-", "−"), _tint(1.0, value)
-            digraph.node(f"g{number}v{row}x{column}", text, pos=_place(x, y), fontcolor=color, **VALUE_STYLE)
-
-
 def _tint(strength: float, value: float) -> str:
     """The sign's colour, paler the weaker the edge; mixed with white, since not every format knows transparency."""
     full = POSITIVE if value >= 0 else NEGATIVE
@@ -160,5 +129,4 @@ def _title(title: str) -> str:
     signs = ((_tint(1.0, 1.0), "positive"), (_tint(1.0, -1.0), "negative"))
     keys = ", ".join(f'<font color="{color}">{word}</font>' for color, word in signs)
     scale = f"coefficients:&#160;{keys}, width by size, in % of the layer&#39;s largest"
-    text = f'<b>{html.escape(title)}</b><br/><font point-size="12">{scale}</font>'
-    return f"<{text}<br/>&#160;>"
+    return html_label(f"<b>{html.escape(title)}</b>", f'<font point-size="12">{scale}</font>', "&#160;")
