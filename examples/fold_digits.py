@@ -29,7 +29,7 @@ def main() -> None:
             f"{group.name}: most alike {group.max_off_diagonal:.3f}, chance stays below {group.chance.network_q95:.3f}"
         )
 
-    folded = foldnet.fold(arguments.out, out=arguments.out / "fold", force=True, threshold=0.95)
+    folded = foldnet.fold(arguments.out, out=arguments.out / "fold", force=True, threshold=0.95).report
     print(folded.program)
     right = round((folded.accuracy.recalibrated or 0) * (folded.accuracy.images or 0))
     print(f"folded: {right} of {folded.accuracy.images} right, {folded.parameters.folded:,} parameters")

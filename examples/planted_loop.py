@@ -20,12 +20,12 @@ def main() -> None:
         rows[2], rows[3] = -0.5 * rows[0], 2.0 * rows[1]
         rows[4], rows[5] = 1.5 * rows[0], -3.0 * rows[1]
 
-    looped, tied, plan = foldnet.fold_network(soft, threshold=1.0)
-    print(foldnet.program_text(plan.program))
+    folded = foldnet.fold(soft, threshold=1.0)
+    print(folded.report.program)
 
     x = torch.randn(8, 3, 32, 32)
     with torch.no_grad():
-        expected, unrolled, looping = soft(x), tied(x), looped(x)
+        expected, unrolled, looping = soft(x), folded.tied(x), folded.looped(x)
     print(f"tied to soft:   {(unrolled - expected).norm() / expected.norm():.1e}")
     print(f"looped to tied: {(looping - unrolled).norm() / unrolled.norm():.1e}")
 

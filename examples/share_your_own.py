@@ -32,13 +32,12 @@ def main() -> None:
     network.add_module("body", nn.Sequential(*(Residual(16) for _ in range(6))))
     network.add_module("head", nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(16, 10)))
 
-    plan = foldnet.plan_sharing(network, templates=2)
-    for group in plan.groups:
+    soft = foldnet.share(network, 2)
+    for group in soft.plan.groups:
         print(f"{group.name}: {len(group.layers)} layers mix {group.templates} templates of shape {group.shape}")
-    for layer, reason in plan.private:
+    for layer, reason in soft.plan.private:
         print(f"{layer} keeps its own weight: {reason}")
 
-    soft = foldnet.share(network, plan)
     optimiser = torch.optim.SGD(soft.parameters(), lr=0.05)
     x, y = torch.randn(32, 3, 8, 8), torch.randint(10, (32,))
     for _ in range(10):
@@ -51,8 +50,8 @@ def main() -> None:
     dense = foldnet.materialise(soft)
     with torch.no_grad():
         print(f"dense to soft: {(dense(x) - soft(x)).norm() / soft(x).norm():.1e}")
-    _, _, folded = foldnet.fold_network(soft, threshold=0.9, metric="weights")
-    print(f"{folded.groups[0].owners} owners of {len(folded.groups[0].layers)} layers at 0.9")
+    (group,) = foldnet.fold(soft, threshold=0.9, metric="weights").plan.groups
+    print(f"{group.owners} owners of {len(group.layers)} layers at 0.9")
 
 
 if __name__ == "__main__":

@@ -15,16 +15,15 @@ if TYPE_CHECKING:
     from foldnet.folding.plan import FoldPlan
     from foldnet.folding.recalibrate import recalibrate
     from foldnet.program.data import Program
-    from foldnet.program.text import program_text
     from foldnet.proof.certificate import Certificate
-    from foldnet.sharing.plan import SharingPlan, plan_sharing
+    from foldnet.sharing.plan import SharingPlan
     from foldnet.sharing.share import SharedNetwork, materialise, share
     from foldnet.training.other_grids import OtherGrids
     from foldnet.training.recurrence import recurrence
     from foldnet.verbs.evaluate import EvaluateReport, evaluate
     from foldnet.verbs.export import export
     from foldnet.verbs.fold import fold
-    from foldnet.verbs.fold_memory import fold_network
+    from foldnet.verbs.fold_memory import FoldedNetwork
     from foldnet.verbs.fold_report import FoldReport, SweepReport
     from foldnet.verbs.info import info
     from foldnet.verbs.lsm import LsmReport, lsm
@@ -44,6 +43,7 @@ _HOMES = {
     "EvaluateReport": "verbs.evaluate",
     "FoldPlan": "folding.plan",
     "FoldReport": "verbs.fold_report",
+    "FoldedNetwork": "verbs.fold_memory",
     "FoldnetError": "errors",
     "LoopedNetwork": "folding.looped",
     "LsmReport": "verbs.lsm",
@@ -60,13 +60,10 @@ _HOMES = {
     "evaluate": "verbs.evaluate",
     "export": "verbs.export",
     "fold": "verbs.fold",
-    "fold_network": "verbs.fold_memory",
     "info": "verbs.info",
     "load": "folding.opening",
     "lsm": "verbs.lsm",
     "materialise": "sharing.share",
-    "plan_sharing": "sharing.plan",
-    "program_text": "program.text",
     "reach": "verbs.reach",
     "recalibrate": "folding.recalibrate",
     "recurrence": "training.recurrence",
@@ -82,6 +79,7 @@ __all__ = [
     "EvaluateReport",
     "FoldPlan",
     "FoldReport",
+    "FoldedNetwork",
     "FoldnetError",
     "LoopedNetwork",
     "LsmReport",
@@ -98,13 +96,10 @@ __all__ = [
     "evaluate",
     "export",
     "fold",
-    "fold_network",
     "info",
     "load",
     "lsm",
     "materialise",
-    "plan_sharing",
-    "program_text",
     "reach",
     "recalibrate",
     "recurrence",

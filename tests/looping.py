@@ -5,11 +5,17 @@ import copy
 import torch
 from torch import nn
 
-from foldnet.verbs.fold_memory import fold_network
+from foldnet.verbs.fold import fold
 from foldnet.zoo.build import build
 
 FORMS = ("soft", "tied", "looped", "mixed")  # mixed: looped, of a group that keeps templates, fewer than its owners
 X = torch.linspace(-1, 1, 2 * 3 * 8 * 8).reshape(2, 3, 8, 8)
+
+
+def fold_forms(soft: nn.Module, threshold: float = 0.95, **settings):
+    """The looped and the tied form of a soft network, and the plan of both."""
+    folded = fold(soft, threshold=threshold, **settings)
+    return folded.looped, folded.tied, folded.plan
 
 
 def make_forms() -> dict[str, nn.Module]:
@@ -26,10 +32,10 @@ def make_forms() -> dict[str, nn.Module]:
                     module.weight.uniform_(0.5, 1.5)
                     module.running_mean.uniform_(-0.5, 0.5)
     found["soft"] = soft
-    found["looped"], found["tied"], _ = fold_network(soft, 1.0)
+    found["looped"], found["tied"], _ = fold_forms(soft, 1.0)
     apart = copy.deepcopy(soft)
     with torch.no_grad():
         for source in apart.sources.values():
             source.coefficients.copy_(torch.tensor([[1.0, 0.3], [0.2, 1.0], [-2.0, -0.6], [0.5, -1.0]]))
-    found["mixed"] = fold_network(apart, 1.0)[0]
+    found["mixed"] = fold_forms(apart, 1.0)[0]
     return {name: model.eval() for name, model in found.items()}

@@ -88,5 +88,5 @@ def test_ways_of_tying_are_studied(run, stock, tmp_path):
     apart = [100 * (a - b) for a, b in zip(by_layer["gain"], by_layer["signed"], strict=True)]
     assert f"gain over signed at 0.9 layer: {mean(apart):.2f} ± {stdev(apart):.2f} points\n" in out
     assert f"{100 * mean(by_layer['gain']):.2f} ± {100 * stdev(by_layer['gain']):.2f}\n" in out
-    whole = foldnet.fold(stock / "runs" / "tied", threshold=0.9, tie="gain", shares=False, dry_run=True)
+    whole = foldnet.fold(stock / "runs" / "tied", threshold=0.9, tie="gain", shares=False, dry_run=True).report
     assert by_layer["gain"][1] == whole.accuracy.recalibrated

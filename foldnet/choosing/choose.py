@@ -186,7 +186,7 @@ def _by_threshold(soft: Soft) -> Choice:
     for name in single:
         if name not in names:
             known = f"; there are {', '.join(names)}"
-            raise UnknownName(f"`thresholds` names '{name}', which is no group{nearest(name, names) or known}")
+            raise UnknownName(f"`thresholds` names '{name}', which is no group{nearest(str(name), names) or known}")
         if name not in soft.chosen_groups():
             raise SettingError(
                 f"`thresholds` gives '{name}' {single[name]:g} and `groups` leaves it out; add {name} to `groups`"

@@ -100,7 +100,7 @@ def materialise(model: nn.Module) -> nn.Module:
     if hasattr(model, "set_trips"):
         raise NothingToFold(
             "the network loops, so its layers hold no weights of their own; write out the tied network that "
-            "`foldnet.fold_network` gives beside it, or the soft network that was folded"
+            "`foldnet.fold` gives beside it, or the soft network that was folded"
         )
     if not isinstance(model, SharedNetwork):
         return copy.deepcopy(model)

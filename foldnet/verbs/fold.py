@@ -29,7 +29,7 @@ from foldnet.training.checkpoint import FILE
 from foldnet.training.observer import CONTROL, Observer, Silent
 from foldnet.training.runs import Run, newest_run, open_run
 from foldnet.typed import checked
-from foldnet.verbs.fold_memory import fold_in_memory, report_of
+from foldnet.verbs.fold_memory import FoldedNetwork, fold_in_memory, report_of
 from foldnet.verbs.fold_report import Accuracies, FoldReport
 from foldnet.verbs.sweep import curve_of
 
@@ -50,23 +50,33 @@ def fold(
     observer: Observer | None = None,
     inputs: Any = None,
     **settings: Any,
-) -> FoldReport:
-    """Tie similar layers of a soft run (default: the newest) and write the looped network; keywords are FoldSettings'
-    fields.
+) -> FoldedNetwork:
+    """Tie similar layers of a soft run (default: the newest), or of a soft network in memory, and fold it into loops.
 
-    Batch norm is estimated anew on training images; accuracies are read on the test set, in fp32, and no choice depends
-    on them: what is chosen is chosen on the run's validation images. With `evaluated` off no data are touched, so that
-    batch norm stays as it was. With `dry_run` nothing is written. With `force` a fold that is there already is
-    replaced, with 2 also one that holds notes. Before anything is written, the looped network must compute what the
-    tied one does. A soft network in memory instead of a run is folded in memory: nothing is measured or written, and
-    the report's `network` loops. With `inputs`, a tensor or a tuple of what it is called with, that network must
-    compute what the tied one does; without, the report's `unproven` says that this was not tried. Progress is shown
-    where a person looks unless an `observer` is given (Silent: none). Raises NothingToFold, SettingError, UnknownName,
-    RunError, OutputError, DataError, BrokenPromise.
+    Keywords are FoldSettings' fields. Blocks are merged only where they are proven to compute the same but for what
+    steps own: the plan's `kept_apart` says what kept others apart, and attributes named in `ignore` are not looked at.
+
+    A run's fold is written into a folder, `out` or one in the run that says what was asked. Batch norm is estimated
+    anew on training images; accuracies are read on the test set, in fp32, and no choice depends on them: what is chosen
+    is chosen on the run's validation images. With `evaluated` off no data are touched, so that batch norm stays as it
+    was. With `dry_run` nothing is written. With `force` a fold that is there already is replaced, with 2 also one that
+    holds notes. Before anything is written, the looped network must compute what the tied one does.
+
+    Of a network in memory, which stays as it was, nothing is measured or written, and batch norm is as it is there.
+    With `inputs`, a tensor or a tuple of what it is called with, looped must compute what tied does; without, the
+    report's `unproven` says that this was not tried.
+
+    Progress is shown where a person looks unless an `observer` is given (Silent: none). Raises NothingToFold,
+    SettingError, UnknownName, RunError, OutputError, DataError, BrokenPromise.
     """
     chosen = FoldSettings(**settings)
     if isinstance(run, nn.Module):
-        return fold_in_memory(run, chosen, out, inputs)
+        if out is not None:
+            raise SettingError(
+                f"`out={str(out)!r}` is for the fold of a run, and a network in memory belongs to none; leave it out "
+                f"and keep `looped` of what is returned"
+            )
+        return fold_in_memory(run, chosen, inputs)
     if inputs is not None:
         raise SettingError("`inputs` are for a network in memory, and a run has its own data; leave them out")
     opened = open_run(Path(run) if run is not None else newest_run())
@@ -99,7 +109,7 @@ def fold(
         with numbered_folder(folder) if numbered else _named(folder, force) as (temporary, name):
             report = replace(report, fold=str(name))
             _write(temporary, opened, name, chosen, plan, looped, report)
-    return report
+    return FoldedNetwork(looped.cpu(), tied.cpu(), plan, report)
 
 
 def _choose(run: Run, soft: Soft, laboratory: Laboratory | None) -> Choice:

@@ -8,8 +8,6 @@ from foldnet.choosing.advice import Advice
 from foldnet.choosing.chance import LIKELY
 from foldnet.choosing.sweep import SweepPoint
 from foldnet.data.tasks import CLASSES, Task
-from foldnet.folding.gained import only_calls_layers
-from foldnet.folding.looped import LoopedNetwork
 from foldnet.folding.plan import GroupFold
 from foldnet.folding.settings import FoldSettings
 from foldnet.folding.structures import KeptApart
@@ -57,28 +55,24 @@ class Sizes:
 class FoldReport(Report):
     """One fold.
 
-    `fold` is None for a dry run and for a network in memory, which has no `run` either; `network` is what was folded,
-    looped. `threshold` is None where none was used, `validation_score` that of the sweep's point where one was picked;
-    accuracies are scores that are shares, 0..1. `shares` are the tied layers' shares of the added validation loss
-    (0..1), None where not measured. `advice` says what untrained networks would merge, and what would merge or loop
-    below the threshold. `greedy` names the stages with so many blocks that their loops were searched for greedily: a
-    shorter program may exist. `kept_apart` says which attributes keep which blocks from being merged; `proof` how
-    looped and tied network were compared, None where that was not done. `unproven` says so where it matters: no
-    comparison of attributes tells what a forward does with its layers beyond calling them.
+    `fold` is None for a dry run and for a network in memory, which has no `run` either. `threshold` is None where none
+    was used, `validation_score` that of the sweep's point where one was picked; accuracies are scores that are shares,
+    0..1. `shares` are the tied layers' shares of the added validation loss (0..1), None where not measured. `advice`
+    says what untrained networks would merge, and what would merge or loop below the threshold. `greedy` names the
+    stages with so many blocks that their loops were searched for greedily: a shorter program may exist. `kept_apart`
+    says which attributes keep which blocks from being merged; `proof` how looped and tied network were compared, None
+    where that was not done. `unproven` says so of a network whose classes do not declare that they only call their
+    layers: no comparison of attributes tells what else a forward does with them.
     """
 
     computed: ClassVar = (
         *(f"{name}=settings.{name}" for name in ("tie", "unit", "linkage", "checkpoint")),
         *("kept=settings.keep", "ignored=settings.ignore", "finetune", "groups=folded_groups"),
-        *("chance=advice.chance", "near_misses=advice.judged"),
+        *("chance=advice.chance", "near_misses=advice.judged", "would_merge_at=advice.first_merge.height"),
         *("accuracy", "validation_accuracy", "measure=task.measure", "better=task.better"),
-        *(
-            "unproven",
-            "would_merge_at=advice.first_merge.height",
-            "would_merge_beyond_chance=advice.first_merge.beyond_chance",
-        ),
+        "would_merge_beyond_chance=advice.first_merge.beyond_chance",
     )
-    unwritten: ClassVar = ("settings", "groups", "shares", "advice", "task", "network")
+    unwritten: ClassVar = ("settings", "groups", "shares", "advice", "task")
     fold: str | None
     run: str | None
     threshold: float | dict[str, float] | None
@@ -99,7 +93,7 @@ class FoldReport(Report):
     task: Task = CLASSES
     kept_apart: tuple[KeptApart, ...] = ()
     proof: Proof | None = None
-    network: LoopedNetwork | None = field(default=None, repr=False, compare=False)
+    unproven: str | None = None
 
     @property
     def accuracy(self) -> Accuracies:
@@ -116,17 +110,6 @@ class FoldReport(Report):
         """How it was trained after it was tied."""
         settings = self.settings
         return {"epochs": settings.finetune, "lr": settings.finetune_lr, "distill": settings.distill}
-
-    @property
-    def unproven(self) -> str | None:
-        """That looped was not run against tied, of a network whose classes do not declare that they only call their
-        layers."""
-        if self.proof is not None or self.network is None or only_calls_layers(self.network.network):
-            return None
-        return (
-            "looped was not run against tied, and may compute something else; give `inputs`, what the network "
-            "is called with"
-        )
 
     @property
     def folded_groups(self) -> list[dict[str, Any]]:

@@ -45,7 +45,7 @@ def shown(report, capsys):
 
 
 def test_what_untrained_networks_would_merge_too_is_said_and_warned_of(capsys):
-    report = foldnet.fold(network(stage2=pair(0.92)), threshold=0.9)
+    report = foldnet.fold(network(stage2=pair(0.92)), threshold=0.9).report
     chance = report.advice.chance
     assert [chance.of_group(name) is None for name in ("stage1", "stage2", "stage3")] == [True, False, True]
     assert 0.05 < chance.of_group("stage2") < chance.merges
@@ -59,7 +59,7 @@ def test_what_untrained_networks_would_merge_too_is_said_and_warned_of(capsys):
 
 
 def test_what_they_would_not_merge_is_not_warned_of(capsys):
-    report = foldnet.fold(network(stage2=alike(0.9999)), threshold=0.99)
+    report = foldnet.fold(network(stage2=alike(0.9999)), threshold=0.99).report
     chance = report.advice.chance
     assert chance.of_group("stage1") is None
     assert chance.of_group("stage2") == 0.0
@@ -73,7 +73,7 @@ def test_what_they_would_not_merge_is_not_warned_of(capsys):
 
 def test_three_groups_are_judged_together():
     """One merge in one group of three: 5 % of single groups would, and 14 % of networks."""
-    report = foldnet.fold(network(stage2=pair(0.98)), threshold=0.95)
+    report = foldnet.fold(network(stage2=pair(0.98)), threshold=0.95).report
     chance = report.advice.chance
     assert chance.of_group("stage2") == pytest.approx(0.05, abs=0.02)
     assert chance.merges == pytest.approx(0.14, abs=0.03)
@@ -81,7 +81,7 @@ def test_three_groups_are_judged_together():
 
 @pytest.mark.parametrize("unit", ["layer", "block"])
 def test_the_threshold_of_chance_merges_what_is_beyond_it(unit):
-    report = foldnet.fold(network(stage2=alike(0.98)), threshold="chance", unit=unit)
+    report = foldnet.fold(network(stage2=alike(0.98)), threshold="chance", unit=unit).report
     assert report.why == "more alike than 95 % of untrained networks are anywhere"
     assert report.threshold == pytest.approx(0.976 if unit == "layer" else 0.636, abs=0.01)
     assert [group.owners for group in report.groups] == [6, 4, 6]
@@ -92,11 +92,11 @@ def test_the_threshold_of_chance_merges_what_is_beyond_it(unit):
 def test_the_threshold_of_chance_is_the_level_that_lsm_stars_by():
     model = network()
     (level,) = {group.chance.network_q95 for group in foldnet.lsm(model).groups}
-    assert foldnet.fold(model, threshold="chance").threshold == level
+    assert foldnet.fold(model, threshold="chance").report.threshold == level
 
 
 def test_one_group_may_have_a_threshold_of_its_own_beside_that_of_chance():
-    report = foldnet.fold(network(stage2=alike(0.98)), threshold="chance", thresholds=(("stage2", 0.99),))
+    report = foldnet.fold(network(stage2=alike(0.98)), threshold="chance", thresholds=(("stage2", 0.99),)).report
     assert report.threshold["stage2"] == 0.99
     assert report.threshold["stage1"] == report.threshold["stage3"] == pytest.approx(0.976, abs=0.005)
     assert [group.owners for group in report.groups] == [6, 6, 6]
@@ -107,13 +107,14 @@ def test_by_weights_the_trained_templates_make_the_level():
     with torch.no_grad():
         templates = model.sources["stage1"].templates
         templates.copy_(templates[:1] + 0.05 * templates)
-    levels = foldnet.fold(model, threshold="chance", metric="weights").threshold
+    levels = foldnet.fold(model, threshold="chance", metric="weights").report.threshold
     assert levels["stage1"] > 0.99 > levels["stage2"]
 
 
 def test_near_misses_below_chance_are_kept_but_not_advised(capsys):
     lower, higher = (
-        foldnet.fold(network(stage2=alike(cosine)), threshold=0.999, groups=("stage2",)) for cosine in (0.9, 0.99)
+        foldnet.fold(network(stage2=alike(cosine)), threshold=0.999, groups=("stage2",)).report
+        for cosine in (0.9, 0.99)
     )
     for report, beyond in ((lower, False), (higher, True)):
         (miss,) = [miss for miss in report.to_json()["near_misses"] if miss["stage"] == "stage2"]
@@ -124,7 +125,7 @@ def test_near_misses_below_chance_are_kept_but_not_advised(capsys):
 
 def test_the_first_merge_is_said_to_be_chance_where_it_may_be(capsys):
     for cosine, beyond in ((0.9, False), (0.99, True)):
-        report = foldnet.fold(network(stage2=alike(cosine)), threshold=0.999)
+        report = foldnet.fold(network(stage2=alike(cosine)), threshold=0.999).report
         lines = shown(report, capsys)
         assert f"nothing merged; at --threshold {cosine - 0.001 * (cosine == 0.9):.3f} something would"[:40] in "".join(
             lines
@@ -139,7 +140,7 @@ def test_the_first_merge_is_said_to_be_chance_where_it_may_be(capsys):
 def test_a_users_own_clusters_are_judged_at_the_least_similarity_in_them(tmp_path):
     file = tmp_path / "mine.json"
     file.write_text('{"stage2": [["stage2.2.conv1", "stage2.3.conv1"]]}')
-    report = foldnet.fold(network(stage2=pair(0.95)), clusters=str(file))
+    report = foldnet.fold(network(stage2=pair(0.95)), clusters=str(file)).report
     chance = report.advice.chance
     assert chance.of_group("stage1") is None
     assert chance.of_group("stage2") == pytest.approx(0.05, abs=0.02)

@@ -17,7 +17,7 @@ def run(tmp_path, monkeypatch):
 
 
 def folded(**settings):
-    return fold("run", shares=False, dry_run=True, **settings)
+    return fold("run", shares=False, dry_run=True, **settings).report
 
 
 def said_by(error, **settings):
@@ -120,8 +120,8 @@ def test_without_finetuning_there_is_no_control():
 
 def test_folders_say_what_was_asked():
     names = [
-        fold("run", shares=False, evaluated=False, **settings).fold
+        fold("run", shares=False, evaluated=False, **settings).report.fold
         for settings in ({}, {"threshold": 0.9, "unit": "block", "tie": "mean"}, {"threshold": 0.9})
     ]
     assert names == ["run/fold-0.95", "run/fold-0.9-block-mean", "run/fold-0.9"]
-    assert fold("run", shares=False, budget="1M").fold == "run/fold-1M"
+    assert fold("run", shares=False, budget="1M").report.fold == "run/fold-1M"

@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from looping import fold_forms
 from torch import nn
 
 from foldnet.choosing.advice import NearMiss, near_misses, written
@@ -12,7 +13,6 @@ from foldnet.folding.families import families_of
 from foldnet.folding.groups import groups_of
 from foldnet.program.data import Loop, Step
 from foldnet.sharing.share import share
-from foldnet.verbs.fold_memory import fold_network
 from foldnet.zoo.build import build
 
 STAGES = {"stage1", "stage2", "stage3"}
@@ -39,7 +39,7 @@ def planted(cosine):
 
 def found(soft, threshold, unit="layer", groups=STAGES):
     algebra = groups_of(soft)
-    _, _, plan = fold_network(soft, threshold, unit=unit)
+    _, _, plan = fold_forms(soft, threshold, unit=unit)
     families = families_of(soft, [entry for entry in algebra if entry.group.name in groups], unit)
     return near_misses(soft, plan, ladders_of(families, algebra, "coefficients", "complete"))
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from looping import fold_forms
 
 from foldnet.analysis.chance import chance
 from foldnet.choosing.sweep import ladders_of
@@ -11,7 +12,6 @@ from foldnet.folding.families import families_of
 from foldnet.folding.groups import groups_of
 from foldnet.folding.plan import choose_clusters, plan_fold
 from foldnet.program.data import count_loops
-from foldnet.verbs.fold_memory import fold_network
 from foldnet.zoo.build import build
 
 FRESH = 400  # networks as torch starts them; a share of 5 % is then known to 1.1 points
@@ -144,5 +144,5 @@ def test_untrained_networks_are_never_asked_to_merge_what_their_levels_forbid(so
     assert set(found.loops) == {0}
     everything = merging(soft, "layer", same_for_all(families, -1.0))
     assert set(sum(everything.owners.values())) == {3}
-    _, _, plan = fold_network(soft, 0.0)
+    _, _, plan = fold_forms(soft, 0.0)
     assert set(everything.loops) == {sum(count_loops(stage.items) for stage in plan.program.stages)}

@@ -117,10 +117,11 @@ def test_a_fold_shows_program_sizes_and_counts(cli, shelf):
 
 
 def test_a_tied_layers_share_of_the_added_loss_is_called_that_where_it_was_measured(shelf, capsys):
-    report = foldnet.fold("runs/tied", dry_run=True, evaluated=False)
+    folded = foldnet.fold("runs/tied", dry_run=True, evaluated=False)
+    report = folded.report
     layers = [layer for group in report.to_json()["groups"] for layer in group["layers"]]
     assert {layer["added_loss_share"] for layer in layers} == {None}
-    show(report)
+    show(folded)
     assert "weight error\n" in capsys.readouterr().out.replace(" \n", "\n")
     show(dataclasses.replace(report, shares={"stage2.1.conv1": 0.75, "stage2.2.conv1": 0.25}))
     lines = capsys.readouterr().out.splitlines()

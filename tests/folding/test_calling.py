@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from looping import fold_forms
 from torch import nn
 
 import foldnet
@@ -39,7 +40,7 @@ def soft():
 
 @pytest.fixture
 def folded(soft):
-    looped, tied, _ = foldnet.fold_network(soft, 0.5)
+    looped, tied, _ = fold_forms(soft, 0.5)
     return looped, tied
 
 
@@ -82,7 +83,6 @@ def test_inputs_that_a_network_does_not_take_are_named(soft, inputs, described):
     assert said.startswith(start)
     assert said.endswith(end)
     assert 10 < len(said) - len(start) - len(end) <= 100
-    assert refused(lambda: foldnet.fold_network(soft, inputs=inputs)) == said
 
 
 @pytest.mark.parametrize(
@@ -121,7 +121,7 @@ def test_what_is_not_a_number_proves_nothing(soft):
     assert refused(lambda: foldnet.fold(soft, inputs=NAN)) == said
     assert refused(lambda: foldnet.recalibrate(soft, NAN)) == said
     said = "`inputs` hold no image, so that nothing is proven; give some, or leave `inputs` out"
-    assert refused(lambda: foldnet.fold_network(soft, inputs=X[:0])) == said
+    assert refused(lambda: foldnet.fold(soft, inputs=X[:0])) == said
 
 
 @pytest.mark.parametrize(
@@ -142,21 +142,21 @@ def test_wrong_trips_are_named_as_trips(folded, trips, error, said):
 
 
 @pytest.mark.parametrize(
-    ("threshold", "error", "said"),
+    ("group", "threshold", "error", "said"),
     [
-        ({"body": "high"}, SettingError, "`threshold='high'` is not a similarity; give a number from 0 to 1"),
-        ({"body": 2}, SettingError, "`threshold=2` is not a similarity; give a number from 0 to 1"),
-        ({3: 0.5}, UnknownName, "group '3' does not exist; the groups are body"),
+        ("body", "high", SettingError, "`threshold='high'` is not legal; choose auto, chance"),
+        ("body", 2, SettingError, "`threshold=2` is not a similarity; give a number from 0 to 1, chance or auto"),
+        (3, 0.5, UnknownName, "`thresholds` names '3', which is no group; there are body"),
     ],
 )
-def test_wrong_thresholds_of_groups_are_named(soft, threshold, error, said):
-    assert refused(lambda: foldnet.fold_network(soft, threshold), error) == said
+def test_wrong_thresholds_of_groups_are_named(soft, group, threshold, error, said):
+    assert refused(lambda: foldnet.fold(soft, thresholds=((group, threshold),)), error) == said
 
 
 def test_a_looped_network_is_not_written_out(folded):
     assert refused(lambda: foldnet.materialise(folded[0]), NothingToFold) == (
         "the network loops, so its layers hold no weights of their own; write out the tied network that "
-        "`foldnet.fold_network` gives beside it, or the soft network that was folded"
+        "`foldnet.fold` gives beside it, or the soft network that was folded"
     )
 
 

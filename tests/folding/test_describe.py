@@ -5,6 +5,7 @@ import re
 import pytest
 import torch
 import torch.nn.functional as F
+from looping import fold_forms
 from torch import nn
 
 from foldnet.errors import NothingToFold
@@ -16,7 +17,6 @@ from foldnet.program.data import Loop, Step, Use
 from foldnet.sharing.plan import plan_sharing
 from foldnet.sharing.sequences import block_names, sequences_of
 from foldnet.sharing.share import share
-from foldnet.verbs.fold_memory import fold_network
 
 
 def exactly(sentence: str) -> str:
@@ -118,7 +118,7 @@ def assert_folds_into_what_it_was(make, threshold=0.99, plan=None):
     """Soft, tied, looped and unrolled agree; the program comes back."""
     torch.manual_seed(0)
     soft = alike(share(randomised(make().double()), plan)).eval()
-    looped, tied, fold = fold_network(soft, threshold)
+    looped, tied, fold = fold_forms(soft, threshold)
     x = torch.randn(2, 3, 8, 8).double()
     expected = soft(x)
     assert expected.std() > 0
@@ -181,7 +181,7 @@ def test_a_block_that_keeps_another_number_or_function_is_another_body():
     program = assert_folds_into_what_it_was(make)
     assert [block.label for block in program.stages[0].blocks] == ["A", "A", "B", "C"]
     torch.manual_seed(0)
-    by_block = fold_network(alike(share(make())), 0.99, unit="block")[2]
+    by_block = fold_forms(alike(share(make())), 0.99, unit="block")[2]
     assert by_block.groups[0].clusters == ((0, 1), (2,), (3,))
 
 
@@ -234,7 +234,7 @@ def assert_refused(network, layer):
         f"put its blocks into one, or name the sequences in the network's attribute 'sequences'"
     )
     with pytest.raises(NothingToFold, match=exactly(said)):
-        fold_network(share(network))
+        fold_forms(share(network))
 
 
 def test_a_shared_layer_outside_a_sequential_is_refused():

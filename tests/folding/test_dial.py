@@ -4,13 +4,13 @@ import re
 
 import pytest
 import torch
+from looping import fold_forms
 from torch import nn
 
 from foldnet.errors import SettingError, UnknownName
 from foldnet.folding.looped import unroll
 from foldnet.folding.stepped import SteppedBlock
 from foldnet.sharing.share import share
-from foldnet.verbs.fold_memory import fold_network
 from foldnet.zoo.build import build
 
 
@@ -26,7 +26,7 @@ def looped():
             if isinstance(module, nn.BatchNorm2d):
                 module.weight.uniform_(0.5, 1.5)
                 module.running_mean.uniform_(-0.5, 0.5)
-    return fold_network(soft, 1.0)[0].eval()
+    return fold_forms(soft, 1.0)[0].eval()
 
 
 X = torch.linspace(-1, 1, 2 * 3 * 8 * 8).reshape(2, 3, 8, 8)
@@ -133,7 +133,7 @@ def stack_of(blocks: list[nn.Module]) -> nn.Module:
     """A looped network of `blocks`, whose layers are all alike."""
     torch.manual_seed(0)
     soft = share(nn.Sequential(nn.Linear(3, 3), nn.Sequential(*blocks)), 1)
-    return fold_network(soft, 0.5)[0].eval()
+    return fold_forms(soft, 0.5)[0].eval()
 
 
 def test_damping_works_on_blocks_that_write_into_their_input():

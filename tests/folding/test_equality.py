@@ -14,12 +14,12 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from looping import fold_forms
 from torch import nn
 
 from foldnet.folding.equality import differences
 from foldnet.folding.structures import structures_of
 from foldnet.sharing.share import share
-from foldnet.verbs.fold_memory import fold_network
 
 WIDTH = 4
 
@@ -179,7 +179,7 @@ def folded(blocks, prepare=None, **options):
             nn.init.normal_(module.running_mean)
     if prepare is not None:
         prepare(list(soft.network.body))
-    return fold_network(soft, 0.99, **options)
+    return fold_forms(soft, 0.99, **options)
 
 
 def assert_same(looped, tied, tolerance=1e-5):

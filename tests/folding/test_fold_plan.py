@@ -6,6 +6,7 @@ import re
 import numpy as np
 import pytest
 import torch
+from looping import fold_forms
 from torch import nn
 
 from foldnet.errors import NothingToFold, SettingError, UnknownName
@@ -15,7 +16,6 @@ from foldnet.folding.owners import TiedLayers
 from foldnet.folding.plan import apply_fold, choose_clusters, plan_fold, soft_network
 from foldnet.program.data import Loop, Step, count_reuses
 from foldnet.sharing.share import share
-from foldnet.verbs.fold_memory import fold_network
 from foldnet.zoo.build import build
 
 
@@ -49,7 +49,7 @@ def relative(a, b):
 @pytest.mark.parametrize("how", ["gain"])
 def test_exactly_proportional_layers_fold_exactly_at_threshold_1(pattern, metric, how):
     soft = planted(pattern, dtype=torch.float64)
-    looped, tied, plan = fold_network(soft, 1.0, metric=metric, how=how)
+    looped, tied, plan = fold_forms(soft, 1.0, metric=metric, tie=how)
     x = torch.randn(2, 3, 8, 8, dtype=torch.float64)
     expected = soft(x)
     assert relative(tied.eval()(x), expected) < 1e-6
@@ -63,13 +63,13 @@ def test_exactly_proportional_layers_fold_exactly_at_threshold_1(pattern, metric
 
 def test_single_precision_folds_as_exactly_as_it_counts():
     soft = planted([0, 1, 0, 1, 0, 1])
-    looped, _, _ = fold_network(soft, 1.0, metric="weights")
+    looped, _, _ = fold_forms(soft, 1.0, metric="weights")
     x = torch.randn(2, 3, 8, 8)
     assert relative(looped.eval()(x), soft(x)) < 1e-5
 
 
 def test_blocks_alike_become_a_loop():
-    _, _, plan = fold_network(planted([0, 1, 0, 1, 0, 1]), 0.99)
+    _, _, plan = fold_forms(planted([0, 1, 0, 1, 0, 1]), 0.99)
     for stage in plan.program.stages:
         assert stage.items == (Step("private1"), Loop(3, (Step("A"),), f"{stage.name}.loop1"))
     assert plan.program.before == ("stem",)
@@ -79,7 +79,7 @@ def test_blocks_alike_become_a_loop():
 def test_two_positions_of_a_block_may_use_one_owner():
     """Nothing but the whole program says where an owner is used: conv1 and conv2 of every block have the same."""
     soft = planted([0] * 6)
-    looped, tied, plan = fold_network(soft, 0.99)
+    looped, tied, plan = fold_forms(soft, 0.99)
     body = looped.network.stage2.blocks["A"].body
     assert body.conv1.weight is body.conv2.weight is None
     assert [group.owners for group in plan.groups] == [1, 1, 1]
@@ -91,7 +91,7 @@ def test_two_positions_of_a_block_may_use_one_owner():
 
 def test_the_unit_says_whether_single_layers_or_whole_blocks_are_tied():
     soft = planted([0, 1, 0, 2, 0, 1])
-    layer, block = (fold_network(soft, 0.9999, unit=unit)[2] for unit in ("layer", "block"))
+    layer, block = (fold_forms(soft, 0.9999, unit=unit)[2] for unit in ("layer", "block"))
     assert layer.groups[0].clusters == ((0, 2, 4), (1, 5), (3,))
     assert block.groups[0].clusters == ((0, 4), (1, 5), (2,), (3,))
     assert [item.label for item in block.program.stages[0].items] == ["private1", "A", "B", "A"]
@@ -103,7 +103,7 @@ def test_groups_without_a_threshold_stay_as_they_are():
     for unit in ("layer", "block"):
         chosen = choose_clusters(soft, algebra, {"stage2": 0.99}, unit=unit)
         assert chosen == {"stage2": ((0, 2, 4), (1, 3, 5))}
-    looped, _, plan = fold_network(soft, {"stage2": 0.99})
+    looped, _, plan = fold_forms(soft, 0.99, groups=("stage2",))
     assert [group.clusters for group in plan.groups] == [ALONE, ((0, 2, 4), (1, 3, 5)), ALONE]
     assert [len(stage.items) for stage in plan.program.stages] == [4, 2, 4]
     x = torch.randn(2, 3, 8, 8)
@@ -112,7 +112,7 @@ def test_groups_without_a_threshold_stay_as_they_are():
 
 def test_a_threshold_for_each_group():
     soft = planted([0, 1, 0, 1, 0, 1])
-    plan = fold_network(soft, {"stage1": 1.0, "stage2": 0.0, "stage3": 0.999})[2]
+    plan = fold_forms(soft, 1.0, thresholds=(("stage2", 0.0), ("stage3", 0.999)))[2]
     assert [group.owners for group in plan.groups] == [2, 1, 2]
 
 
@@ -129,7 +129,7 @@ def test_a_users_own_clusters_are_applied():
 def test_a_stronger_threshold_never_ties_more():
     torch.manual_seed(0)
     soft = build("swrn-28-1-2")
-    owners = [sum(g.owners for g in fold_network(soft, threshold)[2].groups) for threshold in np.linspace(0, 1, 9)]
+    owners = [sum(g.owners for g in fold_forms(soft, threshold)[2].groups) for threshold in np.linspace(0, 1, 9)]
     assert owners == sorted(owners)
     assert (owners[0], owners[-1]) == (3, 18)
 
@@ -137,7 +137,7 @@ def test_a_stronger_threshold_never_ties_more():
 def test_folding_leaves_the_soft_network_as_it_was_and_shares_no_memory():
     soft = planted([0, 1, 0, 1, 2, 3])
     before = copy.deepcopy(soft.state_dict())
-    for network in fold_network(soft, 0.9)[:2]:
+    for network in fold_forms(soft, 0.9)[:2]:
         with torch.no_grad():
             for tensor in network.state_dict().values():
                 tensor.zero_()
@@ -147,18 +147,18 @@ def test_folding_leaves_the_soft_network_as_it_was_and_shares_no_memory():
 @pytest.mark.parametrize("metric", ["coefficients", "weights"])
 def test_what_is_alike_does_not_depend_on_the_precision(metric):
     soft = planted([0, 1, 0, 1, 2, 3])
-    single, double = fold_network(soft, 0.99, metric=metric)[2], fold_network(soft.double(), 0.99, metric=metric)[2]
+    single, double = fold_forms(soft, 0.99, metric=metric)[2], fold_forms(soft.double(), 0.99, metric=metric)[2]
     assert single.program == double.program
 
 
 @pytest.mark.parametrize("make", [lambda: build("wrn-28-1"), lambda: nn.Linear(2, 2)])
 def test_a_plain_network_is_refused(make):
     with pytest.raises(NothingToFold, match=exactly(NONE)):
-        fold_network(make())
+        fold_forms(make())
 
 
 def test_a_folded_network_is_refused():
-    looped, tied, _ = fold_network(build("swrn-28-1-4"), 0.5)
+    looped, tied, _ = fold_forms(build("swrn-28-1-4"), 0.5)
     assert isinstance(looped, LoopedNetwork)
     for network in (looped, tied):
         with pytest.raises(NothingToFold, match=exactly(NONE)):
@@ -175,13 +175,17 @@ GROUPS = "the groups are stage1, stage2, stage3"
     ("options", "error", "said"),
     [
         *(
-            ({"threshold": value}, SettingError, f"`threshold={value}` is not a similarity; give a number from 0 to 1")
+            (
+                {"threshold": value},
+                SettingError,
+                f"`threshold={value}` is not a similarity; give a number from 0 to 1, chance or auto",
+            )
             for value in (1.5, -0.1, float("nan"))
         ),
         (
-            {"threshold": {"stage1": -0.1}, "unit": "block"},
+            {"thresholds": (("stage1", -0.1),), "unit": "block"},
             SettingError,
-            "`threshold=-0.1` is not a similarity; give a number from 0 to 1",
+            "`threshold=-0.1` is not a similarity; give a number from 0 to 1, chance or auto",
         ),
         (
             {"unit": "blocks"},
@@ -194,17 +198,17 @@ GROUPS = "the groups are stage1, stage2, stage3"
             "`metric='weigths'` is not legal; choose coefficients, weights; did you mean 'weights'?",
         ),
         ({"linkage": "ward"}, SettingError, "`linkage='ward'` is not legal; choose complete, average, single"),
-        ({"how": "best"}, SettingError, "`tie='best'` is not legal; choose gain, signed, mean"),
+        ({"tie": "best"}, SettingError, "`tie='best'` is not legal; choose gain, signed, mean"),
         (
-            {"threshold": {"stage4": 0.5}},
+            {"thresholds": (("stage4", 0.5),)},
             UnknownName,
-            f"group 'stage4' does not exist; did you mean 'stage1' or 'stage2' or 'stage3'?; {GROUPS}",
+            "`thresholds` names 'stage4', which is no group; did you mean 'stage1' or 'stage2' or 'stage3'?",
         ),
     ],
 )
 def test_bad_options_are_refused(options, error, said):
     with pytest.raises(error, match=exactly(said)):
-        fold_network(build("swrn-28-1-4"), **options)
+        fold_forms(build("swrn-28-1-4"), **options)
 
 
 def test_clusters_of_a_group_that_is_not_there_or_that_are_no_partition_are_refused():
@@ -222,7 +226,7 @@ def test_a_diverged_network_is_refused_in_one_sentence():
         soft.sources["stage2"].coefficients[0, 0] = float("nan")
     said = "the coefficients hold nan at row 0, column 0; did the training diverge?"
     with pytest.raises(SettingError, match=exactly(said)):
-        fold_network(soft)
+        fold_forms(soft)
 
 
 def test_the_metric_of_soft_and_plain_networks():
@@ -260,7 +264,7 @@ def test_the_chance_level_of_plain_layers_is_that_of_random_directions():
 
 def test_only_one_shared_layer_of_each_block_may_fold():
     """conv1s alike, conv2s apart: no loop, but owners are reused."""
-    looped, tied, plan = fold_network(planted([0, 1, 0, 2, 0, 3]), 0.9999)
+    looped, tied, plan = fold_forms(planted([0, 1, 0, 2, 0, 3]), 0.9999)
     assert [len(stage.items) for stage in plan.program.stages] == [4, 4, 4]
     assert count_reuses(plan.program) == 6
     x = torch.randn(2, 3, 8, 8)
@@ -270,7 +274,7 @@ def test_only_one_shared_layer_of_each_block_may_fold():
 def test_a_group_with_one_template_folds_into_one_owner():
     torch.manual_seed(0)
     soft = share(build("wrn-28-1"), 1).eval()
-    looped, _, plan = fold_network(soft, 1.0)
+    looped, _, plan = fold_forms(soft, 1.0)
     assert [group.owners for group in plan.groups] == [1, 1, 1]
     x = torch.randn(2, 3, 8, 8)
     assert relative(looped.eval()(x), soft(x)) < 1e-5

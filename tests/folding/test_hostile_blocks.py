@@ -8,11 +8,11 @@ from functools import partial
 import pytest
 import torch
 import torch.nn.functional as F
+from looping import fold_forms
 from torch import nn
 
 from foldnet.errors import BrokenPromise
 from foldnet.sharing.share import share
-from foldnet.verbs.fold_memory import fold_network
 
 WIDTH, BLOCKS = 4, 4
 X = torch.randn(4, 3, 5, 5, generator=torch.Generator().manual_seed(0))
@@ -337,14 +337,14 @@ ALIASES = [ViewsStatistic, HoldsStatistic, RegistersTwice, SeenByNetwork]
 
 @pytest.mark.parametrize("cls", MERGED, ids=lambda cls: cls.__name__)
 def test_a_loop_computes_what_the_blocks_did(cls):
-    looped, tied, plan = fold_network(make(cls), 0.99, inputs=X)
+    looped, tied, plan = fold_forms(make(cls), 0.99, inputs=X)
     assert [block.label for block in plan.program.stages[0].blocks] == ["A"] * BLOCKS
     assert_same(looped, tied)
 
 
 @pytest.mark.parametrize("cls", APART, ids=lambda cls: cls.__name__)
 def test_blocks_that_no_loop_can_be_are_kept_apart_and_still_compute_the_same(cls):
-    looped, tied, plan = fold_network(make(cls), 0.99)
+    looped, tied, plan = fold_forms(make(cls), 0.99)
     assert [block.label for block in plan.program.stages[0].blocks] == ["A", "B", "C", "D"]
     assert {found.reason.rpartition(": ")[2] for found in plan.kept_apart} == {APART[cls]}
     assert_same(looped, tied)
@@ -352,7 +352,7 @@ def test_blocks_that_no_loop_can_be_are_kept_apart_and_still_compute_the_same(cl
 
 @pytest.mark.parametrize("cls", ALIASES, ids=lambda cls: cls.__name__)
 def test_a_tensor_whose_memory_is_seen_otherwise_stays_where_it_is(cls):
-    looped, tied, plan = fold_network(make(cls), 0.99, inputs=X)
+    looped, tied, plan = fold_forms(make(cls), 0.99, inputs=X)
     assert [block.label for block in plan.program.stages[0].blocks] == ["A", "B", "C", "D"]
     assert plan.kept_apart[0].attribute == ("twin" if cls is RegistersTwice else "norm.running_mean")
     assert plan.kept_apart[0].reason == "its memory is reached in another way too"
@@ -364,7 +364,7 @@ def test_parameters_beside_each_other_in_one_memory_may_loop():
     torch.nn.utils.vector_to_parameters(torch.nn.utils.parameters_to_vector(soft.parameters()), soft.parameters())
     for parameter in soft.parameters():
         torch._dynamo.mark_static_address(parameter)  # as torch.compile does
-    looped, tied, plan = fold_network(soft, 0.99, inputs=X)
+    looped, tied, plan = fold_forms(soft, 0.99, inputs=X)
     assert [block.label for block in plan.program.stages[0].blocks] == ["A"] * BLOCKS
     assert_same(looped, tied)
 
@@ -372,8 +372,8 @@ def test_parameters_beside_each_other_in_one_memory_may_loop():
 def test_a_layer_that_is_reached_where_no_view_looks_is_never_silently_another():
     said = r"^the looped network fails where the tied one runs \(.+\): a block may reach a layer through an object "
     with pytest.raises(BrokenPromise, match=said):
-        fold_network(make(ThroughObject), 0.99, inputs=X)
-    looped, _, _ = fold_network(make(ThroughObject), 0.99)
+        fold_forms(make(ThroughObject), 0.99, inputs=X)
+    looped, _, _ = fold_forms(make(ThroughObject), 0.99)
     with pytest.raises(RuntimeError, match=r"^running_mean should contain 4 elements not 0$"):
         looped.eval()(X)
 
@@ -388,7 +388,7 @@ def test_rates_that_steps_own_are_set_by_the_modules_that_one_sees():
         def change(self, x):
             return self.drop(super().change(x))
 
-    looped, tied, plan = fold_network(make(Drops), 0.99, inputs=X)
+    looped, tied, plan = fold_forms(make(Drops), 0.99, inputs=X)
     assert [block.label for block in plan.program.stages[0].blocks] == ["A"] * BLOCKS
     assert_same(looped, tied)
     for network in (looped, tied):
@@ -410,7 +410,7 @@ class Breaks(Block):
 @pytest.mark.parametrize("form", ["looped", "tied"])
 def test_threads_are_right_where_the_graphs_of_compiled_code_break(whole, form):
     torch._dynamo.reset()
-    looped, tied, _ = fold_network(make(Breaks), 0.99)
+    looped, tied, _ = fold_forms(make(Breaks), 0.99)
     model = (looped if form == "looped" else tied).eval()
     inputs = [X * (number + 1) for number in range(8)]
     expected = [model(x).detach() for x in inputs]
@@ -449,7 +449,7 @@ def test_a_compiled_network_computes_what_it_does_uncompiled(cls):
     torch._dynamo.reset()
     soft = make(cls) if cls is not AsksNetwork else share(AsksNetwork(Block), 1)
     soft.network.body.temperature = 2.0
-    looped, tied, _ = fold_network(soft, 0.99)
+    looped, tied, _ = fold_forms(soft, 0.99)
     expected = tied.eval()
     compiled = torch.compile(looped.eval(), backend="eager")
     for grads in (False, True, False):

@@ -6,6 +6,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from looping import fold_forms
 from torch import nn
 
 from foldnet.analysis.choices import TIES
@@ -24,7 +25,6 @@ from foldnet.program.data import Loop, Step, schedule
 from foldnet.sharing.lend import lend
 from foldnet.sharing.share import SharedNetwork, materialise, share
 from foldnet.training.course import build_optimiser
-from foldnet.verbs.fold_memory import fold_network
 from foldnet.zoo.build import build
 
 BLOCKS = 4  # shared blocks of a stage: depth 34
@@ -313,7 +313,7 @@ def test_blocks_that_share_nothing_but_repeat_are_unrolled_with_tensors_of_their
         for bank in soft.sources.values():
             bank.coefficients.copy_(torch.randn(2))
         randomise_norms(soft)
-    looped, tied, plan = fold_network(soft, 1.0)
+    looped, tied, plan = fold_forms(soft, 1.0)
     assert [str(stage.items) for stage in plan.program.stages] == [
         str((Loop(4, (Step("A"), Step("B"), Step("C")), "1.loop1"),))
     ]

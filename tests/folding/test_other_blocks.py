@@ -4,13 +4,13 @@ import copy
 
 import pytest
 import torch
+from looping import fold_forms
 from torch import nn
 
 from foldnet.folding.looped import unroll
 from foldnet.program.data import Item, Loop
 from foldnet.program.text import stage_text
 from foldnet.sharing.share import SharedNetwork, materialise, share
-from foldnet.verbs.fold_memory import fold_network
 
 TIMES = 4
 
@@ -83,7 +83,7 @@ def loops(items: tuple[Item, ...]) -> list[int]:
 
 def test_a_planted_loop_is_found_and_folds_exactly(planted):
     soft, x, program = planted
-    looped, tied, plan = fold_network(soft, 1.0)
+    looped, tied, plan = fold_forms(soft, 1.0)
     (stage,) = plan.program.stages
     assert (stage_text(stage), loops(stage.items)) == (program, [TIMES])
     with torch.no_grad():
@@ -95,7 +95,7 @@ def test_a_planted_loop_is_found_and_folds_exactly(planted):
 
 def test_training_changes_looped_and_tied_alike(planted):
     soft, x, _ = planted
-    looped, tied, _ = fold_network(soft.double(), 1.0)
+    looped, tied, _ = fold_forms(soft.double(), 1.0)
     x, before = x.double(), copy.deepcopy(looped)
     for network in (looped.train(), tied.train()):
         optimiser = torch.optim.SGD(network.parameters(), lr=1e-3)

@@ -4,12 +4,12 @@ import copy
 
 import pytest
 import torch
+from looping import fold_forms
 from torch import nn
 from torchvision.ops import StochasticDepth
 
 from foldnet.folding.equality import own_numbers
 from foldnet.sharing.share import share
-from foldnet.verbs.fold_memory import fold_network
 
 
 class DropPath(nn.Module):
@@ -58,7 +58,7 @@ KINDS = {
 
 def folded(make):
     torch.manual_seed(0)
-    return fold_network(share(Net([make(rate) for rate in RATES]), 1))
+    return fold_forms(share(Net([make(rate) for rate in RATES]), 1))
 
 
 def same(looped, tied, x):

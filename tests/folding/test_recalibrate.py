@@ -4,6 +4,7 @@ import re
 
 import pytest
 import torch
+from looping import fold_forms
 from torch import nn
 
 import foldnet
@@ -16,7 +17,6 @@ from foldnet.folding.recalibrate import recalibrate
 from foldnet.training.machine import Machine
 from foldnet.training.observer import Silent
 from foldnet.training.recurrence import banks_of
-from foldnet.verbs.fold_memory import fold_network
 from foldnet.zoo.build import build
 
 CPU = Machine(torch.device("cpu"), "fp32")
@@ -197,7 +197,7 @@ def looping_network(seed: int) -> nn.Module:
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_looped_and_tied_come_to_the_same_statistics_step_by_step(precision):
     model = looping_network(5)
-    looped, tied, plan = fold_network(model, 0.99)
+    looped, tied, plan = fold_forms(model, 0.99)
     assert any(hasattr(item, "times") for stage in plan.program.stages for item in stage.items)  # it does loop
     machine = Machine(CPU.device, precision)
     for folded in (looped, tied):
@@ -215,7 +215,7 @@ def test_looped_and_tied_come_to_the_same_statistics_step_by_step(precision):
 
 def test_steps_of_one_loop_keep_statistics_of_their_own():
     model = looping_network(5)
-    looped, _, _ = fold_network(model, 0.99)
+    looped, _, _ = fold_forms(model, 0.99)
     recalibrate(looped, some_loader(32, 16), CPU)
     stacked = [tensor for tensor in statistics(looped).values() if tensor.dim() == 2 and len(tensor) > 1]
     assert stacked
@@ -244,7 +244,7 @@ def test_a_norm_called_twice_has_the_statistics_of_both_calls():
 
 
 def test_trips_that_use_one_steps_norm_again_pool_their_statistics():
-    looped, _, _ = fold_network(looping_network(5), 0.99)
+    looped, _, _ = fold_forms(looping_network(5), 0.99)
     looped.set_trips({"stage2.loop1": 5})
     seen = {}
     norm = looped.network.stage2.blocks["A"].body.norm1

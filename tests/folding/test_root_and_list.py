@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from looping import fold_forms
 from torch import nn
 
 from foldnet.errors import BrokenPromise
@@ -10,7 +11,6 @@ from foldnet.program.json import program_from_json, program_to_json
 from foldnet.program.text import program_text
 from foldnet.proof.prove import prove
 from foldnet.sharing.share import materialise, share
-from foldnet.verbs.fold_memory import fold_network
 
 
 class Body(nn.Module):
@@ -91,14 +91,14 @@ def root():
 
 def test_blocks_of_the_network_itself_become_a_loop():
     soft = softened(root())
-    looped, _, plan = fold_network(soft, inputs=torch.randn(2, 3, 5, 5))
+    looped, _, plan = fold_forms(soft, inputs=torch.randn(2, 3, 5, 5))
     assert "network: private; 4x { A }; B; C" in program_text(plan.program).splitlines()
     assert [plan.program.stages[0].name, plan.program.stages[0].path] == ["network", ""]
     assert program_from_json(program_to_json(plan.program)) == plan.program
     assert_same(looped, soft, root())
     looped.set_trips({"network.loop1": 5})
     assert len(looped.network.schedule) == 8
-    assert set(looped.state_dict()) == set(fold_network(soft)[0].state_dict())
+    assert set(looped.state_dict()) == set(fold_forms(soft)[0].state_dict())
 
 
 def test_layers_of_the_network_itself_become_a_loop():
@@ -108,7 +108,7 @@ def test_layers_of_the_network_itself_become_a_loop():
         )
 
     soft = softened(make())
-    looped, _, plan = fold_network(soft, inputs=torch.randn(2, 3, 5, 5))
+    looped, _, plan = fold_forms(soft, inputs=torch.randn(2, 3, 5, 5))
     assert "network: private; 3x { A; B }" in program_text(plan.program).splitlines()
     assert_same(looped, soft, make())
 
@@ -116,13 +116,13 @@ def test_layers_of_the_network_itself_become_a_loop():
 @pytest.mark.parametrize("way", WAYS)
 def test_a_list_of_blocks_loops_however_it_is_run(way):
     soft = softened(Listing(way))
-    looped, _, plan = fold_network(soft, inputs=torch.randn(2, 3, 5, 5))
+    looped, _, plan = fold_forms(soft, inputs=torch.randn(2, 3, 5, 5))
     assert plan.program.stages[0].items[0].times == 4
     assert_same(looped, soft, Listing(way))
 
 
 def test_a_list_runs_as_many_trips_as_are_set():
-    looped, _, _ = fold_network(softened(Listing("in_order")))
+    looped, _, _ = fold_forms(softened(Listing("in_order")))
     x = torch.randn(2, 3, 5, 5)
     before = looped.eval()(x)
     looped.set_trips({"blocks.loop1": 2})
@@ -133,7 +133,7 @@ def test_a_list_runs_as_many_trips_as_are_set():
 
 
 def test_a_list_is_proven_like_a_sequence():
-    looped, tied, plan = fold_network(softened(Listing("in_order")))
+    looped, tied, plan = fold_forms(softened(Listing("in_order")))
     with torch.no_grad():
         looped.network.blocks.blocks["A"].body.norm.bias[2] += 1
     with pytest.raises(BrokenPromise, match=r"block 'blocks.2' is the first to differ"):

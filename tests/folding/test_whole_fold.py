@@ -3,9 +3,9 @@
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from looping import fold_forms
 
 from foldnet.program.data import expand
-from foldnet.verbs.fold_memory import fold_network
 from foldnet.zoo.build import build
 
 
@@ -25,7 +25,7 @@ def test_a_planted_tie_is_found_and_folds_exactly(data, depth, seed):
         planted[name] = labels
         with torch.no_grad():
             bank.coefficients.copy_(torch.tensor(scales)[:, None] * basis[labels])
-    looped, tied, plan = fold_network(soft, 0.999)
+    looped, tied, plan = fold_forms(soft, 0.999)
     for group in plan.groups:
         labels = planted[group.name]
         wanted = {tuple(i for i, label in enumerate(labels) if label == one) for one in labels}

@@ -5,13 +5,13 @@ import re
 import pytest
 import torch
 import torch.nn.functional as F
+from looping import fold_forms
 from torch import nn
 
 from foldnet.errors import BrokenPromise, UnknownName
 from foldnet.proof.prove import apart, prove
 from foldnet.sharing.share import share
 from foldnet.verbs.fold import fold
-from foldnet.verbs.fold_memory import fold_network
 from foldnet.zoo.build import build
 
 
@@ -74,16 +74,16 @@ X = torch.randn(4, 3, 5, 5, generator=torch.Generator().manual_seed(0))
 
 def test_an_attribute_that_changes_nothing_may_be_ignored():
     model = soft(Body, 0, 1, 2)
-    kept = fold_network(model, inputs=X)[2]
+    kept = fold_forms(model, inputs=X)[2]
     assert [block.label for block in kept.program.stages[0].blocks] == ["A", "B", "C"]
     said = [(found.attribute, found.blocks, found.reason) for found in kept.kept_apart]
     assert said == [("index", ("body.0", "body.1"), "0 and 1"), ("index", ("body.1", "body.2"), "1 and 2")]
-    plan = fold_network(model, ignore=("index",), inputs=X)[2]
+    plan = fold_forms(model, ignore=("index",), inputs=X)[2]
     assert ([block.label for block in plan.program.stages[0].blocks], plan.kept_apart) == (["A", "A", "A"], ())
 
 
 def test_an_attribute_that_was_ignored_and_matters_stays_each_steps_own():
-    looped, tied, plan = fold_network(soft(Scaled, 1, 1, 3), ignore=("index",), inputs=X)
+    looped, tied, plan = fold_forms(soft(Scaled, 1, 1, 3), ignore=("index",), inputs=X)
     assert [block.label for block in plan.program.stages[0].blocks] == ["A", "A", "A"]
     torch.testing.assert_close(looped.eval()(X), tied.eval()(X))
     with torch.no_grad():
@@ -99,12 +99,12 @@ def test_an_attribute_that_was_ignored_and_matters_stays_each_steps_own():
 def test_an_attribute_to_ignore_that_no_block_has_is_refused_with_the_nearest():
     said = "`ignore` names 'indx', which is no attribute of any block; did you mean 'index'?"
     with pytest.raises(UnknownName, match=exactly(said)):
-        fold_network(soft(Body, 0, 0), ignore=("indx",))
-    assert fold_network(soft(Body, 0, 1), ignore=("norm.eps", "index"))
+        fold_forms(soft(Body, 0, 0), ignore=("indx",))
+    assert fold_forms(soft(Body, 0, 1), ignore=("norm.eps", "index"))
 
 
 def test_what_blocks_count_each_step_counts():
-    looped, tied, plan = fold_network(soft(Counting, 0, 0, 0), inputs=X)
+    looped, tied, plan = fold_forms(soft(Counting, 0, 0, 0), inputs=X)
     assert [block.label for block in plan.program.stages[0].blocks] == ["A", "A", "A"]
     for _ in range(3):
         torch.testing.assert_close(looped.eval()(X), tied.eval()(X))
@@ -116,7 +116,7 @@ def test_neither_dropout_nor_training_mode_fools_the_proof_and_both_stay(cls, tr
     model = soft(cls, 0, 0, 0).train(training)
     model.network.body[0].norm.train(not training)
     state = torch.get_rng_state()
-    looped, tied, plan = fold_network(model)
+    looped, tied, plan = fold_forms(model)
     before = {name: tensor.clone() for name, tensor in tied.state_dict().items()}
     modes = [module.training for network in (looped, tied) for module in network.modules()]
     proof = prove(looped, tied, plan.program, (X,))
@@ -128,7 +128,7 @@ def test_neither_dropout_nor_training_mode_fools_the_proof_and_both_stay(cls, tr
 
 
 def test_a_tampered_loop_is_refused_and_its_first_block_named():
-    looped, tied, plan = fold_network(soft(Body, 0, 0, 0))
+    looped, tied, plan = fold_forms(soft(Body, 0, 0, 0))
     with torch.no_grad():
         looped.network.body.blocks["A"].body.norm.bias[1] += 1
     said = (
@@ -144,7 +144,7 @@ def test_what_is_no_finite_number_must_be_so_in_both(factor):
     model = soft(Body, 0, 0, 0)
     with torch.no_grad():
         model.network.stem.weight.mul_(factor)
-    looped, tied, plan = fold_network(model)
+    looped, tied, plan = fold_forms(model)
     assert prove(looped, tied, plan.program, (X,)).relative <= 1e-5
 
 
@@ -202,7 +202,7 @@ def test_what_blocks_do_in_training_alone_loops_do(cls):
     model = soft(cls, 0, 0, 0)
     with torch.no_grad():
         model.sources["body"].coefficients.copy_(torch.tensor([[1.0], [-0.5], [2.0]]))
-    looped, tied, _ = fold_network(model, inputs=X)
+    looped, tied, _ = fold_forms(model, inputs=X)
     for training in (True, True, False):
         outputs = []
         for network in (looped, tied):
@@ -217,11 +217,11 @@ def test_what_a_loop_cannot_do_in_training_is_found_out_and_named():
         r"so it would be lost; keep the layers of such blocks out of the fold, or let them write into the tensor that is there"
     )
     with pytest.raises(BrokenPromise, match=f"^{said}$"):
-        fold_network(soft(Growing, 0, 0, 0), inputs=X)
+        fold_forms(soft(Growing, 0, 0, 0), inputs=X)
 
 
 def test_a_difference_in_training_alone_is_found_out():
-    looped, tied, plan = fold_network(soft(WarmingUp, 0, 0, 0))
+    looped, tied, plan = fold_forms(soft(WarmingUp, 0, 0, 0))
     for part in looped.network.body.blocks["A"].parts:
         part.calls = 4
     with pytest.raises(BrokenPromise, match=r"block 'body.0' is the first to differ in training mode; "):
@@ -247,11 +247,11 @@ class Marked(Body):
 
 
 def test_rounding_excuses_a_small_difference_alone():
-    looped, tied, plan = fold_network(soft(Rough, 0, 0, 0))
+    looped, tied, plan = fold_forms(soft(Rough, 0, 0, 0))
     with torch.no_grad():
         looped.network.stem.weight.mul_(1 + 1e-6)
     assert 1e-5 < prove(looped, tied, plan.program, (X,)).relative < 1e-3
-    looped, tied, plan = fold_network(soft(Marked, 0, 0, 0))
+    looped, tied, plan = fold_forms(soft(Marked, 0, 0, 0))
     assert prove(looped, tied, plan.program, (X,)).relative == 0.0
     for factor in (1.5, 1.002):  # both networks are the same in double precision
         tied.network.body[1].factor.factor = factor
@@ -261,7 +261,7 @@ def test_rounding_excuses_a_small_difference_alone():
 
 @pytest.mark.parametrize(("dtype", "factor"), [(torch.bfloat16, 1.5), (torch.float16, 1.1)])
 def test_half_precision_excuses_no_gross_difference_either(dtype, factor):
-    looped, tied, plan = fold_network(soft(Marked, 0, 0, 0).to(dtype))
+    looped, tied, plan = fold_forms(soft(Marked, 0, 0, 0).to(dtype))
     assert prove(looped, tied, plan.program, (X.to(dtype),)).relative == 0.0
     tied.network.body[2].factor.factor = factor
     with pytest.raises(BrokenPromise, match=r"^the looped network differs from the tied one by "):
@@ -269,7 +269,7 @@ def test_half_precision_excuses_no_gross_difference_either(dtype, factor):
 
 
 def test_the_proof_leaves_both_as_they_were():
-    looped, tied, plan = fold_network(soft(Body, 0, 0, 0))
+    looped, tied, plan = fold_forms(soft(Body, 0, 0, 0))
     before = [{name: tensor.clone() for name, tensor in network.state_dict().items()} for network in (looped, tied)]
     prove(looped, tied, plan.program, (X,))
     for network, tensors in zip((looped, tied), before, strict=True):
@@ -278,13 +278,13 @@ def test_the_proof_leaves_both_as_they_were():
 
 def test_a_report_says_that_looped_was_not_run_against_tied():
     model = soft(Body, 0, 0, 0)
-    silent = fold(model, threshold=0.9)
+    silent = fold(model, threshold=0.9).report
     assert silent.proof is None
     assert silent.unproven is not None
     assert silent.unproven in silent.texts()
     assert silent.to_dict()["unproven"] == silent.unproven
-    proven = fold(model, threshold=0.9, inputs=X)
+    proven = fold(model, threshold=0.9, inputs=X).report
     assert (proven.unproven, proven.texts()[0]) == (None, proven.program)
     assert (
-        fold(build("swrn-16-1-2"), threshold=0.9).unproven is None
+        fold(build("swrn-16-1-2"), threshold=0.9).report.unproven is None
     )  # its classes declare that they only call their layers

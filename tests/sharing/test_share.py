@@ -6,6 +6,7 @@ import re
 import pytest
 import torch
 import torch.nn.functional as F
+from looping import fold_forms
 from torch import nn
 from torch.func import functional_call
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -326,11 +327,10 @@ class TwoInputs(nn.Module):
 
 
 def test_several_inputs_pass_through_every_form_alike():
-    from foldnet.verbs.fold_memory import fold_network
 
     torch.manual_seed(0)
     soft = share(TwoInputs(), 1)
-    looped, tied, _ = fold_network(soft, 0.5)
+    looped, tied, _ = fold_forms(soft, 0.5)
     a, b = torch.randn(2, 4), torch.randn(2, 4)
     with torch.no_grad():
         for call in (

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 import foldnet
+from foldnet.program.text import program_text
 from foldnet.show.report import Report, Table, percent
 from foldnet.verbs.fold_report import Accuracies
 
@@ -83,24 +84,27 @@ def test_matrices_are_pictures(soft):
 
 def test_a_network_in_memory_folds_as_a_run_does(soft):
     kept = {name: tensor.clone() for name, tensor in soft.state_dict().items()}
-    report = foldnet.fold(soft, threshold=0.95)
+    folded = foldnet.fold(soft, threshold=0.95)
+    report = folded.report
     assert (report.fold, report.run, report.loops, report.accuracy) == (None, None, 3, Accuracies())
     assert report.program.startswith("stage1: private; 2x { A }")
     x = torch.randn(2, 3, 8, 8)
-    looped, _, plan = foldnet.fold_network(soft, 0.95)
-    assert torch.equal(report.network(x), looped(x))
-    assert report.program == foldnet.program_text(plan.program)
-    assert report.parameters.folded == sum(parameter.numel() for parameter in looped.parameters())
+    looped, tied = folded.looped.eval()(x), folded.tied.eval()(x)
+    assert (looped - tied).norm() / tied.norm() < 1e-6
+    assert report.program == program_text(folded.plan.program)
+    assert report.parameters.folded == sum(parameter.numel() for parameter in folded.looped.parameters())
     assert report.parameters.dense == sum(p.numel() for p in foldnet.materialise(soft).parameters())
     assert all(torch.equal(tensor, kept[name]) for name, tensor in soft.state_dict().items())
-    assert json.loads(json.dumps(report.to_dict()))["run"] is None
-    read = Reader(report._repr_html_())
+    assert folded.to_dict() == folded.to_json() == report.to_json()
+    assert json.loads(json.dumps(folded.to_dict()))["run"] is None
+    read = Reader(folded._repr_html_())
+    assert folded._repr_html_() == report._repr_html_()
     assert "network in memory: 3 loops" in read.cells
     assert report.program in read.cells
 
 
 def test_a_network_in_memory_is_run_against_the_tied_one_where_inputs_are_given(soft):
-    proof = foldnet.fold(soft, threshold=0.95, inputs=torch.randn(2, 3, 8, 8)).proof
+    proof = foldnet.fold(soft, threshold=0.95, inputs=torch.randn(2, 3, 8, 8)).report.proof
     assert (proof.inputs, proof.count) == ("given", 2)
     assert proof.relative < 1e-5
 
@@ -109,8 +113,8 @@ def test_a_network_in_memory_has_no_folder_and_a_run_no_inputs(soft):
     with pytest.raises(foldnet.FoldnetError) as caught:
         foldnet.fold(soft, out="runs/fold")
     assert str(caught.value) == (
-        "`out='runs/fold'` is for the fold of a run, and a network in memory belongs to none; leave it out and keep the "
-        "report's `network`"
+        "`out='runs/fold'` is for the fold of a run, and a network in memory belongs to none; leave it out and keep "
+        "`looped` of what is returned"
     )
     with pytest.raises(
         foldnet.FoldnetError,
@@ -137,7 +141,7 @@ def test_what_needs_a_run_is_refused_of_a_network_in_memory(soft, settings, said
 
 
 def test_a_looped_network_in_memory_is_drawn(soft, tmp_path, monkeypatch):
-    network = foldnet.fold(soft, threshold=0.95).network
+    network = foldnet.fold(soft, threshold=0.95).looped
     file = foldnet.draw(network, tmp_path / "graph.json")
     assert json.loads(Path(file).read_text())["graph"]["title"] == "network"
     with pytest.raises(

@@ -2,11 +2,11 @@
 
 import pytest
 import torch
+from looping import fold_forms
 from torch import nn
 
 from foldnet.sharing.share import share
 from foldnet.training.course import MIXING, build_optimiser, learning_rate
-from foldnet.verbs.fold_memory import fold_network
 from foldnet.zoo.build import build
 
 
@@ -21,7 +21,7 @@ class Stack(nn.Module):
 
 def networks():
     soft = build("swrn-28-1-4")
-    looped, tied, _ = fold_network(soft, 0.5)
+    looped, tied, _ = fold_forms(soft, 0.5)
     return {"soft": soft, "tied": tied, "looped": looped, "plain": build("wrn-16-1")}
 
 

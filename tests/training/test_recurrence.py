@@ -5,12 +5,12 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from looping import fold_forms
 
 from foldnet.errors import NothingToFold, SettingError
 from foldnet.sharing.bank import Bank
 from foldnet.sharing.share import share
 from foldnet.training.recurrence import banks_of, loop_shares, recurrence
-from foldnet.verbs.fold_memory import fold_network
 from foldnet.zoo.build import build
 
 
@@ -96,7 +96,7 @@ def test_only_soft_networks_have_banks():
     soft = build("swrn-28-1-4")
     assert list(banks_of(soft)) == ["stage1", "stage2", "stage3"]
     assert banks_of(soft)["stage2"] is soft.sources["stage2"]
-    looped, tied, _ = fold_network(soft, 0.9)
+    looped, tied, _ = fold_forms(soft, 0.9)
     assert banks_of(tied) == banks_of(looped) == banks_of(build("wrn-16-1")) == {}
 
 

@@ -443,7 +443,7 @@ def test_the_other_checkpoint_is_folded(cli, shelf):
 
 
 def test_from_python_the_keywords_are_the_settings(shelf):
-    report = fold("runs/tied", dry_run=True, evaluated=False, threshold=0.0, groups=("stage1",), tie="mean")
+    report = fold("runs/tied", dry_run=True, evaluated=False, threshold=0.0, groups=("stage1",), tie="mean").report
     assert report.settings == FoldSettings(threshold=0.0, groups=("stage1",), tie="mean")
     assert [group.owners for group in report.groups] == [1, 6, 6]
     with pytest.raises(SettingError, match=exactly(f"`threshold=1.5` {NO_SIMILARITY}")):

@@ -55,7 +55,7 @@ def kept(swept, monkeypatch):
 
 def folded(**settings):
     listening = Listening()
-    report = fold("run", dry_run=True, evaluated=False, shares=False, observer=listening, **(ONE | settings))
+    report = fold("run", dry_run=True, evaluated=False, shares=False, observer=listening, **(ONE | settings)).report
     return report, listening.said
 
 

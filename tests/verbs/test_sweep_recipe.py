@@ -59,7 +59,7 @@ def test_a_damaged_sweep_is_named(run, content):
 
 
 def test_depth_is_measured_for_every_loop_and_drawn():
-    made = fold("run", shares=False).fold
+    made = fold("run", shares=False).report.fold
     drawn = render("depth", made, most=3)
     report = drawn.report
     assert [(loop.name, loop.found) for loop in report.loops] == [(f"stage{n}.loop1", 2) for n in (1, 2, 3)]
@@ -79,7 +79,9 @@ def test_depth_without_loops_or_trips_is_refused():
     with pytest.raises(SettingError) as caught:
         depth("run", most=0)
     assert str(caught.value) == "`most=0` is not legal; give a whole number from 1 to 10000"
-    made = fold("run", shares=False, evaluated=False, clusters=None, groups=("stage1",), keep=("stage1.1.conv1",)).fold
+    made = fold(
+        "run", shares=False, evaluated=False, clusters=None, groups=("stage1",), keep=("stage1.1.conv1",)
+    ).report.fold
     with pytest.raises(NothingToFold) as caught:
         depth(made)
     assert str(caught.value) == (

@@ -4,6 +4,7 @@ import re
 
 import pytest
 import torch
+from looping import fold_forms
 
 import foldnet
 
@@ -16,7 +17,7 @@ def folded():
     with torch.no_grad():
         for bank in model.sources.values():
             bank.coefficients[2:] = 2 * bank.coefficients[:2]
-    return model, *foldnet.fold_network(model, 0.95)
+    return model, *fold_forms(model, 0.95)
 
 
 def batches():

@@ -10,7 +10,6 @@ from torch import Tensor, nn
 from torch.nn.functional import conv2d, cross_entropy
 
 from foldnet.errors import BrokenPromise, MissingTool, SettingError
-from foldnet.program.data import loops_in
 from foldnet.proof.compare import LIMIT
 from foldnet.proof.prove import apart
 from foldnet.sharing.share import SharedNetwork, materialise
@@ -25,7 +24,7 @@ from foldnet.training.machine import (
     tf32,
 )
 from foldnet.verbs.checks.parts import NotHere, Part
-from foldnet.verbs.fold_memory import fold_network
+from foldnet.verbs.fold import fold
 from foldnet.zoo.build import build
 
 ARCH = "swrn-22-1-2"  # the smallest whose stages have two blocks alike, without which nothing loops
@@ -85,12 +84,12 @@ def check_forms(machine: Machine) -> tuple[Part, ...]:
         soft(x)  # so that norms have statistics of their own
         soft.eval()
         dense = materialise(soft)
-        looped, tied, plan = fold_network(soft)
-        if not any(any(loops_in(stage.items)) for stage in plan.program.stages):
+        folded = fold(soft)
+        if not folded.report.loops:
             raise BrokenPromise(f"layers that are alike made no loop in '{machine.device}'; report this as a fault")
         return (
             Part("dense to soft", apart(dense(x), soft(x)), LIMIT),
-            Part("looped to tied", apart(looped.eval()(x), tied.eval()(x)), LIMIT),
+            Part("looped to tied", apart(folded.looped.eval()(x), folded.tied.eval()(x)), LIMIT),
         )
 
 
