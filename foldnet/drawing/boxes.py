@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from foldnet.drawing.colors import FAINT_LINE, PLAIN, STAGE_FILL
+from foldnet.drawing.colors import PLAIN, STAGE_BOX
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -74,7 +74,7 @@ def draw_block(axes: Axes, cells: Sequence[Cell], left: float, top: float, width
     framed = len(cells) > 1
     pad = PAD if framed else 0.0
     if framed:
-        draw_box(axes, (left, top, width, BOX), (STAGE_FILL, FAINT_LINE), rounded=True)
+        draw_box(axes, (left, top, width, BOX), STAGE_BOX, rounded=True)
     each = (width - 2 * pad - LAYER_GAP * (len(cells) - 1)) / max(len(cells), 1)
     y = top + BOX / 2
     for index, cell in enumerate(cells):

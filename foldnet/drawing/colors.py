@@ -15,10 +15,10 @@ GRID_LINE = "#e6e8eb"  # behind curves
 MARK = "#d1495b"  # the frame of a cell above the chance level; readable on black and on white
 RING = "#d4351c"  # around a point that is recommended
 
-# Boxes of the graph.
-OWNER_FILL, OWNER_LINE, PRIVATE_FILL, BOX_LINE = "#dbe9f8", "#4a78ad", "#ffffff", "#8a9099"
+# Fill and line of the graph's boxes.
+BOX_LINE = "#8a9099"
+OWNER_BOX, PRIVATE_BOX, STAGE_BOX = ("#dbe9f8", "#4a78ad"), ("#ffffff", BOX_LINE), ("#f6f7f8", FAINT_LINE)
 RESIDUAL_LINE = "#a5abb3"
-STAGE_FILL = "#f6f7f8"
 
 # Fill and line of owners that several layers use, in a fold's figure, which names them too; fills are light enough for
 # black letters.
@@ -34,7 +34,7 @@ OWNER_COLORS = (
     ("#b9c2f0", "#4a57b0"),
     ("#f2b8d6", "#a94479"),
 )
-ALONE_FILL = "#e9ecef"  # an owner that one layer uses
+ALONE_BOX = ("#e9ecef", BOX_LINE)  # an owner that one layer uses
 
 # By number of loops; the last colour is also that of more. Light to dark, so that a print in grey says it too.
 LOOP_COLORS = ("#ffffff", "#fbd58a", "#f2a154", "#d9694a", "#a63a5b", "#65256b")

@@ -10,32 +10,14 @@ from typing import Any
 import graphviz
 import networkx as nx
 
-from foldnet.drawing.colors import (
-    BOX_LINE,
-    FAINT_LINE,
-    INK,
-    OWNER_FILL,
-    OWNER_LINE,
-    PLAIN,
-    PRIVATE_FILL,
-    RESIDUAL_LINE,
-    STAGE_FILL,
-    distinct,
-)
+from foldnet.drawing.colors import INK, OWNER_BOX, PLAIN, PRIVATE_BOX, RESIDUAL_LINE, STAGE_BOX, distinct
 from foldnet.drawing.graph import label_lines, pass_words, ranges
 from foldnet.drawing.output import DOT_ENDINGS, GRAPH_ENDINGS, SOURCE, check_ending
 from foldnet.errors import MissingTool, OutputError
 from foldnet.store.files import write_whole
 
 FONT = "Helvetica"
-GRAPH_STYLE = {
-    "rankdir": "LR",
-    "labelloc": "t",
-    "fontname": FONT,
-    "fontsize": "16",
-    "nodesep": "0.25",
-    "ranksep": "0.4",
-}
+GRAPH_STYLE = {"rankdir": "LR", "labelloc": "t", "fontsize": "16", "nodesep": "0.25", "ranksep": "0.4"}
 NODE_STYLE = {"fontname": FONT, "fontsize": "12", "shape": "box", "height": "0.4", "margin": "0.12,0.07"}
 EDGE_STYLE = {"fontname": FONT, "fontsize": "10", "arrowsize": "0.7", "penwidth": "1.4"}
 RESIDUAL_STYLE = {"color": RESIDUAL_LINE, "style": "dotted", "constraint": "false", "arrowsize": "0.5"}
@@ -55,9 +37,8 @@ def graph_dot(graph: nx.MultiDiGraph, title: str) -> graphviz.Digraph:
     more than once, or back, say at which steps, or how often. Each stage has a row of its own: an edge to another stage
     ends at a word at the row's end, and goes on at the next row's.
     """
-    digraph = graphviz.Digraph(
-        graph_attr={**GRAPH_STYLE, "label": _title(graph, title)}, node_attr=NODE_STYLE, edge_attr=EDGE_STYLE
-    )
+    style = {**GRAPH_STYLE, "fontname": FONT, "label": _title(graph, title)}
+    digraph = graphviz.Digraph(graph_attr=style, node_attr=NODE_STYLE, edge_attr=EDGE_STYLE)
     ids = {node: f"n{number}" for number, node in enumerate(graph.nodes)}
     for node, data in graph.nodes(data=True):
         if not data["stage"]:
@@ -65,7 +46,7 @@ def graph_dot(graph: nx.MultiDiGraph, title: str) -> graphviz.Digraph:
     for number, (stage, text) in enumerate(graph.graph["stages"].items()):
         with digraph.subgraph(name=f"cluster_{number}") as cluster:
             label = f"<<b>{html.escape(stage)}{GAP}</b>{html.escape(text)}>"
-            cluster.attr(label=label, labeljust="l", fontsize="13", margin="14", **_filled(STAGE_FILL, FAINT_LINE))
+            cluster.attr(label=label, labeljust="l", fontsize="13", margin="14", **_filled(STAGE_BOX))
             for node, data in graph.nodes(data=True):
                 if data["stage"] == stage:
                     cluster.node(ids[node], **_node_style(data))
@@ -131,9 +112,9 @@ def html_label(*lines: str) -> str:
     return f"<{'<br/>'.join(lines)}>"
 
 
-def _filled(fill: str, line: str, style: str = "rounded,filled") -> dict[str, str]:
+def _filled(box: tuple[str, str], style: str = "rounded,filled") -> dict[str, str]:
     """The colours of a box."""
-    return {"style": style, "color": line, "fillcolor": fill}
+    return {"style": style, "color": box[1], "fillcolor": box[0]}
 
 
 def _node_style(data: dict[str, Any]) -> dict[str, str]:
@@ -144,8 +125,8 @@ def _node_style(data: dict[str, Any]) -> dict[str, str]:
         lines = [f"<b>{name}{gap}</b>{uses}", *(_small(html.escape(line)) for line in label_lines(data))]
         if "gains" in data:
             lines.append(_small(_gains(data["gains"])))
-        return {"label": html_label(*lines), **_filled(OWNER_FILL, OWNER_LINE)}
-    style = _filled(PRIVATE_FILL, BOX_LINE, "filled") if data["kind"] == "private" else {"shape": "plaintext"}
+        return {"label": html_label(*lines), **_filled(OWNER_BOX)}
+    style = _filled(PRIVATE_BOX, "filled") if data["kind"] == "private" else {"shape": "plaintext"}
     return {"label": html_label(name), **style}
 
 

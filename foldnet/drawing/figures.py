@@ -44,7 +44,10 @@ def own_settings() -> Iterator[None]:
     """The drawing's own settings, whatever the user's matplotlibrc says; put back afterwards."""
     import matplotlib
 
-    settings: dict[Any, Any] = {
+    black = ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color")
+    white = ("savefig.facecolor", "figure.facecolor")
+    settings: dict[Any, Any] = dict.fromkeys(black, "black") | dict.fromkeys(white, "white")
+    settings |= {
         "font.family": ["sans-serif"],
         # DejaVu comes with matplotlib; a reader of an .svg without it falls back to the next.
         "font.sans-serif": ["DejaVu Sans", "Verdana", "Arial", "sans-serif"],
@@ -54,13 +57,6 @@ def own_settings() -> Iterator[None]:
         "pdf.fonttype": 42,
         "axes.linewidth": 0.6,
         "savefig.bbox": None,
-        "savefig.facecolor": "white",
-        "figure.facecolor": "white",
-        "text.color": "black",
-        "axes.labelcolor": "black",
-        "axes.edgecolor": "black",
-        "xtick.color": "black",
-        "ytick.color": "black",
     }
     with matplotlib.rc_context(settings):
         yield

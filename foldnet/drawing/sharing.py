@@ -8,7 +8,7 @@ import graphviz
 import numpy as np
 from numpy.typing import NDArray
 
-from foldnet.drawing.colors import BOX_LINE, FAINT_LINE, NEGATIVE, OWNER_FILL, POSITIVE, PRIVATE_FILL
+from foldnet.drawing.colors import BOX_LINE, FAINT_LINE, NEGATIVE, OWNER_BOX, POSITIVE, PRIVATE_BOX
 from foldnet.drawing.dot import FONT, html_label
 
 # Of a row's largest coefficient: what is below is not drawn, in a group of few coefficients and in one of more than
@@ -87,10 +87,10 @@ def _draw_group(
     layers_y, templates_y = (
         [top - HEADING - inner * (index + 0.5) / count for index in range(count)] for count in (len(names), templates)
     )
-    layer_style = {"width": f"{layer_width:.3f}", "height": "0.34", "fillcolor": PRIVATE_FILL}
+    layer_style = {"width": f"{layer_width:.3f}", "height": "0.34", "fillcolor": PRIVATE_BOX[0]}
     for row, (name, y) in enumerate(zip(names, layers_y, strict=True)):
         node(f"l{row}", html_label(html.escape(name)), x_layer, y, **layer_style)
-    template_style = {"shape": "circle", "width": f"{TEMPLATE}", "fillcolor": OWNER_FILL}
+    template_style = {"shape": "circle", "width": f"{TEMPLATE}", "fillcolor": OWNER_BOX[0]}
     for column, y in enumerate(templates_y):
         node(f"t{column}", f"<T<sub>{column + 1}</sub>>", x_template, y, **template_style)
     start, end = x_layer + layer_width / 2, x_template - TEMPLATE / 2

@@ -6,7 +6,7 @@ from itertools import combinations
 
 import networkx as nx
 
-from foldnet.drawing.colors import ALONE_FILL, BOX_LINE, OWNER_COLORS, PLAIN, PRIVATE_FILL, distinct
+from foldnet.drawing.colors import ALONE_BOX, OWNER_COLORS, PLAIN, PRIVATE_BOX, distinct
 from foldnet.drawing.graph import program_graph
 from foldnet.program.data import Program, Stage
 
@@ -18,9 +18,8 @@ def stage_graphs(stages: Sequence[Stage]) -> list[nx.MultiDiGraph]:
     colors = owner_colors(graphs)
     for graph in graphs:
         for node, data in graph.nodes(data=True):
-            data["style"] = ALONE_FILL if data["kind"] == "owner" else PRIVATE_FILL, BOX_LINE
-            if node in colors:
-                data["style"] = OWNER_COLORS[colors[node] % len(OWNER_COLORS)]
+            alone = ALONE_BOX if data["kind"] == "owner" else PRIVATE_BOX
+            data["style"] = OWNER_COLORS[colors[node] % len(OWNER_COLORS)] if node in colors else alone
         for *_, data in graph.edges(data=True):
             data["shade"] = distinct(data["color"]) if several_passes(graph) else PLAIN
     return graphs

@@ -22,8 +22,6 @@ OTHER_MARKERS = ("D", "^", "v")  # of units that are neither
 ZOOM_BELOW = 0.10  # a sweep that falls further below soft than this is drawn a second time, near soft
 ZOOM_SPAN = 0.04
 DEVIATIONS = 1.96  # of a normal distribution: 95 % lie within
-
-
 SOFT = {"color": PLAIN, "linewidth": 0.9, "linestyle": (0, (5, 3))}
 KNEE = {"linestyle": "", "marker": "o", "markerfacecolor": "none", "markeredgecolor": RING}
 

@@ -104,11 +104,7 @@ class Program:
 def expand(items: tuple[Item, ...]) -> Iterator[str]:
     """The labels in the order in which they run."""
     for item in items:
-        if isinstance(item, Step):
-            yield item.label
-        else:
-            for _ in range(item.times):
-                yield from expand(item.body)
+        yield from (item.label,) if isinstance(item, Step) else item.times * tuple(expand(item.body))
 
 
 def loops_in(items: tuple[Item, ...]) -> Iterator[Loop]:
@@ -241,6 +237,5 @@ def check_trips(program: Program, trips: Mapping[str, int], setting: str = "step
             raise SettingError(f"`{setting}={{{name!r}: {shown(count)}}}` is not legal; give {BOUNDS['steps']}")
     runs = sum(count_runs(stage.items, trips) for stage in program.stages)
     if trips and runs > MOST_RUNS:
-        raise SettingError(
-            f"`{setting}` makes {runs:,} runs of blocks in all; turn loops less, to {MOST_RUNS:,} at most"
-        )
+        most = f"turn loops less, to {MOST_RUNS:,} at most"
+        raise SettingError(f"`{setting}` makes {runs:,} runs of blocks in all; {most}")

@@ -4,7 +4,7 @@ import functools
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any, TypeVar, cast
 
 from rich.console import Console
@@ -109,15 +109,9 @@ def epoch_line(metrics: Mapping[str, Any], seconds: float) -> str:
 
 def bars(console: Console) -> Progress:
     """A bar that says how much is done and how long the rest takes, and goes away."""
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.percentage:3.0f} %"),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-    )
-    return Progress(*columns, console=console, transient=True)
+    done = TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:3.0f} %")
+    times = TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn()
+    return Progress(*done, *times, console=console, transient=True)
 
 
 @contextmanager
@@ -130,18 +124,9 @@ def watcher() -> Iterator[Observer]:
     if not terminal and not _in_ipython():
         yield Silent()
         return
-    console = Console(
-        file=sys.stderr,
-        markup=False,
-        emoji=False,
-        force_jupyter=False,
-        force_terminal=terminal,
-        width=None if terminal else WIDTH,
-    )
-    if not terminal:
-        yield Watcher(console, None)
-        return
-    with bars(console) as progress:
+    plain: dict[str, Any] = {"markup": False, "emoji": False, "force_jupyter": False}
+    console = Console(file=sys.stderr, force_terminal=terminal, width=None if terminal else WIDTH, **plain)
+    with bars(console) if terminal else nullcontext() as progress:
         yield Watcher(console, progress)
 
 

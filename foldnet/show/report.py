@@ -28,15 +28,8 @@ def wrapped(text: str, *, indent: int = 0, width: int = WIDTH) -> str:
     its line.
     """
     first, further = " " * indent, " " * (indent or 2)
-    filler = _Filler(
-        width,
-        initial_indent=first,
-        subsequent_indent=further,
-        break_long_words=False,
-        break_on_hyphens=False,
-        replace_whitespace=False,
-        expand_tabs=False,
-    )
+    kept: Any = dict.fromkeys(("break_long_words", "break_on_hyphens", "replace_whitespace", "expand_tabs"), False)
+    filler = _Filler(width, initial_indent=first, subsequent_indent=further, **kept)
     return "\n".join(filler.fill(line) if len(first + line) > width else first + line for line in text.split("\n"))
 
 

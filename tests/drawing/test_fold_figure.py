@@ -13,7 +13,7 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Rectangle
 
-from foldnet.drawing.colors import ALONE_FILL, DISTINCT, OWNER_COLORS, PLAIN, PRIVATE_FILL
+from foldnet.drawing.colors import ALONE_BOX, DISTINCT, OWNER_COLORS, PLAIN, PRIVATE_BOX
 from foldnet.drawing.figures import figure_bytes, write_figure
 from foldnet.drawing.fold_figure import fold_figure
 from foldnet.drawing.stage_graphs import owner_colors, stage_graphs
@@ -87,7 +87,7 @@ def test_a_complete_loop():
     assert not any("shortcut" in word for word in said)
     # Each owner stands once folded and three times unrolled, the private block's layers once in both.
     assert fills(figure)[OWNER_FILLS[0]] == fills(figure)[OWNER_FILLS[1]] == 4
-    assert fills(figure)[PRIVATE_FILL] == 4
+    assert fills(figure)[PRIVATE_BOX[0]] == 4
     # in -> 0, inside 0, 0 -> a, a -> b, b -> a; then out.
     assert arrows(figure)[RED, False] == 5
     assert arrows(figure)[BLUE, False] == 1
@@ -109,7 +109,7 @@ def test_nothing_tied_is_plain_and_a_row_a_block():
     figure = fold_figure(fold(ALONE))
     assert set(arrows(figure)) == {(PLAIN, False)}
     assert not any("pass" in word or "x" in word.split(":")[0].split() for word in words(figure))
-    assert fills(figure)[ALONE_FILL] == 12
+    assert fills(figure)[ALONE_BOX[0]] == 12
     assert set(OWNER_FILLS) & set(fills(figure)) == set()
     assert words(figure)["a"] == words(figure)["1.conv1"] == 2  # unrolled and folded; folded and a row of the matrix
 
