@@ -64,8 +64,10 @@ def judged_together(algebra: Iterable[GroupAlgebra]) -> int:
 def groups_of(model: nn.Module) -> tuple[GroupAlgebra, ...]:
     """The groups of a soft network, or the layers of a plain one that would share (paper, figure 2).
 
-    Raises NothingToFold where no two layers have one weight shape in one stage.
+    Raises NothingToFold where no two layers have one weight shape in one stage, SettingError on torch's device "meta".
     """
+    if any(parameter.is_meta for parameter in model.parameters()):
+        raise SettingError('the network is on the device "meta", where tensors have no numbers; load some first')
     if isinstance(model, SharedNetwork):
         return tuple(_of_bank(group, model.sources[group.name]) for group in model.plan.groups)
     plan = plan_sharing(model)

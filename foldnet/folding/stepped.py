@@ -48,7 +48,7 @@ class SteppedBlock(nn.Module):
         for name, tensor in dict(self._stacks()).items():
             steps = [_tensor(block, name).detach() for block in blocks]
             _replace(self.body, name, torch.stack(steps), tensor)
-        like = next(iter(self.body.parameters()), torch.empty(0))
+        like = next((one for one in self.body.parameters() if one.is_floating_point()), torch.empty(0))
         for position in tied:
             gains = torch.ones(len(blocks), dtype=like.dtype, device=like.device)
             self.body.get_submodule(position).register_parameter("gain", nn.Parameter(gains))
@@ -236,8 +236,8 @@ def _tensor(module: nn.Module, name: str) -> Tensor:
 def _replace(module: nn.Module, name: str, tensor: Tensor, like: Tensor) -> None:
     """Put `tensor` in the place of the parameter or buffer `like`, which is called `name`."""
     path, _, attribute = name.rpartition(".")
-    put = nn.Parameter(tensor, like.requires_grad) if isinstance(like, nn.Parameter) else tensor
-    setattr(module.get_submodule(path), attribute, put)
+    put = nn.Parameter(tensor, False) if isinstance(like, nn.Parameter) else tensor
+    setattr(module.get_submodule(path), attribute, put.requires_grad_(like.requires_grad))
 
 
 def _check_scripts(blocks: list[nn.Module]) -> None:

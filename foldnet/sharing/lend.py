@@ -22,13 +22,14 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
-from foldnet.errors import BrokenPromise
+from foldnet.errors import BrokenPromise, SettingError
 from foldnet.sharing.reached import HOLDERS, WRITTEN, holds, replaced, same_contents, write
 
 M = TypeVar("M", bound=nn.Module)
 T = TypeVar("T")
 Put = Callable[[nn.Module, str, Any], bool]
 
+_HEAP_TYPE = 1 << 9  # of a class written in Python
 _PLAIN = frozenset({int, float, bool, str, type(None)})
 _OF_EVERY_MODULE = frozenset(vars(nn.Module()))
 HOOKS = tuple(sorted(name for name in _OF_EVERY_MODULE if "_hooks" in name))
@@ -124,9 +125,18 @@ def lend(
 
 
 def view(module: M, tensors: Mapping[str, Any]) -> M:
-    """A view of `module` with these parameters and buffers; other names are plain attributes of the view's own."""
+    """A view of `module` with these parameters and buffers; other names are plain attributes of the view's own.
+
+    Raises SettingError for a module that is another builtin object too, such as a dictionary.
+    """
     kind = type(module)
-    seen: M = object.__new__(kind)
+    try:
+        seen: M = object.__new__(kind)
+    except TypeError:
+        builtin = next(base for base in kind.__mro__ if not base.__flags__ & _HEAP_TYPE).__name__
+        raise SettingError(
+            f"a {kind.__name__} is a module and a {builtin}, for which nothing can stand; let it hold a {builtin}"
+        ) from None
     held = vars(seen)
     held.update(vars(module))
     for slot in _slots(kind):  # type: ignore[arg-type]

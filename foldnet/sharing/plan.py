@@ -4,14 +4,18 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import torch
 from torch import nn
+from torch.nn.parameter import is_lazy
 
 from foldnet.errors import SettingError, ShapeMismatch, UnknownName, nearest
 from foldnet.sharing.in_order import holds_stages, is_stage, runs_in_order, stands_in
 from foldnet.typed import checked
 
 SHAREABLE = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)
+REAL = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 ROOT = "network"  # the stage whose blocks are children of the network itself
+NO_PARTNER = ("outside the stages", "the only layer of its shape in its stage")  # why most layers stay private
 _NO_MODULES = nn.ModuleDict()
 
 
@@ -48,7 +52,7 @@ def plan_sharing(
     group, a number by group, or None for one template a layer.
 
     Raises UnknownName for a layer or group that does not exist, SettingError for a number of templates outside
-    1..layers.
+    1..layers and for lazy layers that have not been called.
     """
     modules = {name: module for name, module in network.named_modules() if isinstance(module, SHAREABLE)}
     declare = getattr(network, "private_layers", dict)
@@ -64,19 +68,17 @@ def plan_sharing(
         stage, weight = stages[name], module._parameters.get("weight")
         if name in reasons:
             private.append((name, reasons[name]))
-        elif weight is None:
-            private.append((name, "its weight is computed from other parameters"))
-        elif id(weight) in twice:
-            private.append((name, "its weight is used in several places"))
-        elif stage is None:
-            private.append((name, "outside the stages"))
+        elif (obstacle := _obstacle(name, module, twice)) is not None:
+            private.append((name, obstacle))
+        elif stage is None or weight is None:
+            private.append((name, NO_PARTNER[0]))
         else:
             members.setdefault((stage, tuple(weight.shape)), []).append(name)
     lone = {key for key, layers in members.items() if len(layers) < 2}
     if any(stage != ROOT for stage, _ in members.keys() - lone):  # what stands between stages is no stage
         outside = {key for key in members.keys() - lone if key[0] == ROOT}
-        private += [(layer, "outside the stages") for key in outside for layer in members.pop(key)]
-    private += [(members[key][0], "the only layer of its shape in its stage") for key in lone]
+        private += [(layer, NO_PARTNER[0]) for key in outside for layer in members.pop(key)]
+    private += [(members[key][0], NO_PARTNER[1]) for key in lone]
     together = {key: layers for key, layers in members.items() if key not in lone}
     names = _group_names(list(together))
     groups = tuple(
@@ -113,21 +115,35 @@ def check_plan(network: nn.Module, plan: SharingPlan) -> None:
                 raise SettingError(f"layer '{name}' stands in the plan twice; a layer belongs to one group")
             seen.add(name)
             weight = modules[name]._parameters.get("weight")
-            if id(weight) in twice:
-                raise SettingError(
-                    f"layer '{name}' of group '{group.name}' cannot share; its weight is used in several places"
-                )
             if not isinstance(modules[name], SHAREABLE) or weight is None:
                 raise SettingError(
                     f"layer '{name}' of group '{group.name}' cannot share; only convolutions and linear layers "
                     f"with a weight of their own can"
                 )
+            if (reason := _obstacle(name, modules[name], twice)) is not None:
+                raise SettingError(f"layer '{name}' of group '{group.name}' cannot share; {reason}")
             have = tuple(weight.shape)
             if have != group.shape:
                 raise ShapeMismatch(
                     f"layer '{name}' has a weight of shape {have}, group '{group.name}' is of shape {group.shape}; "
                     f"give it a group of its own"
                 )
+
+
+def _obstacle(name: str, layer: nn.Module, twice: set[int]) -> str | None:
+    """Why a layer cannot share, if so. Raises SettingError for one whose weight has no shape yet."""
+    weight = layer._parameters.get("weight")
+    if weight is None:
+        return "its weight is computed from other parameters"
+    if is_lazy(weight):
+        raise SettingError(f"layer '{name}' has no weight yet; call the network once, which makes it, and share then")
+    if id(weight) in twice:
+        return "its weight is used in several places"
+    if weight.dtype not in REAL:
+        return f"its weight is of {str(weight.dtype).removeprefix('torch.')}, not of real floating-point numbers"
+    if not weight.numel():
+        return "its weight is empty"
+    return "it has a 'gain' already, which layers of a loop are given" if hasattr(layer, "gain") else None
 
 
 def _stages_of(network: nn.Module, layers: list[str]) -> dict[str, str | None]:

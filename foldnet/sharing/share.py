@@ -1,6 +1,7 @@
 """A network whose layers take their weights from elsewhere, and the way back to one that holds its own."""
 
 import copy
+import textwrap
 from collections.abc import Iterator, Mapping
 from typing import Any, Protocol, cast
 
@@ -11,7 +12,7 @@ from torch.func import functional_call
 from foldnet.errors import NothingToFold, SettingError
 from foldnet.sharing.bank import Bank
 from foldnet.sharing.lend import lend, nowhere, undisturbed
-from foldnet.sharing.plan import SharingPlan, check_plan, plan_sharing
+from foldnet.sharing.plan import NO_PARTNER, SharingPlan, check_plan, plan_sharing
 from foldnet.typed import checked
 
 
@@ -68,8 +69,8 @@ def share(model: nn.Module, plan: SharingPlan | int | None = None) -> SharedNetw
     `plan` may be the number of templates a group, or None for one template a layer; plan_sharing then says who shares.
     The banks are new (the weights that the shared layers had are not used); `model` itself is left as it was.
 
-    Raises UnknownName, ShapeMismatch or SettingError where the plan does not fit, NothingToFold where no layer has a
-    partner.
+    Raises UnknownName, ShapeMismatch or SettingError where the plan does not fit, SettingError for a network that
+    cannot be copied, NothingToFold where no layer has a partner.
     """
     if isinstance(model, SharedNetwork):
         raise SettingError("the network shares its weights already; share the plain network that it came from")
@@ -77,9 +78,9 @@ def share(model: nn.Module, plan: SharingPlan | int | None = None) -> SharedNetw
         plan = plan_sharing(model, plan)
     check_plan(model, plan)
     if not plan.groups:
-        raise NothingToFold(
-            "no two layers of the network have one weight shape in one stage; there is nothing to share"
-        )
+        said = "no two layers of the network have one weight shape in one stage; there is nothing to share"
+        found = next((entry for entry in plan.private if entry[1] not in NO_PARTNER), None)
+        raise NothingToFold(said if found is None else f"{said}; layer '{found[0]}' may not share: {found[1]}")
     sources: dict[str, nn.Module] = {
         # On the device and in the precision of the weights that the bank stands for.
         group.name: Bank(len(group.layers), group.templates, group.shape).to(
@@ -87,7 +88,14 @@ def share(model: nn.Module, plan: SharingPlan | int | None = None) -> SharedNetw
         )
         for group in plan.groups
     }
-    return SharedNetwork(copy.deepcopy(model), plan, sources)
+    try:
+        copied = copy.deepcopy(model)
+    except (RuntimeError, TypeError, AttributeError) as error:
+        reason = textwrap.shorten(str(error), 100, placeholder="...")
+        raise SettingError(
+            f"the network cannot be copied ({reason}); leave out of it what copy.deepcopy refuses"
+        ) from error
+    return SharedNetwork(copied, plan, sources)
 
 
 @checked

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from looping import fold_forms
 from torch import nn
 
-from foldnet.errors import BrokenPromise
+from foldnet.errors import BrokenPromise, SettingError
 from foldnet.sharing.share import share
 
 WIDTH, BLOCKS = 4, 4
@@ -227,6 +227,27 @@ class MarksBuffer(Block):
         return super().change(x) * (3 * self.factor) ** getattr(self.factor, "power", 1.0)
 
 
+class TrainsBuffer(Block):
+    def __init__(self, shared=None):
+        super().__init__()
+        self.register_buffer("factor", torch.ones((), requires_grad=True))
+
+    def change(self, x):
+        return super().change(x) * self.factor
+
+
+class Permutes(Block):
+    """Its first parameter is of whole numbers."""
+
+    def __init__(self, shared=None):
+        nn.Module.__init__(self)
+        self.index = nn.Parameter(torch.arange(WIDTH).flip(0), requires_grad=False)
+        self.conv, self.norm = nn.Conv2d(WIDTH, WIDTH, 1, bias=False), nn.BatchNorm2d(WIDTH)
+
+    def change(self, x):
+        return super().change(x)[:, self.index]
+
+
 class Holder:
     def __init__(self, norms):
         self.norms = norms
@@ -323,7 +344,7 @@ def assert_same(looped, tied, *, training=True):
 
 MERGED = [
     ReadsWeight, ReadsParameters, ReadsState, DropsWeights, Attends, AsksForClasses, KeyedByModules, PartialOfMethod, Counts,
-    CachesAttribute, ReplacesBuffer, Sinks, Carries, ListNetwork, Encoder,
+    CachesAttribute, ReplacesBuffer, TrainsBuffer, Permutes, Sinks, Carries, ListNetwork, Encoder,
 ]  # fmt: skip
 APART = {
     ClosesOver: "a module that is reached in another way than as a submodule",
@@ -376,6 +397,22 @@ def test_a_layer_that_is_reached_where_no_view_looks_is_never_silently_another()
     looped, _, _ = fold_forms(make(ThroughObject), 0.99)
     with pytest.raises(RuntimeError, match=r"^running_mean should contain 4 elements not 0$"):
         looped.eval()(X)
+
+
+def test_buffers_that_are_trained_have_gradients_in_loops():
+    looped, tied, _ = fold_forms(make(TrainsBuffer), 0.99)
+    for network in (looped, tied):
+        network(X).square().sum().backward()
+    expected = torch.stack([block.factor.grad for block in tied.network.body])
+    torch.testing.assert_close(looped.network.body.blocks["A"].body.factor.grad, expected)
+
+
+def test_a_network_without_numbers_is_not_folded():
+    with torch.device("meta"):
+        soft = share(Network(Block), 1)
+    said = 'the network is on the device "meta", where tensors have no numbers; load some first'
+    with pytest.raises(SettingError, match=f"^{said}$"):
+        fold_forms(soft)
 
 
 def test_rates_that_steps_own_are_set_by_the_modules_that_one_sees():

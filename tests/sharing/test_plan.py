@@ -99,6 +99,63 @@ def test_a_weight_that_is_computed_stays_private():
     assert plan.private[0] == ("body.0", "its weight is computed from other parameters")
 
 
+def changed(change):
+    layers = stack(3)
+    change(layers[1])
+    return Net(body=layers)
+
+
+UNFIT = {
+    "parameter": (
+        lambda layer: layer.register_parameter("gain", nn.Parameter(torch.ones(1))),
+        "it has a 'gain' already, which layers of a loop are given",
+    ),
+    "buffer": (
+        lambda layer: layer.register_buffer("gain", torch.ones(1)),
+        "it has a 'gain' already, which layers of a loop are given",
+    ),
+    "attribute": (
+        lambda layer: setattr(layer, "gain", 1.0),
+        "it has a 'gain' already, which layers of a loop are given",
+    ),
+    "complex": (
+        lambda layer: setattr(layer, "weight", nn.Parameter(torch.ones(4, 4, dtype=torch.complex64))),
+        "its weight is of complex64, not of real floating-point numbers",
+    ),
+    "whole numbers": (
+        lambda layer: setattr(layer, "weight", nn.Parameter(torch.ones(4, 4, dtype=torch.int8), False)),
+        "its weight is of int8, not of real floating-point numbers",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", UNFIT)
+def test_a_layer_that_no_owner_fits_stays_private_and_no_plan_makes_it_share(kind):
+    change, reason = UNFIT[kind]
+    network = changed(change)
+    plan = plan_sharing(network)
+    assert plan.groups == (Group("body", ("body.0", "body.2"), (4, 4), 2),)
+    assert plan.private == (("body.1", reason),)
+    said = f"layer 'body.1' of group 'body' cannot share; {reason}"
+    with pytest.raises(SettingError, match=f"^{re.escape(said)}$"):
+        check_plan(network, SharingPlan((Group("body", ("body.0", "body.1"), (4, 4), 1),), ()))
+
+
+@pytest.mark.filterwarnings("ignore:Initializing zero-element tensors")
+def test_layers_of_empty_weights_stay_private():
+    plan = plan_sharing(Net(body=stack(2, 0)))
+    assert plan.private == (("body.0", "its weight is empty"), ("body.1", "its weight is empty"))
+
+
+def test_lazy_layers_must_be_called_first():
+    said = "layer 'body.0' has no weight yet; call the network once, which makes it, and share then"
+    network = Net(body=nn.Sequential(*[nn.LazyLinear(4) for _ in range(3)]))
+    with pytest.raises(SettingError, match=f"^{re.escape(said)}$"):
+        plan_sharing(network)
+    network.body(torch.ones(1, 4))
+    assert len(plan_sharing(network).groups) == 1
+
+
 def test_kept_layers_stay_private_with_their_reason():
     network = Net(body=stack(4))
     plan = plan_sharing(network, keep={"body.1": "it is special"})

@@ -343,3 +343,35 @@ def test_several_inputs_pass_through_every_form_alike():
                 found = call(form)
                 assert found.keys() == {"y", "sum"}
                 torch.testing.assert_close(found, wanted)
+
+
+class Dictionary(nn.Linear, dict):
+    __hash__ = object.__hash__
+
+    def __eq__(self, other):
+        return self is other
+
+
+def test_modules_and_tensors_of_which_nothing_can_be_made_are_refused():
+    soft = share(nn.Sequential(nn.Sequential(*[Dictionary(2, 2) for _ in range(3)])))
+    said = "a Dictionary is a module and a dict, for which nothing can stand; let it hold a dict"
+    with pytest.raises(SettingError, match=f"^{re.escape(said)}$"):
+        soft(torch.ones(1, 2))
+    network = nn.Sequential(nn.Sequential(*[nn.Linear(2, 2) for _ in range(3)]))
+    network.made = torch.ones(2, requires_grad=True) * 2
+    said = (
+        r"^the network cannot be copied \(Only Tensors created explicitly by the user .*\.\.\.\); leave out of it what "
+    )
+    with pytest.raises(SettingError, match=said):
+        share(network)
+
+
+def test_where_nothing_can_share_a_layer_says_why():
+    network = nn.Sequential(nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2)))
+    network[0][1].gain = 2.0
+    said = (
+        "no two layers of the network have one weight shape in one stage; there is nothing to share; "
+        "layer '0.1' may not share: it has a 'gain' already, which layers of a loop are given"
+    )
+    with pytest.raises(NothingToFold, match=f"^{re.escape(said)}$"):
+        share(network)
