@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from foldnet.verbs.doctor import Health
     from foldnet.verbs.listing import RunLine
     from foldnet.verbs.lsm import GroupLsm, LsmReport
-    from foldnet.verbs.train_report import TrainReport
+    from foldnet.verbs.train import TrainReport
 
 
 WIDEST_WITH_NUMBERS = 12  # layers up to which a shaded cell also carries its number; without shades all do

@@ -30,10 +30,9 @@ if TYPE_CHECKING:
     from foldnet.verbs.reach import ReachReport, reach
     from foldnet.verbs.render import draw
     from foldnet.verbs.sweep import sweep
-    from foldnet.verbs.train import train
-    from foldnet.verbs.train_report import TrainReport
+    from foldnet.verbs.train import TrainReport, train
     from foldnet.verbs.verify import verify
-    from foldnet.zoo.build import build
+    from foldnet.zoo.blueprint import build
 
     __version__: str
 
@@ -53,8 +52,8 @@ _HOMES = {
     "SharedNetwork": "sharing.share",
     "SharingPlan": "sharing.plan",
     "SweepReport": "verbs.fold_report",
-    "TrainReport": "verbs.train_report",
-    "build": "zoo.build",
+    "TrainReport": "verbs.train",
+    "build": "zoo.blueprint",
     "chance": "analysis.chance",
     "draw": "verbs.render",
     "evaluate": "verbs.evaluate",

@@ -52,10 +52,9 @@ class Gpu:
 
 def processor() -> Processor:
     """The CPU of this machine."""
-    try:
+    load = None
+    with suppress(OSError, AttributeError):
         load = os.getloadavg()[0]
-    except (OSError, AttributeError):
-        load = None
     return Processor(processor_name(), cores(), os.cpu_count() or 1, cpu_features(), load)
 
 
@@ -66,39 +65,32 @@ def cores() -> int:
 
 def cpu_features() -> tuple[str, ...]:
     """Which of FEATURES this processor has."""
-    found = []
-    for name, question in FEATURES.items():
-        ask = getattr(torch.cpu, question, None)
-        if callable(ask) and ask():
-            found.append(name)
-    return tuple(found)
+    return tuple(name for name, question in FEATURES.items() if getattr(torch.cpu, question, bool)())
 
 
 def processor_name() -> str:
     """As its maker calls it, where the system tells; else its architecture."""
-    try:
+    names: list[str] = []
+    with suppress(OSError, subprocess.SubprocessError):
         if platform.system() == "Linux":
             lines = Path("/proc/cpuinfo").read_text(errors="replace").splitlines()
             names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
         elif platform.system() == "Darwin":
             command = ["/usr/sbin/sysctl", "-n", "machdep.cpu.brand_string"]
             names = [subprocess.run(command, capture_output=True, text=True, timeout=5).stdout.strip()]
-        else:
-            names = []
-    except (OSError, subprocess.SubprocessError):
-        names = []
     return next((name for name in names if name), platform.processor() or platform.machine())
 
 
 def gpus() -> tuple[Gpu, ...]:
     """The CUDA devices that torch sees."""
-    found = []
-    for index in range(torch.cuda.device_count() if torch.cuda.is_available() else 0):
+
+    def gpu(index: int) -> Gpu:
         about = torch.cuda.get_device_properties(index)
         with torch.cuda.device(index):
             bf16 = bool(torch.cuda.is_bf16_supported(including_emulation=False))
-        found.append(Gpu(about.name, int(about.total_memory), f"{about.major}.{about.minor}", bf16))
-    return tuple(found)
+        return Gpu(about.name, int(about.total_memory), f"{about.major}.{about.minor}", bf16)
+
+    return tuple(map(gpu, range(torch.cuda.device_count() if torch.cuda.is_available() else 0)))
 
 
 def memory_bytes() -> tuple[int | None, int | None]:
@@ -111,8 +103,6 @@ def memory_bytes() -> tuple[int | None, int | None]:
     with suppress(OSError, KeyError, ValueError):
         entries = dict(line.split(":", 1) for line in Path("/proc/meminfo").read_text().splitlines())
         free = int(entries["MemAvailable"].split()[0]) * 1024
-    with suppress(OSError, ValueError):
-        total = min(
-            total, int(CGROUP_LIMIT.read_text())
-        )  # a container may be given less; without a limit it says "max"
+    with suppress(OSError, ValueError):  # a container may be given less; without a limit it says "max"
+        total = min(total, int(CGROUP_LIMIT.read_text()))
     return total, free if free is None else min(free, total)

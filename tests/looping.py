@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from foldnet.verbs.fold import fold
-from foldnet.zoo.build import build
+from foldnet.zoo.blueprint import build
 
 FORMS = ("soft", "tied", "looped", "mixed")  # mixed: looped, of a group that keeps templates, fewer than its owners
 X = torch.linspace(-1, 1, 2 * 3 * 8 * 8).reshape(2, 3, 8, 8)

@@ -14,9 +14,9 @@ from foldnet.data.sources import Digits
 from foldnet.folding.folds import SEALED
 from foldnet.sharing.share import SharedNetwork
 from foldnet.store.artifact import seal_of, sealed, sha256_of
-from foldnet.training import loading
+from foldnet.training import session
 from foldnet.training.checkpoint import save_checkpoint
-from foldnet.training.journal import Progress
+from foldnet.training.observer import Progress
 from foldnet.training.runs import Run, create_run
 from foldnet.training.settings import train_settings
 from foldnet.zoo.blueprint import blueprint
@@ -42,7 +42,7 @@ def use_few_digits(monkeypatch: Any) -> None:
 def plant_run(folder: Path, *, rows: list[list[float]] | None = None, arch: str = ARCH, seed: int = 0) -> Run:
     """Write a run folder; verbs must see few digits."""
     settings = train_settings({"dataset": "digits", "arch": arch, "validation": 60, "epochs": 1})
-    _, split = loading.split_of(settings)
+    _, split = session.split_of(settings)
     run = Run(folder, settings, blueprint(arch, channels=1, size=8), "fp32", split.hash)
     with torch.random.fork_rng([]):
         torch.manual_seed(seed)

@@ -3,7 +3,7 @@ wanted."""
 
 import copy
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from torch import nn
@@ -14,13 +14,12 @@ from foldnet.errors import SettingError
 from foldnet.folding.looped import LoopedNetwork
 from foldnet.folding.recalibrate import recalibrate
 from foldnet.program.data import check_trips
-from foldnet.training.by_length import LengthScore, other_grids, score_by_length
-from foldnet.training.evaluate import Score
-from foldnet.training.loading import loader_of, split_of_run, training_loader
+from foldnet.training.evaluate import LengthScore, Score, score_by_length
 from foldnet.training.machine import Machine
 from foldnet.training.observer import Observer
-from foldnet.training.other_grids import OtherGrids
+from foldnet.training.other_grids import OtherGrids, other_grids
 from foldnet.training.runs import Run
+from foldnet.training.session import loader_of, split_of_run, training_loader
 
 BATCH = 128
 
@@ -60,7 +59,7 @@ class Dial:
             model.set_trips(trips or {}, own_steps=anew, damped=damped)
         if anew:
             assert self.train is not None
-            recalibrate(model, self.train, replace(self.machine, precision="fp32"), observer=observer)
+            recalibrate(model, self.train, self.machine.fp32, observer=observer)
         return score_by_length(model, self.test, self.machine, self.dataset, observer)
 
 

@@ -11,7 +11,6 @@ from torch import Tensor
 from foldnet.benching.settings import InferenceBench, TrainBench
 from foldnet.hardware import cpu_features, processor_name
 from foldnet.show.report import Report, Text
-from foldnet.training.begin import about_machine
 from foldnet.training.machine import Machine
 
 SEED = 0  # of the inputs
@@ -58,7 +57,7 @@ def framed(settings: InferenceBench | TrainBench, machine: Machine) -> Iterator[
 
 def measured_on(machine: Machine) -> dict[str, Any]:
     """Versions and hardware; of a processor its name and what it offers, since that decides the speed."""
-    about = about_machine(machine)
+    about = machine.about()
     if machine.device.type == "cpu":
         about |= {"processor": processor_name(), "features": list(cpu_features())}
     return about

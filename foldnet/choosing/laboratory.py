@@ -22,14 +22,13 @@ from foldnet.folding.recalibrate import IMAGES, recalibrate
 from foldnet.folding.settings import FoldSettings
 from foldnet.sharing.share import SharedNetwork
 from foldnet.store.tensors import file_bytes
-from foldnet.training.course import Course, Objective, build_optimiser
 from foldnet.training.evaluate import Score, evaluate
-from foldnet.training.loading import loader_of, split_of_run, training_loader
+from foldnet.training.learner import Objective, build_optimiser
 from foldnet.training.loop import fit
 from foldnet.training.machine import Machine, choose_machine
 from foldnet.training.observer import TUNING, Observer, Silent
 from foldnet.training.runs import Run
-from foldnet.training.session import Session
+from foldnet.training.session import Course, Session, loader_of, split_of_run, training_loader
 
 BATCH = 128  # images a batch when batch norm is estimated anew and accuracies are read
 SHARE_IMAGES = 1024  # images on which a layer's share of the added loss is measured: it is a hint, not a result
@@ -108,15 +107,17 @@ class Laboratory:
         machine = choose_machine(str(self.machine.device), run.precision)
         lr = settings.finetune_lr if settings.finetune_lr is not None else FINETUNE * run.lr
         loss = None if teacher is None else _taught_by(teacher, task, machine)
+        chosen = {"momentum": run.momentum, "weight_decay": run.weight_decay}
         session = Session(
-            model.to(machine.device),
-            build_optimiser(model, lr=lr, momentum=run.momentum, weight_decay=run.weight_decay, kind=run.optimiser),
-            training_loader(self.dataset, self.split.train, run, machine),
-            None,
-            machine,
-            Course(settings.finetune, lr, run.seed, objective=Objective(task=task, loss=loss), name=name),
+            model=model.to(machine.device),
+            optimiser=build_optimiser(model, kind=run.optimiser, lr=lr, **chosen),
+            machine=machine,
+            objective=Objective(task=task, loss=loss),
+            train=training_loader(self.dataset, self.split.train, run, machine),
+            course=Course(settings.finetune, lr, run.seed, name=name),
+            observer=self.observer,
         )
-        fit(session, observer=self.observer)
+        fit(session)
         self.recalibrated(model)
 
     def _validation_images(self) -> Examples:

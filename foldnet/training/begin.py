@@ -1,117 +1,50 @@
-"""Beginning a run in a folder of its own, or taking one up again."""
+"""Beginning a run in a folder of its own, or taking one up again, also to make it longer than it was meant to be."""
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Mapping
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from foldnet.data.dataset import Dataset, Split
+from foldnet.bounds import check_number
+from foldnet.data.dataset import Dataset
+from foldnet.data.phases import phase_of
 from foldnet.data.sources import Digits, source_type
+from foldnet.data.tasks import TASKS
 from foldnet.errors import OutputError, RunError, SettingError, UnknownName, nearest
-from foldnet.store.artifact import refuse_linked
-from foldnet.store.files import refuse_unnamed
+from foldnet.store.artifact import CHECKPOINTS, read_config, refuse_linked, sealed
+from foldnet.store.files import refuse_link, refuse_unnamed, write_json
 from foldnet.store.folders import check_replaceable, new_folder, numbered_folder
+from foldnet.store.leftovers import remove_leftovers
 from foldnet.store.lock import Lock, take_lock
-from foldnet.training.lengthen import check_longer
-from foldnet.training.loading import check_answers, split_of
-from foldnet.training.machine import Machine, choose_machine
-from foldnet.training.recorder import coefficients
+from foldnet.training.checkpoint import save_coefficients
+from foldnet.training.machine import World, choose_machine
+from foldnet.training.observer import Observer
 from foldnet.training.recurrence import banks_of
-from foldnet.training.runs import Run, create_run, default_name, newest_run, open_run, save_coefficients
-from foldnet.training.session import Session, session_of
+from foldnet.training.runs import Run, coefficients, create_run, default_name, newest_run, open_run
+from foldnet.training.session import Material, Session, course_of, session_of, split_of, split_of_run
 from foldnet.training.settings import TrainSettings, flat, read_toml
-from foldnet.training.world import World
 from foldnet.zoo.blueprint import Blueprint, blueprint
+from foldnet.zoo.families import is_soft, published
 
 RECALL = "-recall"
 FREE_TO_CHANGE = ("device", "data_dir")  # a resumed run may move to another machine
 
 
-def begin_run(
-    settings: TrainSettings, folder: Path | None, resume: bool, force: int, download: bool, world: World
-) -> tuple[Run, Dataset, Split, Session, Lock]:
-    """Make the folder of a new run, whose only writer this process is then, and prepare it. What can be wrong is found
-    before."""
-    if folder is not None:
-        refuse_unnamed(folder)
-    replaces = folder is not None and folder.exists()
-    if folder is not None and replaces:
-        _check_place(folder, resume=resume, force=force)
-    machine = choose_machine(settings.device, settings.precision, world)
-    dataset, split = split_of(settings, download, beside=world.beside)
-    built = blueprint_for(settings, dataset)
-    place = folder or default_name(settings)
-    run = Run(place, settings, built, machine.precision, split.hash)
-    run, session = session_of(run, dataset, split, machine, new=True)
-    with ExitStack() as stack:
-        if folder is None:
-            temporary, folder = stack.enter_context(numbered_folder(place))
-        else:
-            if (folder / "config.json").is_file():
-                stack.enter_context(closing(take_lock(folder)))
-            # Nothing is replaced that was not there before: two trainings may be started at one time.
-            check = partial(check_replaceable, opened=open_run, kind="run", force=force) if replaces else None
-            temporary = stack.enter_context(new_folder(folder, check=check))
-        run = create_run(temporary, replace(run, folder=folder), about_machine(machine))
-        if banks_of(session.model):
-            save_coefficients(temporary, coefficients(session.model, {}))
-        lock = take_lock(temporary)
-    lock.folder = folder
-    return run, dataset, split, session, lock
+def place_of(out: Path | str | None, resume: bool, force: int) -> Path | None:
+    """The folder that is asked for, or with `resume` the one to go on with; None for a new one.
 
-
-def blueprint_for(settings: TrainSettings, dataset: Dataset) -> Blueprint:
-    """The network that the settings name, for what the dataset has. Raises UnknownName, SettingError where it answers
-    for something else."""
-    built = blueprint(
-        settings.arch,
-        classes=len(dataset.classes),
-        channels=dataset.channels,
-        size=dataset.size,
-        dropout=settings.dropout,
-    )
-    check_answers(dataset, built)
-    return built
-
-
-def take_up(run: Run, asked: Mapping[str, Any], config: Path | None, recall: bool) -> Run:
-    """The run as it goes on: what may change does, and more epochs make it longer (training/lengthen.py keeps that).
-
-    Raises SettingError and UnknownName for anything else that is asked, OutputError where the run lies behind a link in
-    another.
+    Raises SettingError for a contradiction, OutputError where what exists there may not be replaced.
     """
-    refuse_linked(run.folder)
-    if recall and not run.settings.arch.endswith(RECALL):
-        raise SettingError(
-            f"`recall=True` contradicts run '{run.folder}', which trains '{run.settings.arch}'; leave it "
-            "out, or start another run"
-        )
-    in_file = read_toml(config) if config is not None else {}
-    wanted = in_file | dict(asked)
-    if recall and "arch" in wanted:
-        wanted["arch"] = with_recall(asked, config)
-    stored = flat(run.settings)
-    changes = {key: value for key, value in wanted.items() if value != stored.get(key)}
-    for key, value in changes.items():
-        if key not in stored:
-            raise UnknownName(f"setting '{key}' does not exist{nearest(key, stored)}")
-        said = f"`{key}={value!r}`" if key in asked else f"'{config}' with {key} = {value}"
-        if key == "epochs":
-            check_longer(run, value, said)
-        elif key not in FREE_TO_CHANGE:
-            raise SettingError(
-                f"{said} contradicts run '{run.folder}', which was started with {stored.get(key)}; "
-                f"leave it out, or start another run with `out`"
-            )
-    return replace(run, settings=replace(run.settings, **changes))
+    folder = Path(out) if out is not None else None
+    if folder is not None:
+        remove_leftovers(folder.parent)
+    if resume and force:
+        raise SettingError("`resume=True` and `force=True` contradict each other; give one of them")
+    return folder_to_resume(folder) if resume else folder
 
 
 def folder_to_resume(folder: Path | None) -> Path | None:
@@ -126,15 +59,46 @@ def folder_to_resume(folder: Path | None) -> Path | None:
         return None
 
 
-def data_of(run: Run, download: bool, world: World) -> tuple[Dataset, Split]:
-    """The data that a run goes on with. Raises RunError where they have changed."""
-    dataset, split = split_of(run.settings, download, beside=world.beside)
-    if split.hash != run.split_hash:
-        raise RunError(
-            f"the training data are not those that run '{run.folder}' was started with (their hash differs); "
-            f"restore them or start another run"
-        )
-    return dataset, split
+def clear_leftovers(folder: Path) -> None:
+    """Remove what killed commands were in the middle of writing into a run. Raises OutputError for linked
+    checkpoints."""
+    for name in CHECKPOINTS:
+        refuse_link(folder / name)
+    for place in (folder, *(folder / name for name in CHECKPOINTS)):
+        remove_leftovers(place)
+
+
+def begin_run(
+    settings: TrainSettings, folder: Path | None, *, resume: bool, force: int, download: bool, world: World
+) -> tuple[Material, Session, Lock]:
+    """Make the folder of a new run, whose only writer this process is then, and prepare it. What can be wrong is found
+    before."""
+    check = None
+    if folder is not None:
+        refuse_unnamed(folder)
+        if folder.exists():
+            _check_place(folder, resume=resume, force=force)
+            check = partial(check_replaceable, opened=open_run, kind="run", force=force)
+    machine = choose_machine(settings.device, settings.precision, world)
+    dataset, split = split_of(settings, download, beside=world.beside)
+    place = folder or default_name(settings)
+    run = Run(place, settings, blueprint_for(settings, dataset), machine.precision, split.hash)
+    material = Material(run, dataset, split, machine)
+    run, session = session_of(material, new=True)
+    with ExitStack() as stack:
+        if folder is None:
+            temporary, folder = stack.enter_context(numbered_folder(place))
+        else:
+            if (folder / "config.json").is_file():
+                stack.enter_context(closing(take_lock(folder)))
+            # Nothing is replaced that was not there before: two trainings may be started at one time.
+            temporary = stack.enter_context(new_folder(folder, check=check))
+        run = create_run(temporary, replace(run, folder=folder), machine.about())
+        if banks_of(session.model):
+            save_coefficients(temporary, coefficients(session.model, {}))
+        lock = take_lock(temporary)
+    lock.folder = folder
+    return replace(material, run=run), session, lock
 
 
 def _check_place(folder: Path, *, resume: bool, force: int) -> None:
@@ -151,6 +115,21 @@ def _check_place(folder: Path, *, resume: bool, force: int) -> None:
     check_replaceable(folder, open_run, kind="run", force=force)
 
 
+def blueprint_for(settings: TrainSettings, dataset: Dataset) -> Blueprint:
+    """The network that the settings name, for what the dataset has. Raises UnknownName, SettingError where it answers
+    for something else."""
+    shape = {"classes": len(dataset.classes), "channels": dataset.channels, "size": dataset.size}
+    built = blueprint(settings.arch, **shape, dropout=settings.dropout)
+    wanted = next(name for name, task in TASKS.items() if task == dataset.task)
+    if built.task != wanted:
+        soft = next(known for known in map(blueprint, filter(is_soft, published())) if known.task == wanted)
+        raise SettingError(
+            f"`arch={built.arch!r}` answers for {built.task} and {dataset.name} asks for {wanted}; "
+            f"choose one such as {soft.arch} or {soft.plain.arch}"
+        )
+    return built
+
+
 def with_recall(given: Mapping[str, Any], config: Path | None) -> str:
     """The name of the network in which every step sees the input again."""
     chosen = (read_toml(config) if config is not None else {}) | {k: v for k, v in given.items() if v is not None}
@@ -158,15 +137,71 @@ def with_recall(given: Mapping[str, Any], config: Path | None) -> str:
     return arch if arch.endswith(RECALL) else arch + RECALL
 
 
-def about_machine(machine: Machine) -> dict[str, Any]:
-    """Versions and hardware, for whoever wants to run it again."""
-    processor = torch.cuda.get_device_name(machine.device) if machine.device.type == "cuda" else platform.processor()
-    return {
-        "foldnet": version("foldnet"),
-        "torch": str(torch.__version__),
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "device": str(machine.device),
-        "processor": processor or platform.machine(),
-        "threads": torch.get_num_threads(),
-    }
+def take_up(run: Run, asked: Mapping[str, Any], config: Path | None, recall: bool) -> Run:
+    """The run as it goes on: what may change does, and more epochs make it longer (`keep_length` writes that).
+
+    Raises SettingError and UnknownName for anything else that is asked, OutputError where the run lies behind a link in
+    another.
+    """
+    refuse_linked(run.folder)
+    if recall and not run.settings.arch.endswith(RECALL):
+        raise SettingError(
+            f"`recall=True` contradicts run '{run.folder}', which trains '{run.settings.arch}'; leave it "
+            "out, or start another run"
+        )
+    wanted = (read_toml(config) if config is not None else {}) | dict(asked)
+    if recall and "arch" in wanted:
+        wanted["arch"] = with_recall(asked, config)
+    stored = flat(run.settings)
+    changes = {key: value for key, value in wanted.items() if value != stored.get(key)}
+    for key, value in changes.items():
+        if key not in stored:
+            raise UnknownName(f"setting '{key}' does not exist{nearest(key, stored)}")
+        said = f"`{key}={value!r}`" if key in asked else f"'{config}' with {key} = {value}"
+        if key == "epochs":
+            check_number("epochs", value)
+            if value > stored[key]:
+                continue
+            has = f"has {stored[key]} epochs and can only be given more"  # they followed the schedule of its length
+        elif key in FREE_TO_CHANGE:
+            continue
+        else:
+            has = f"was started with {stored[key]}"
+        raise SettingError(
+            f"{said} contradicts run '{run.folder}', which {has}; leave it out, or start another run with `out`"
+        )
+    return replace(run, settings=replace(run.settings, **changes))
+
+
+def material_of(run: Run, download: bool, world: World) -> Material:
+    """What a run goes on with, on the machine that it is to move to. Raises RunError where the data have changed."""
+    dataset, split = split_of_run(run, download=download, beside=world.beside)
+    return Material(run, dataset, split, choose_machine(run.settings.device, run.precision, world))
+
+
+def is_longer(run: Run) -> bool:
+    """Whether a run that goes on is to have more epochs than its config.json says."""
+    return bool(read_config(run.folder, "run")["settings"]["epochs"] < run.settings.epochs)
+
+
+def keep_length(run: Run, observer: Observer) -> None:
+    """Write into config.json how long the run has become, where it has, and say so.
+
+    It is no longer finished. Its report goes first, so that a process killed in between leaves a run that lacks its
+    report alone.
+    """
+    if not is_longer(run):
+        return
+    (run.folder / "report.json").unlink(missing_ok=True)
+    config = read_config(run.folder, "run")
+    config["settings"]["epochs"] = run.settings.epochs
+    config["lengthened"] = run.lengthened
+    write_json(run.folder / "config.json", sealed(config) if run.sealed else config)
+    (until, before), epochs, course = run.lengthened[-1], run.settings.epochs, course_of(run)
+    begins = [f"learning rate {course.rate(until):.3g}"]
+    if course.phases > 1:
+        begins.append(f"phase {phase_of(until, epochs, course.phases) + 1} of {course.phases}")
+    observer.note(
+        f"run '{run.folder}' had {before} epochs and now has {epochs}; from epoch {until + 1} on "
+        f"it follows the schedule of {epochs} ({', '.join(begins)})"
+    )

@@ -1,17 +1,22 @@
-"""Scoring a network as its data's task says."""
+"""Scoring a network as its data's task says, and on grids by the length of the path."""
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import astuple, dataclass
+from itertools import groupby
+from typing import ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from foldnet.data.batches import Batches
-from foldnet.data.tasks import Task
-from foldnet.training.journal import UnderWay
+from foldnet.data.dataset import Dataset
+from foldnet.data.tasks import CELLS, Task
 from foldnet.training.machine import Machine
-from foldnet.training.observer import Observer, Silent
+from foldnet.training.observer import Observer, Silent, UnderWay
+
+BINS = 12  # rows of lengths that a reader still takes in
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,3 +102,61 @@ class Tally:
         loss, counts = self.loss.clone(), self.counts.clone()
         self.world.add_up(loss, counts)
         return float(loss), tuple(counts.tolist())
+
+
+@dataclass(frozen=True, slots=True)
+class LengthScore:
+    """Scores of grids whose shortest path has from `shortest` to `longest` steps; `whole` is the share that is wholly
+    right."""
+
+    computed: ClassVar = ("f1", "whole")
+    shortest: int
+    longest: int
+    grids: int
+    right: int
+    hits: int
+    misses: int
+    false: int
+
+    @property
+    def span(self) -> str:
+        """The lengths in words."""
+        return f"{self.shortest}" if self.shortest == self.longest else f"{self.shortest} to {self.longest}"
+
+    @property
+    def f1(self) -> float:
+        """F1 of the cells, 0..1."""
+        return CELLS.score((self.right, self.hits, self.misses, self.false), self.grids)
+
+    @property
+    def whole(self) -> float:
+        """Share of grids whose every cell is right, 0..1."""
+        return self.right / self.grids
+
+
+def score_by_length(
+    model: nn.Module, loader: Batches, machine: Machine, dataset: Dataset, observer: Observer | None = None
+) -> tuple[Score, tuple[LengthScore, ...]]:
+    """The score on the test images of `dataset`, which the loader has, and of grids the same by every length of path
+    that occurs."""
+    if dataset.lengths is None:
+        return evaluate(model, loader, machine, observer), ()
+    counted: list[Tensor] = []
+
+    def see(outputs: Tensor, targets: Tensor) -> None:
+        counted.append(loader.task.counts_of_each(outputs, targets))
+
+    score = evaluate(model, loader, machine, observer, see)
+    counts, lengths = torch.cat(counted).cpu().numpy(), dataset.lengths(dataset.test)
+    return score, tuple(
+        LengthScore(length, length, int((lengths == length).sum()), *counts[lengths == length].sum(0).tolist())
+        for length in np.unique(lengths).tolist()
+    )
+
+
+def binned(scores: Sequence[LengthScore], bins: int = BINS) -> tuple[LengthScore, ...]:
+    """At most `bins` spans of lengths, each as wide as the others."""
+    width = -(-scores[-1].longest // bins) if scores else 1
+    spans = [list(span) for _, span in groupby(scores, lambda score: (score.shortest - 1) // width)]
+    sums = [map(sum, zip(*(astuple(score)[2:] for score in span), strict=True)) for span in spans]
+    return tuple(LengthScore(span[0].shortest, span[-1].longest, *sum_) for span, sum_ in zip(spans, sums, strict=True))

@@ -2,27 +2,72 @@
 
 import math
 import time
-from collections.abc import Callable
+from typing import Any
 
 import torch
+import torch.distributed as dist
 from torch import Tensor, nn
 
 from foldnet.analysis.similarity import coefficient_similarity
 from foldnet.data.batches import Batches, seed_of
 from foldnet.errors import TrainingDiverged
 from foldnet.store.codec import to_plain
-from foldnet.training.course import Objective
 from foldnet.training.evaluate import Score, Tally, evaluate
-from foldnet.training.journal import EpochMetrics, Journal, UnderWay, Unwritten
-from foldnet.training.machine import Machine, reseed, seeded
-from foldnet.training.observer import Observer, Silent, Stopped
-from foldnet.training.parallel import Forward
+from foldnet.training.learner import ASKED_FOR, UNCOMPILED, CompiledForward, Learner
+from foldnet.training.machine import World, reseed, seeded
+from foldnet.training.observer import SILENT, EpochMetrics, Journal, Observer, Silent, Stopped, UnderWay
 from foldnet.training.recurrence import banks_of, recurrence
 from foldnet.training.session import Session
-from foldnet.training.world import NOTHING, SAVE, STOP, Agreement, Interruptible
+
+NOTHING, SAVE, STOP = 0, 1, 2  # what an observer may want after a step
 
 
-def fit(session: Session, *, observer: Observer | None = None, journal: Journal | None = None) -> None:
+class Agreement(Silent):
+    """Lets the processes do an unforeseen thing (save, stop) after the same step, without a wait in any step.
+
+    After every step each process sends what it wants, and acts on what all sent after the step before, which has long
+    arrived. The words are CPU tensors, so that reading them never waits for a GPU. As the observer of an evaluation it
+    passes on to `observer`, and raises Stopped where that one wants the end.
+    """
+
+    def __init__(self, world: World, observer: Observer = SILENT) -> None:
+        self.world, self.observer = world, observer
+        self.sent: tuple[Any, Tensor] | None = None
+
+    def after_step(self, wanted: int) -> int:
+        """What every process does now: NOTHING, or the most that one of them wanted."""
+        if self.world.alone:
+            return wanted
+        agreed = self.close()
+        flag = torch.tensor([wanted])
+        self.sent = (dist.all_reduce(flag, dist.ReduceOp.MAX, async_op=True), flag)
+        return agreed
+
+    def close(self) -> int:
+        """Wait for what was sent last; it must not be left under way."""
+        if self.sent is None:
+            return NOTHING
+        work, flag = self.sent
+        self.sent = None
+        work.wait()
+        return int(flag)
+
+    def begin(self, task: str, total: int, part: int = 0, parts: int = 1) -> None:
+        """Passed on."""
+        self.observer.begin(task, total, part, parts)
+
+    def advance(self, steps: int = 1) -> None:
+        """Passed on. Raises Stopped."""
+        self.observer.advance(steps)
+        if self.after_step(STOP if self.observer.wants_stop() else NOTHING) == STOP:
+            raise Stopped
+
+    def end(self) -> None:
+        """Passed on."""
+        self.observer.end()
+
+
+def fit(session: Session, journal: Journal | None = None) -> None:
     """Train the session's network in place, from where it starts to the end of its course, telling the journal at the
     end of each epoch.
 
@@ -30,11 +75,10 @@ def fit(session: Session, *, observer: Observer | None = None, journal: Journal 
     had. Raises TrainingDiverged where a loss or a weight is not finite, before the journal sees it, and Stopped, once
     the journal has what was done, where the observer wants the end.
     """
-    observer, start, course = observer or Silent(), session.start, session.course
-    training = _Training(session, observer, journal or Unwritten())
+    start, course, training = session.start, session.course, _Training(session, journal or Journal())
     if session.compilation.on and start.epoch < course.epochs:
         x, _ = next(session.train.of_epoch(start.epoch).epoch(start.epoch))
-        observer.note(training.run.warm_up(x))
+        session.observer.note(training.steps.warm_up(x))
     with seeded(course.seed, session.machine.device):  # puts the process's own random state back at the end
         for epoch in range(start.epoch, course.epochs):
             training.epoch(epoch, start.under_way if epoch == start.epoch else UnderWay())
@@ -44,26 +88,24 @@ def fit(session: Session, *, observer: Observer | None = None, journal: Journal 
 class _Training:
     """What the epochs of one training have in common."""
 
-    def __init__(self, session: Session, observer: Observer, journal: Journal) -> None:
-        self.model, self.optimiser, self.machine = session.model, session.optimiser, session.machine
-        self.train, self.validation, self.course = session.train, session.validation, session.course
-        self.observer, self.journal = observer, journal
-        world, regular = self.machine.world, self.train.of_epoch(session.start.epoch).sizes()[0]
-        share = regular // world.size + (world.rank < regular % world.size)
-        self.run = Forward(self.model, self.machine, session.compilation, share)
-        self.agreement = Agreement(world)
+    def __init__(self, session: Session, journal: Journal) -> None:
+        self.session, self.journal = session, journal
+        self.model, self.machine, self.course = session.model, session.machine, session.course
+        world, regular = self.machine.world, session.train.of_epoch(session.start.epoch).sizes()[0]
+        self.steps = Steps(session, regular // world.size + (world.rank < regular % world.size))
+        self.agreement = Agreement(world, session.observer)
 
     def epoch(self, epoch: int, under_way: UnderWay) -> None:
         """One pass over the training data, or the rest of one, and one over the validation data."""
-        course, data = self.course, self.train.of_epoch(epoch)
+        course, data = self.course, self.session.train.of_epoch(epoch)
         rate = course.rate(epoch)
-        for group in self.optimiser.param_groups:
+        for group in self.session.optimiser.param_groups:
             group["lr"] = rate
         done = self._steps(epoch, data, under_way)
         self._check_finite(epoch, done.loss / data.images)
         self.machine.world.copy_buffers(self.model)
         score = self._validate(epoch, done)
-        task, objective = data.task, course.objective
+        task, objective = data.task, self.session.objective
         metrics = EpochMetrics(
             epoch=epoch + 1,
             lr=rate,
@@ -83,16 +125,14 @@ class _Training:
         scores = {"train": metrics.train_score, "val": metrics.validation_score}
         written = {name: task.written(value, 1) for name, value in scores.items() if value is not None}
         about = {"measure": task.measure, "unit": task.unit, "course": course.name, "scores": written}
-        self.observer.epoch(to_plain(metrics) | about)
+        self.session.observer.epoch(to_plain(metrics) | about)
 
     def _steps(self, epoch: int, data: Batches, under_way: UnderWay) -> UnderWay:
-        """The steps of an epoch that are left; what the whole epoch came to."""
-        world, sizes = self.machine.world, data.sizes()
+        """The steps of an epoch that are left; what the whole epoch came to. Raises Stopped."""
+        world, course, observer, sizes = self.machine.world, self.course, self.session.observer, data.sizes()
         self.model.train()
-        self.observer.begin(
-            f"{self.course.name} {epoch + 1}/{self.course.epochs}", len(sizes), epoch, self.course.epochs
-        )
-        self.observer.advance(under_way.step)
+        observer.begin(f"{course.name} {epoch + 1}/{course.epochs}", len(sizes), epoch, course.epochs)
+        observer.advance(under_way.step)
         tally = Tally(data.task, self.machine, under_way)
         waited, before = under_way.waited, time.perf_counter() - under_way.seconds
         batches = data.epoch(epoch, under_way.step)
@@ -100,37 +140,28 @@ class _Training:
             asked = time.perf_counter()
             x, y = next(batches)
             waited += time.perf_counter() - asked
-            reseed(seed_of(self.course.seed, epoch, number, world.rank), self.machine.device)
+            reseed(seed_of(course.seed, epoch, number, world.rank), self.machine.device)
             # The processes' gradients are averaged: each counts as much as it has examples.
-            share = len(y) * world.size / sizes[number]
-            objective = self.course.objective
-            tally.add(*step(self.model, self.optimiser, x, y, self.machine, objective, run=self.run, share=share), y)
-            self.observer.advance()
-            wanted = STOP if self.observer.wants_stop() else SAVE if self.journal.due() else NOTHING
+            tally.add(*self.steps(x, y, share=len(y) * world.size / sizes[number]), y)
+            observer.advance()
+            wanted = STOP if observer.wants_stop() else SAVE if self.journal.due() else NOTHING
             agreed = self.agreement.after_step(wanted)
             if agreed != NOTHING:
-                loss, counts = tally.read()
-                reached = UnderWay(number + 1, loss, counts, time.perf_counter() - before, waited)
-                self._save(epoch, reached, sum(sizes[: number + 1]), stop=agreed == STOP)
-        loss, counts = tally.read()  # the epoch's only synchronisation
-        self.observer.end()
-        return UnderWay(len(sizes), loss, counts, time.perf_counter() - before, waited)
-
-    def _save(self, epoch: int, reached: UnderWay, examples: int, *, stop: bool) -> None:
-        """Keep the state between two steps. Raises Stopped where that was the end."""
-        self._check_finite(epoch, reached.loss / examples)
-        self.journal.within_epoch(reached)
-        if stop:
-            raise Stopped
+                reached = UnderWay(number + 1, *tally.read(), time.perf_counter() - before, waited)
+                self._check_finite(epoch, reached.loss / sum(sizes[: number + 1]))
+                self.journal.within_epoch(reached)
+                if agreed == STOP:
+                    raise Stopped
+        done = tally.read()  # the epoch's only synchronisation
+        observer.end()
+        return UnderWay(len(sizes), *done, time.perf_counter() - before, waited)
 
     def _validate(self, epoch: int, done: UnderWay) -> Score | None:
         """The score on the validation data, if there are any."""
-        if self.validation is None:
+        if self.session.validation is None:
             return None
-        data = self.validation.of_epoch(epoch)
-        observer = Interruptible(self.observer, self.agreement)
         try:
-            score = evaluate(self.model, data, self.machine, observer)
+            score = evaluate(self.model, self.session.validation.of_epoch(epoch), self.machine, self.agreement)
         except Stopped:
             self.journal.within_epoch(done)
             raise
@@ -151,38 +182,64 @@ class _Training:
         return TrainingDiverged(f"{what}; the checkpoint before, if any, is kept, try `lr={self.course.lr / 10:.3g}`")
 
 
-def step(
-    model: nn.Module,
-    optimiser: torch.optim.Optimizer,
-    x: Tensor,
-    y: Tensor,
-    machine: Machine,
-    objective: Objective,
-    *,
-    run: Callable[[Tensor], Tensor] | None = None,
-    share: float = 1.0,
-) -> tuple[Tensor, Tensor]:
-    """One training step: x (b, ...), y (b, ...) -> (loss without the regulariser, a scalar; outputs (b, ...) in fp32).
+class Steps:
+    """The training steps of a learner: compiled where that was chosen, and of several processes such that gradients are
+    averaged.
 
-    `run` is how the model is run where not by itself. Where other processes take parts of the batch, `share` weighs the
-    loss of this one's, which may be empty.
+    A process may have no example in a batch and takes part all the same.
     """
-    with machine.autocast():
-        outputs = (run or model)(x)
-    outputs = outputs.float()
-    if not len(y):
-        loss = outputs.sum() * 0.0
-    elif objective.loss is None:
-        loss = objective.task.loss(outputs, y)
-    else:
-        loss = objective.loss(outputs, y, x)
-    total = loss if share == 1 else loss * share
-    if objective.recurrence:
-        total = total - objective.recurrence * recurrence(model, objective.form)
-    optimiser.zero_grad(set_to_none=True)
-    torch.autograd.backward(total)
-    optimiser.step()
-    return loss.detach(), outputs.detach()
+
+    def __init__(self, learner: Learner, batch: int) -> None:
+        """`batch` is how many examples this process has in a regular batch."""
+        self.learner, network, self.takes_nothing = learner, learner.model, True
+        if not learner.machine.world.alone:
+            from foldnet.training.parallel import averaging, is_synchronised
+
+            network, self.takes_nothing = averaging(network, learner.machine), is_synchronised(network)
+        self.forward = CompiledForward(network, learner.compilation, batch)
+
+    def __call__(self, x: Tensor, y: Tensor, share: float = 1.0) -> tuple[Tensor, Tensor]:
+        """One step: x (b, ...), y (b, ...) -> (loss without the regulariser, a scalar; outputs (b, ...) in fp32).
+
+        Where other processes take parts of the batch, `share` weighs the loss of this one's, which may be empty.
+        """
+        learner, objective = self.learner, self.learner.objective
+        with learner.machine.autocast():
+            outputs = self._run(x)
+        outputs = outputs.float()
+        if not len(y):
+            loss = outputs.sum() * 0.0
+        elif objective.loss is None:
+            loss = objective.task.loss(outputs, y)
+        else:
+            loss = objective.loss(outputs, y, x)
+        total = loss if share == 1 else loss * share
+        if objective.recurrence:
+            total = total - objective.recurrence * recurrence(learner.model, objective.form)
+        learner.optimiser.zero_grad(set_to_none=True)
+        torch.autograd.backward(total)
+        learner.optimiser.step()
+        return loss.detach(), outputs.detach()
+
+    def _run(self, x: Tensor) -> Tensor:
+        """x (b, ...) -> outputs (b, ...)."""
+        if len(x) or self.takes_nothing:
+            return self.forward(x)
+        return self.forward(x.new_zeros(1, *x.shape[1:]))[:0]  # batch norm can't take nothing
+
+    def warm_up(self, x: Tensor) -> str:
+        """Compile for batches like x, leaving no trace; what came of it, in words. Raises what torch.compile raises if
+        it was asked for."""
+        if not len(x):
+            return "nothing to compile for: this process has no examples in a batch"
+        try:
+            return f"compiled in {self.forward.warm_up(x, self.learner.machine):.0f} s"
+        except Exception as error:  # compilers fail in many ways, and nobody asked for this one
+            if self.learner.compilation.why == ASKED_FOR:
+                raise
+            self.forward = CompiledForward(self.forward.network, UNCOMPILED, len(x))
+            reason = str(error).strip().split("\n")[0]
+            return f"not compiled, since that failed ({type(error).__name__}: {reason})"
 
 
 def _similarity(model: nn.Module) -> dict[str, float] | None:

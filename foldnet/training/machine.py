@@ -1,40 +1,150 @@
-"""What the machine offers, and what foldnet chooses for it."""
+"""Where a network runs: the device, the precision, and the processes that train one network together."""
 
-import shutil
+import json
+import platform
 import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
-from importlib.util import find_spec
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from importlib.metadata import version
+from typing import Any, Self
 
 import torch
+import torch.distributed as dist
 from torch import Tensor, nn
 
-from foldnet.errors import MissingTool, SettingError
+from foldnet.errors import SettingError
 from foldnet.hardware import BF16, cpu_features
-from foldnet.training.settings import COMPILE, PRECISIONS
-from foldnet.training.world import ALONE, World
+from foldnet.training.settings import PRECISIONS
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """The processes that train one network; one alone is a world of size 1 and skips the collectives.
+
+    This process is number `rank` of `size`, and `local` of the `beside` on its machine; `store` is where they leave
+    words. Whatever changes data does so alike in every process.
+    """
+
+    rank: int = 0
+    size: int = 1
+    local: int = 0
+    beside: int = 1
+    store: Any = field(default=None, compare=False)
+
+    @property
+    def alone(self) -> bool:
+        """Whether there is no other process."""
+        return self.size == 1
+
+    @property
+    def writes(self) -> bool:
+        """Whether this process is the one that writes files and speaks to the user."""
+        return self.rank == 0
+
+    def add_up(self, *tensors: Tensor) -> None:
+        """Put the sum over all processes into each tensor."""
+        if not self.alone:
+            for tensor in tensors:
+                dist.all_reduce(tensor)
+
+    def copy_buffers(self, model: nn.Module) -> None:
+        """Give every process the buffers (batch norm's statistics) of process 0."""
+        if not self.alone:
+            for buffer in model.buffers():
+                dist.broadcast(buffer, src=0)
+
+    def tell(self, topic: str, value: Any) -> None:
+        """Leave plain data under a name for the other processes."""
+        if not self.alone:
+            self.store.set(f"foldnet/{topic}", json.dumps(value))
+
+    def hear(self, topic: str) -> Any:
+        """What another process left or will leave under a name."""
+        return json.loads(self.store.get(f"foldnet/{topic}"))
+
+    def heard(self, topic: str, seconds: float) -> Any:
+        """What another process leaves under a name within so many seconds, else None."""
+        deadline = time.monotonic() + seconds
+        with suppress(RuntimeError, dist.DistError):  # the store may have gone with its process
+            while not self.alone and time.monotonic() < deadline:
+                if self.store.check([f"foldnet/{topic}"]):
+                    return self.hear(topic)
+                time.sleep(0.1)
+        return None
+
+
+ALONE = World()
+
+
+ALONE = World()
 
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """Where, in which precision ("fp32" or "bf16") and with which other processes the network runs."""
+    """Where, in which precision ("fp32" or "bf16") and with which other processes a network runs."""
 
     device: torch.device
     precision: str
     world: World = ALONE
 
+    @property
+    def on_cuda(self) -> bool:
+        """Whether the device is a GPU."""
+        return self.device.type == "cuda"
+
+    @property
+    def fp32(self) -> Self:
+        """The same in fp32."""
+        return replace(self, precision="fp32")
+
     def autocast(self) -> AbstractContextManager[None]:
         """The context in which a forward pass runs."""
         return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.precision == "bf16")
+
+    def exact_fp32(self) -> AbstractContextManager[None]:
+        """Keep CUDA from computing fp32 in TF32, whose ten bits are too few for what is promised."""
+        return self.tf32(allowed=False)
+
+    @contextmanager
+    def tf32(self, *, allowed: bool) -> Iterator[None]:
+        """Let CUDA compute fp32 in TF32 while the block runs, or keep it from doing so."""
+        if not self.on_cuda:
+            yield
+            return
+        before = torch.get_float32_matmul_precision()
+        torch.set_float32_matmul_precision("high" if allowed else "highest")
+        try:
+            with torch.backends.cudnn.flags(enabled=True, allow_tf32=allowed):
+                yield
+        finally:
+            torch.set_float32_matmul_precision(before)
+
+    def place(self, model: nn.Module) -> nn.Module:
+        """`model` itself on the device, laid out as that is fastest there (on a CPU the layout of weights is no
+        matter)."""
+        model.to(self.device)
+        return channels_last(model) if self.on_cuda else model
+
+    def about(self) -> dict[str, Any]:
+        """Versions and hardware, for whoever wants to run it again."""
+        processor = torch.cuda.get_device_name(self.device) if self.on_cuda else platform.processor()
+        return {
+            "foldnet": version("foldnet"),
+            "torch": str(torch.__version__),
+            "python": platform.python_version(),
+            "platform": platform.platform(),
+            "device": str(self.device),
+            "processor": processor or platform.machine(),
+            "threads": torch.get_num_threads(),
+        }
 
 
 @contextmanager
 def seeded(seed: int, device: torch.device) -> Iterator[None]:
     """Random numbers from `seed` on the CPU and on `device`; their own states, and those of other devices, stay as they
     were."""
-    on_cuda = device.type == "cuda"
-    with torch.random.fork_rng([device] if on_cuda else []):
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
         reseed(seed, device)
         yield
 
@@ -66,8 +176,8 @@ def choose_machine(device: str = "auto", precision: str = "auto", world: World =
     if precision not in PRECISIONS:
         raise SettingError(f"`precision={precision!r}` is not legal; choose {', '.join(PRECISIONS)}")
     if precision == "auto":
-        precision = "bf16" if _fast_bf16(chosen) else "fp32"
-    if precision == "bf16" and not _any_bf16(chosen):
+        precision = "bf16" if _has_bf16(chosen, emulated=False) else "fp32"
+    if precision == "bf16" and not _has_bf16(chosen, emulated=True):
         raise SettingError(f"`precision='bf16'` is not what '{device}' can do; write fp32")
     return Machine(chosen, precision, world)
 
@@ -87,159 +197,18 @@ def _gpu(device: str, chosen: torch.device, world: World) -> torch.device:
     return chosen if world.alone else torch.device("cuda", index)
 
 
+def _has_bf16(device: torch.device, *, emulated: bool) -> bool:
+    """Whether the device multiplies bf16 numbers, in hardware or `emulated`, which every CPU can and is slower than
+    fp32."""
+    if device.type == "cuda":
+        with torch.cuda.device(device):
+            return bool(torch.cuda.is_bf16_supported(including_emulation=emulated))
+    return emulated or any(feature in cpu_features() for feature in BF16)
+
+
 def channels_last(model: nn.Module) -> nn.Module:
     """`model` itself, its weights (O, I, h, w) laid out channels last. (Module.to would refuse a bank's five axes.)"""
     for parameter in model.parameters():
         if parameter.dim() == 4:
             parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
     return model
-
-
-def place(model: nn.Module, machine: Machine) -> nn.Module:
-    """`model` itself on the machine's device, laid out as that is fastest there (on a CPU the layout of weights is no
-    matter)."""
-    model.to(machine.device)
-    return channels_last(model) if machine.device.type == "cuda" else model
-
-
-def _any_bf16(device: torch.device) -> bool:
-    """Whether the device can do bf16 arithmetic at all."""
-    if device.type != "cuda":
-        return True
-    with torch.cuda.device(device):
-        return bool(torch.cuda.is_bf16_supported())
-
-
-def _fast_bf16(device: torch.device) -> bool:
-    """Whether bf16 arithmetic is in the hardware; emulated bf16 is slower than fp32."""
-    if device.type == "cuda":
-        with torch.cuda.device(device):
-            return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    return any(feature in cpu_features() for feature in BF16)
-
-
-def exact_fp32(machine: Machine) -> AbstractContextManager[None]:
-    """Keep CUDA from computing fp32 in TF32, whose ten bits are too few for what is promised."""
-    return tf32(machine, allowed=False)
-
-
-@contextmanager
-def tf32(machine: Machine, *, allowed: bool) -> Iterator[None]:
-    """Let CUDA compute fp32 in TF32 while the block runs, or keep it from doing so."""
-    if machine.device.type != "cuda":
-        yield
-        return
-    before = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("high" if allowed else "highest")
-    try:
-        with torch.backends.cudnn.flags(enabled=True, allow_tf32=allowed):
-            yield
-    finally:
-        torch.set_float32_matmul_precision(before)
-
-
-COMPILERS = ("c++", "g++", "clang++")  # one of these builds what inductor writes for a CPU
-TRITON_NEEDS = (7, 0)  # compute capability for which Triton, inductor's other way, writes kernels
-WARM_UPS = 3  # of CUDA graphs: the first run warms up, the second is recorded, the third is played
-
-
-@dataclass(frozen=True, slots=True)
-class Compilation:
-    """Whether training steps are compiled, in which of torch.compile's modes (None: not compiled), and why."""
-
-    on: bool
-    mode: str | None
-    why: str
-
-
-ASKED_FOR = "asked for"
-UNCOMPILED = Compilation(False, None, ASKED_FOR)
-
-
-def choose_compilation(choice: str, machine: Machine) -> Compilation:
-    """Resolve "auto", "on" or "off" for a machine.
-
-    "auto" is on for CUDA: there, fused kernels and, in one process alone, CUDA graphs (mode "reduce-overhead") spare
-    launches and trips to memory; several processes reduce gradients in between, which a graph would have to be cut for.
-    On a CPU it is off: convolutions are nearly all of a step and compiling leaves them as they are. Raises SettingError
-    for another word, MissingTool where "on" lacks a compiler.
-    """
-    if choice not in COMPILE:
-        raise SettingError(f"`compile={choice!r}` is not legal; choose {', '.join(COMPILE)}")
-    if choice == "off":
-        return UNCOMPILED
-    on_cuda = machine.device.type == "cuda"
-    mode = "reduce-overhead" if on_cuda and machine.world.alone else "default"
-    lacking = _lacking(machine)
-    if choice == "on":
-        if lacking is not None:
-            raise MissingTool(f"`compile='on'` needs {lacking}; install it or use `compile='off'`")
-        return Compilation(True, mode, ASKED_FOR)
-    if not on_cuda:
-        return Compilation(False, None, "on a CPU the convolutions are nearly all of a step, and they are not compiled")
-    if lacking is not None:
-        return Compilation(False, None, f"it needs {lacking}, which is not there")
-    graphs = " and CUDA graphs" if mode == "reduce-overhead" else ""
-    return Compilation(True, mode, f"fused kernels{graphs} spare launches and trips to memory")
-
-
-class CompiledForward:
-    """A network's forward pass for training batches of one size; any other batch, and evaluation, take the network
-    itself.
-
-    So nothing is ever compiled twice for an epoch's last batch. Parameters and buffers are the network's own.
-    Shapes: as those of the network.
-    """
-
-    def __init__(self, network: nn.Module, compilation: Compilation, batch: int) -> None:
-        """`batch` is the number of examples in a regular batch of this process; `network` may be
-        DistributedDataParallel's."""
-        self.network, self.batch = network, batch
-        self._compiled: Callable[[Tensor], Tensor] | None = None
-        if compilation.on:
-            # Inductor's modes are exclusive; "default" is said as None in older versions, which every version takes.
-            mode = None if compilation.mode == "default" else compilation.mode
-            self._compiled = torch.compile(network, dynamic=False, mode=mode)
-
-    def __call__(self, x: Tensor) -> Tensor:
-        """x (b, c, h, w) -> the network's output."""
-        if self._compiled is None or len(x) != self.batch or not self.network.training:
-            out: Tensor = self.network(x)
-            return out
-        if x.device.type == "cuda":
-            # The step before is over: its outputs may be written over.
-            torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
-        return self._compiled(x)
-
-    def warm_up(self, x: Tensor, machine: Machine) -> float:
-        """Compile, by forward and backward passes over a batch x (b, c, h, w), and return the seconds that it took.
-
-        Nothing is left of them: buffers are put back, gradients taken away, random states kept.
-        """
-        if self._compiled is None:
-            return 0.0
-        start = time.perf_counter()
-        kept = {name: buffer.clone() for name, buffer in self.network.named_buffers()}
-        was_training = self.network.training
-        self.network.train()
-        with seeded(0, machine.device):
-            for _ in range(WARM_UPS):
-                with machine.autocast():
-                    out = self(x)
-                torch.autograd.backward(out.float().square().mean())
-                self.network.zero_grad(set_to_none=True)
-        with torch.no_grad():
-            for name, buffer in self.network.named_buffers():
-                buffer.copy_(kept[name])
-        self.network.train(was_training)
-        if machine.device.type == "cuda":
-            torch.cuda.synchronize(machine.device)
-        return time.perf_counter() - start
-
-
-def _lacking(machine: Machine) -> str | None:
-    """What inductor needs and does not find."""
-    if machine.device.type == "cuda":
-        able = find_spec("triton") is not None and torch.cuda.get_device_capability(machine.device) >= TRITON_NEEDS
-        return None if able else f"Triton and a GPU of compute capability {TRITON_NEEDS[0]}.{TRITON_NEEDS[1]} or more"
-    return None if any(map(shutil.which, COMPILERS)) else "a C++ compiler (g++ or clang++)"

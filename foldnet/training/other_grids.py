@@ -3,11 +3,21 @@
 A file of its own: pictures have these options too, and load no dataset.
 """
 
-from dataclasses import dataclass
-from typing import Annotated
+from __future__ import annotations
 
-from foldnet.options import Option
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Annotated
+
+from foldnet.errors import SettingError, UnknownName, nearest
+from foldnet.options import Option, fields_of, given_of, plain
 from foldnet.typed import checked
+
+if TYPE_CHECKING:
+    from foldnet.data.dataset import Dataset
+    from foldnet.training.runs import Run
+
+COUNT = 1000
+SEED = 0  # other grids are the same for every network
 
 
 @checked
@@ -29,3 +39,37 @@ class OtherGrids(GridsLike):
     """Grids to score on; what is None is as in the run's last phase, or as its dataset's preset says."""
 
     count: Annotated[int | None, Option("How many other grids.  [default: 1000]")] = None
+
+
+def other_grids(run: Run, wanted: OtherGrids) -> tuple[Dataset, str]:
+    """A dataset of test grids that no training has seen, and what they are in words.
+
+    Raises SettingError for a run of another kind of data or for grids that cannot be, UnknownName for another dataset.
+    """
+    from foldnet.data.curriculum import dataset_of, draw_rule, images_of_grids
+    from foldnet.data.sources import SOURCES, GridSource, make_source, source_settings
+
+    own = run.settings.source
+    grids = tuple(name for name, source in SOURCES.items() if issubclass(source, GridSource))
+    if not isinstance(own, GridSource):
+        raise SettingError(
+            f"run '{run.folder}' was trained on {own.name}, whose images have no grids; leave out "
+            "`dataset`, `grid` and the like"
+        )
+    name = wanted.dataset or own.name
+    if name not in grids:
+        raise UnknownName(f"`dataset={name!r}` has no grids; choose {' or '.join(grids)}{nearest(name, grids)}")
+    known, given = fields_of(SOURCES[name]), given_of(asdict(wanted) | {"dataset": None})
+    count = given.pop("count", COUNT)
+    if "window" in given and "windows" in known:
+        given["windows"] = (given.pop("window"),)
+    for key, value in given.items():
+        if key not in known:
+            raise SettingError(
+                f"--{key} {value} has no meaning for {name}; it is for {source_settings().get(key, ('paths',))[0]}"
+            )
+    source = make_source(name, {key: value for key, value in plain(own).items() if key in known} | given)
+    assert isinstance(source, GridSource)
+    rule = source.rules[-1]
+    images = images_of_grids(draw_rule(count, rule, seed=SEED, phase=0, split="test"))
+    return dataset_of(rule, images, images), f"{count} {source.described}"

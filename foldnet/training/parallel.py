@@ -11,47 +11,12 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.parallel import DistributedDataParallel
 
-from foldnet.training.machine import ASKED_FOR, UNCOMPILED, Compilation, CompiledForward, Machine
+from foldnet.training.machine import Machine
 
 
-class Forward:
-    """What runs a model in training steps: compiled where that was chosen, and of several processes such that gradients
-    are averaged.
-
-    A process may have no example in a batch and takes part all the same. Shapes: as those of the model.
-    """
-
-    def __init__(self, model: nn.Module, machine: Machine, compilation: Compilation, batch: int) -> None:
-        """`batch` is how many examples this process has in a regular batch."""
-        self.machine, self.compilation = machine, compilation
-        network = model if machine.world.alone else _averaging(model, machine)
-        self.compiled = CompiledForward(network, compilation, batch)
-        synchronised = any(isinstance(module, SyncedBatchNorm | nn.SyncBatchNorm) for module in model.modules())
-        self.takes_nothing = machine.world.alone or synchronised
-
-    def __call__(self, x: Tensor) -> Tensor:
-        if len(x) or self.takes_nothing:
-            return self.compiled(x)
-        return self.compiled(x.new_zeros(1, *x.shape[1:]))[:0]  # batch norm can't take nothing
-
-    def warm_up(self, x: Tensor) -> str:
-        """Compile for batches like x, leaving no trace; what came of it, in words. Raises what torch.compile raises if
-        it was asked for."""
-        if not len(x):
-            return "nothing to compile for: this process has no examples in a batch"
-        try:
-            return f"compiled in {self.compiled.warm_up(x, self.machine):.0f} s"
-        except Exception as error:  # compilers fail in many ways, and nobody asked for this one
-            if self.compilation.why == ASKED_FOR:
-                raise
-            self.compiled = CompiledForward(self.compiled.network, UNCOMPILED, len(x))
-            reason = str(error).strip().split("\n")[0]
-            return f"not compiled, since that failed ({type(error).__name__}: {reason})"
-
-
-def _averaging(model: nn.Module, machine: Machine) -> nn.Module:
+def averaging(model: nn.Module, machine: Machine) -> nn.Module:
     """`model` in torch's DistributedDataParallel."""
-    on_gpu = [machine.device] if machine.device.type == "cuda" else None
+    on_gpu = [machine.device] if machine.on_cuda else None
     # Buffers differ between the processes until the end of the epoch, when those of process 0 count.
     newer = "forward_sync_buffers" in signature(DistributedDataParallel).parameters
     apart: dict[str, Any] = {"forward_sync_buffers" if newer else "broadcast_buffers": False}
@@ -67,7 +32,7 @@ def synchronise_norms(model: nn.Module, machine: Machine) -> nn.Module:
     alone: torch's plain norm adds up a large batch in fp32 one number after the other, which alone moves gradients by
     up to a per cent.
     """
-    if machine.device.type == "cuda":
+    if machine.on_cuda:
         converted: nn.Module = nn.SyncBatchNorm.convert_sync_batchnorm(model)  # type: ignore[no-untyped-call]
         return converted
     for name, module in model.named_children():
@@ -76,6 +41,11 @@ def synchronise_norms(model: nn.Module, machine: Machine) -> nn.Module:
         else:
             synchronise_norms(module, machine)
     return model
+
+
+def is_synchronised(model: nn.Module) -> bool:
+    """Whether `synchronise_norms` found norms in it."""
+    return any(isinstance(module, SyncedBatchNorm | nn.SyncBatchNorm) for module in model.modules())
 
 
 class SyncedBatchNorm(_BatchNorm):

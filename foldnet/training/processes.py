@@ -1,6 +1,7 @@
 """Joining the processes that torchrun (or `foldnet train --gpus`) started, and noticing when one of them dies."""
 
 import os
+import re
 import socket
 import threading
 import time
@@ -15,8 +16,8 @@ from torch.distributed import PrefixStore  # type: ignore[attr-defined]
 from torch.distributed.rendezvous import rendezvous
 
 from foldnet.errors import ProcessLost
+from foldnet.training.machine import ALONE, World
 from foldnet.training.observer import Stopped
-from foldnet.training.world import ALONE, World
 
 TO_MEET = timedelta(minutes=10)  # until all processes have started
 TO_PREPARE = timedelta(days=1)  # until the first has read its data; that it lives is known from its pulse
@@ -25,15 +26,7 @@ SILENCE = 12.0  # seconds without one after which a process is taken for dead
 GRACE = 3.0  # seconds that the main thread then has to fail by itself before it is ended
 LEFT = "left"
 # Words of torch's and gloo's errors where the other end has gone.
-CONNECTION = (
-    "Connection closed by peer",
-    "Connection reset",
-    "Connection refused",
-    "Broken pipe",
-    "gloo",
-    "NCCL",
-    "TCPStore",
-)
+CONNECTION = re.compile("Connection (closed by peer|reset|refused)|Broken pipe|gloo|NCCL|TCPStore")
 
 
 @contextmanager
@@ -74,7 +67,7 @@ def joined(local: int, beside: int, last_words: Callable[[str], None]) -> Iterat
         pulse.leave()
         dist.destroy_process_group()
     finally:
-        pulse.stop()
+        pulse.stopped.set()
 
 
 def unreachable(error: Exception) -> str | None:
@@ -83,7 +76,7 @@ def unreachable(error: Exception) -> str | None:
     On a busy machine the signs of life of a dead process may be missed later than the connection to it.
     """
     text = str(error)
-    if not isinstance(error, dist.DistError) and not any(word in text for word in CONNECTION):
+    if not isinstance(error, dist.DistError) and not CONNECTION.search(text):
         return None
     reason = text.split("\n")[0].strip()[:200]
     return (
@@ -151,11 +144,7 @@ class _Pulse(threading.Thread):
         return self.death
 
     def leave(self) -> None:
-        """Be missed by nobody."""
-        self.stop()
+        """End as a process that is done, which the others do not take for dead."""
+        self.stopped.set()
         self.join()
         self.store.set(f"beat/{self.rank}", LEFT)
-
-    def stop(self) -> None:
-        """No more signs of life."""
-        self.stopped.set()

@@ -1,11 +1,12 @@
 """A run folder: what one training wrote, and what later commands read from it."""
 
-import json
-import os
+from __future__ import annotations
+
+import time
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -13,28 +14,40 @@ from torch import Tensor, nn
 from foldnet.data.tasks import TASKS, Lengthened, Task, read_lengthened
 from foldnet.errors import RunError, SettingError, UnknownName
 from foldnet.store.artifact import (
-    CHECKPOINTS,
+    BOARD,
     SCHEMA,
-    changed,
     check_seal,
-    digest_of_json,
     folders_of,
     identity_of,
     newest_that_opens,
     read_config,
+    seal_of,
     sealed,
     upgraded,
 )
-from foldnet.store.files import refuse_link, runs_home, write_json, write_whole
-from foldnet.store.leftovers import remove_leftovers
-from foldnet.store.reading import NotPlain, parse_json, read_json, read_text
-from foldnet.store.tensors import digest_of_tensors, facts_of, load_tensors, save_tensors
-from foldnet.training.checkpoint import FILE, load_model
-from foldnet.training.journal import Progress
+from foldnet.store.codec import to_plain
+from foldnet.store.files import runs_home, write_json
+from foldnet.store.tensors import facts_of
+from foldnet.training.checkpoint import (
+    FILE,
+    append_metrics,
+    check_count,
+    check_nothing_lost,
+    load_coefficients,
+    load_model,
+    note_progress,
+    read_metrics,
+    save_checkpoint,
+    save_coefficients,
+)
+from foldnet.training.observer import EpochMetrics, Journal, Progress, UnderWay
+from foldnet.training.recurrence import banks_of
 from foldnet.training.settings import TrainSettings, from_json, to_json
 from foldnet.zoo.blueprint import Blueprint, blueprint_in, shape_of
 
-PROGRESS = "progress.json"  # how far the last checkpoint has come
+if TYPE_CHECKING:
+    from foldnet.training.session import Session
+    from foldnet.training.tensorboard import Board
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +142,20 @@ def open_run(folder: Path) -> Run:
     return replace(run, identity=identity_of(config), sealed=check_seal(written, file))
 
 
+def lengthened(run: Run, progress: Progress) -> Run:
+    """A run that goes on from `progress`, with what it was meant to be before; the first time that it is to become
+    longer, too.
+
+    The longer schedule begins with the next epoch: one that is under way ends as it began.
+    """
+    config = read_config(run.folder, "run")  # asked anew: of several processes the first may have written it by now
+    earlier, before = config.get("lengthened", []), config["settings"]["epochs"]
+    if run.settings.epochs > before:
+        until = min(progress.epoch + (progress.under_way.step > 0), before)
+        earlier = [*(pair for pair in earlier if pair[0] <= until), (until, before)]
+    return replace(run, lengthened=tuple((until, length) for until, length in earlier))
+
+
 def all_runs(home: Path | None = None) -> list[Path]:
     """Run folders directly under `home` (default: where runs lie), oldest first; damaged ones that can't say when come
     before."""
@@ -149,99 +176,101 @@ def default_name(settings: TrainSettings, home: Path | None = None) -> Path:
     return (home or runs_home()) / f"{settings.dataset}-{settings.arch}-seed{settings.seed}"
 
 
-def append_metrics(folder: Path, history: list[dict[str, Any]]) -> None:
-    """Write metrics.jsonl, a line an epoch. Losses that are not finite never come here, so the lines are plain JSON."""
-    lines = (json.dumps(line, allow_nan=False) for line in history)
-    write_whole(folder / "metrics.jsonl", "".join(f"{line}\n" for line in lines))
+EVERY = 30.0  # seconds: epochs that end sooner after a checkpoint make none, and a killed run repeats them
+WITHIN = 300.0  # seconds after which a checkpoint is made within an epoch
 
 
-def read_metrics(folder: Path) -> list[dict[str, Any]]:
-    """The lines of metrics.jsonl; none where there is no file. Raises RunError where a line is not JSON, or was
-    changed."""
-    file = folder / "metrics.jsonl"
-    epochs, seal = _counted(folder)
-    if not os.path.lexists(file):
-        if seal and epochs:
-            raise _lost(file, 0, epochs)
-        return []
-    try:
-        lines = [parse_json(line) for line in read_text(file).splitlines()]
-    except NotPlain as error:
-        raise RunError(f"'{file}' {error}") from None
-    except (OSError, ValueError) as error:
-        raise RunError(f"'{file}' is not one JSON object a line ({error}); restore it or remove it") from None
-    if not all(isinstance(line, dict) for line in lines):
-        raise RunError(f"'{file}' is not one JSON object a line; restore it or remove it")
-    if [line.get("epoch") for line in lines] != list(range(1, len(lines) + 1)):
-        raise RunError(f"'{file}' has not one line an epoch, in order; restore it")
-    if seal and len(lines) < epochs:
-        raise _lost(file, len(lines), epochs)
-    if seal and digest_of_json(lines[:epochs]) != seal.get(file.name):
-        raise changed(file, "run")
-    return lines
+def check_every(every: float) -> None:
+    """Raise SettingError for what is no time between checkpoints."""
+    if not every >= 0:
+        raise SettingError(f"`checkpoint_every={every:g}` is not legal; give a number of seconds from 0")
 
 
-def _lost(file: Path, found: int, epochs: int) -> RunError:
-    """What is said of a history that lacks what the last checkpoint counts."""
-    return RunError(f"'{file}' holds {found} of the {epochs} entries that the checkpoint counts; restore it")
+class Recorder(Journal):
+    """The journal of a run folder. Epochs leave a line of metrics and a row of coefficients, and, at most every `every`
+    seconds and at the end, a checkpoint. Of several processes the first writes, the others count."""
+
+    def __init__(self, run: Run, session: Session, *, every: float = EVERY, board: bool = False) -> None:
+        """With `board` the epochs' numbers go to TensorBoard too.
+
+        Cuts the histories back to where the checkpoint stands: a killed process may have written epochs more."""
+        folder, model, progress = run.folder, session.model, session.start
+        self.folder, self.identity, self.epochs = folder, run.identity, run.settings.epochs
+        self.model, self.optimiser, self.progress = model, session.optimiser, progress
+        self.writes, self.every, self.restarts = session.machine.world.writes, every, session.course.restarts
+        self.task, self.saved = session.objective.task, time.monotonic()
+        self.best: tuple[dict[str, Tensor], Progress] | None = None  # not on the disk yet
+        done = progress.epoch
+        self.metrics = read_metrics(folder)[:done]
+        history = load_coefficients(folder) if banks_of(model) else {}
+        self.coefficients = {name: rows[: done + 1] for name, rows in history.items()}
+        check_count(folder / "metrics.jsonl", len(self.metrics), done)
+        for rows in self.coefficients.values():
+            check_count(folder / "coefficients.safetensors", len(rows), done + 1)
+        if progress.best_epoch is not None and not (folder / "best" / FILE).is_file():
+            raise RunError(
+                f"'{folder / 'best' / FILE}' is lost, the weights of epoch {progress.best_epoch}; restore "
+                "it or train again"
+            )
+        self.board: Board | None = None
+        if self.writes and (board or (folder / BOARD).is_dir()):  # as the run began
+            from foldnet.training import tensorboard
+
+            self.board = tensorboard.Board(folder, done)
+
+    def after_epoch(self, metrics: EpochMetrics) -> None:
+        """Record one whole epoch."""
+        score, merit = metrics.validation_score, self.task.merit
+        best = None if metrics.epoch - 1 in self.restarts else self.progress.best_score
+        better = score is not None and (best is None or merit(score) > merit(best))
+        self.progress = Progress(
+            metrics.epoch,
+            score if better else best,
+            metrics.epoch if better else self.progress.best_epoch,
+            self.progress.seconds + metrics.seconds,
+        )
+        self.metrics.append(to_plain(metrics))
+        if not self.writes:
+            return
+        append_metrics(self.folder, self.metrics)
+        if self.coefficients:
+            self.coefficients = coefficients(self.model, self.coefficients)
+            save_coefficients(self.folder, self.coefficients)
+        if better:
+            self.best = {name: tensor.cpu().clone() for name, tensor in self.model.state_dict().items()}, self.progress
+        if metrics.epoch == self.epochs or self._since_saved() >= self.every:
+            self._save()
+        if self.board is not None:
+            self.board.epoch(self.metrics[-1])
+
+    def due(self) -> bool:
+        """Whether a killed process would lose much by now."""
+        return self.writes and self._since_saved() >= max(WITHIN, self.every)
+
+    def within_epoch(self, under_way: UnderWay) -> None:
+        """Keep the state between two steps."""
+        self.progress = replace(self.progress, under_way=under_way)
+        if self.writes:
+            self._save()
+
+    def _since_saved(self) -> float:
+        """Seconds since the last checkpoint."""
+        return time.monotonic() - self.saved
+
+    def _save(self) -> None:
+        """Write the best weights, where they are new, and the checkpoint, which states the histories as they are by
+        now."""
+        seal = seal_of(self.identity, self.metrics, self.coefficients)
+        if self.best is not None:
+            weights, progress = self.best
+            save_checkpoint(self.folder / "best", weights, None, progress, {"run": self.identity})
+            self.best = None
+        save_checkpoint(self.folder / "last", self.model, self.optimiser, self.progress, seal)
+        note_progress(self.folder, self.progress)
+        self.saved = time.monotonic()
 
 
-def save_coefficients(folder: Path, history: dict[str, Tensor]) -> None:
-    """Write coefficients.safetensors: one tensor a group, (epochs + 1, L, K), the first row before training."""
-    save_tensors(folder / "coefficients.safetensors", history)
-
-
-def load_coefficients(folder: Path) -> dict[str, Tensor]:
-    """One tensor a group, (epochs + 1, L, K), which only soft runs have. Raises RunError where they are missing or
-    changed."""
-    file = folder / "coefficients.safetensors"
-    epochs, seal = _counted(folder)
-    history = load_tensors(file).tensors
-    whole = all(
-        rows.dim() and len(rows) > epochs for rows in history.values()
-    )  # what is not, whoever uses it complains of
-    counted = {name: rows[: epochs + 1] for name, rows in history.items()} if whole else {}
-    if seal and whole and digest_of_tensors(counted) != seal.get(file.name):
-        raise changed(file, "run")
-    return history
-
-
-def _counted(folder: Path) -> tuple[int, dict[str, str]]:
-    """The epochs that the last checkpoint counts and what it says of the files beside it; (0, {}) where there is
-    nothing to compare.
-
-    To be asked before a history is read: what a training adds meanwhile is then more than is counted, never less.
-    """
-    try:
-        facts = facts_of(folder / "last" / FILE)
-    except RunError:
-        return 0, {}  # whoever loads it is told why
-    epochs, seal = facts.get("epoch"), facts.get("seal")
-    return (epochs, seal) if type(epochs) is int and isinstance(seal, dict) else (0, {})
-
-
-def note_progress(folder: Path, progress: Progress) -> None:
-    """Say beside the checkpoint how far it has come, so that its loss is noticed."""
-    write_json(folder / PROGRESS, {"epoch": progress.epoch, "step": progress.under_way.step})
-
-
-def check_nothing_lost(folder: Path) -> None:
-    """Raise RunError where a run once had a checkpoint and has none now: training on would begin anew."""
-    file = folder / "last" / FILE
-    if file.exists() or not (folder / PROGRESS).exists():
-        return
-    reached = read_json(folder / PROGRESS)
-    epoch = reached.get("epoch") if isinstance(reached, dict) else None
-    raise RunError(
-        f"'{file}' is lost, with which the training had come to epoch {epoch}; restore it, use `checkpoint='best'`, "
-        f"or train again with `force=True`"
-    )
-
-
-def clear_leftovers(folder: Path) -> None:
-    """Remove what killed commands were in the middle of writing into a run. Raises OutputError for linked
-    checkpoints."""
-    for name in CHECKPOINTS:
-        refuse_link(folder / name)
-    for place in (folder, *(folder / name for name in CHECKPOINTS)):
-        remove_leftovers(place)
+def coefficients(model: nn.Module, history: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The history of coefficients with the present ones at its end: (epochs + 1, L, K) a group."""
+    present = {name: bank.coefficients.detach().cpu().clone()[None] for name, bank in banks_of(model).items()}
+    return {name: torch.cat([history[name], rows]) if name in history else rows for name, rows in present.items()}

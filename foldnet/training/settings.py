@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
@@ -79,8 +79,7 @@ class TrainSettings:
         if not 1 <= self.source.phases <= self.epochs:
             raise SettingError(
                 f"`windows` names {self.source.phases} phases and `epochs={self.epochs}` has room for 1 to "
-                f"{self.epochs}; "
-                f"give each phase an epoch at least"
+                f"{self.epochs}; give each phase an epoch at least"
             )
         self._check_network()
 
@@ -97,15 +96,15 @@ class TrainSettings:
                 f"leave it out or train a soft network such as 's{self.arch}-4'"
             )
         family, _ = family_of(self.arch)
-        of_some = {name for known in FAMILIES.values() for name in known.trains_with}
-        for name in sorted(of_some - set(() if family is None else family.trains_with)):
-            if family is not None and getattr(self, name):
-                raise SettingError(f"`{name}={getattr(self, name):g}` has no place in '{self.arch}'; leave it out")
+        if family is not None:
+            of_some = {name for known in FAMILIES.values() for name in known.trains_with}
+            for name in sorted(of_some.difference(family.trains_with)):
+                if getattr(self, name):
+                    raise SettingError(f"`{name}={getattr(self, name):g}` has no place in '{self.arch}'; leave it out")
         if self.progressive and self.sync_bn:
             raise SettingError(
-                f"`progressive={self.progressive:g}` and `sync_bn=True` contradict each other, since "
-                "processes that run other "
-                f"numbers of steps have no norms in common; leave one of them out"
+                f"`progressive={self.progressive:g}` and `sync_bn=True` contradict each other, since processes that "
+                f"run other numbers of steps have no norms in common; leave one of them out"
             )
 
 
@@ -144,13 +143,11 @@ def to_json(settings: TrainSettings) -> dict[str, Any]:
 def from_json(content: Mapping[str, Any]) -> TrainSettings:
     """The settings in a config.json. Raises SettingError, UnknownName, KeyError and TypeError for what are none."""
     source = dict(content["source"])
-    unknown = [name for name in content if name != "source" and name not in fields_of(TrainSettings)]
-    unknown += [name for name in source if name != "name" and name not in source_settings()]
+    name, own = source.pop("name"), {key: value for key, value in content.items() if key != "source"}
+    unknown = [*(own.keys() - fields_of(TrainSettings).keys()), *(source.keys() - source_settings().keys())]
     if unknown:
-        raise SettingError(f"'{sorted(unknown)[0]}' does not exist")
-    return TrainSettings(
-        source=make_source(source.pop("name"), source), **{k: v for k, v in content.items() if k != "source"}
-    )
+        raise SettingError(f"'{min(unknown)}' does not exist")
+    return TrainSettings(source=make_source(name, source), **own)
 
 
 def flat(settings: TrainSettings) -> dict[str, Any]:
@@ -174,9 +171,10 @@ def read_toml(file: Path) -> dict[str, Any]:
         raise SettingError(
             f'`config={str(file)!r}` has a source that is no table; write [source] and below it name = "paths"'
         )
-    name = {"dataset": table.pop("name")} if "name" in table else {}
-    plain_values = {key: tuple(value) if isinstance(value, list) else value for key, value in (content | table).items()}
-    return name | {key.replace("-", "_"): value for key, value in plain_values.items()}
+    if "name" in table:
+        content.setdefault("dataset", table.pop("name"))
+    values = {key: tuple(value) if isinstance(value, list) else value for key, value in (content | table).items()}
+    return {key.replace("-", "_"): value for key, value in values.items()}
 
 
 def usual(name: str) -> str:
@@ -184,22 +182,13 @@ def usual(name: str) -> str:
     50"."""
     default = fields_of(TrainSettings)[name].default
     differing: dict[str, list[str]] = {}
-    for source, value in _differing(name, default):
-        differing.setdefault(value, []).append(source)
-    return "; ".join([written(default), *(f"{' and '.join(sources)} {value}" for value, sources in differing.items())])
-
-
-def _differing(name: str, default: Any) -> Iterator[tuple[str, str]]:
-    """(source, its default in words) where that is not the usual one."""
     for source in SOURCES.values():
-        if name == "arch":
-            chosen = source.arch
-        else:
-            chosen = source.preset.get(name, default)
+        chosen = source.arch if name == "arch" else source.preset.get(name, default)
         if chosen != default:
-            yield source.name, written(chosen)
+            differing.setdefault(written(chosen), []).append(source.name)
         elif name in source.soft_preset:
-            yield f"{source.name} with swrn-*", written(source.soft_preset[name])
+            differing.setdefault(written(source.soft_preset[name]), []).append(f"{source.name} with swrn-*")
+    return "; ".join([written(default), *(f"{' and '.join(sources)} {value}" for value, sources in differing.items())])
 
 
 def written(value: Any) -> str:

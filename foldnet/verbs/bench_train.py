@@ -17,9 +17,9 @@ from foldnet.sharing.reference import reference_of
 from foldnet.sharing.share import SharedNetwork
 from foldnet.show.report import Table, Text, percent
 from foldnet.store.files import refuse_existing, write_json
-from foldnet.training.course import Objective, build_optimiser
-from foldnet.training.loop import step
-from foldnet.training.machine import Compilation, CompiledForward, Machine, choose_compilation, choose_machine, place
+from foldnet.training.learner import Compilation, Learner, Objective, build_optimiser, choose_compilation
+from foldnet.training.loop import Steps
+from foldnet.training.machine import Machine, choose_machine
 from foldnet.training.observer import Observer, Silent
 from foldnet.zoo.blueprint import Blueprint, blueprint
 
@@ -185,8 +185,8 @@ def _measure(
     return {
         name: TrainFigures(
             images=settings.batch_size,
-            parameters=sum(parameter.numel() for parameter in form.network.parameters()),
-            precision=form.machine.precision,
+            parameters=sum(parameter.numel() for parameter in form.learner.model.parameters()),
+            precision=form.learner.machine.precision,
             timings=timings[name],
             compile_seconds=form.compile_seconds,
             profile=profile(form.step, calls=PROFILED_STEPS, device=device) if settings.profile else None,
@@ -195,18 +195,22 @@ def _measure(
     }
 
 
-class _Form:
+class _Form(Steps):
     """One network in training, and its step on a batch that stays the same."""
 
     def __init__(
         self, network: nn.Module, x: Tensor, y: Tensor, machine: Machine, compilation: Compilation, task: Task
     ) -> None:
-        self.network, self.machine = place(network, machine).train(), machine
-        self.optimiser = build_optimiser(self.network, lr=LR, momentum=0.9, weight_decay=5e-4)
-        self.x, self.y, self.objective = x, y, Objective(task=task)
-        self.forward = CompiledForward(self.network, compilation, len(x))
+        model = machine.place(network).train()
+        optimiser = build_optimiser(model, lr=LR, momentum=0.9, weight_decay=5e-4)
+        objective = Objective(task=task)
+        super().__init__(
+            Learner(model=model, optimiser=optimiser, machine=machine, objective=objective, compilation=compilation),
+            len(x),
+        )
+        self.x, self.y = x, y
         self.compile_seconds = self.forward.warm_up(x, machine)
 
     def step(self) -> None:
         """Forward, loss, backward, optimiser."""
-        step(self.network, self.optimiser, self.x, self.y, self.machine, self.objective, run=self.forward)
+        self(self.x, self.y)

@@ -19,7 +19,8 @@ from foldnet.hardware import Gpu, Processor, gpus, memory_bytes, processor
 from foldnet.show.report import Report, Table, Text, gibibytes
 from foldnet.store.codec import to_plain
 from foldnet.store.files import runs_home
-from foldnet.training.machine import COMPILERS, choose_compilation, choose_machine
+from foldnet.training.learner import COMPILERS, choose_compilation
+from foldnet.training.machine import choose_machine
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
 

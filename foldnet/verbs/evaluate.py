@@ -11,7 +11,7 @@ from foldnet.errors import SettingError
 from foldnet.folding.opening import open_network
 from foldnet.show.progress import watched
 from foldnet.show.report import Report, Table, percent
-from foldnet.training.by_length import LengthScore, binned
+from foldnet.training.evaluate import LengthScore, binned
 from foldnet.training.machine import choose_machine
 from foldnet.training.observer import Observer
 from foldnet.training.other_grids import OtherGrids

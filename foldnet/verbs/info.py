@@ -19,7 +19,7 @@ from foldnet.training.runs import Run, open_run
 from foldnet.training.settings import flat
 from foldnet.typed import checked
 from foldnet.verbs.listing import FoldLine, RunLine, line_of_fold, line_of_run
-from foldnet.zoo.build import build
+from foldnet.zoo.blueprint import build
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,9 @@ from foldnet.folding.folds import all_folds, open_fold
 from foldnet.show.report import megabytes
 from foldnet.store.artifact import check_files
 from foldnet.store.reading import read_json
-from foldnet.training.runs import all_runs, open_run, read_metrics
-from foldnet.verbs.train_report import read_report
+from foldnet.training.checkpoint import read_metrics
+from foldnet.training.runs import all_runs, open_run
+from foldnet.verbs.train import read_report
 
 STATED = ("finetuned", "recalibrated", "tied")  # scores in report.json: the first that it has is that of its file
 

@@ -18,7 +18,8 @@ from foldnet.folding.groups import GroupAlgebra, check_metric, groups_of, judged
 from foldnet.folding.settings import DEFAULT_THRESHOLD
 from foldnet.sharing.share import SharedNetwork
 from foldnet.show.report import Report, Table
-from foldnet.training.runs import load_coefficients, newest_run, open_run
+from foldnet.training.checkpoint import load_coefficients
+from foldnet.training.runs import newest_run, open_run
 from foldnet.typed import checked
 
 

@@ -16,8 +16,7 @@ from foldnet.folding.opening import kind_of, open_network
 from foldnet.program.data import loops_of, schedule
 from foldnet.show.progress import watched
 from foldnet.show.report import Report, Table, percent
-from foldnet.training.by_length import LengthScore
-from foldnet.training.evaluate import Score
+from foldnet.training.evaluate import LengthScore, Score
 from foldnet.training.machine import choose_machine
 from foldnet.training.observer import Observer, Silent
 from foldnet.training.other_grids import OtherGrids

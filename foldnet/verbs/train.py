@@ -3,44 +3,87 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
-from dataclasses import replace
+from contextlib import closing
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
-from torch import nn
 
 from foldnet.data.batches import Batches
-from foldnet.data.dataset import Dataset, Split
-from foldnet.data.phases import first_epochs
-from foldnet.errors import ProcessLost, SettingError
+from foldnet.data.tasks import CLASSES, Lengthened, Task
+from foldnet.errors import ProcessLost, RunError, SettingError
 from foldnet.show.progress import watched
-from foldnet.store.artifact import sealed
+from foldnet.show.report import Report, Table
+from foldnet.store.artifact import SEAL, check_sealed, sealed
+from foldnet.store.codec import Count, Share, from_plain
 from foldnet.store.files import write_json
-from foldnet.store.leftovers import remove_leftovers
 from foldnet.store.lock import take_lock
+from foldnet.store.reading import read_json
 from foldnet.training.begin import (
     begin_run,
-    data_of,
-    folder_to_resume,
+    clear_leftovers,
+    is_longer,
+    keep_length,
+    material_of,
+    place_of,
     take_up,
     with_recall,
 )
 from foldnet.training.evaluate import evaluate
-from foldnet.training.journal import Progress
-from foldnet.training.lengthen import is_longer, keep_length
-from foldnet.training.loading import loader_of
-from foldnet.training.loop import fit
-from foldnet.training.machine import Machine, choose_machine, exact_fp32
-from foldnet.training.observer import Observer, Silent, Stopped
-from foldnet.training.recorder import EVERY, FOLDER, Board, Recorder, check_every
-from foldnet.training.runs import Run, clear_leftovers, open_run
-from foldnet.training.session import Session, session_of
+from foldnet.training.loop import Agreement, fit
+from foldnet.training.machine import ALONE, World
+from foldnet.training.observer import Observer, Progress, Silent, Stopped
+from foldnet.training.runs import EVERY, Recorder, Run, check_every, open_run
+from foldnet.training.session import Material, Session, session_of
 from foldnet.training.settings import train_settings
-from foldnet.training.world import ALONE, Agreement, Interruptible, World
 from foldnet.typed import checked
-from foldnet.verbs.train_report import TrainReport, pairs_of, read_report
+
+
+@dataclass(frozen=True, slots=True)
+class TrainReport(Report):
+    """What `foldnet train` says. `score` is the test's in the data's own `measure`; accuracies are scores that are
+    shares, 0..1. `test_right` counts what was answered wholly right, `seconds` are those of training, without the final
+    test. `lengthened` is [[2, 3], ...] where the first 2 epochs are those of a run of 3.
+    """
+
+    computed: ClassVar = ("measure=task.measure", "better=task.better")
+    unwritten: ClassVar = ("task",)
+    run: str
+    dataset: str
+    arch: str
+    seed: int
+    epochs: Count
+    parameters: Count
+    score: float
+    test_accuracy: Share | None
+    test_right: Count | None
+    test_images: Count
+    best_score: float | None
+    best_validation_accuracy: Share | None
+    best_epoch: Count | None
+    precision: str
+    device: str
+    seconds: float
+    images_per_second: float
+    task: Task = CLASSES
+    lengthened: Lengthened = ()
+
+    def parts(self) -> Iterator[Table]:
+        """What was trained, how long it took, and how well it does."""
+        after = " and ".join(str(until) for until, _ in self.lengthened)
+        longer = f" (lengthened after {after})" if after else ""
+        test = self.task.counted(self.score, self.test_images, self.test_right)
+        best = f"{self.task.written(self.best_score)} at epoch {self.best_epoch}"
+        rows = (
+            ("run", self.run),
+            ("network", f"{self.arch}, {self.parameters:,} parameters"),
+            ("trained", f"{self.epochs} epochs{longer} on {self.dataset}, seed {self.seed}, {self.precision}"),
+            ("time", f"{self.seconds:.1f} s, {self.images_per_second:,.0f} {self.task.unit}/s on {self.device}"),
+            *([("best validation", best)] if self.best_score is not None else []),
+            ("test", f"{test}, last epoch"),
+        )
+        yield Table("", (), rows)
 
 
 @watched
@@ -82,52 +125,39 @@ def train(
     try:
         check_every(checkpoint_every)
         if tensorboard:
-            observer = Board(observer)
-        folder = _place(out, resume, force)
+            from foldnet.training.tensorboard import writer_kind
+
+            writer_kind()
+        folder = place_of(out, resume, force)
         if resume and folder is not None and (folder / "config.json").is_file():
             run = take_up(open_run(folder), asked, config, recall)
             if _finished(run):
                 world.tell("run", {"folder": str(folder)})
                 return read_report(folder)
-            dataset, split = data_of(run, download, world)
-            session, lock = None, take_lock(folder)
+            material, session, lock = material_of(run, download, world), None, take_lock(folder)
         else:
             if recall:
                 asked["arch"] = with_recall(asked, config)
             settings = train_settings(asked, file=config)
-            run, dataset, split, session, lock = begin_run(settings, folder, resume, force, download, world)
+            material, session, lock = begin_run(
+                settings, folder, resume=resume, force=force, download=download, world=world
+            )
     except BaseException:
         world.tell("run", {"folder": None})
         raise
+    folder = material.run.folder
     with closing(lock):
-        world.tell("run", {"folder": str(run.folder)})
-        clear_leftovers(run.folder)
-        with _saying_how_to_go_on(run.folder):
-            return _train_on(run, dataset, split, session, observer, checkpoint_every, world)
-
-
-def _place(out: Path | str | None, resume: bool, force: int) -> Path | None:
-    """The folder that is asked for, or that is to be resumed; None for a new one."""
-    folder = Path(out) if out is not None else None
-    if folder is not None:
-        remove_leftovers(folder.parent)
-    if resume and force:
-        raise SettingError("`resume=True` and `force=True` contradict each other; give one of them")
-    return folder_to_resume(folder) if resume else folder
-
-
-@contextmanager
-def _saying_how_to_go_on(folder: Path) -> Iterator[None]:
-    """Ctrl-C, which says nothing by itself, with the way on."""
-    try:
-        yield
-    except KeyboardInterrupt as interrupt:
-        if str(interrupt):
-            raise
-        raise KeyboardInterrupt(
-            "interrupted; go on from the last checkpoint, if any, with `foldnet.train(resume=True, "
-            f"out={str(folder)!r})`"
-        ) from None
+        world.tell("run", {"folder": str(folder)})
+        clear_leftovers(folder)
+        try:
+            return _train_on(material, session, observer, checkpoint_every, tensorboard)
+        except KeyboardInterrupt as interrupt:
+            if str(interrupt):
+                raise
+            raise KeyboardInterrupt(  # Ctrl-C, which says nothing by itself
+                "interrupted; go on from the last checkpoint, if any, with `foldnet.train(resume=True, "
+                f"out={str(folder)!r})`"
+            ) from None
 
 
 def _follow(
@@ -140,7 +170,7 @@ def _follow(
     run = take_up(open_run(Path(folder)), asked, config, recall)
     if _finished(run):
         return read_report(run.folder)
-    return _train_on(run, *data_of(run, False, world), None, observer, every, world)
+    return _train_on(material_of(run, False, world), None, observer, every)
 
 
 def _finished(run: Run) -> bool:
@@ -149,53 +179,27 @@ def _finished(run: Run) -> bool:
 
 
 def _train_on(
-    run: Run,
-    dataset: Dataset,
-    split: Split,
-    session: Session | None,
-    observer: Observer,
-    every: float,
-    world: World,
+    material: Material, session: Session | None, observer: Observer, every: float, board: bool = False
 ) -> TrainReport:
     """Train to the end, and read the test set; a run that was not just begun is prepared from where its checkpoint
     stands."""
-    settings = run.settings
+    run, machine = material.run, material.machine
     if session is None:
-        machine = choose_machine(settings.device, run.precision, world)
-        run, session = session_of(run, dataset, split, machine)
-    machine, start = session.machine, session.start
-    if world.writes and (run.folder / FOLDER).is_dir() and not isinstance(observer, Board):
-        observer = Board(observer)  # as the run began
-    if isinstance(observer, Board):
-        observer.open(run.folder, start.epoch)
-    recorder = Recorder(
-        run.folder,
-        session.model,
-        session.optimiser,
-        start,
-        epochs=settings.epochs,
-        every=every,
-        writes=world.writes,
-        identity=run.identity,
-        restarts=first_epochs(settings.epochs, len(split.phases), run.lengthened),
-        task=dataset.task,
-    )
-    if world.writes:
-        keep_length(run, session.course, len(split.phases), observer)
+        run, session = session_of(material)
+    session = replace(session, observer=observer)
+    recorder = Recorder(run, session, every=every, board=board)
+    if machine.world.writes:
+        keep_length(run, observer)
     try:
-        fit(session, observer=observer, journal=recorder)
-        agreement = Agreement(world)
-        test = loader_of(dataset, split.test, settings.batch_size, machine)
-        with exact_fp32(machine):
-            report = _report(run, session.model, recorder, test, machine, Interruptible(observer, agreement))
-        agreement.close()
+        fit(session, recorder)
+        report = _report(run, session, recorder, material.plain(material.split.test))
     except torch.OutOfMemoryError:
         raise SettingError(
-            f"`batch_size={settings.batch_size}` needs more memory than '{machine.device}' has free; give less"
+            f"`batch_size={run.settings.batch_size}` needs more memory than '{machine.device}' has free; give less"
         ) from None
     except Stopped:
         raise Stopped(_where_stopped(run.folder, recorder.progress)) from None
-    if world.writes:
+    if machine.world.writes:
         write_json(run.folder / "report.json", sealed(report.to_json() | {"identity": run.identity}))
     return report
 
@@ -207,11 +211,12 @@ def _where_stopped(folder: Path, progress: Progress) -> str:
     return f"stopped {where}, all of it saved; go on with `foldnet.train(resume=True, out={str(folder)!r})`"
 
 
-def _report(
-    run: Run, model: nn.Module, recorder: Recorder, test: Batches, machine: Machine, observer: Observer
-) -> TrainReport:
+def _report(run: Run, session: Session, recorder: Recorder, test: Batches) -> TrainReport:
     """Read the test set once, in fp32, and say how it went."""
-    score = evaluate(model, test, replace(machine, precision="fp32"), observer)
+    machine, agreement = session.machine, Agreement(session.machine.world, session.observer)
+    with machine.exact_fp32():
+        score = evaluate(session.model, test, machine.fp32, agreement)
+    agreement.close()
     speeds = [line["images_per_second"] for line in recorder.metrics]
     settings, progress = run.settings, recorder.progress
     return TrainReport(
@@ -220,7 +225,7 @@ def _report(
         arch=settings.arch,
         seed=settings.seed,
         epochs=progress.epoch,
-        parameters=sum(parameter.numel() for parameter in model.parameters()),
+        parameters=sum(parameter.numel() for parameter in session.model.parameters()),
         score=score.value,
         test_accuracy=score.accuracy,
         test_right=score.right,
@@ -233,5 +238,24 @@ def _report(
         seconds=progress.seconds,
         images_per_second=sorted(speeds)[len(speeds) // 2],
         task=test.task,
-        lengthened=pairs_of(run),
+        lengthened=run.lengthened,
     )
+
+
+def read_report(folder: Path) -> TrainReport:
+    """The report of a finished run. Raises RunError where it is damaged, changed, or another run's."""
+    file = folder / "report.json"
+    content, run = read_json(file), open_run(folder)
+    try:
+        plain = {key: value for key, value in content.items() if key not in ("identity", SEAL)}
+        if "score" not in plain:  # every score was an accuracy once, and had no other name
+            plain |= {"score": plain.get("test_accuracy"), "best_score": plain.get("best_validation_accuracy")}
+        report = from_plain(TrainReport, plain)
+        report = replace(report, run=str(folder), task=run.task, lengthened=run.lengthened)
+    except (AttributeError, ValueError) as error:
+        raise RunError(f"'{file}' is not a training report ({error}); restore it") from None
+    if run.sealed or SEAL in content:
+        check_sealed(content, file, "run")
+        if content.get("identity") != run.identity:
+            raise RunError(f"'{file}' is not the report of run '{folder}' but another run's; restore its own")
+    return report

@@ -28,9 +28,9 @@ from foldnet.show.progress import watched
 from foldnet.store.artifact import check_files, refuse_linked, sha256_of
 from foldnet.store.files import write_json
 from foldnet.store.reading import read_json
-from foldnet.training.loading import loader_of
-from foldnet.training.machine import Machine, choose_machine, exact_fp32
+from foldnet.training.machine import Machine, choose_machine
 from foldnet.training.observer import Observer, Silent
+from foldnet.training.session import loader_of
 from foldnet.typed import checked
 from foldnet.verbs.verify_memory import verify_in_memory
 
@@ -151,7 +151,7 @@ def _run_forms(
     misses = promised.equal("layers that did not run as the program says", ", ".join(layers.misses), "")
     scores, seen = _scores(fold, comparisons)
     whole = there.laboratory is not None and seen == there.laboratory.test.images
-    with exact_fp32(machine):
+    with machine.exact_fp32():
         tuned = promised.is_finetuned(report)
         findings += check_norms(tied, there.soft, there.laboratory, tuned or states_scores(report, fold.task))
         findings += check_claims(report, there.laboratory, refold, scores if whole else {}, fold.task, observer)
@@ -202,7 +202,7 @@ def _compare(
         sources["test"] = loader.images, loader.in_order()
     sources["random"] = RANDOM_INPUTS, _random_inputs(fold, machine)
     found = []
-    with exact_fp32(machine):
+    with machine.exact_fp32():
         for name, (total, batches) in sources.items():
             observer.begin(f"verify on {name} inputs", total)
             found.append(compare_forms(forms, fold.program, name, batches, layers, observer.advance, task))

@@ -19,7 +19,7 @@ from foldnet.proof import promises as promised
 from foldnet.proof.certificate import Certificate
 from foldnet.proof.compare import LIMIT, PAIRS, Comparison, Gauge
 from foldnet.proof.promises import Findings, Promise
-from foldnet.training.machine import choose_machine, exact_fp32
+from foldnet.training.machine import choose_machine
 
 NAME = "network in memory"
 
@@ -40,7 +40,7 @@ def verify_in_memory(network: nn.Module, against: nn.Module | None, inputs: Iter
         )
     pair = "looped" if isinstance(network, LoopedNetwork) else "dense"
     device = next((tensor.device for tensor in network.parameters()), torch.device("cpu"))
-    with exact_fp32(choose_machine(str(device), "fp32")), torch.no_grad():
+    with choose_machine(str(device), "fp32").exact_fp32(), torch.no_grad():
         comparison = _compare(copy.deepcopy(network).eval(), copy.deepcopy(against).eval(), inputs, pair)
     difference = comparison.logits[pair]
     assert difference is not None

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from foldnet.bounds import check_number, shown
 from foldnet.errors import UnknownName, in_order, said_to_be_meant
+from foldnet.typed import checked
 from foldnet.zoo.families import DEEPEST, FAMILIES, Family, family_of, published
 
 if TYPE_CHECKING:
@@ -108,9 +109,22 @@ def blueprint(
     known = {entry.name for entry in fields(family.options)}
     further = dict.fromkeys(flags, True) | ({"dropout": dropout} if "dropout" in known else {})
     options = family.options(*numbers[:wanted], **further)
-    _check(arch, family, options, soft)
-    templates = _templates(arch, family, options, soft, numbers[wanted:])
+    wrong = _wrong(family, options, soft, numbers[wanted:])
+    if wrong is not None:
+        raise UnknownName(f"architecture '{arch}' {wrong}{_near(arch)}")
+    templates = (numbers[wanted:] or [family.layers(options)])[0] if soft else None
     return Blueprint(arch, family.name, options, templates, classes, channels or family.channels, size)
+
+
+@checked
+def build(name: str, *, classes: int = 10, channels: int | None = None, dropout: float = 0.0) -> nn.Module:
+    """A freshly initialised network: build("wrn-28-10") is plain, build("swrn-28-10-4") is soft.
+
+    Shapes: the network maps x (n, channels, h, w) to logits (n, classes), one that answers for cells to (n, h, w),
+    whatever `classes` and `dropout` are. `channels` is 3 where it is not given, 2 for cells. Under torch.device("meta")
+    nothing is allocated. Raises UnknownName for an illegal name.
+    """
+    return blueprint(name, classes=classes, channels=channels, dropout=dropout).build()
 
 
 def shape_of(built: Blueprint) -> dict[str, int]:
@@ -127,36 +141,25 @@ def blueprint_in(network: Mapping[str, Any], arch: str, dropout: float) -> Bluep
     return blueprint(arch, **shape, dropout=dropout)
 
 
-def _check(arch: str, family: Family, options: Any, soft: bool) -> None:
-    """Raise UnknownName for options that no network has."""
+def _wrong(family: Family, options: Any, soft: bool, templates: list[int]) -> str | None:
+    """What is wrong with options, and numbers of templates, that no network has, as the end of a sentence."""
     if getattr(options, "depth", 0) > DEEPEST:
-        raise UnknownName(f"architecture '{arch}' has depth {options.depth}; the most is {DEEPEST}{_near(arch)}")
+        return f"has depth {options.depth}; the most is {DEEPEST}"
     wrong = family.illegal(options, soft)
     if wrong is not None:
-        raise UnknownName(f"architecture '{arch}' {wrong}{_near(arch)}")
+        return wrong
     for name in family.numbers:
-        if not 1 <= getattr(options, name) < 1000 + (name == "depth"):
-            least = getattr(options, name) < 1
-            limit = "least is 1" if least else "most is 999"
-            raise UnknownName(f"architecture '{arch}' has {name} {getattr(options, name)}; the {limit}{_near(arch)}")
-
-
-def _templates(arch: str, family: Family, options: Any, soft: bool, given: list[int]) -> int | None:
-    """Templates a group, None of a plain network."""
+        number = getattr(options, name)
+        if not 1 <= number <= MOST + (name == "depth"):
+            return f"has {name} {number}; the {'least is 1' if number < 1 else f'most is {MOST}'}"
     if not soft:
-        if given:
-            raise UnknownName(f"architecture '{arch}' is plain and has no templates{_near(arch)}")
-        return None
+        return "is plain and has no templates" if templates else None
     most = family.layers(options)
-    templates = given[0] if given else most
-    if not 1 <= templates <= most:
-        depth = getattr(options, "depth", None)
-        of = "the family" if depth is None else f"depth {depth}"
-        raise UnknownName(
-            f"architecture '{arch}' asks for {templates} templates; {of} has {most} layers a group, so 1 to {most} are "
-            f"legal{_near(arch)}"
-        )
-    return templates
+    if all(1 <= number <= most for number in templates or [most]):
+        return None
+    of = f"depth {options.depth}" if hasattr(options, "depth") else "the family"
+    asked = f"asks for {templates[0] if templates else most} templates"
+    return f"{asked}; {of} has {most} layers a group, so 1 to {most} are legal"
 
 
 def _text(family: Family, options: Any) -> str:

@@ -72,11 +72,8 @@ class WideResNet(nn.Module):
         The paper leaves the two convolutions of every stage's first block unshared, also where a stage happens to keep
         its width.
         """
-        reasons = {}
-        for sequence in self.sequences:
-            for name in ("conv1", "conv2", "shortcut"):
-                reasons[f"{sequence}.0.{name}"] = "first block of its stage, where width or resolution changes"
-        return reasons
+        reason = "first block of its stage, where width or resolution changes"
+        return {f"{stage}.0.{name}": reason for stage in self.sequences for name in ("conv1", "conv2", "shortcut")}
 
 
 def _stage(channels_in: int, channels_out: int, blocks: int, stride: int, dropout: float) -> nn.Sequential:

@@ -8,9 +8,9 @@ from foldnet.data.sources import Digits
 from foldnet.folding.opening import load, open_network
 from foldnet.folding.recalibrate import recalibrate
 from foldnet.training.evaluate import evaluate as score
-from foldnet.training.loading import loader_of, split_of_run, training_loader
 from foldnet.training.machine import choose_machine
 from foldnet.training.runs import open_run
+from foldnet.training.session import loader_of, split_of_run, training_loader
 from foldnet.verbs.evaluate import evaluate
 
 FOLD = "runs/tied/fold-0.95"

@@ -91,9 +91,9 @@ def test_a_budget_that_cannot_be_met_is_refused_before_anything_is_judged(budget
 
 @pytest.mark.parametrize("chooser", [{"max_drop": 1.0}, {"budget": "1M"}, {"threshold": "auto"}])
 def test_without_validation_images_nothing_can_be_chosen(chooser, run, monkeypatch):
-    from foldnet.training import loading
+    from foldnet.training import session
 
-    real = loading.split_of_run
+    real = session.split_of_run
     from dataclasses import replace
 
     monkeypatch.setattr(

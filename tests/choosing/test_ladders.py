@@ -13,7 +13,7 @@ from foldnet.folding.families import families_of
 from foldnet.folding.groups import groups_of
 from foldnet.folding.plan import choose_clusters
 from foldnet.sharing.share import SharedNetwork, share
-from foldnet.zoo.build import build
+from foldnet.zoo.blueprint import build
 
 GROUPS = {"stage1", "stage2", "stage3"}
 

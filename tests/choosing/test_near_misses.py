@@ -13,7 +13,7 @@ from foldnet.folding.families import families_of
 from foldnet.folding.groups import groups_of
 from foldnet.program.data import Loop, Step
 from foldnet.sharing.share import share
-from foldnet.zoo.build import build
+from foldnet.zoo.blueprint import build
 
 STAGES = {"stage1", "stage2", "stage3"}
 

@@ -8,7 +8,7 @@ from foldnet.choosing.laboratory import added_loss_shares, restored
 from foldnet.folding.groups import groups_of
 from foldnet.folding.plan import apply_fold, plan_fold
 from foldnet.sharing.share import materialise
-from foldnet.zoo.build import build
+from foldnet.zoo.blueprint import build
 
 CLUSTERS = {"stage1": ((0, 2, 4), (1,), (3,), (5,)), "stage2": ((0, 1), (2,), (3,), (4,), (5,))}
 

@@ -12,7 +12,7 @@ from foldnet.folding.families import families_of
 from foldnet.folding.groups import groups_of
 from foldnet.folding.plan import choose_clusters, plan_fold
 from foldnet.program.data import count_loops
-from foldnet.zoo.build import build
+from foldnet.zoo.blueprint import build
 
 FRESH = 400  # networks as torch starts them; a share of 5 % is then known to 1.1 points
 

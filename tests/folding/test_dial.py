@@ -11,7 +11,7 @@ from foldnet.errors import SettingError, UnknownName
 from foldnet.folding.looped import unroll
 from foldnet.folding.stepped import SteppedBlock
 from foldnet.sharing.share import share
-from foldnet.zoo.build import build
+from foldnet.zoo.blueprint import build
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from foldnet.folding.groups import groups_of
 from foldnet.folding.plan import choose_clusters
 from foldnet.sharing.plan import plan_sharing
 from foldnet.sharing.share import SharedNetwork, share
-from foldnet.zoo.build import build
+from foldnet.zoo.blueprint import build
 
 CHESSBOARD = np.kron(np.ones((3, 3)), np.eye(2)) * 0.98 + 0.02 * np.eye(6)
 

@@ -16,7 +16,7 @@ from foldnet.folding.owners import TiedLayers
 from foldnet.folding.plan import apply_fold, choose_clusters, plan_fold, soft_network
 from foldnet.program.data import Loop, Step, count_reuses
 from foldnet.sharing.share import share
-from foldnet.zoo.build import build
+from foldnet.zoo.blueprint import build
 
 
 def exactly(sentence: str) -> str:

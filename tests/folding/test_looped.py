@@ -24,8 +24,8 @@ from foldnet.folding.stepped import SteppedBlock, join
 from foldnet.program.data import Loop, Step, schedule
 from foldnet.sharing.lend import lend
 from foldnet.sharing.share import SharedNetwork, materialise, share
-from foldnet.training.course import build_optimiser
-from foldnet.zoo.build import build
+from foldnet.training.learner import build_optimiser
+from foldnet.zoo.blueprint import build
 
 BLOCKS = 4  # shared blocks of a stage: depth 34
 PLAIN = "wrn-34-1"

@@ -17,7 +17,7 @@ from foldnet.folding.recalibrate import recalibrate
 from foldnet.training.machine import Machine
 from foldnet.training.observer import Silent
 from foldnet.training.recurrence import banks_of
-from foldnet.zoo.build import build
+from foldnet.zoo.blueprint import build
 
 CPU = Machine(torch.device("cpu"), "fp32")
 

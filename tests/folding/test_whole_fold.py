@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from looping import fold_forms
 
 from foldnet.program.data import expand
-from foldnet.zoo.build import build
+from foldnet.zoo.blueprint import build
 
 
 @settings(max_examples=25, deadline=None)

@@ -21,7 +21,7 @@ from foldnet.proof.compare import (
     watched,
 )
 from foldnet.sharing.share import SharedNetwork, materialise, share
-from foldnet.zoo.build import build
+from foldnet.zoo.blueprint import build
 
 PLAIN = "wrn-28-1"
 CLUSTERS = ((0, 2), (1, 3), (4, 5))  # blocks A A B in every stage

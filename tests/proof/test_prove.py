@@ -12,7 +12,7 @@ from foldnet.errors import BrokenPromise, UnknownName
 from foldnet.proof.prove import apart, prove
 from foldnet.sharing.share import share
 from foldnet.verbs.fold import fold
-from foldnet.zoo.build import build
+from foldnet.zoo.blueprint import build
 
 
 def exactly(sentence: str) -> str:

@@ -10,7 +10,7 @@ from torch.nn.utils.parametrizations import weight_norm
 
 from foldnet.errors import SettingError, ShapeMismatch, UnknownName
 from foldnet.sharing.plan import Group, SharingPlan, check_plan, plan_sharing
-from foldnet.zoo.build import build
+from foldnet.zoo.blueprint import build
 
 
 def exactly(sentence: str) -> str:

@@ -10,7 +10,7 @@ from foldnet.errors import SettingError
 from foldnet.sharing.reference import MixingConv2d, reference_of
 from foldnet.sharing.share import share
 from foldnet.training.machine import channels_last
-from foldnet.zoo.build import build
+from foldnet.zoo.blueprint import build
 
 
 def gradients(network: nn.Module, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:

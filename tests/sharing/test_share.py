@@ -15,7 +15,7 @@ from foldnet.errors import NothingToFold, SettingError, ShapeMismatch, UnknownNa
 from foldnet.sharing.bank import Bank
 from foldnet.sharing.plan import Group, SharingPlan, plan_sharing
 from foldnet.sharing.share import SharedNetwork, materialise, share, without_weights
-from foldnet.zoo.build import build
+from foldnet.zoo.blueprint import build
 
 
 def exactly(sentence: str) -> str:

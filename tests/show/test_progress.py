@@ -14,8 +14,8 @@ from rich.console import Console
 
 import foldnet
 from foldnet.show.progress import Watcher, epoch_line, watched, watcher
+from foldnet.training.machine import World
 from foldnet.training.observer import Silent
-from foldnet.training.world import World
 
 # What a terminal is told that is no text: colours, and where the cursor goes.
 CONTROL = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")

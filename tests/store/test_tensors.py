@@ -13,7 +13,7 @@ from safetensors.torch import save, save_file
 
 from foldnet.errors import RunError
 from foldnet.store.tensors import digest_of, file_bytes, list_tensors, load_tensors, save_tensors
-from foldnet.zoo.build import build
+from foldnet.zoo.blueprint import build
 
 
 def exactly(sentence: str) -> str:

@@ -11,8 +11,9 @@ from foldnet.errors import FoldnetWarning, RunError
 from foldnet.folding.folds import open_fold
 from foldnet.store.artifact import SCHEMA, check_schema, sealed, upgraded
 from foldnet.store.tensors import load_tensors, save_tensors
-from foldnet.training.runs import load_coefficients, open_run, read_metrics
-from foldnet.verbs.train_report import read_report
+from foldnet.training.checkpoint import load_coefficients, read_metrics
+from foldnet.training.runs import open_run
+from foldnet.verbs.train import read_report
 
 FOLD = "runs/tied/fold-0.95"
 

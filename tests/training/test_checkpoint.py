@@ -11,9 +11,9 @@ from torch import nn
 from foldnet.errors import OutputError, RunError
 from foldnet.store.tensors import facts_of, save_tensors
 from foldnet.training.checkpoint import FILE, load_model, load_optimiser, save_checkpoint
-from foldnet.training.course import build_optimiser
-from foldnet.training.journal import Progress, UnderWay
-from foldnet.zoo.build import build
+from foldnet.training.learner import build_optimiser
+from foldnet.training.observer import Progress, UnderWay
+from foldnet.zoo.blueprint import build
 
 PROGRESS = Progress(3, 0.1 + 0.2, best_epoch=2, seconds=1 / 3, under_way=UnderWay(5, 0.1 * 7, (3, 2**40), 1 / 7, 0.1))
 

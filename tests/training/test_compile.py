@@ -9,9 +9,9 @@ from torch import nn
 
 from foldnet.errors import MissingTool, SettingError
 from foldnet.store.codec import to_plain
-from foldnet.training import machine as compiling
-from foldnet.training.machine import Compilation, CompiledForward, Machine, choose_compilation
-from foldnet.training.world import World
+from foldnet.training import learner as compiling
+from foldnet.training.learner import Compilation, CompiledForward, choose_compilation
+from foldnet.training.machine import Machine, World
 
 CPU = Machine(torch.device("cpu"), "fp32")
 CUDA = Machine(torch.device("cuda"), "bf16")

@@ -11,7 +11,7 @@ from foldnet.data.tasks import CLASSES
 from foldnet.training.evaluate import Score, evaluate
 from foldnet.training.machine import Machine
 from foldnet.training.observer import Silent
-from foldnet.zoo.build import build
+from foldnet.zoo.blueprint import build
 
 CPU = Machine(torch.device("cpu"), "fp32")
 

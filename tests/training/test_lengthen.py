@@ -17,12 +17,12 @@ from foldnet.errors import RunError, SettingError
 from foldnet.store.artifact import sealed
 from foldnet.store.files import write_json
 from foldnet.store.tensors import load_tensors, save_tensors
-from foldnet.training import lengthen
-from foldnet.training.course import learning_rate
+from foldnet.training.begin import keep_length
+from foldnet.training.checkpoint import load_coefficients, read_metrics
 from foldnet.training.observer import Silent, Stopped
-from foldnet.training.runs import load_coefficients, open_run, read_metrics
-from foldnet.training.session import course_of
-from foldnet.verbs.train_report import read_report
+from foldnet.training.runs import lengthened, open_run
+from foldnet.training.session import Course
+from foldnet.verbs.train import read_report
 
 TINY = {"arch": "swrn-16-1-2", "epochs": 2, "batch_size": 32, "validation": 30, "precision": "fp32", "device": "cpu"}
 STEPS = 3  # of an epoch: 70 images in batches of 32
@@ -119,7 +119,7 @@ def test_a_finished_run_goes_on_by_the_schedule_of_the_longer_one(shelf, place):
     ]
     assert (report.epochs, read_report(Path("run")).epochs, open_run(Path("run")).load()[1].epoch) == (4, 4, 4)
     assert history_of(place / "run")[:2] == history_of(shelf / "short")
-    rates = [learning_rate(epoch, length, 0.1) for epoch, length in ((0, 2), (1, 2), (2, 4), (3, 4))]
+    rates = [Course(length, 0.1, 0).rate(epoch) for epoch, length in ((0, 2), (1, 2), (2, 4), (3, 4))]
     assert [line["lr"] for line in read_metrics(place / "run")] == rates
     for name, rows in load_coefficients(place / "run").items():
         assert rows.shape == (5, *rows.shape[1:])
@@ -153,7 +153,7 @@ def test_lengthened_killed_and_resumed_is_lengthened_at_once(shelf, place, kill,
 def test_killed_before_its_config_is_written_it_is_the_run_that_it_was(shelf, place, monkeypatch):
     shutil.copytree(shelf / "short", place / "run")
     with monkeypatch.context() as patch:
-        patch.setattr(lengthen, "write_json", lambda *content: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr("foldnet.training.begin.write_json", lambda *content: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             longer(out="run")
     shutil.copytree(place / "run", place / "other")
@@ -187,7 +187,7 @@ def test_a_run_is_lengthened_again_and_again(shelf, place):
     assert config_of(place / "run")["lengthened"] == [[2, 2], [4, 4], [5, 5], [5, 6]]
     report = train(out="run", resume=True, epochs=7)
     rates = [line["lr"] for line in read_metrics(place / "run")]
-    assert rates[4:] == [learning_rate(4, 5, 0.1), learning_rate(5, 7, 0.1), learning_rate(6, 7, 0.1)]
+    assert rates[4:] == [Course(5, 0.1, 0).rate(4), Course(7, 0.1, 0).rate(5), Course(7, 0.1, 0).rate(6)]
     assert report.epochs == 7
 
 
@@ -305,7 +305,7 @@ def test_a_follower_reads_the_same_before_and_after_the_first_process_has_writte
     before = open_run(place / "run")
     asked = replace(before, settings=replace(before.settings, epochs=4))
     progress = before.load()[1]
-    early = lengthen.lengthened(asked, progress)
-    lengthen.keep_length(early, course_of(early, None, None, None), 0, Silent())
-    assert lengthen.lengthened(asked, progress) == early
+    early = lengthened(asked, progress)
+    keep_length(early, Silent())
+    assert lengthened(asked, progress) == early
     assert open_run(place / "run") == early

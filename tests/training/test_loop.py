@@ -13,13 +13,13 @@ from foldnet.data.batches import Loader
 from foldnet.data.dataset import Dataset, Images, images_of
 from foldnet.errors import TrainingDiverged
 from foldnet.store.codec import to_plain
-from foldnet.training.course import Course, Objective, build_optimiser
-from foldnet.training.journal import BEGINNING, EpochMetrics, Progress, Unwritten
-from foldnet.training.loop import fit, step
+from foldnet.training.learner import Learner, Objective, build_optimiser
+from foldnet.training.loop import Steps, fit
 from foldnet.training.machine import Machine, seeded
+from foldnet.training.observer import BEGINNING, EpochMetrics, Journal, Progress
 from foldnet.training.recurrence import banks_of, recurrence
-from foldnet.training.session import Session
-from foldnet.zoo.build import build
+from foldnet.training.session import Course, Session
+from foldnet.zoo.blueprint import build
 
 CPU = Machine(torch.device("cpu"), "fp32")
 LR, MOMENTUM, DECAY = 0.05, 0.9, 0.1
@@ -52,7 +52,7 @@ def sgd(model: nn.Module, **options) -> torch.optim.SGD:
     return build_optimiser(model, **({"lr": LR, "momentum": MOMENTUM, "weight_decay": DECAY} | options))
 
 
-class Told(Unwritten):
+class Told(Journal):
     """A journal that calls a function at the end of each epoch."""
 
     def __init__(self, function):
@@ -64,10 +64,19 @@ def fit_some(
 ):
     """Train on a few random images; the lines of metrics that came."""
     seen: list[EpochMetrics] = []
-    course = Course(epochs, lr, seed, objective=objective or Objective())
+    course = Course(epochs, lr, seed)
     begin = Progress(start, None, None, 0.0) if start else BEGINNING
-    session = Session(model, optimiser, train or some_loader(), validation, CPU, course, start=begin)
-    fit(session, journal=Told(after_epoch or seen.append))
+    session = Session(
+        model=model,
+        optimiser=optimiser,
+        machine=CPU,
+        objective=objective or Objective(),
+        train=train or some_loader(),
+        validation=validation,
+        course=course,
+        start=begin,
+    )
+    fit(session, Told(after_epoch or seen.append))
     return seen
 
 
@@ -91,12 +100,13 @@ def test_steps_are_those_of_nesterov_momentum_written_by_hand(objective):
     model, by_hand = network(), network()
     optimiser = sgd(model)
     velocities = {name: torch.zeros_like(parameter) for name, parameter in by_hand.named_parameters()}
+    take = Steps(Learner(model=model, optimiser=optimiser, machine=CPU, objective=objective), 8)
     model.train()
     by_hand.train()
     batches = list(some_loader(24, 8).epoch(0))
     assert len(batches) == 3
     for x, y in batches:
-        loss, logits = step(model, optimiser, x, y, CPU, objective)
+        loss, logits = take(x, y)
         expected = nn.functional.cross_entropy(by_hand(x), y)
         total = expected
         if objective.recurrence:
@@ -126,7 +136,8 @@ def test_a_loss_of_ones_own_gets_logits_labels_and_inputs():
         seen.append((logits.shape, labels, inputs))
         return logits.square().mean()
 
-    value, logits = step(model, sgd(model), x, y, CPU, Objective(loss=loss))
+    learner = Learner(model=model, optimiser=sgd(model), machine=CPU, objective=Objective(loss=loss))
+    value, logits = Steps(learner, 8)(x, y)
     assert seen[0][0] == (8, 10)
     assert seen[0][1] is y
     assert seen[0][2] is x

@@ -6,8 +6,9 @@ from looping import fold_forms
 from torch import nn
 
 from foldnet.sharing.share import share
-from foldnet.training.course import MIXING, build_optimiser, learning_rate
-from foldnet.zoo.build import build
+from foldnet.training.course import Course
+from foldnet.training.learner import MIXING, build_optimiser
+from foldnet.zoo.blueprint import build
 
 
 class Stack(nn.Module):
@@ -70,7 +71,7 @@ def test_three_steps_are_those_of_sgd_with_nesterov_written_out(momentum):
 
 
 def test_the_rate_falls_at_the_papers_epochs():
-    rates = [learning_rate(epoch, 200, 0.1) for epoch in range(200)]
+    rates = [Course(200, 0.1, 0).rate(epoch) for epoch in range(200)]
     falls = [epoch for epoch in range(1, 200) if rates[epoch] != rates[epoch - 1]]
     assert falls == [60, 120, 160]
     assert rates[0] == 0.1
@@ -79,7 +80,7 @@ def test_the_rate_falls_at_the_papers_epochs():
 
 @pytest.mark.parametrize("epochs", range(1, 60))
 def test_the_rate_falls_when_that_share_of_the_epochs_is_over_and_never_before_the_first(epochs):
-    assert learning_rate(0, epochs, 0.1) == 0.1
+    assert Course(epochs, 0.1, 0).rate(0) == 0.1
     for epoch in range(epochs):
         over = sum(10 * epoch >= tenths * epochs for tenths in (3, 6, 8))
-        assert learning_rate(epoch, epochs, 1.0) == pytest.approx(0.2**over)
+        assert Course(epochs, 1.0, 0).rate(epoch) == pytest.approx(0.2**over)

@@ -15,10 +15,12 @@ from torch import nn
 
 from foldnet.errors import SettingError
 from foldnet.store.tensors import load_tensors
-from foldnet.training.machine import UNCOMPILED, Machine, choose_machine, seeded
-from foldnet.training.parallel import Forward, SyncedBatchNorm, synchronise_norms
-from foldnet.training.runs import open_run, read_metrics
-from foldnet.training.world import ALONE, NOTHING, SAVE, STOP, Agreement, World
+from foldnet.training.checkpoint import read_metrics
+from foldnet.training.learner import Learner, build_optimiser
+from foldnet.training.loop import NOTHING, SAVE, STOP, Agreement, Steps
+from foldnet.training.machine import ALONE, Machine, World, choose_machine, seeded
+from foldnet.training.parallel import SyncedBatchNorm, synchronise_norms
+from foldnet.training.runs import open_run
 from foldnet.verbs.evaluate import evaluate
 
 PATIENCE = 240
@@ -278,10 +280,11 @@ def test_a_synchronised_norm_is_torchs_own_where_one_process_has_the_whole_batch
 
 
 def test_alone_there_are_no_collectives():
-    model, x = nn.Linear(2, 2), torch.randn(3, 2)
-    forward = Forward(model, Machine(torch.device("cpu"), "fp32"), UNCOMPILED, 3)
-    assert torch.equal(forward(x), model(x))
-    assert forward(x[:0]).shape == (0, 2)
+    model, x, y = nn.Linear(2, 2), torch.randn(3, 2), torch.tensor([0, 1, 1])
+    optimiser = build_optimiser(model, lr=0.0, momentum=0.0, weight_decay=0.0)
+    step = Steps(Learner(model=model, optimiser=optimiser, machine=Machine(torch.device("cpu"), "fp32")), 3)
+    assert torch.equal(step(x, y)[1], model(x))
+    assert step(x[:0], y[:0])[1].shape == (0, 2)
     tensor = torch.ones(2)
     ALONE.add_up(tensor)
     ALONE.copy_buffers(nn.BatchNorm1d(2))

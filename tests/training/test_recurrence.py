@@ -11,7 +11,7 @@ from foldnet.errors import NothingToFold, SettingError
 from foldnet.sharing.bank import Bank
 from foldnet.sharing.share import share
 from foldnet.training.recurrence import banks_of, loop_shares, recurrence
-from foldnet.zoo.build import build
+from foldnet.zoo.blueprint import build
 
 
 def slow(banks, form):

@@ -14,21 +14,11 @@ from foldnet.errors import OutputError, RunError
 from foldnet.folding.folds import newest_fold
 from foldnet.sharing.share import SharedNetwork
 from foldnet.store.artifact import read_config, sealed
-from foldnet.training.runs import (
-    Run,
-    all_runs,
-    append_metrics,
-    clear_leftovers,
-    create_run,
-    default_name,
-    load_coefficients,
-    newest_run,
-    open_run,
-    read_metrics,
-    save_coefficients,
-)
+from foldnet.training.begin import clear_leftovers
+from foldnet.training.checkpoint import append_metrics, load_coefficients, read_metrics, save_coefficients
+from foldnet.training.runs import Run, all_runs, create_run, default_name, newest_run, open_run
 from foldnet.training.settings import TrainSettings
-from foldnet.verbs.train_report import read_report
+from foldnet.verbs.train import read_report
 from foldnet.zoo.blueprint import blueprint
 
 READERS = (

@@ -7,9 +7,10 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from foldnet.errors import MissingTool, OutputError
+from foldnet.store.artifact import BOARD
+from foldnet.training.checkpoint import read_metrics
 from foldnet.training.observer import Silent
-from foldnet.training.recorder import FOLDER, Board
-from foldnet.training.runs import read_metrics
+from foldnet.training.tensorboard import Board
 from foldnet.verbs.train import train
 
 SETTINGS = {"arch": "swrn-16-1-2", "epochs": 3, "batch_size": 256, "precision": "fp32", "device": "cpu"}
@@ -64,7 +65,7 @@ def test_without_the_package_a_sentence_names_the_extra(tmp_path, monkeypatch):
 def test_events_are_written_through_no_link(tmp_path):
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "run").mkdir()
-    (tmp_path / "run" / FOLDER).symlink_to("../elsewhere")
+    (tmp_path / "run" / BOARD).symlink_to("../elsewhere")
     with pytest.raises(OutputError, match="is a link and foldnet writes through none inside a run"):
-        Board(Silent()).open(tmp_path / "run", 0)
+        Board(tmp_path / "run", 0)
     assert list((tmp_path / "elsewhere").iterdir()) == []

@@ -10,7 +10,7 @@ from foldnet.benching.measuring import Timings
 from foldnet.benching.settings import TrainBench
 from foldnet.errors import OutputError, SettingError, UnknownName
 from foldnet.hardware import cpu_features, processor_name
-from foldnet.training.machine import Compilation
+from foldnet.training.learner import Compilation
 from foldnet.verbs import bench_train as module
 from foldnet.verbs.bench_train import TrainBenchReport, TrainFigures, bench_train
 
@@ -88,17 +88,17 @@ def test_every_network_really_trains(monkeypatch):
 
     def remembered(network, *rest):
         forms[len(forms)] = (form := make(network, *rest))
-        form.before = [parameter.detach().clone() for parameter in form.network.parameters()]
+        form.before = [parameter.detach().clone() for parameter in form.learner.model.parameters()]
         return form
 
     monkeypatch.setattr(module, "_Form", remembered)
     bench_train(ARCH, batch_size=2, steps=1, device="cpu")
     assert len(forms) == 3
     for form in forms.values():
-        pairs = zip(form.before, form.network.named_parameters(), strict=True)
+        pairs = zip(form.before, form.learner.model.named_parameters(), strict=True)
         still = [name for before, (name, after) in pairs if after.dim() > 1 and torch.equal(before, after)]
         assert not still
-        assert all(parameter.isfinite().all() for parameter in form.network.parameters())
+        assert all(parameter.isfinite().all() for parameter in form.learner.model.parameters())
 
 
 def test_where_the_time_goes_is_measured_if_asked():

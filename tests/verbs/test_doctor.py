@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from foldnet.hardware import Gpu, Processor
-from foldnet.training import machine as compiling
+from foldnet.training import learner as compiling
 from foldnet.training.machine import Machine
 from foldnet.verbs import doctor as module
 from foldnet.verbs.doctor import Choice, Health, doctor

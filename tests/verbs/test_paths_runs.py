@@ -17,7 +17,7 @@ from foldnet.data.paths import PathRule, draw_paths
 from foldnet.errors import SettingError, UnknownName
 from foldnet.folding.looped import LoopedNetwork
 from foldnet.training.runs import open_run
-from foldnet.verbs.train_report import read_report
+from foldnet.verbs.train import read_report
 
 TINY = {
     "dataset": "paths",
@@ -338,7 +338,7 @@ def test_runs_on_images_have_no_grids(cli, stock, monkeypatch):
 @pytest.mark.parametrize(("given", "arch"), [([], "scnn-20-32-20-recall"), (["--arch", "cnn-2-4"], "cnn-2-4-recall")])
 def test_recall_is_an_option(cli, tmp_path, given, arch):
     def stop(*args, **options):
-        raise RuntimeError(args[0].settings.arch)
+        raise RuntimeError(args[0].run.settings.arch)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("foldnet.verbs.train._train_on", stop)

@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 
 from foldnet.store.tensors import load_tensors
-from foldnet.training.runs import read_metrics
+from foldnet.training.checkpoint import read_metrics
 
 KILLS = 20
 PATIENCE = 120  # seconds until a process that shows nothing is given up

@@ -21,15 +21,16 @@ from foldnet.errors import MissingTool, OutputError, RunError, SettingError, Tra
 from foldnet.store.leftovers import UNFINISHED
 from foldnet.store.tensors import load_tensors
 from foldnet.training import begin
-from foldnet.training import machine as compiling
-from foldnet.training import recorder as recording
-from foldnet.training.checkpoint import FILE
-from foldnet.training.course import build_optimiser
-from foldnet.training.journal import BEGINNING, EpochMetrics
-from foldnet.training.observer import Silent, Stopped
-from foldnet.training.runs import all_runs, load_coefficients, newest_run, open_run, read_metrics
+from foldnet.training import learner as compiling
+from foldnet.training import runs as recording
+from foldnet.training.checkpoint import FILE, load_coefficients, read_metrics
+from foldnet.training.learner import build_optimiser
+from foldnet.training.machine import choose_machine
+from foldnet.training.observer import EpochMetrics, Silent, Stopped
+from foldnet.training.runs import all_runs, newest_run, open_run
+from foldnet.training.session import Course, Session
 from foldnet.verbs import train as recipe
-from foldnet.verbs.train_report import TrainReport, read_report
+from foldnet.verbs.train import TrainReport, read_report
 
 EPOCHS = 3
 # Dropout, so that random numbers matter to the steps too.
@@ -209,11 +210,16 @@ def test_the_best_epoch_is_the_first_of_the_best_by_validation(whole):
 
 def test_the_first_of_equally_good_epochs_stays_the_best(whole, place):
     shutil.copytree(whole, place / "run")
-    model, _ = open_run(place / "run").load()
-    optimiser = build_optimiser(model, lr=0.1, momentum=0.9, weight_decay=0.0)
-    recorder = recording.Recorder(
-        place / "run", model, optimiser, BEGINNING, epochs=4, every=0, identity=open_run(place / "run").identity
+    run = open_run(place / "run")
+    model, _ = run.load()
+    session = Session(
+        model=model,
+        optimiser=build_optimiser(model, lr=0.1, momentum=0.9, weight_decay=0.0),
+        machine=choose_machine("cpu", "fp32"),
+        train=None,
+        course=Course(4, 0.1, 0),
     )
+    recorder = recording.Recorder(replace(run, settings=replace(run.settings, epochs=4)), session, every=0)
     seen = []
     for epoch, accuracy in enumerate([0.5, 0.75, 0.75, 0.25], 1):
         recorder.after_epoch(EpochMetrics(epoch, 0.1, 1.0, 0.5, None, None, 1.0, accuracy, 1.0, 1.0, 0.0))
@@ -325,10 +331,13 @@ def test_checkpoints_are_made_at_most_as_often_as_is_asked_and_at_the_end(whole,
     saved = []
     save = recording.save_checkpoint
     monkeypatch.setattr(
-        recording, "save_checkpoint", lambda *content: saved.append(content[-2].epoch) or save(*content)
+        recording,
+        "save_checkpoint",
+        lambda folder, *content: saved.append((folder.name, content[-2].epoch)) or save(folder, *content),
     )
     recipe.train(out="run", checkpoint_every=1000, **TINY)
-    assert saved == [EPOCHS]
+    assert saved[-1] == ("last", EPOCHS)
+    assert [name for name, _ in saved] in (["last"], ["best", "last"])
     assert_same_run(whole, place / "run")
     with pytest.raises(
         SettingError, match=exactly("`checkpoint_every=-1` is not legal; give a number of seconds from 0")
@@ -565,8 +574,8 @@ def test_changed_data_are_refused(place, monkeypatch, few):
     changed = replace(few, train=replace(few.train, pixels=pixels))
     monkeypatch.setattr(Digits, "images", lambda *args, **options: changed)
     sentence = (
-        "the training data are not those that run 'run' was started with (their hash differs); "
-        "restore them or start another run"
+        "the data are not those that run 'run' was trained on (their hash differs); "
+        "give the original place with `data_dir`"
     )
     with pytest.raises(RunError, match=exactly(sentence)):
         train(out="run", resume=True)
@@ -617,22 +626,21 @@ def test_the_last_good_checkpoint_outlives_a_divergence(whole, place, monkeypatc
 
 @pytest.mark.parametrize("checkpoint", ["best", "last"])
 def test_a_full_disk_keeps_the_checkpoint_before(whole, place, monkeypatch, checkpoint):
-    function = {"best": "save_weights", "last": "save_checkpoint"}[checkpoint]
-    save = getattr(recording, function)
+    save = recording.save_checkpoint
 
     def full(handle):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     def fill(folder, *content):
         with pytest.MonkeyPatch.context() as patch:
-            if content[-2].epoch == 2:
+            if (folder.name, content[-2].epoch) == (checkpoint, 2):
                 patch.setattr(os, "fsync", full)
             save(folder, *content)
 
     best_grows = read_metrics(whole)[1]["validation_accuracy"] > read_metrics(whole)[0]["validation_accuracy"]
     assert best_grows  # else nothing is written into best/ in the second epoch
     with monkeypatch.context() as patch:
-        patch.setattr(recording, function, fill)
+        patch.setattr(recording, "save_checkpoint", fill)
         sentence = (
             f"'run/{checkpoint}/checkpoint.safetensors' cannot be written (No space left on device); "
             f"free the place or choose another"

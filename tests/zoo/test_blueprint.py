@@ -7,8 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from foldnet.errors import UnknownName
-from foldnet.zoo.blueprint import Blueprint, blueprint
-from foldnet.zoo.build import build
+from foldnet.zoo.blueprint import Blueprint, blueprint, build
 from foldnet.zoo.families import StepOptions, WideOptions, published
 
 

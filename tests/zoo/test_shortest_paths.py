@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from foldnet.sharing.share import SharedNetwork, materialise
-from foldnet.zoo.build import build
+from foldnet.zoo.blueprint import build
 from foldnet.zoo.shortest_paths import PathNetwork
 
 

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from foldnet.sharing.share import SharedNetwork, materialise
-from foldnet.zoo.build import build
+from foldnet.zoo.blueprint import build
 from foldnet.zoo.wrn import WideBlock, WideResNet
 
 

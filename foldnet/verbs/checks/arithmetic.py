@@ -13,19 +13,11 @@ from foldnet.errors import BrokenPromise, MissingTool, SettingError
 from foldnet.proof.compare import LIMIT
 from foldnet.proof.prove import apart
 from foldnet.sharing.share import SharedNetwork, materialise
-from foldnet.training.machine import (
-    CompiledForward,
-    Machine,
-    choose_compilation,
-    choose_machine,
-    exact_fp32,
-    place,
-    seeded,
-    tf32,
-)
+from foldnet.training.learner import CompiledForward, choose_compilation
+from foldnet.training.machine import Machine, choose_machine, seeded
 from foldnet.verbs.checks.parts import NotHere, Part
 from foldnet.verbs.fold import fold
-from foldnet.zoo.build import build
+from foldnet.zoo.blueprint import build
 
 ARCH = "swrn-22-1-2"  # the smallest whose stages have two blocks alike, without which nothing loops
 COMPILED_ARCH = "swrn-16-1-2"  # the smallest there is: compiling costs seconds a layer
@@ -67,7 +59,7 @@ def check_fp32(machine: Machine) -> tuple[Part, ...]:
     numbers = torch.Generator().manual_seed(SEED)
     a, b = torch.randn(2, SIDE, SIDE, generator=numbers)
     image, kernel = torch.randn(4, 32, 16, 16, generator=numbers), torch.randn(32, 32, 3, 3, generator=numbers)
-    with tf32(machine, allowed=True), exact_fp32(machine):
+    with machine.tf32(allowed=True), machine.exact_fp32():
         product = torch.mm(a.to(machine.device), b.to(machine.device)).cpu()
         convolved = conv2d(image.to(machine.device), kernel.to(machine.device), padding=1).cpu()
     exact = conv2d(image.double(), kernel.double(), padding=1)
@@ -80,7 +72,7 @@ def check_fp32(machine: Machine) -> tuple[Part, ...]:
 def check_forms(machine: Machine) -> tuple[Part, ...]:
     """Soft against dense and looped against tied, in exact fp32 on the device."""
     soft, (x, _) = small_network(machine), batch(machine)
-    with exact_fp32(machine), torch.no_grad():
+    with machine.exact_fp32(), torch.no_grad():
         soft(x)  # so that norms have statistics of their own
         soft.eval()
         dense = materialise(soft)
@@ -96,7 +88,7 @@ def check_forms(machine: Machine) -> tuple[Part, ...]:
 def check_memory_format(machine: Machine) -> tuple[Part, ...]:
     """The same numbers channels last and channels first."""
     network, (x, y) = small_network(machine), batch(machine)
-    with exact_fp32(machine):
+    with machine.exact_fp32():
         last = run_pass(network, x, y, machine)
         for parameter in network.parameters():
             parameter.data = parameter.data.contiguous()
@@ -110,7 +102,7 @@ def check_bf16(machine: Machine) -> tuple[Part, ...]:
     except SettingError:
         raise NotHere(f"'{machine.device}' has no bf16") from None
     network, (x, y) = small_network(machine), batch(machine)
-    with exact_fp32(machine):
+    with machine.exact_fp32():
         exact = run_pass(network, x, y, machine)
         rounded = run_pass(network, x, y, coarse)
     if rounded.kind != torch.bfloat16:
@@ -125,7 +117,7 @@ def check_compile(machine: Machine, mode: str = "default") -> tuple[Part, ...]:
     except MissingTool as error:
         raise NotHere(str(error)) from None
     (x, y), network = batch(machine), small_network(machine, COMPILED_ARCH)
-    with exact_fp32(machine), warnings.catch_warnings():
+    with machine.exact_fp32(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what torch warns of while it compiles is no matter of this machine
         eager = run_pass(network, x, y, machine)
         forward = CompiledForward(network, compilation, IMAGES)
@@ -156,7 +148,7 @@ def small_network(machine: Machine, arch: str = ARCH) -> SharedNetwork:
         for bank in network.sources.values():
             coefficients = bank.get_parameter("coefficients")
             coefficients[2:] = -0.5 * coefficients[:-2]
-    place(network, machine)
+    machine.place(network)
     return network.train()
 
 

@@ -22,10 +22,10 @@ from foldnet.errors import FoldnetError, ProcessLost
 from foldnet.hardware import cores
 from foldnet.proof.prove import apart
 from foldnet.store.tensors import load_tensors, save_tensors
-from foldnet.training.course import Objective, build_optimiser
-from foldnet.training.loop import step
-from foldnet.training.machine import UNCOMPILED, Machine, choose_machine, exact_fp32
-from foldnet.training.parallel import Forward, synchronise_norms
+from foldnet.training.learner import Learner, build_optimiser
+from foldnet.training.loop import Steps
+from foldnet.training.machine import Machine, choose_machine
+from foldnet.training.parallel import synchronise_norms
 from foldnet.training.processes import joined
 from foldnet.verbs.checks.arithmetic import batch, small_network
 from foldnet.verbs.checks.parts import NotHere, Part
@@ -122,11 +122,10 @@ def trained_weights(machine: Machine, steps: int = STEPS) -> dict[str, Tensor]:
     network = synchronise_norms(small_network(machine), machine)
     optimiser = build_optimiser(network, lr=LR, momentum=0.9, weight_decay=0.0)
     mine = slice(world.rank, None, world.size)
-    share = len(y[mine]) * world.size / len(y)
-    run = Forward(network, machine, UNCOMPILED, len(y[mine]))
-    with exact_fp32(machine):
+    step = Steps(Learner(model=network, optimiser=optimiser, machine=machine), len(y[mine]))
+    with machine.exact_fp32():
         for _ in range(steps):
-            step(network, optimiser, x[mine], y[mine], machine, Objective(), run=run, share=share)
+            step(x[mine], y[mine], share=len(y[mine]) * world.size / len(y))
     world.copy_buffers(network)
     return {name: tensor.detach().cpu() for name, tensor in network.state_dict().items()}
 

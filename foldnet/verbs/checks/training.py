@@ -8,10 +8,9 @@ import torch
 
 from foldnet.errors import BrokenPromise
 from foldnet.store.tensors import load_tensors
-from foldnet.training.checkpoint import FILE
+from foldnet.training.checkpoint import FILE, read_metrics
 from foldnet.training.machine import Machine
 from foldnet.training.observer import Silent, Stopped
-from foldnet.training.runs import read_metrics
 from foldnet.verbs.bench_train import bench_train
 from foldnet.verbs.checks.parts import Part
 from foldnet.verbs.train import train

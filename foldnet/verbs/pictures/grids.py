@@ -64,9 +64,9 @@ def _marked_grids(options: Paths, folder: Path) -> Any:
     from foldnet.data.curriculum import lengths_of
     from foldnet.drawing.grids import GridPicture, grids_figure
     from foldnet.folding.opening import open_network
-    from foldnet.training.by_length import other_grids
-    from foldnet.training.loading import loader_of
     from foldnet.training.machine import choose_machine
+    from foldnet.training.other_grids import other_grids
+    from foldnet.training.session import loader_of
 
     model, origin, form = open_network(folder, named=options.run)
     kind = asdict(options.grids or GridsLike())
@@ -117,7 +117,8 @@ def _f1_by_epoch(folders: Sequence[Path]) -> Any:
     from foldnet.data.phases import phase_of
     from foldnet.data.sources import GridSource
     from foldnet.drawing.curves import f1_figure
-    from foldnet.training.runs import open_run, read_metrics
+    from foldnet.training.checkpoint import read_metrics
+    from foldnet.training.runs import open_run
 
     runs = [open_run(folder) for folder in folders]
     first = runs[0].settings
@@ -198,7 +199,7 @@ class Reach(Output):
 def _curve(network: "Reached") -> "ReachCurve":
     """One network for the picture; lengths in bins stand at their middle."""
     from foldnet.drawing.curves import ReachCurve
-    from foldnet.training.by_length import binned
+    from foldnet.training.evaluate import binned
 
     points = {
         again: tuple((point.steps, point.score, point.whole) for point in network.points if point.recalibrated == again)

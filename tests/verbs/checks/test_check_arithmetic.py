@@ -7,7 +7,7 @@ import torch
 from torch.nn import functional
 
 from foldnet.errors import BrokenPromise
-from foldnet.training.machine import Machine, exact_fp32, tf32
+from foldnet.training.machine import Machine
 from foldnet.verbs.check import CHECKS, check
 from foldnet.verbs.checks import arithmetic as module
 from foldnet.verbs.checks.arithmetic import check_bf16, check_forms, check_fp32, check_memory_format
@@ -48,9 +48,9 @@ def test_products_that_are_rounded_as_in_tf32_are_no_exact_fp32(monkeypatch):
 def test_exact_fp32_takes_back_that_tf32_was_allowed():
     gpu, cudnn, matmul = Machine(torch.device("cuda"), "fp32"), torch.backends.cudnn, torch.backends.cuda.matmul
     before = (cudnn.allow_tf32, matmul.allow_tf32)
-    with tf32(gpu, allowed=True):
+    with gpu.tf32(allowed=True):
         assert (cudnn.allow_tf32, matmul.allow_tf32) == (True, True)
-        with exact_fp32(gpu):
+        with gpu.exact_fp32():
             assert (cudnn.allow_tf32, matmul.allow_tf32) == (False, False)
         assert (cudnn.allow_tf32, matmul.allow_tf32) == (True, True)
     assert (cudnn.allow_tf32, matmul.allow_tf32) == before

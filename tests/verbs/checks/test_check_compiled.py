@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from foldnet.training import machine as compiling
+from foldnet.training import learner as compiling
 from foldnet.training.machine import Machine
 from foldnet.verbs.checks.arithmetic import check_compile, check_cuda_graphs
 from foldnet.verbs.checks.parts import NotHere

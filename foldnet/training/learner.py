@@ -1,0 +1,163 @@
+"""A network that is to learn: the optimiser of its parameters, what its steps minimise, and if they are compiled."""
+
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.util import find_spec
+
+import torch
+from torch import Tensor, nn
+
+from foldnet.data.tasks import CLASSES, Task
+from foldnet.errors import MissingTool, SettingError
+from foldnet.training.machine import Machine, seeded
+from foldnet.training.settings import COMPILE, OPTIMISERS
+
+MIXING = ("coefficients", "gains", "gain")  # what mixes or scales shared weights never decays
+
+
+@dataclass(frozen=True, slots=True)
+class Objective:
+    """What the steps minimise: `loss` of (outputs, targets, inputs), by default the task's, less the weighted
+    recurrence."""
+
+    recurrence: float = 0.0
+    form: str = "mean"
+    task: Task = CLASSES
+    loss: Callable[[Tensor, Tensor, Tensor], Tensor] | None = None
+
+
+def build_optimiser(
+    model: nn.Module, *, lr: float, momentum: float, weight_decay: float, kind: str = "sgd"
+) -> torch.optim.Optimizer:
+    """SGD with Nesterov momentum, or Adam ("adam"; `momentum` is its first beta); coefficients and gains never
+    decay."""
+    assert kind in OPTIMISERS
+    decayed: list[nn.Parameter] = []
+    free: list[nn.Parameter] = []
+    for name, parameter in model.named_parameters():
+        (free if name.rpartition(".")[2] in MIXING else decayed).append(parameter)
+    groups = [{"params": decayed, "weight_decay": weight_decay}, {"params": free, "weight_decay": 0.0}]
+    groups = [group for group in groups if group["params"]]
+    if kind == "adam":
+        return torch.optim.Adam(groups, lr=lr, betas=(momentum, 0.999), fused=True)
+    return torch.optim.SGD(groups, lr=lr, momentum=momentum, nesterov=momentum > 0, fused=True)
+
+
+COMPILERS = ("c++", "g++", "clang++")  # one of these builds what inductor writes for a CPU
+TRITON_NEEDS = (7, 0)  # compute capability for which Triton, inductor's other way, writes kernels
+WARM_UPS = 3  # of CUDA graphs: the first run warms up, the second is recorded, the third is played
+ASKED_FOR = "asked for"
+
+
+@dataclass(frozen=True, slots=True)
+class Compilation:
+    """Whether training steps are compiled, in which of torch.compile's modes (None: not compiled), and why."""
+
+    on: bool
+    mode: str | None
+    why: str
+
+
+UNCOMPILED = Compilation(False, None, ASKED_FOR)
+
+
+def choose_compilation(choice: str, machine: Machine) -> Compilation:
+    """Resolve "auto", "on" or "off" for a machine.
+
+    "auto" is on for CUDA: there, fused kernels and, in one process alone, CUDA graphs (mode "reduce-overhead") spare
+    launches and trips to memory; several processes reduce gradients in between, which a graph would have to be cut for.
+    On a CPU it is off: convolutions are nearly all of a step and compiling leaves them as they are. Raises SettingError
+    for another word, MissingTool where "on" lacks a compiler.
+    """
+    if choice not in COMPILE:
+        raise SettingError(f"`compile={choice!r}` is not legal; choose {', '.join(COMPILE)}")
+    if choice == "off":
+        return UNCOMPILED
+    mode = "reduce-overhead" if machine.on_cuda and machine.world.alone else "default"
+    lacking = _lacking(machine)
+    if choice == "on":
+        if lacking is not None:
+            raise MissingTool(f"`compile='on'` needs {lacking}; install it or use `compile='off'`")
+        return Compilation(True, mode, ASKED_FOR)
+    if not machine.on_cuda:
+        return Compilation(False, None, "on a CPU the convolutions are nearly all of a step, and they are not compiled")
+    if lacking is not None:
+        return Compilation(False, None, f"it needs {lacking}, which is not there")
+    graphs = " and CUDA graphs" if mode == "reduce-overhead" else ""
+    return Compilation(True, mode, f"fused kernels{graphs} spare launches and trips to memory")
+
+
+def _lacking(machine: Machine) -> str | None:
+    """What inductor needs and does not find."""
+    if machine.on_cuda:
+        able = find_spec("triton") is not None and torch.cuda.get_device_capability(machine.device) >= TRITON_NEEDS
+        return None if able else f"Triton and a GPU of compute capability {TRITON_NEEDS[0]}.{TRITON_NEEDS[1]} or more"
+    return None if any(map(shutil.which, COMPILERS)) else "a C++ compiler (g++ or clang++)"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Learner:
+    """A network on its machine, the optimiser of its parameters, what its steps minimise, and whether they are
+    compiled."""
+
+    model: nn.Module
+    optimiser: torch.optim.Optimizer
+    machine: Machine
+    objective: Objective = Objective()
+    compilation: Compilation = UNCOMPILED
+
+
+class CompiledForward:
+    """A network's forward pass for training batches of one size; any other batch, and evaluation, take the network
+    itself.
+
+    So nothing is ever compiled twice for an epoch's last batch. Parameters and buffers are the network's own.
+    Shapes: as those of the network.
+    """
+
+    def __init__(self, network: nn.Module, compilation: Compilation, batch: int) -> None:
+        """`batch` is the number of examples in a regular batch of this process; `network` may be
+        DistributedDataParallel's."""
+        self.network, self.batch = network, batch
+        self._compiled: Callable[[Tensor], Tensor] | None = None
+        if compilation.on:
+            # Inductor's modes are exclusive; "default" is said as None in older versions, which every version takes.
+            mode = None if compilation.mode == "default" else compilation.mode
+            self._compiled = torch.compile(network, dynamic=False, mode=mode)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """x (b, c, h, w) -> the network's output."""
+        if self._compiled is None or len(x) != self.batch or not self.network.training:
+            out: Tensor = self.network(x)
+            return out
+        if x.device.type == "cuda":
+            # The step before is over: its outputs may be written over.
+            torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
+        return self._compiled(x)
+
+    def warm_up(self, x: Tensor, machine: Machine) -> float:
+        """Compile, by forward and backward passes over a batch x (b, c, h, w), and return the seconds that it took.
+
+        Nothing is left of them: buffers are put back, gradients taken away, random states kept.
+        """
+        if self._compiled is None:
+            return 0.0
+        start = time.perf_counter()
+        kept = {name: buffer.clone() for name, buffer in self.network.named_buffers()}
+        was_training = self.network.training
+        self.network.train()
+        with seeded(0, machine.device):
+            for _ in range(WARM_UPS):
+                with machine.autocast():
+                    out = self(x)
+                torch.autograd.backward(out.float().square().mean())
+                self.network.zero_grad(set_to_none=True)
+        with torch.no_grad():
+            for name, buffer in self.network.named_buffers():
+                buffer.copy_(kept[name])
+        self.network.train(was_training)
+        if machine.on_cuda:
+            torch.cuda.synchronize(machine.device)
+        return time.perf_counter() - start
