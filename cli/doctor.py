@@ -1,25 +1,18 @@
 """foldnet doctor."""
 
-from typing import Annotated, Any
-
-import typer
+from typing import Any
 
 from foldnet.errors import SettingError
-from foldnet_cli.options import Device
+from foldnet_cli.options import DEVICE, keyword, switch, takes
 
-SKIP = (
-    "Leave a check out (repeatable): fp32, forms, memory-format, bf16, resume, throughput, processes, compile or "
-    "cuda-graphs."
+CHECKS = "fp32, forms, memory-format, bf16, resume, throughput, processes, compile or cuda-graphs"
+
+
+@takes(
+    *(switch("check", "Prove in about a minute what this machine does, on one device."), DEVICE),
+    keyword("skip", list[str], metavar="CHECK", help=f"Leave a check out (repeatable): {CHECKS}.", show_default=False),
 )
-
-
-def doctor(
-    check: Annotated[
-        bool, typer.Option("--check", help="Prove in about a minute what this machine does, on one device.")
-    ] = False,
-    device: Device = "auto",
-    skip: Annotated[list[str] | None, typer.Option(metavar="CHECK", help=SKIP, show_default=False)] = None,
-) -> Any:
+def doctor(check: bool, device: str, skip: list[str] | None) -> Any:
     """Say what this machine offers, and what foldnet chooses and why; with `--check` prove it.
 
     The checks compute something small and compare: exact fp32 with float64, dense with soft, looped with tied, the

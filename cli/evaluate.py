@@ -1,67 +1,48 @@
 """foldnet evaluate."""
 
 from collections.abc import Iterable
-from typing import Annotated, Any
-
-import typer
+from pathlib import Path
+from typing import Any
 
 from foldnet.errors import SettingError
+from foldnet.options import fields_of
 from foldnet.training.other_grids import OtherGrids
-from foldnet_cli import options
-from foldnet_cli.options import EitherArgument, parameters_of, with_parameters
+from foldnet_cli.options import (
+    CHECKPOINT,
+    DATA_DIR,
+    DEVICE,
+    PRECISION,
+    RUN_OPTION,
+    argument,
+    keyword,
+    parameters_of,
+    switch,
+    takes,
+)
 
-Steps = Annotated[
-    list[str] | None,
-    typer.Option(help="Run a loop of a fold another number of times: stage2.loop1=5 (repeatable); 0 leaves it out."),
-]
-Recalibrate = Annotated[
-    bool, typer.Option("--recalibrate", help="Estimate batch norm anew first, further trips on their own.")
-]
-Damped = Annotated[
-    bool,
-    typer.Option(
-        "--damped", help="With --steps: a loop found with T trips that runs T' adds T / T' of what its blocks would."
+
+@takes(
+    argument("path", "RUN or FOLD", "Run or fold folder; left out, the newest run."),
+    *(CHECKPOINT, RUN_OPTION, DATA_DIR, DEVICE, PRECISION.replace(default="fp32")),
+    keyword("batch_size", int, 128, min=1, metavar="<int>", help="Images a batch."),
+    keyword(
+        "steps",
+        list[str],
+        help="Run a loop of a fold another number of times: stage2.loop1=5 (repeatable); 0 leaves it out.",
     ),
-]
-
-
-def evaluate(
-    path: EitherArgument = None,
-    checkpoint: options.Checkpoint = "last",
-    run: options.RunOption = None,
-    data_dir: options.DataDir = None,
-    device: options.Device = "auto",
-    precision: options.Precision = "fp32",
-    batch_size: Annotated[int, typer.Option(min=1, metavar="<int>", help="Images a batch.")] = 128,
-    steps: Steps = None,
-    recalibrate: Recalibrate = False,
-    damped: Damped = False,
-    **grids: Any,
-) -> Any:
+    switch("recalibrate", "Estimate batch norm anew first, further trips on their own."),
+    switch("damped", "With --steps: a loop found with T trips that runs T' adds T / T' of what its blocks would."),
+    *parameters_of(OtherGrids).values(),
+)
+def evaluate(path: Path | None, steps: list[str] | None, recalibrate: bool, **given: Any) -> Any:
     """Score a run's network, or a fold's loops, on the test set, or on other grids: see --dataset to --count."""
     from foldnet.verbs.evaluate import evaluate as recipe
     from foldnet_cli.outputs import taken
     from foldnet_cli.progress import watch
 
-    return watch(
-        recipe,
-        taken(path),
-        checkpoint=checkpoint,
-        run=run,
-        data_dir=data_dir,
-        device=device,
-        precision=precision,
-        batch_size=batch_size,
-        steps=parse_steps(steps or []),
-        recalibrated=recalibrate,
-        damped=damped,
-        grids=OtherGrids(**grids) if any(value is not None for value in grids.values()) else None,
-    )
-
-
-def evaluate_command() -> Any:
-    """`evaluate` with an option for each property of other grids."""
-    return with_parameters(evaluate, parameters_of(OtherGrids).values())
+    grids = {name: given.pop(name) for name in fields_of(OtherGrids)}
+    other = OtherGrids(**grids) if any(value is not None for value in grids.values()) else None
+    return watch(recipe, taken(path), steps=parse_steps(steps or []), recalibrated=recalibrate, grids=other, **given)
 
 
 def parse_steps(given: Iterable[str]) -> dict[str, int]:

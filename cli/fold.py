@@ -2,57 +2,46 @@
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any
-
-import typer
+from typing import Any
 
 from foldnet.errors import SettingError
 from foldnet.folding.settings import FoldSettings
-from foldnet_cli.options import DataDir, Device, ForceTwice, Metric, RunArgument, parameters_of, with_parameters
+from foldnet_cli.options import (
+    DATA_DIR,
+    DEVICE,
+    FORCE_TWICE,
+    METRIC,
+    RUN_ARGUMENT,
+    keyword,
+    parameters_of,
+    switch,
+    takes,
+)
 
-Threshold = Annotated[
-    list[str] | None,
-    typer.Option(
-        help="Similarity at which layers are tied: 0.95, stage2=0.9 (may be repeated), chance, what 95 % of "
-        "untrained networks stay below, or auto, the knee of the sweep.  [default: 0.95]"
-    ),
-]
-Sweep = Annotated[bool, typer.Option("--sweep", help="Only draw the curve: every merge, judged on validation data.")]
-Groups = Annotated[str | None, typer.Option(help="Fold only these groups: stage2,stage3.")]
-Keep = Annotated[list[str] | None, typer.Option(help="Layer that is never tied (may be repeated).")]
-Ignore = Annotated[
-    list[str] | None,
-    typer.Option(
-        help="Attribute of blocks that keeps none apart, such as an index that changes nothing (may be repeated). "
-        "The fold is refused where it does change something."
-    ),
-]
-NoShares = Annotated[
-    bool, typer.Option("--no-shares", help="Do not measure each tied layer's share of the added validation loss.")
-]
-NoEvaluate = Annotated[bool, typer.Option("--no-evaluate", help="Touch no data: no accuracies, batch norm as it was.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Report, but write nothing.")]
-Out = Annotated[Path | None, typer.Option(help="Fold folder to make.  [default: a new one inside the run]")]
+THRESHOLD = (
+    "Similarity at which layers are tied: 0.95, stage2=0.9 (may be repeated), chance, what 95 % of untrained networks "
+    "stay below, or auto, the knee of the sweep.  [default: 0.95]"
+)
+IGNORE = (
+    "Attribute of blocks that keeps none apart, such as an index that changes nothing (may be repeated). The fold is "
+    "refused where it does change something."
+)
 
 
-def fold(
-    run: RunArgument = None,
-    threshold: Threshold = None,
-    sweep: Sweep = False,
-    groups: Groups = None,
-    keep: Keep = None,
-    ignore: Ignore = None,
-    metric: Metric = None,
-    *,
-    no_shares: NoShares = False,
-    no_evaluate: NoEvaluate = False,
-    dry_run: DryRun = False,
-    data_dir: DataDir = None,
-    device: Device = "auto",
-    out: Out = None,
-    force: ForceTwice = 0,
-    **settings: Any,
-) -> Any:
+@takes(
+    *(RUN_ARGUMENT, keyword("threshold", list[str], help=THRESHOLD)),
+    switch("sweep", "Only draw the curve: every merge, judged on validation data."),
+    keyword("groups", str, help="Fold only these groups: stage2,stage3."),
+    keyword("keep", list[str], help="Layer that is never tied (may be repeated)."),
+    *(keyword("ignore", list[str], help=IGNORE), METRIC),
+    *parameters_of(FoldSettings, leave=("metric",)).values(),
+    switch("no_shares", "Do not measure each tied layer's share of the added validation loss."),
+    switch("no_evaluate", "Touch no data: no accuracies, batch norm as it was."),
+    *(switch("dry_run", "Report, but write nothing."), DATA_DIR, DEVICE),
+    keyword("out", Path, help="Fold folder to make.  [default: a new one inside the run]"),
+    FORCE_TWICE,
+)
+def fold(run: Path | None, threshold: list[str] | None, sweep: bool, **given: Any) -> Any:
     """Tie similar layers of a soft run and fold the network into loops that really run.
 
     Prints the program, what is stored, how many untrained networks would merge as much, and the test accuracy before
@@ -64,30 +53,21 @@ def fold(
     from foldnet_cli.progress import watch
 
     overall, single = parse_thresholds(threshold or [])
-    picking = {"threshold": overall, "thresholds": single}
-    chosen = {name: settings[name] for name in ("max_drop", "budget")}
-    listed = tuple(name.strip() for name in (groups or "").split(",") if name.strip())
-    kept = {"groups": listed, "keep": tuple(keep or ()), "ignore": tuple(ignore or ()), "metric": metric}
-    where = {"data_dir": data_dir, "device": device}
+    picking = {"threshold": overall, "thresholds": single, "max_drop": given["max_drop"], "budget": given["budget"]}
+    given["groups"] = tuple(name.strip() for name in (given["groups"] or "").split(",") if name.strip())
+    given |= {name: tuple(given[name] or ()) for name in ("keep", "ignore")}
     run = taken(run)
     if sweep:
-        tuning = {name: settings[name] or None for name in ("clusters", "finetune", "control")}
-        unit = settings["unit"] if settings["unit"] != "layer" else None
-        others = {"out": out, "no_evaluate": no_evaluate or None, "unit": unit}
-        _refuse_together("--sweep", picking | chosen | tuning | others)
-        how = {name: settings[name] for name in ("tie", "linkage", "checkpoint")}
-        return watch(sweep_recipe, run, written=not dry_run, **where, **kept, **how)
-    if no_evaluate:
-        auto = "auto" if overall == "auto" else None
-        _refuse_together("--no-evaluate", chosen | {"threshold": auto, "finetune": settings["finetune"] or None})
-    folder = {"out": out, "force": force, "dry_run": dry_run}
-    measured = {"evaluated": not no_evaluate, "shares": not no_shares}
-    return watch(recipe, run, **folder, **measured, **where, **picking, **kept, **settings)
-
-
-def fold_command() -> Any:
-    """`fold` with an option for each setting of a fold."""
-    return with_parameters(fold, parameters_of(FoldSettings, leave=("metric",)).values())
+        tuning = {name: given[name] or None for name in ("clusters", "finetune", "control", "out", "no_evaluate")}
+        unit = given["unit"] if given["unit"] != "layer" else None
+        _refuse_together("--sweep", picking | tuning | {"unit": unit})
+        names = ("groups", "keep", "ignore", "metric", "tie", "linkage", "checkpoint", "data_dir", "device")
+        return watch(sweep_recipe, run, written=not given["dry_run"], **{name: given[name] for name in names})
+    shares, evaluated = not given.pop("no_shares"), not given.pop("no_evaluate")
+    if not evaluated:
+        judged = {"threshold": "auto" if overall == "auto" else None, "finetune": given["finetune"] or None}
+        _refuse_together("--no-evaluate", {"max_drop": given["max_drop"], "budget": given["budget"]} | judged)
+    return watch(recipe, run, shares=shares, evaluated=evaluated, **given | picking)
 
 
 def parse_thresholds(given: Iterable[str]) -> tuple[float | str | None, tuple[tuple[str, float], ...]]:

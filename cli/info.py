@@ -1,16 +1,12 @@
 """foldnet info."""
 
-from typing import Annotated, Any
+from typing import Any
 
-import typer
+from foldnet_cli.options import argument, takes
 
 
-def info(
-    name: Annotated[
-        str | None,
-        typer.Argument(metavar="ARCH or RUN or FOLD or FILE", help="Left out: the runs here.", show_default=False),
-    ] = None,
-) -> Any:
+@takes(argument("name", "ARCH or RUN or FOLD or FILE", "Left out: the runs here.", str))
+def info(name: str | None) -> Any:
     """Say what a network is made of: an architecture by name, a run, a fold, or a safetensors file."""
     from foldnet.verbs.info import info as recipe
     from foldnet.verbs.listing import info_runs

@@ -1,26 +1,20 @@
 """foldnet lsm."""
 
-from typing import Annotated, Any
-
-import typer
+from pathlib import Path
+from typing import Any
 
 from foldnet.errors import SettingError
 from foldnet.verbs.pictures.runs import History, Lsm, write_matrices
-from foldnet_cli.options import Checkpoint, Force, Metric, Output, RunArgument
+from foldnet_cli.options import CHECKPOINT, FORCE, METRIC, OUTPUT, RUN_ARGUMENT, switch, takes
 from foldnet_cli.outputs import taken, write
 from foldnet_cli.page import tell
 
 
-def lsm(
-    run: RunArgument = None,
-    metric: Metric = None,
-    history: Annotated[
-        bool, typer.Option("--history", help="Draw how the matrices came to be, epoch by epoch.")
-    ] = False,
-    checkpoint: Checkpoint = "last",
-    output: Output = None,
-    force: Force = False,
-) -> Any:
+@takes(
+    *(RUN_ARGUMENT, METRIC, switch("history", "Draw how the matrices came to be, epoch by epoch.")),
+    *(CHECKPOINT, OUTPUT, FORCE),
+)
+def lsm(run: Path | None, metric: str | None, history: bool, checkpoint: str, output: Path | None, force: bool) -> Any:
     """Show which layers came to be alike: the layer similarity matrix of every group, with its chance level.
 
     With -o FILE also written: .png, .svg, .pdf, .csv, .json, .npy or .npz.

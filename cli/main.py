@@ -14,8 +14,8 @@ from foldnet.verbs.data import SETS
 from foldnet.verbs.render import PICTURES
 from foldnet_cli import bench
 from foldnet_cli.doctor import doctor
-from foldnet_cli.evaluate import evaluate_command
-from foldnet_cli.fold import fold_command
+from foldnet_cli.evaluate import evaluate
+from foldnet_cli.fold import fold
 from foldnet_cli.guard import add_command, settle, speaking
 from foldnet_cli.info import info, runs
 from foldnet_cli.lsm import lsm
@@ -52,10 +52,10 @@ def make_app() -> typer.Typer:
         pretty_exceptions_enable=False,
     )
     app.callback()(_common)
-    for command in (train_command(), lsm, fold_command()):
+    for command in (train_command(), lsm, fold):
         add_command(app, command)
     _add_group(app, "render", "Draw a run or a fold.", {name: picture_command(kind) for name, kind in PICTURES.items()})
-    for command in (evaluate_command(), verify, export_command(), info, runs):
+    for command in (evaluate, verify, export_command(), info, runs):
         add_command(app, command)
     _add_group(app, "bench", "Measure speed, memory and size, side by side in one run.", bench.COMMANDS)
     add_command(app, doctor)

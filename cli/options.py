@@ -1,11 +1,11 @@
-"""Options that more than one command takes, each written once, and those that are fields of settings."""
+"""Options as parameters: those that more than one command takes, each written once, and those that are fields of
+settings. A command says by `takes` which it has."""
 
-import functools
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import is_dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import typer
 
@@ -14,58 +14,64 @@ from foldnet.errors import SettingError
 from foldnet.options import Field, fields_of
 from foldnet.training.settings import written
 
-
-def argument_of(of: Subject) -> Any:
-    """The argument that names what a command is about; None where it is left out."""
-    kind: Any = list[Path] if of.several else Path
-    return Annotated[kind | None, typer.Argument(metavar=of.metavar, help=of.help, show_default=False)]
-
-
-RunArgument = argument_of(RUN)
-FoldArgument = argument_of(FOLD)
-EitherArgument = Annotated[
-    Path | None,
-    typer.Argument(metavar="RUN or FOLD", help="Run or fold folder; left out, the newest run.", show_default=False),
-]
-Output = Annotated[
-    Path | None, typer.Option("-o", "--out", "--output", help="File to write; its ending chooses the format.")
-]
-Force = Annotated[bool, typer.Option("--force", help="Replace what exists.")]
-ForceTwice = Annotated[
-    int,
-    typer.Option(
-        "--force",
-        count=True,
-        metavar="<bool>",
-        show_default=False,
-        help="Replace the run or fold that is there; twice: with folds and notes inside it.",
-    ),
-]
-Checkpoint = Annotated[str, typer.Option(help="Which weights of the run: last or best (by validation).")]
-RunOption = Annotated[
-    Path | None,
-    typer.Option("--run", metavar="RUN", help="The run of a fold that does not lie inside it.", show_default=False),
-]
-DataDir = Annotated[
-    Path | None, typer.Option(help="Where the dataset lies, for cifar10, cifar100 and folder; no run keeps it.")
-]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
-Precision = Annotated[str, typer.Option(help="auto, fp32 or bf16 (auto: bf16 where the hardware has it).")]
-Compile = Annotated[str, typer.Option(help="auto, on or off: torch.compile (auto: on a GPU).")]
-Metric = Annotated[
-    str | None,
-    typer.Option(help="coefficients or weights.  [default: coefficients; for a plain network weights]"),
-]
-SHARED = {  # what a field without a help of its own is
-    "checkpoint": Checkpoint,
-    "compile": Compile,
-    "data_dir": DataDir,
-    "device": Device,
-    "metric": Metric,
-    "precision": Precision,
-    "run": RunOption,
-}
+Function = TypeVar("Function", bound=Callable[..., Any])
 NUMBERS = tuple[int, ...]
+
+
+def keyword(name: str, kind: Any, default: Any = None, /, *declared: str, **info: Any) -> inspect.Parameter:
+    """An option of a type, which may be left out; the rest is Typer's."""
+    annotation: Any = Annotated[kind if default is not None else kind | None, typer.Option(*declared, **info)]
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+
+
+def switch(name: str, help: str) -> inspect.Parameter:
+    """An option that takes no value and is off where it is left out."""
+    return keyword(name, bool, False, f"--{name.replace('_', '-')}", help=help)
+
+
+def argument(name: str, metavar: str, help: str, kind: Any = Path) -> inspect.Parameter:
+    """What a command is about; None where it is left out."""
+    annotation: Any = Annotated[kind | None, typer.Argument(metavar=metavar, help=help, show_default=False)]
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
+
+
+def argument_of(of: Subject, name: str = "named") -> inspect.Parameter:
+    """What an output is of."""
+    kind: Any = list[Path] if of.several else Path
+    return argument(name, of.metavar, of.help, kind)
+
+
+def out_file(help: str) -> inspect.Parameter:
+    """The file to write."""
+    return keyword("output", Path, None, "-o", "--out", "--output", help=help)
+
+
+RUN_ARGUMENT, FOLD_ARGUMENT = argument_of(RUN, "run"), argument_of(FOLD, "fold")
+OUTPUT = out_file("File to write; its ending chooses the format.")
+FORCE = switch("force", "Replace what exists.")
+TWICE = "Replace the run or fold that is there; twice: with folds and notes inside it."
+FORCE_TWICE = keyword("force", int, 0, "--force", count=True, metavar="<bool>", show_default=False, help=TWICE)
+CHECKPOINT = keyword("checkpoint", str, "last", help="Which weights of the run: last or best (by validation).")
+COMPILE = keyword("compile", str, "auto", help="auto, on or off: torch.compile (auto: on a GPU).")
+DATA_DIR = keyword("data_dir", Path, help="Where the dataset lies, for cifar10, cifar100 and folder; no run keeps it.")
+DEVICE = keyword("device", str, "auto", help="auto, cpu, cuda or cuda:N.")
+METRIC = keyword("metric", str, help="coefficients or weights.  [default: coefficients; for a plain network weights]")
+PRECISION = keyword("precision", str, "auto", help="auto, fp32 or bf16 (auto: bf16 where the hardware has it).")
+RUN_OPTION = keyword(
+    "run", Path, None, "--run", metavar="RUN", help="The run of a fold that does not lie inside it.", show_default=False
+)
+# What a field of one of these names is that has no help of its own.
+SHARED = {entry.name: entry for entry in (CHECKPOINT, COMPILE, DATA_DIR, DEVICE, METRIC, PRECISION, RUN_OPTION)}
+
+
+def takes(*parameters: inspect.Parameter) -> Callable[[Function], Function]:
+    """Say what a command takes, all of it by keyword: Typer reads its signature."""
+
+    def said(function: Function) -> Function:
+        function.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        return function
+
+    return said
 
 
 def parameters_of(
@@ -83,7 +89,7 @@ def parameters_of(
             found |= parameters_of(field.type)
         elif field.option.flag is not None and name not in leave:
             if name in SHARED and not field.option.help:
-                found[name] = keyword(name, field.default, SHARED[name])
+                found[name] = SHARED[name].replace(default=field.default)
             else:
                 found[name] = _parameter(field, usual and usual(name))
     return found
@@ -105,50 +111,19 @@ def values_of(settings: type, given: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def with_parameters(
-    function: Callable[..., Any], parameters: Iterable[inspect.Parameter], doc: str | None = None, **own: Any
-) -> Callable[..., Any]:
-    """`function`, which takes keywords, with a signature that Typer reads: its own parameters, and in place of `**`
-    these.
-
-    `own` annotates some of its own parameters, `doc` is its help; both where they are not known until now.
-    """
-
-    @functools.wraps(function)
-    def command(*args: Any, **kwargs: Any) -> Any:
-        return function(*args, **kwargs)
-
-    first: list[inspect.Parameter] = []
-    last: list[inspect.Parameter] = []
-    for entry in inspect.signature(function).parameters.values():
-        if entry.kind is not entry.VAR_KEYWORD:
-            entry = entry.replace(annotation=own.get(entry.name, entry.annotation))
-            (last if entry.kind is entry.KEYWORD_ONLY else first).append(entry)
-    command.__signature__ = inspect.Signature([*first, *parameters, *last])  # type: ignore[attr-defined]
-    command.__doc__ = doc or function.__doc__
-    return command
-
-
-def keyword(name: str, default: Any, annotation: Any) -> inspect.Parameter:
-    """A parameter."""
-    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
-
-
 def _parameter(field: Field, usual: str | None) -> inspect.Parameter:
     """One field as a keyword."""
-    option, switch = field.option, field.type is bool
-    default = field.default if usual is None and (switch or not field.optional) else None
-    if field.type == NUMBERS and default is not None:
-        default = written(default)
-    name = f"--{option.flag or field.name.replace('_', '-')}"
-    words = option.choices or option.suggested
-    info = typer.Option(
-        f"{name}/--no-{name[2:]}" if switch and field.default is True else name,
-        help=option.help if switch or usual is None else f"{option.help}  [default: {usual}]".strip(),
+    option, on_or_off = field.option, field.type is bool
+    default = field.default if usual is None and (on_or_off or not field.optional) else None
+    name, words = f"--{option.flag or field.name.replace('_', '-')}", option.choices or option.suggested
+    return keyword(
+        field.name,
+        str if field.type == NUMBERS else field.type,
+        written(default) if isinstance(default, tuple) else default,
+        f"{name}/--no-{name[2:]}" if on_or_off and field.default is True else name,
+        help=option.help if on_or_off or usual is None else f"{option.help}  [default: {usual}]".strip(),
         autocompletion=(lambda: list(words)) if words else None,
     )
-    kind: Any = str if field.type == NUMBERS else field.type
-    return keyword(field.name, default, Annotated[kind if default is not None else kind | None, info])
 
 
 def _numbers(field: Field, given: str | None) -> tuple[int, ...] | None:

@@ -3,53 +3,48 @@
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Annotated, Any
-
-import typer
+from typing import Any
 
 from foldnet.bounds import as_code
-from foldnet.drawing.output import RUN, Subject, make
-from foldnet.drawing.output import Output as Kind
+from foldnet.drawing.output import FOLD, RUN, Output, Subject, make
 from foldnet.errors import SettingError
 from foldnet.verbs.data import GridSet, write_grids
 from foldnet.verbs.export import EXPORTS, format_of
-from foldnet_cli.options import FoldArgument, Force, Output, argument_of, parameters_of, values_of, with_parameters
+from foldnet_cli.options import FORCE, OUTPUT, argument_of, keyword, out_file, parameters_of, takes, values_of
 from foldnet_cli.page import tell
 
-Npz = Annotated[
-    Path | None, typer.Option("-o", "--out", "--output", help="NumPy file (.npz) to write.  [default: a new one here]")
-]
 
-
-def picture_command(kind: type[Kind]) -> Callable[..., Any]:
+def picture_command(kind: type[Output]) -> Callable[..., Any]:
     """The command that draws a picture: what it is of, -o, its options, --force."""
 
-    def command(named: Any = None, output: Output = None, *, force: Force = False, **given: Any) -> Any:
+    @takes(argument_of(kind.of), OUTPUT, *parameters_of(kind).values(), FORCE)
+    def command(named: Any, output: Path | None, force: bool, **given: Any) -> Any:
         return write(kind, named, output, force, given)
 
-    return with_parameters(command, parameters_of(kind).values(), kind.__doc__, named=argument_of(kind.of))
+    command.__doc__ = kind.__doc__
+    return command
 
 
 def grids_command(kind: type[GridSet]) -> Callable[..., Any]:
     """The command that draws and writes one kind of set."""
 
-    def command(*, output: Npz = None, force: Force = False, **given: Any) -> Any:
+    @takes(*parameters_of(kind).values(), out_file("NumPy file (.npz) to write.  [default: a new one here]"), FORCE)
+    def command(output: Path | None, force: bool, **given: Any) -> Any:
         return write_grids(kind(**given), output, force=force)
 
-    return with_parameters(command, parameters_of(kind).values(), kind.__doc__)
+    command.__doc__ = kind.__doc__
+    return command
 
 
 def export_command() -> Callable[..., Any]:
     """The command with the options of all EXPORTS, those too that others registered before."""
     own = {name: entry for known in EXPORTS.values() for name, entry in parameters_of(known).items()}
     said = f"{', '.join(EXPORTS)}.  [default: by the ending of -o]"
-    chosen = Annotated[str | None, typer.Option("--format", help=said, autocompletion=lambda: list(EXPORTS))]
-    return with_parameters(export, own.values(), format=chosen)
+    chosen = keyword("format", str, None, "--format", help=said, autocompletion=lambda: list(EXPORTS))
+    return takes(argument_of(FOLD), chosen, OUTPUT, *own.values(), FORCE)(export)
 
 
-def export(
-    named: FoldArgument = None, format: Any = None, output: Output = None, *, force: Force = False, **given: Any
-) -> Any:
+def export(named: Path | None, format: str | None, output: Path | None, force: bool, **given: Any) -> Any:
     """Write a fold for other programs: its graph for Graphviz (dot), or as GraphML or JSON (networkx's node-link
     form)."""
     kind = format_of(format, output)
@@ -59,7 +54,7 @@ def export(
     return write(kind, named, output, force, given)
 
 
-def write(kind: type[Kind], named: Any, out: Path | None, force: bool, given: Mapping[str, Any]) -> Any:
+def write(kind: type[Output], named: Any, out: Path | None, force: bool, given: Mapping[str, Any]) -> Any:
     """Write one output and say what was taken; gives what is to be shown: what was measured for it, or what was
     written."""
     from foldnet_cli.progress import watching

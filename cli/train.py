@@ -2,60 +2,31 @@
 
 import inspect
 from pathlib import Path
-from typing import Annotated, Any
-
-import typer
+from typing import Any
 
 from foldnet.data.sources import SOURCES
 from foldnet.options import fields_of
 from foldnet.training.settings import TrainSettings, usual, written
-from foldnet_cli.options import DataDir, ForceTwice, keyword, parameters_of, values_of, with_parameters
+from foldnet_cli.options import DATA_DIR, FORCE_TWICE, keyword, parameters_of, switch, takes, values_of
 from foldnet_cli.page import tell
 
-Recall = Annotated[
-    bool, typer.Option("--recall", help="Feed the input to every step of a cnn or scnn: its -recall form.")
-]
-Gpus = Annotated[
-    int | None,
-    typer.Option(help="Train on so many GPUs of this machine, one process each.  [default: one process]"),
-]
-Download = Annotated[bool, typer.Option("--download", help="Fetch CIFAR into --data-dir if it is not there.")]
-Config = Annotated[Path | None, typer.Option(help="TOML file with any of these settings; options win.")]
-CheckpointEvery = Annotated[
-    float,
-    typer.Option(
-        metavar="SECONDS",
-        help="Least time between checkpoints at the ends of epochs; epochs of over five minutes make some within.",
-    ),
-]
-TensorBoard = Annotated[
-    bool, typer.Option("--tensorboard", help="Write the epochs' numbers into the run folder for TensorBoard too.")
-]
-Out = Annotated[Path | None, typer.Option(help="Run folder to make.  [default: a new one under --home]")]
-Resume = Annotated[
-    bool,
-    typer.Option(
-        "--resume",
-        help="Go on with --out, or with the newest run; with more --epochs than it has, by the schedule of the "
-        "longer run.",
-    ),
-]
+EVERY = "Least time between checkpoints at the ends of epochs; epochs of over five minutes make some within."
+RESUME = "Go on with --out, or with the newest run; with more --epochs than it has, by the schedule of the longer run."
+OWN = (
+    switch("recall", "Feed the input to every step of a cnn or scnn: its -recall form."),
+    keyword("gpus", int, help="Train on so many GPUs of this machine, one process each.  [default: one process]"),
+    DATA_DIR,
+    switch("download", "Fetch CIFAR into --data-dir if it is not there."),
+    keyword("config", Path, help="TOML file with any of these settings; options win."),
+    keyword("checkpoint_every", float, 30.0, metavar="SECONDS", help=EVERY),
+    switch("tensorboard", "Write the epochs' numbers into the run folder for TensorBoard too."),
+    keyword("out", Path, help="Run folder to make.  [default: a new one under --home]"),
+    switch("resume", RESUME),
+    FORCE_TWICE,
+)
 
 
-def train(
-    *,
-    recall: Recall = False,
-    gpus: Gpus = None,
-    data_dir: DataDir = None,
-    download: Download = False,
-    config: Config = None,
-    checkpoint_every: CheckpointEvery = 30.0,
-    tensorboard: TensorBoard = False,
-    out: Out = None,
-    resume: Resume = False,
-    force: ForceTwice = 0,
-    **settings: Any,
-) -> Any:
+def train(gpus: int | None, data_dir: Path | None, **given: Any) -> Any:
     """Train a network and keep everything about it in a run folder.
 
     Without options: SWRN 28-2-4 on the digits inside scikit-learn, half a minute on a laptop. CIFAR gets the paper's
@@ -64,37 +35,26 @@ def train(
     from foldnet_cli.launch import check_gpus, launch
 
     if gpus is not None:
-        check_gpus(gpus, settings["device"])
-        settings["device"] = "cuda"
+        check_gpus(gpus, given["device"])
+        given["device"] = "cuda"
         if gpus > 1:
             return launch(gpus)
     for source in SOURCES.values():
-        settings |= values_of(source, settings)
-    settings["data_dir"] = None if data_dir is None else str(data_dir)
-    return _train(
-        out=out,
-        resume=resume,
-        force=force,
-        download=download,
-        config=config,
-        checkpoint_every=checkpoint_every,
-        tensorboard=tensorboard,
-        recall=recall,
-        **settings,
-    )
+        given |= values_of(source, given)
+    return _train(**given, data_dir=None if data_dir is None else str(data_dir))
 
 
 def train_command() -> Any:
     """`train` with an option for each setting that there is when the command line is made."""
     *names, last = SOURCES
-    info = typer.Option(help=f"{', '.join(names)} or {last}.  [default: digits]", autocompletion=lambda: list(SOURCES))
-    dataset = keyword("dataset", None, Annotated[str | None, info])
+    said = f"{', '.join(names)} or {last}.  [default: digits]"
+    dataset = keyword("dataset", str, help=said, autocompletion=lambda: list(SOURCES))
     own: dict[str, inspect.Parameter] = {}
     for source in SOURCES.values():
         defaults = {name: written(field.default) for name, field in fields_of(source).items()}
         own |= parameters_of(source, usual=defaults.__getitem__)
     settings = parameters_of(TrainSettings, usual=usual, leave=own)
-    return with_parameters(train, [dataset, *settings.values(), *own.values()])
+    return takes(dataset, *settings.values(), *own.values(), *OWN)(train)
 
 
 def _train(**options: Any) -> Any:

@@ -1,26 +1,20 @@
 """foldnet verify."""
 
-from typing import Annotated, Any
-
-import typer
+from pathlib import Path
+from typing import Any
 
 from foldnet.drawing.output import FOLD
-from foldnet_cli.options import DataDir, Device, FoldArgument, RunOption
+from foldnet_cli.options import DATA_DIR, DEVICE, FOLD_ARGUMENT, RUN_OPTION, keyword, switch, takes
+
+IMAGES = "Compare on so many test images.  [default: all]"
 
 
-def verify(
-    fold: FoldArgument = None,
-    run: RunOption = None,
-    no_data: Annotated[bool, typer.Option("--no-data", help="Compare on random inputs only.")] = False,
-    images: Annotated[
-        int | None,
-        typer.Option(
-            min=1, metavar="<int>", help="Compare on so many test images.  [default: all]", show_default=False
-        ),
-    ] = None,
-    data_dir: DataDir = None,
-    device: Device = "auto",
-) -> Any:
+@takes(
+    *(FOLD_ARGUMENT, RUN_OPTION, switch("no_data", "Compare on random inputs only.")),
+    keyword("images", int, min=1, metavar="<int>", help=IMAGES, show_default=False),
+    *(DATA_DIR, DEVICE),
+)
+def verify(fold: Path | None, no_data: bool, **given: Any) -> Any:
     """Compute again that a fold is what it says, and write its certificate.json.
 
     Compares soft with dense and tied with looped, layer by layer; folds the run's checkpoint again and compares weights
@@ -35,5 +29,4 @@ def verify(
     from foldnet_cli.outputs import taken
     from foldnet_cli.progress import watch
 
-    fold = taken(fold, FOLD)
-    return watch(recipe, fold, run=run, data=not no_data, images=images, data_dir=data_dir, device=device)
+    return watch(recipe, taken(fold, FOLD), data=not no_data, **given)

@@ -7,9 +7,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
-from foldnet.bounds import as_code
-from foldnet.errors import SettingError, nearest
-from foldnet.options import Option, check_fields
+from foldnet.drawing.output import check_ending
+from foldnet.options import Option, check_choice, check_fields
 from foldnet.show.report import Report, Table, Text, percent
 from foldnet.store.files import refuse_existing, write_new, write_whole
 
@@ -80,13 +79,13 @@ SETS: dict[str, type[GridSet]] = {"paths": PathSet, "mazes": MazeSet}
 class GridsReport(Report):
     """What was written: how many grids of which side, and what is in them. Lengths are steps of a shortest path."""
 
+    computed: ClassVar = (
+        *("dataset=grids.name", "count=grids.count", "seed=grids.seed", "phase=grids.phase", "split=grids.split"),
+    )
+    unwritten: ClassVar = ("grids",)
     file: str
-    dataset: str
-    count: int
+    grids: GridSet
     size: int
-    seed: int
-    phase: int
-    split: str
     mean_length: float
     longest: int
     share_of_obstacles: float
@@ -94,10 +93,11 @@ class GridsReport(Report):
 
     def parts(self) -> Iterator[Table | Text]:
         """How many there are, how they were drawn, and where they are."""
+        grids = self.grids
         cells = f"{percent(self.share_of_obstacles, 1)} obstacles, {percent(self.share_of_target, 1)} target"
         rows = (
-            (self.dataset, f"{self.count:,} grids of {self.size}x{self.size} cells, seed {self.seed}"),
-            ("drawn as", f"{self.split}, phase {self.phase}"),
+            (grids.name, f"{grids.count:,} grids of {self.size}x{self.size} cells, seed {grids.seed}"),
+            ("drawn as", f"{grids.split}, phase {grids.phase}"),
             ("shortest paths", f"{self.mean_length:.1f} steps on average, {self.longest} at most"),
             ("cells", cells),
         )
@@ -116,40 +116,24 @@ def write_grids(wanted: GridSet, out: Path | str | None = None, *, force: bool =
     from foldnet.data.grids import SPLITS
 
     draw = wanted.drawing()
-    file = _file(out, wanted.name, force)
+    if out is not None:
+        check_ending(Path(out), (ENDING,))
+        refuse_existing(Path(out), force=force)
     check_fields(wanted)
-    if wanted.split not in SPLITS:
-        known = f"{', '.join(SPLITS)}{nearest(wanted.split, SPLITS)}"
-        raise SettingError(f"{as_code('split', wanted.split)} is not legal; choose {known}")
+    check_choice("split", wanted.split, SPLITS)
     drawn = draw(seed=wanted.seed, phase=wanted.phase - 1, split=wanted.split)
     content = io.BytesIO()
     np.savez_compressed(content, obstacles=drawn.obstacles, queries=drawn.queries, target=drawn.target)
-    if file is None:
+    if out is None:
         file = write_new(Path(f"{wanted.name}{ENDING}"), content.getvalue())
     else:
-        write_whole(file, content.getvalue())
+        write_whole(file := Path(out), content.getvalue())
     return GridsReport(
         file=str(file),
-        dataset=wanted.name,
-        count=len(drawn),
+        grids=wanted,
         size=drawn.obstacles.shape[1],
-        seed=wanted.seed,
-        phase=wanted.phase,
-        split=wanted.split,
         mean_length=float(drawn.lengths.mean()),
         longest=int(drawn.lengths.max()),
         share_of_obstacles=float(drawn.obstacles.mean()),
         share_of_target=float(drawn.target.mean()),
     )
-
-
-def _file(out: Path | str | None, dataset: str, force: bool) -> Path | None:
-    """Where the set goes; None for a new name. Raises SettingError for another ending, OutputError where it cannot go
-    there."""
-    if out is None:
-        return None
-    path = Path(out)
-    if path.suffix != ENDING:
-        raise SettingError(f"'{path}' does not end in {ENDING}; give -o such a name, for example {dataset}{ENDING}")
-    refuse_existing(path, force=force)
-    return path
