@@ -6,8 +6,8 @@ from looping import fold_forms
 from torch import nn
 
 from foldnet.sharing.share import share
-from foldnet.training.course import Course
 from foldnet.training.learner import MIXING, build_optimiser
+from foldnet.training.session import Course
 from foldnet.zoo.blueprint import build
 
 
