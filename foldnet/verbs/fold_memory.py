@@ -101,7 +101,7 @@ def report_of(soft: Soft, choice: Choice, plan: FoldPlan, looped: LoopedNetwork,
 
 def sizes_of(soft: SharedNetwork, looped: LoopedNetwork) -> tuple[Sizes, Sizes]:
     """Parameters and bytes of the soft, the dense and the looped form; the dense one is never written out."""
-    with torch.device("meta"):
+    with torch.device("meta"), torch.no_grad():
         dense = materialise(copy.deepcopy(soft).to("meta"))
     forms = (soft, dense, looped)
     return (
