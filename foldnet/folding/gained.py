@@ -36,8 +36,9 @@ def scale_outputs(layer: nn.Module, gain: Tensor) -> None:
 
     A call scales what passes through where its input has fewer numbers than the weight, since g C * x = g (C * x): the
     output, where that lies, or with a bias, which has no gain, the input. No scaled weight is made. That rounds
-    differently, so under autocast, where it would show, the weight is scaled in full precision; and a layer of another
-    class than torch's own may do more with its weight than multiply by it. Whoever reads the weight reads the owner:
+    differently, so under autocast and in half precision, where it would show and C * x may overflow although g C * x
+    does not, the weight is scaled; and a layer of another class than torch's own may do more with its weight than
+    multiply by it. Whoever reads the weight reads the owner:
     see only_calls_layers.
     """
     vars(layer)["forward"] = partial(_scaled, layer, gain)
@@ -47,7 +48,8 @@ def _scaled(layer: nn.Module, gain: Tensor, x: Tensor) -> Tensor:
     """What a layer gives for x whose weight is its own times `gain`."""
     forward, weight = type(layer).forward, layer._parameters["weight"]
     assert weight is not None
-    if type(layer) in SHAREABLE and x.numel() < weight.numel() and not torch.is_autocast_enabled(x.device.type):
+    coarse = x.itemsize < 4 or torch.is_autocast_enabled(x.device.type)
+    if type(layer) in SHAREABLE and x.numel() < weight.numel() and not coarse:
         if layer._parameters["bias"] is None:
             return forward(layer, x).mul_(gain)  # type: ignore[no-any-return]
         return forward(layer, x * gain)  # type: ignore[no-any-return]

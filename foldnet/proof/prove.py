@@ -100,9 +100,10 @@ def _run(model: nn.Module, places: Places, inputs: tuple[Any, ...], passes: tupl
         run.blocks.append((name, tree_map(_few, output)))
 
     with _seeded(model):
-        for training in passes:
+        for index, training in enumerate(passes):
             model.train(training)
-            with watched(places, see):
+            # The first pass is as inference has it: a looped network that is watched keeps nothing between calls.
+            with watched(places if index else {}, see):
                 run.outputs.append(model(*_copied(inputs)))
     return run
 

@@ -71,6 +71,16 @@ def test_under_autocast_the_weight_is_scaled_in_full_precision(monkeypatch):
     assert products.sizes == [64]
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_in_half_precision_the_weight_is_scaled_so_that_nothing_overflows(dtype):
+    layer = nn.Linear(8, 8, bias=False, dtype=dtype)
+    with torch.no_grad():
+        layer.weight.fill_(torch.finfo(dtype).max / 16)
+        found = using(layer, layer.weight, 2.0**-8)(torch.full((1, 8), 16.0, dtype=dtype))
+        assert torch.isfinite(found).all()
+        torch.testing.assert_close(found, (layer.weight * 2.0**-8 * 16.0).sum(1)[None])
+
+
 def test_a_layer_that_does_more_with_its_weight_gets_it_scaled():
     class Standardised(nn.Linear):
         def forward(self, x):

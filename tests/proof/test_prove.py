@@ -268,6 +268,21 @@ def test_half_precision_excuses_no_gross_difference_either(dtype, factor):
         prove(looped, tied, plan.program, (X.to(dtype),))
 
 
+def test_what_inference_alone_computes_is_proven_too(monkeypatch):
+    """Where nothing is watched and no gradient is needed outputs are scaled, not weights."""
+    blocks = [nn.Sequential(nn.Linear(8, 8), nn.Tanh()) for _ in range(3)]
+    looped, tied, plan = fold_forms(share(nn.Sequential(nn.Linear(3, 8), nn.Sequential(*blocks)), 1))
+    x = torch.randn(2, 3)
+    assert prove(looped, tied, plan.program, (x,)).relative <= 1e-5
+    monkeypatch.setattr("foldnet.folding.looped.scale_outputs", lambda layer, gain: None)
+    with torch.no_grad():
+        for source in tied.sources.values():
+            source.gains.mul_(2)
+        looped.network.get_submodule("1").blocks["A"].body.get_submodule("0").gain.mul_(2)
+    with pytest.raises(BrokenPromise, match=r"^the looped network differs from the tied one by "):
+        prove(looped, tied, plan.program, (x,))
+
+
 def test_the_proof_leaves_both_as_they_were():
     looped, tied, plan = fold_forms(soft(Body, 0, 0, 0))
     before = [{name: tensor.clone() for name, tensor in network.state_dict().items()} for network in (looped, tied)]
