@@ -4,10 +4,12 @@ import copy
 
 import pytest
 import torch
-from looping import X, make_forms
+from looping import X, fold_forms, make_forms
 from torch import nn
+from torch.func import functional_call
 
 from foldnet.folding.looped import LoopedNetwork
+from foldnet.sharing.share import share
 
 
 @pytest.fixture(scope="module")
@@ -97,6 +99,39 @@ def test_a_replaced_parameter_or_module_is_seen(looped):
         assert torch.equal(looped(X), fresh(looped))
         looped.network.norm = nn.Identity()
         assert torch.equal(looped(X), fresh(looped))
+
+
+class Scaled(nn.Module):
+    only_calls_layers = True
+
+    def __init__(self, body):
+        super().__init__()
+        self.body = body
+        self.scale = nn.Parameter(torch.ones(()))
+        self.register_buffer("shift", torch.zeros(()))
+
+    def forward(self, x):
+        return self.body(x) * self.scale + self.shift
+
+
+def test_a_containers_own_tensors_are_seen():
+    blocks = nn.Sequential(*(nn.Sequential(nn.Linear(4, 4), nn.Tanh()) for _ in range(3)))
+    looped, tied, _ = fold_forms(share(nn.Sequential(nn.Linear(3, 4), Scaled(blocks)), 1))
+    x, five = torch.randn(2, 3), torch.tensor(5.0)
+    with torch.no_grad():
+        looped(x)
+        assert looped._ready is not None
+        others = {"network.1.scale": five}
+        torch.testing.assert_close(functional_call(looped, others, (x,)), functional_call(tied, others, (x,)))
+        torch.testing.assert_close(looped(x), tied(x))
+        for change in (
+            lambda module: setattr(module, "scale", nn.Parameter(five)),
+            lambda module: setattr(module, "shift", five),
+            lambda module: module.load_state_dict({**module.state_dict(), "scale": -five}, assign=True),
+        ):
+            for network in (looped, tied):
+                change(network.network.get_submodule("1"))
+            torch.testing.assert_close(looped(x), tied(x))
 
 
 def test_a_moved_or_loaded_network_is_seen(looped):
