@@ -13,7 +13,7 @@ from foldnet.data.images import load_digits
 from foldnet.data.sources import Digits
 from foldnet.folding.folds import SEALED
 from foldnet.sharing.share import SharedNetwork
-from foldnet.store.artifact import seal_of, sealed, sha256_of
+from foldnet.store.seals import seal_of, sealed, sha256_of
 from foldnet.training import session
 from foldnet.training.checkpoint import save_checkpoint
 from foldnet.training.observer import Progress

@@ -25,7 +25,7 @@ FLOORS = (  # from the ground up; a floor may use all below it
     {"__init__"},  # names the public ones
 )
 NO_TORCH = ("store", "program", "drawing")
-TENSORS = ("store/tensors.py", "store/artifact.py")  # which read and write them
+TENSORS = ("store/tensors.py", "store/seals.py")  # which read and write them
 
 
 def imported(file: Path) -> set[str]:

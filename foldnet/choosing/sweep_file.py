@@ -6,9 +6,9 @@ from typing import Any
 from foldnet.choosing.choose import Curve, Soft
 from foldnet.choosing.sweep import SweepPoint, counts_of
 from foldnet.errors import FoldnetError, RunError
-from foldnet.store.artifact import SEAL, check_sealed
 from foldnet.store.codec import Share, from_plain, to_plain
 from foldnet.store.reading import read_json
+from foldnet.store.seals import SEAL, check_sealed
 from foldnet.store.tensors import digest_of
 from foldnet.training.checkpoint import FILE
 from foldnet.training.runs import Run

@@ -7,28 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from foldnet.bounds import check_number, shown
-from foldnet.errors import RunError, SettingError, UnknownName
+from foldnet.errors import RunError
 from foldnet.program.data import Program, gain_names
 from foldnet.program.json import program_from_json, program_to_json
-from foldnet.store.artifact import (
-    CHECKPOINTS,
-    SCHEMA,
-    check_files,
-    check_seal,
-    folders_of,
-    newest_that_opens,
-    read_config,
-    sealed,
-    sha256_of,
-    upgraded,
-)
+from foldnet.store.artifact import CHECKPOINTS, FOLD, RUN, newest_that_opens
+from foldnet.store.codec import to_plain
 from foldnet.store.files import write_json
 from foldnet.store.reading import read_json
+from foldnet.store.seals import check_files, check_seal, sha256_of
 from foldnet.store.tensors import load_tensors, save_tensors
 from foldnet.zoo.blueprint import Blueprint, blueprint_in, shape_of
 
@@ -145,38 +135,23 @@ def save_fold(
     write_json(folder / "program.json", program_to_json(fold.program))
     write_json(folder / "report.json", report)
     files = {name: sha256_of(folder / name) for name in SEALED}
-    write_json(
-        folder / "config.json",
-        sealed(
-            {
-                "schema": SCHEMA,
-                "kind": "fold",
-                "created": datetime.now(UTC).isoformat(timespec="microseconds"),
-                "run": fold.run,
-                "run_sha256": fold.run_sha256,
-                "checkpoint": fold.checkpoint,
-                "network": {"arch": fold.arch, "dropout": fold.blueprint.dropout} | shape_of(fold.blueprint),
-                "groups": [
-                    {
-                        "name": group.name,
-                        "owners": group.owners,
-                        "templates": group.templates,
-                        "shape": list(group.shape),
-                    }
-                    for group in fold.groups
-                ],
-                "settings": settings,
-                "files": files,
-            }
-        ),
-    )
+    content = {
+        "run": fold.run,
+        "run_sha256": fold.run_sha256,
+        "checkpoint": fold.checkpoint,
+        "network": {"arch": fold.arch, "dropout": fold.blueprint.dropout} | shape_of(fold.blueprint),
+        "groups": to_plain(fold.groups),
+        "settings": settings,
+        "files": files,
+    }
+    FOLD.write_config(folder, content)
 
 
 def is_as_stated(file: Path) -> bool | None:
     """Whether a file of a fold is as the fold's config.json says; None where it is in no fold, or nothing is said of
     it."""
     try:
-        config = read_config(file.parent, "fold")
+        config = FOLD.config(file.parent)
         check_seal(config, file.parent / "config.json")
         stated = config.get("files")
     except RunError:
@@ -192,10 +167,8 @@ def open_fold(folder: Path) -> Fold:
     Raises RunError where it is missing, empty, damaged, foreign, of another schema, or where config.json or
     program.json was changed after folding.
     """
-    config = read_config(folder, "fold")
-    check_seal(config, folder / "config.json")
-    config = upgraded(config)
-    try:
+
+    def read(config: dict[str, Any]) -> Fold:
         files = tuple((str(name), str(digest)) for name, digest in config["files"].items())
         if files:
             check_files(folder, files, ["program.json"])
@@ -214,12 +187,8 @@ def open_fold(folder: Path) -> Fold:
             program_from_json(read_json(folder / "program.json")),
             files,
         )
-    except (SettingError, UnknownName) as error:
-        raise RunError(
-            f"'{folder / 'config.json'}' has a number that is not legal ({error}); fold the run again"
-        ) from None
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise RunError(f"'{folder / 'config.json'}' is not a fold's ({error!r}); it was edited or is foreign") from None
+
+    return FOLD.open(folder, read)[0]
 
 
 def _stored_group(group: dict[str, Any]) -> StoredGroup:
@@ -235,7 +204,7 @@ def _stored_group(group: dict[str, Any]) -> StoredGroup:
 
 def settings_of(folder: Path) -> dict[str, Any]:
     """The settings by which a fold was made, as they stand in its config.json. Raises RunError as open_fold does."""
-    settings = read_config(folder, "fold").get("settings")
+    settings = FOLD.config(folder).get("settings")
     return dict(settings) if isinstance(settings, dict) else {}
 
 
@@ -278,7 +247,7 @@ def newest_fold(run: Path | None = None) -> Path:
         from foldnet.training.runs import newest_run
 
         run = newest_run()
-    read_config(run, "run")
+    RUN.config(run)
     found = all_folds(run)
     if not found:
         raise RunError(f"run '{run}' has no fold; make one with `foldnet.fold({str(run)!r})`")
@@ -287,7 +256,7 @@ def newest_fold(run: Path | None = None) -> Path:
 
 def all_folds(run: Path) -> list[Path]:
     """The folds directly inside a run, oldest first; damaged ones that can't say when come before."""
-    return folders_of("fold", run)
+    return FOLD.all_in(run)
 
 
 def stored_groups(looped: LoopedNetwork) -> tuple[StoredGroup, ...]:

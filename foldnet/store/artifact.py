@@ -1,224 +1,187 @@
-"""What runs and folds have in common: a folder with a config.json that says what it is, how it is found and how it is
-read.
+"""What runs and folds have in common: a folder with a config.json that says what it is, how it is found, read and
+replaced.
 
 A folder of one kind may lie in another: folds lie in their run. What is damaged is found too, so that it can be named.
 """
 
-import hashlib
-import json
 import os
+import re
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from torch import Tensor
+from foldnet.errors import FoldnetError, OutputError, RunError, SettingError, UnknownName, in_order
+from foldnet.store.files import refuse_link, write_json
+from foldnet.store.leftovers import is_abandoned, is_leftover, replaced_meanwhile
+from foldnet.store.reading import read_json
+from foldnet.store.seals import SCHEMA, check_schema, check_seal, sealed, upgraded
 
-from foldnet.errors import FoldnetError, FoldnetWarning, RunError
-from foldnet.store.files import refuse_link
-from foldnet.store.leftovers import replaced_meanwhile
-from foldnet.store.reading import NotPlain, open_plain, read_bytes, read_json
-from foldnet.store.tensors import check_header, digest_of_tensors
-
-AGAIN = {"run": "train again", "fold": "fold the run again", "sweep": "sweep the run again"}
-SEAL = "sha256"  # the key of a JSON file's digest over everything else in it
-
-
-def sealed(content: Mapping[str, Any]) -> dict[str, Any]:
-    """`content` with a digest over everything else that stands in it, as "sha256"."""
-    plain = {key: value for key, value in content.items() if key != SEAL}
-    return plain | {SEAL: digest_of_json(plain)}
-
-
-def digest_of_json(value: Any) -> str:
-    """SHA-256 over plain data, however they are written."""
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
-
-
-def identity_of(config: Mapping[str, Any]) -> str:
-    """What tells one run from every other: the microsecond in which it was made. Settings may change as it goes on."""
-    return digest_of_json(config.get("created"))
-
-
-def seal_of(run: str, metrics: list[dict[str, Any]], coefficients: Mapping[str, Tensor]) -> dict[str, str]:
-    """What a checkpoint says of the files beside it: whose it is, and the histories as far as it counts them."""
-    return {
-        "run": run,
-        "metrics.jsonl": digest_of_json(metrics),
-        "coefficients.safetensors": digest_of_tensors(coefficients),
-    }
-
-
-def changed(file: Path, kind: str) -> RunError:
-    """What is said of a file of a run, fold or sweep that does not match its seal."""
-    return RunError(
-        f"'{file}' was changed after the {kind} was written (its SHA-256 differs); restore it or {AGAIN[kind]}"
-    )
-
-
-def check_sealed(content: Mapping[str, Any], file: Path, kind: str) -> None:
-    """Raise RunError where the content of a file does not match the digest in it, or states none."""
-    if SEAL not in content:
-        raise RunError(f"'{file}' states no digest; it was edited or is foreign, so {AGAIN[kind]}")
-    if sealed(content) != content:
-        raise changed(file, kind)
-
-
-def sha256_of(file: Path) -> str:
-    """SHA-256 of a file's bytes. Raises RunError where it is missing or cannot be read."""
-    try:
-        if file.suffix != ".safetensors":
-            return hashlib.sha256(read_bytes(file)).hexdigest()
-        check_header(file)
-        with open_plain(file) as opened:
-            return hashlib.file_digest(opened, "sha256").hexdigest()
-    except FileNotFoundError:
-        raise RunError(f"'{file}' is missing; was the folder copied whole?") from None
-    except OSError as error:
-        raise RunError(f"'{file}' cannot be read ({error.strerror}); check its permissions") from None
-    except NotPlain as error:
-        raise RunError(f"'{file}' {error}") from None
-
-
-def check_files(folder: Path, files: Iterable[tuple[str, str]], names: Iterable[str]) -> None:
-    """Raise RunError where one of the files called `names` is not as `files` (name, SHA-256) says."""
-    stated = dict(files)
-    for name in names:
-        if sha256_of(folder / name) != stated.get(name):
-            raise changed(folder / name, "fold")
-
-
-SCHEMA = 3  # what this version writes
-
-
-OF_SOURCES = (
-    "image_size",
-    "grid",
-    "windows",
-    "obstacles",
-    "target",
-    "size",
-    "examples",
-    "test_examples",
-)  # up to schema 2
-
-
-def check_schema(config: Mapping[str, Any], file: Path) -> None:
-    """Raise RunError where a config.json is of a schema that this version does not read."""
-    schema = config.get("schema")
-    if type(schema) is not int or not 1 <= schema <= SCHEMA:
-        raise RunError(
-            f"'{file}' has schema {schema!r} and this foldnet reads 1 to {SCHEMA}; use the version that wrote it"
-        )
-
-
-def upgraded(config: dict[str, Any]) -> dict[str, Any]:
-    """The content of a config.json of a schema that this version reads, as the present one has it (its seal is left
-    alone)."""
-    for step in range(config["schema"], SCHEMA):
-        config = UPGRADES[step](config)
-    return config
-
-
-def check_seal(config: Mapping[str, Any], file: Path) -> bool:
-    """Whether a config.json, as it was written, has a seal. Raises RunError where it does not match it.
-
-    Schema 1 sealed no runs: what has no seal gives a FoldnetWarning.
-    """
-    if config["schema"] > 1 or SEAL in config:
-        check_sealed(config, file, config["kind"])
-        return True
-    warnings.warn(
-        f"'{file.parent}' is of schema 1 and has no seal, so that a change to its files is not noticed",
-        FoldnetWarning,
-        stacklevel=2,  # the same place whoever opens it, so that it is said once
-    )
-    return False
-
-
-def _from_1(config: dict[str, Any]) -> dict[str, Any]:
-    """Folds did not always state the size of their images (32 then) and the digests of their files."""
-    config = config | {"schema": 2}
-    if config.get("kind") == "fold" and isinstance(config.get("network"), dict):
-        config = {"files": {}} | config | {"network": {"size": 32} | config["network"]}
-    return config
-
-
-def _from_2(config: dict[str, Any]) -> dict[str, Any]:
-    """The settings of a run's source stood beside those of every training, null where the source has none of that
-    name."""
-    config = config | {"schema": 3}
-    settings = config.get("settings")
-    if config.get("kind") == "run" and isinstance(settings, dict) and "dataset" in settings:
-        own = {name: settings[name] for name in OF_SOURCES if settings.get(name) is not None}
-        rest = {name: value for name, value in settings.items() if name not in ("dataset", *OF_SOURCES)}
-        config["settings"] = rest | {"source": {"name": settings["dataset"]} | own}
-    return config
-
-
-UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: _from_1, 2: _from_2}
-
-
-KINDS = {"run": "runs/NAME", "fold": "runs/NAME/fold-0.95"}  # what a folder can be, and an example
 CHECKPOINTS = ("last", "best")  # folders inside a run
-BOARD = "tensorboard"  # the folder of a run that TensorBoard reads
 CHECKPOINT = "checkpoint.safetensors"  # the file in each
-MARKS = {  # what tells a folder whose config.json is damaged
-    "run": ("metrics.jsonl", "coefficients.safetensors", "last"),
-    "fold": ("program.json", "weights.safetensors"),
-}
+BOARD = "tensorboard"  # the folder of a run that TensorBoard reads
+PICTURES = re.compile(
+    r"(graph|sharing|lsm|history|sweep|fold|depth|paths|reach)(-\d+)?\.(svg|png|pdf|dot|gv|graphml|json|csv|npy|npz)"
+)
+NOTES = (".md", ".rst", ".txt")
+SAID = 5  # names in a sentence
+Opened = TypeVar("Opened")
 
 
-def read_config(folder: Path, kind: str) -> dict[str, Any]:
-    """The config.json of a folder of one kind. Raises RunError where there is none, or it is not what it should be."""
-    if (aside := replaced_meanwhile(folder)) is not None:
-        raise RunError(f"'{folder}' was about to be replaced when a command was killed; rename '{aside}' back to it")
-    if not folder.is_dir():
-        raise RunError(f"'{folder}' is not a folder; give the folder of a {kind}, such as {KINDS[kind]}")
-    file = folder / "config.json"
-    if not file.is_file():
-        raise RunError(f"'{folder}' holds no config.json; it is not the folder of a {kind}")
-    config = read_json(file)
-    found = config.get("kind") if isinstance(config, dict) else None
-    if found != kind and found in tuple(KINDS):
-        raise RunError(f"'{folder}' is the folder of a {found}, not of a {kind}; give the folder of a {kind}")
-    if not isinstance(config, dict) or found != kind:
-        raise RunError(f"'{file}' is not that of a {kind}; it was edited, or '{folder}' is not foldnet's")
-    check_schema(config, file)
-    return config
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What is in a run or fold besides itself and its pictures, by names relative to it; `unfinished` is what a command
+    writes now."""
+
+    folds: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    unknown: tuple[str, ...] = ()
+    unfinished: tuple[str, ...] = ()
 
 
-def folders_of(kind: str, place: Path) -> list[Path]:
-    """The folders of one kind directly inside `place`, also damaged ones: whoever opens those is told what is wrong
-    with them."""
-    found = []
-    for folder in place.glob("*/"):
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """A kind of folder: an `example` of where one lies, the `files` that commands write into it, and the `marks` that
+    tell one whose config.json is damaged. How one is opened, whoever asks for it says."""
+
+    kind: str
+    example: str
+    files: tuple[str, ...]
+    marks: tuple[str, ...]
+
+    def write_config(self, folder: Path, content: dict[str, Any]) -> dict[str, Any]:
+        """Write config.json into a folder: what it is, when it was made, `content`, and a seal over all of that."""
+        created = datetime.now(UTC).isoformat(timespec="microseconds")
+        config = sealed({"schema": SCHEMA, "kind": self.kind, "created": created} | content)
+        write_json(folder / "config.json", config)
+        return config
+
+    def config(self, folder: Path) -> dict[str, Any]:
+        """The config.json of a folder, as it was written. Raises RunError where there is none, or it is not what it
+        should be."""
+        kind, file = self.kind, folder / "config.json"
+        if (aside := replaced_meanwhile(folder)) is not None:
+            raise RunError(
+                f"'{folder}' was about to be replaced when a command was killed; rename '{aside}' back to it"
+            )
+        if not folder.is_dir():
+            raise RunError(f"'{folder}' is not a folder; give the folder of a {kind}, such as {self.example}")
+        if not file.is_file():
+            raise RunError(f"'{folder}' holds no config.json; it is not the folder of a {kind}")
+        config = read_json(file)
+        found = config.get("kind") if isinstance(config, dict) else None
+        if found != kind and found in tuple(ARTIFACTS):
+            raise RunError(f"'{folder}' is the folder of a {found}, not of a {kind}; give the folder of a {kind}")
+        if not isinstance(config, dict) or found != kind:
+            raise RunError(f"'{file}' is not that of a {kind}; it was edited, or '{folder}' is not foldnet's")
+        check_schema(config, file)
+        return config
+
+    def open(self, folder: Path, read: Callable[[dict[str, Any]], Opened]) -> tuple[Opened, bool]:
+        """What `read` makes of a folder's config.json as this version writes it, and whether it is sealed.
+
+        Raises RunError where config.json is missing, damaged, foreign, changed or of another schema.
+        """
+        config, file = self.config(folder), folder / "config.json"
+        try:
+            found = read(upgraded(config))
+        except (SettingError, UnknownName) as error:
+            raise RunError(f"'{file}' has a setting that is not legal ({error}); restore the file") from None
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise RunError(f"'{file}' is not a {self.kind}'s ({error!r}); it was edited or is foreign") from None
+        return found, check_seal(config, file)
+
+    def all_in(self, place: Path) -> list[Path]:
+        """The folders of this kind directly inside `place`, oldest first; damaged ones that can't say when come
+        before."""
         # One that begins with a point is being written, or was left by a killed process.
-        if not folder.name.startswith(".") and (created := _created(folder, kind)) is not None:
-            found.append((created, folder))
-    return [folder for _, folder in sorted(found)]
+        folders = (folder for folder in place.glob("*/") if not folder.name.startswith("."))
+        found = ((self.created(folder), folder) for folder in folders)
+        return [folder for created, folder in sorted(entry for entry in found if entry[0] is not None)]
+
+    def created(self, folder: Path) -> str | None:
+        """When a folder says that it was made, "" where it is damaged; None where it is of another kind, or foreign."""
+        if self.kind == "fold" and folder.is_symlink():
+            return None  # elsewhere, and so no part of the run
+        try:
+            config = read_json(folder / "config.json")
+        except RunError:
+            config = None
+        if isinstance(config, dict) and config.get("kind") in tuple(ARTIFACTS):
+            return str(config.get("created", "")) if config["kind"] == self.kind else None
+        return "" if any(os.path.lexists(folder / name) for name in self.marks) else None
+
+    def is_one(self, folder: Path) -> bool:
+        """Whether a folder says that it is of this kind."""
+        with suppress(FoldnetError):
+            return bool(self.config(folder))
+        return False
+
+    def check_replaceable(self, folder: Path, opened: Callable[[Path], object], *, force: int) -> None:
+        """Raise OutputError unless a folder is empty, or one of this kind that `opened` opens and that holds nothing
+        else.
+
+        Folds and notes (.md, .rst, .txt) inside it go only where `force` is at least 2, anything else that foldnet did
+        not write never.
+        """
+        if not folder.is_dir() or (any(folder.iterdir()) and not self.is_one(folder)):
+            raise OutputError(
+                f"'{folder}' is not the folder of a {self.kind}, and `force=True` replaces no other; "
+                "give `out` another name"
+            )
+        if not any(folder.iterdir()):
+            return
+        try:
+            opened(folder)
+        except FoldnetError as error:
+            raise OutputError(f"'{folder}' is not replaced, as foldnet can't open it: {error}") from None
+        found = self.contents_of(folder)
+        if found.unfinished:
+            names = _said(found.unfinished)
+            raise OutputError(f"another command is writing {names} in '{folder}'; wait for it or stop it")
+        if found.unknown:
+            raise OutputError(
+                f"'{folder}' holds {_said(found.unknown)}, which foldnet did not write and never deletes; "
+                f"move that away, or give `out` another name"
+            )
+        if force < 2 and (found.folds or found.notes):
+            raise OutputError(
+                f"'{folder}' holds {_said(found.folds + found.notes)}; give `force=2` to delete that too, "
+                f"or give `out` another name"
+            )
+
+    def contents_of(self, folder: Path) -> Contents:
+        """What a folder holds besides what it is made of."""
+        found: dict[str, list[str]] = {}
+        for name, what in self._sorted_out(folder):
+            found.setdefault(what, []).append(name)
+        return Contents(**{what: tuple(in_order(names)) for what, names in found.items()})
+
+    def _sorted_out(self, folder: Path) -> Iterator[tuple[str, str]]:
+        """(name, field of Contents) of whatever in a folder is no part of it."""
+        for path in folder.iterdir():
+            plain = path.is_file() and not path.is_symlink()
+            if is_leftover(path):
+                if not is_abandoned(path):
+                    yield path.name, "unfinished"
+            elif plain and (path.name in self.files or PICTURES.fullmatch(path.name)):
+                continue
+            elif plain and path.suffix in NOTES:
+                yield path.name, "notes"
+            elif self.kind == "run" and path.is_dir() and not path.is_symlink():
+                yield from ((f"{path.name}{inner}", what) for inner, what in _inside(path))
+            else:
+                yield path.name, "unknown"
 
 
-def refuse_linked(folder: Path) -> None:
-    """Raise OutputError where the way to `folder` goes through a link inside a run or fold: what is written there lands
-    elsewhere."""
-    for place in (folder, *folder.parents):
-        if place.is_symlink() and any(_created(above, kind) is not None for above in place.parents for kind in KINDS):
-            refuse_link(place)
-
-
-def _created(folder: Path, kind: str) -> str | None:
-    """When a folder says that it was made, "" where it is damaged; None where it is of another kind, or foreign."""
-    if kind == "fold" and folder.is_symlink():
-        return None  # elsewhere, and so no part of the run
-    try:
-        config = read_json(folder / "config.json")
-    except RunError:
-        config = None
-    if isinstance(config, dict) and config.get("kind") in tuple(KINDS):
-        return str(config.get("created", "")) if config["kind"] == kind else None
-    return "" if any(os.path.lexists(folder / name) for name in MARKS[kind]) else None
+RUN_FILES = ("config.json", "metrics.jsonl", "coefficients.safetensors", "progress.json", "report.json", "sweep.json")
+FOLD_FILES = ("config.json", "program.json", "report.json", "weights.safetensors", "certificate.json")
+RUN = Artifact("run", "runs/NAME", (*RUN_FILES, "lock.json"), ("metrics.jsonl", "coefficients.safetensors", "last"))
+FOLD = Artifact("fold", "runs/NAME/fold-0.95", FOLD_FILES, ("program.json", "weights.safetensors"))
+ARTIFACTS = {artifact.kind: artifact for artifact in (RUN, FOLD)}
 
 
 def newest_that_opens(folders: list[Path], opened: Callable[[Path], object]) -> Path:
@@ -229,3 +192,34 @@ def newest_that_opens(folders: list[Path], opened: Callable[[Path], object]) -> 
             opened(folder)
             return folder
     return folders[-1]
+
+
+def refuse_linked(folder: Path) -> None:
+    """Raise OutputError where the way to `folder` goes through a link inside a run or fold: what is written there lands
+    elsewhere."""
+    for place in (folder, *folder.parents):
+        if place.is_symlink() and any(
+            artifact.created(above) is not None for above in place.parents for artifact in ARTIFACTS.values()
+        ):
+            refuse_link(place)
+
+
+def _inside(folder: Path) -> Iterator[tuple[str, str]]:
+    """The same as _sorted_out of a folder inside a run, names with a slash before them; "" is the folder itself."""
+    if FOLD.is_one(folder):
+        yield "", "folds"
+        yield from ((f"/{name}", what) for name, what in FOLD._sorted_out(folder))
+    elif folder.name in (*CHECKPOINTS, BOARD):
+        ours = "events.out.tfevents." if folder.name == BOARD else CHECKPOINT
+        for path in folder.iterdir():
+            known = path.name.startswith(ours) if folder.name == BOARD else path.name == ours
+            if not (known and path.is_file() and not path.is_symlink()) and not is_leftover(path):
+                yield f"/{path.name}", "unknown"
+    else:
+        yield "", "unknown"
+
+
+def _said(names: tuple[str, ...]) -> str:
+    """Names in a sentence, the first few of many."""
+    more = f" and {len(names) - SAID} more" if len(names) > SAID else ""
+    return ", ".join(f"'{name}'" for name in names[:SAID]) + more

@@ -15,11 +15,11 @@ from foldnet.data.phases import phase_of
 from foldnet.data.sources import Digits, source_type
 from foldnet.data.tasks import TASKS
 from foldnet.errors import OutputError, RunError, SettingError, UnknownName, nearest
-from foldnet.store.artifact import CHECKPOINTS, read_config, refuse_linked, sealed
-from foldnet.store.files import refuse_link, refuse_unnamed, write_json
-from foldnet.store.folders import check_replaceable, new_folder, numbered_folder
+from foldnet.store.artifact import CHECKPOINTS, RUN, refuse_linked
+from foldnet.store.files import new_folder, numbered_folder, refuse_link, refuse_unnamed, write_json
 from foldnet.store.leftovers import remove_leftovers
 from foldnet.store.lock import Lock, take_lock
+from foldnet.store.seals import sealed
 from foldnet.training.checkpoint import save_coefficients
 from foldnet.training.machine import World, choose_machine
 from foldnet.training.observer import Observer
@@ -78,7 +78,7 @@ def begin_run(
         refuse_unnamed(folder)
         if folder.exists():
             _check_place(folder, resume=resume, force=force)
-            check = partial(check_replaceable, opened=open_run, kind="run", force=force)
+            check = partial(RUN.check_replaceable, opened=open_run, force=force)
     machine = choose_machine(settings.device, settings.precision, world)
     dataset, split = split_of(settings, download, beside=world.beside)
     place = folder or default_name(settings)
@@ -112,7 +112,7 @@ def _check_place(folder: Path, *, resume: bool, force: int) -> None:
         raise OutputError(
             f"'{folder}' exists already; continue it with `resume=True`, replace it with `force=True`, or change `out`"
         )
-    check_replaceable(folder, open_run, kind="run", force=force)
+    RUN.check_replaceable(folder, open_run, force=force)
 
 
 def blueprint_for(settings: TrainSettings, dataset: Dataset) -> Blueprint:
@@ -181,7 +181,7 @@ def material_of(run: Run, download: bool, world: World) -> Material:
 
 def is_longer(run: Run) -> bool:
     """Whether a run that goes on is to have more epochs than its config.json says."""
-    return bool(read_config(run.folder, "run")["settings"]["epochs"] < run.settings.epochs)
+    return bool(RUN.config(run.folder)["settings"]["epochs"] < run.settings.epochs)
 
 
 def keep_length(run: Run, observer: Observer) -> None:
@@ -193,7 +193,7 @@ def keep_length(run: Run, observer: Observer) -> None:
     if not is_longer(run):
         return
     (run.folder / "report.json").unlink(missing_ok=True)
-    config = read_config(run.folder, "run")
+    config = RUN.config(run.folder)
     config["settings"]["epochs"] = run.settings.epochs
     config["lengthened"] = run.lengthened
     write_json(run.folder / "config.json", sealed(config) if run.sealed else config)

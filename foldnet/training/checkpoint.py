@@ -11,10 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from foldnet.errors import OutputError, RunError, in_order
-from foldnet.store.artifact import CHECKPOINT, changed, digest_of_json
+from foldnet.store.artifact import CHECKPOINT
 from foldnet.store.codec import from_plain, to_plain
 from foldnet.store.files import refuse_link, write_json, write_whole
 from foldnet.store.reading import NotPlain, parse_json, read_json, read_text
+from foldnet.store.seals import changed, digest_of_json
 from foldnet.store.tensors import digest_of_tensors, facts_of, load_tensors, save_tensors
 from foldnet.training.observer import Progress
 

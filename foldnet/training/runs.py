@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,21 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from foldnet.data.tasks import TASKS, Lengthened, Task, read_lengthened
-from foldnet.errors import RunError, SettingError, UnknownName
-from foldnet.store.artifact import (
-    BOARD,
-    SCHEMA,
-    check_seal,
-    folders_of,
-    identity_of,
-    newest_that_opens,
-    read_config,
-    seal_of,
-    sealed,
-    upgraded,
-)
+from foldnet.errors import RunError, SettingError
+from foldnet.store.artifact import BOARD, RUN, newest_that_opens
 from foldnet.store.codec import to_plain
-from foldnet.store.files import runs_home, write_json
+from foldnet.store.files import runs_home
+from foldnet.store.seals import identity_of, seal_of
 from foldnet.store.tensors import facts_of
 from foldnet.training.checkpoint import (
     FILE,
@@ -110,36 +99,29 @@ class Run:
 def create_run(folder: Path, run: Run, machine: dict[str, Any]) -> Run:
     """Write config.json into `folder`, which exists: everything needed to run it again. Returns the run with its
     identity."""
-    config = {
-        "schema": SCHEMA,
-        "kind": "run",
-        "created": datetime.now(UTC).isoformat(timespec="microseconds"),
+    content = {
         "settings": to_json(replace(run.settings, data_dir=None)),
         "network": shape_of(run.blueprint),
         "precision": run.precision,
         "split_hash": run.split_hash,
         "machine": machine,
     }
-    write_json(folder / "config.json", sealed(config))
-    return replace(run, identity=identity_of(config))
+    return replace(run, identity=identity_of(RUN.write_config(folder, content)))
 
 
 def open_run(folder: Path) -> Run:
     """Read a run folder's config.json. Raises RunError where it is missing, empty, foreign, changed or of another
     schema."""
-    written = read_config(folder, "run")
-    config, file = upgraded(written), folder / "config.json"
-    try:
+
+    def read(config: dict[str, Any]) -> Run:
         settings = from_json(config["settings"] | {"data_dir": None})
         built = blueprint_in(config["network"], settings.arch, settings.dropout)
         precision, split_hash = str(config["precision"]), str(config["split_hash"])
         lengthened = read_lengthened(config.get("lengthened", ()), settings.epochs)
-        run = Run(folder, settings, built, precision, split_hash, lengthened)
-    except (SettingError, UnknownName) as error:
-        raise RunError(f"'{file}' has a setting that is not legal ({error}); restore the file") from None
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise RunError(f"'{file}' is not a run's ({error!r}); it was edited or is foreign") from None
-    return replace(run, identity=identity_of(config), sealed=check_seal(written, file))
+        return Run(folder, settings, built, precision, split_hash, lengthened, identity_of(config))
+
+    run, is_sealed = RUN.open(folder, read)
+    return replace(run, sealed=is_sealed)
 
 
 def lengthened(run: Run, progress: Progress) -> Run:
@@ -148,7 +130,7 @@ def lengthened(run: Run, progress: Progress) -> Run:
 
     The longer schedule begins with the next epoch: one that is under way ends as it began.
     """
-    config = read_config(run.folder, "run")  # asked anew: of several processes the first may have written it by now
+    config = RUN.config(run.folder)  # asked anew: of several processes the first may have written it by now
     earlier, before = config.get("lengthened", []), config["settings"]["epochs"]
     if run.settings.epochs > before:
         until = min(progress.epoch + (progress.under_way.step > 0), before)
@@ -159,7 +141,7 @@ def lengthened(run: Run, progress: Progress) -> Run:
 def all_runs(home: Path | None = None) -> list[Path]:
     """Run folders directly under `home` (default: where runs lie), oldest first; damaged ones that can't say when come
     before."""
-    return folders_of("run", home or runs_home())
+    return RUN.all_in(home or runs_home())
 
 
 def newest_run(home: Path | None = None) -> Path:

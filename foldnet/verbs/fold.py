@@ -20,9 +20,8 @@ from foldnet.folding.settings import FoldSettings
 from foldnet.proof.prove import check_fold
 from foldnet.sharing.share import SharedNetwork
 from foldnet.show.progress import watched
-from foldnet.store.artifact import refuse_linked
-from foldnet.store.files import refuse_unnamed
-from foldnet.store.folders import check_replaceable, new_folder, numbered_folder
+from foldnet.store.artifact import FOLD, refuse_linked
+from foldnet.store.files import new_folder, numbered_folder, refuse_unnamed
 from foldnet.store.leftovers import remove_leftovers
 from foldnet.store.tensors import digest_of
 from foldnet.training.checkpoint import FILE
@@ -189,7 +188,7 @@ def _check_free(folder: Path, force: int) -> None:
         return
     if not force:
         raise OutputError(f"'{folder}' exists already; give `out` another name or add `force=True`")
-    check_replaceable(folder, open_fold, kind="fold", force=force)
+    FOLD.check_replaceable(folder, open_fold, force=force)
 
 
 @contextmanager
@@ -197,7 +196,7 @@ def _named(folder: Path, force: int) -> Iterator[tuple[Path, Path]]:
     """(a temporary folder to fill, the name that it gets at the end), of a fold that the user names or wishes
     replaced."""
     with new_folder(
-        folder, check=partial(check_replaceable, opened=open_fold, kind="fold", force=force) if force else None
+        folder, check=partial(FOLD.check_replaceable, opened=open_fold, force=force) if force else None
     ) as temporary:
         yield temporary, folder
 

@@ -9,8 +9,8 @@ from foldnet.data.tasks import CLASSES, Lengthened, Task
 from foldnet.errors import FoldnetError
 from foldnet.folding.folds import all_folds, open_fold
 from foldnet.show.report import megabytes
-from foldnet.store.artifact import check_files
 from foldnet.store.reading import read_json
+from foldnet.store.seals import check_files
 from foldnet.training.checkpoint import read_metrics
 from foldnet.training.runs import all_runs, open_run
 from foldnet.verbs.train import read_report

@@ -14,8 +14,9 @@ from foldnet.choosing.sweep_file import SWEEP_FILE, OtherSweep, kept_curve, made
 from foldnet.folding.plan import FoldPlan
 from foldnet.folding.settings import FoldSettings
 from foldnet.show.progress import watched
-from foldnet.store.artifact import refuse_linked, sealed
+from foldnet.store.artifact import refuse_linked
 from foldnet.store.files import write_json
+from foldnet.store.seals import sealed
 from foldnet.training.observer import Observer, Silent
 from foldnet.training.runs import Run, newest_run, open_run
 from foldnet.typed import checked

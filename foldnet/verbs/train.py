@@ -15,11 +15,11 @@ from foldnet.data.tasks import CLASSES, Lengthened, Task
 from foldnet.errors import ProcessLost, RunError, SettingError
 from foldnet.show.progress import watched
 from foldnet.show.report import Report, Table
-from foldnet.store.artifact import SEAL, check_sealed, sealed
 from foldnet.store.codec import Count, Share, from_plain
 from foldnet.store.files import write_json
 from foldnet.store.lock import take_lock
 from foldnet.store.reading import read_json
+from foldnet.store.seals import SEAL, check_sealed, sealed
 from foldnet.training.begin import (
     begin_run,
     clear_leftovers,

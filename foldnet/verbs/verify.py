@@ -25,9 +25,10 @@ from foldnet.proof.refold import Refold, check_norms, check_refold, fold_again
 from foldnet.proof.statements import check_proof, check_statements
 from foldnet.sharing.share import materialise
 from foldnet.show.progress import watched
-from foldnet.store.artifact import check_files, refuse_linked, sha256_of
+from foldnet.store.artifact import refuse_linked
 from foldnet.store.files import write_json
 from foldnet.store.reading import read_json
+from foldnet.store.seals import check_files, sha256_of
 from foldnet.training.machine import Machine, choose_machine
 from foldnet.training.observer import Observer, Silent
 from foldnet.training.session import loader_of

@@ -17,7 +17,7 @@ from foldnet.folding import folds
 from foldnet.folding.folds import all_folds, load_fold, newest_fold, open_fold, stored_groups
 from foldnet.folding.looped import LoopedNetwork
 from foldnet.folding.opening import open_network
-from foldnet.store.artifact import sealed
+from foldnet.store.seals import sealed
 from foldnet.verbs.info import info
 
 FOLD = "runs/tied/fold-0.95"
@@ -160,7 +160,7 @@ def test_a_run_without_folds_says_how_to_make_one(cli, shelf):
         ),
         (
             '{"kind": "fold", "schema": 2}',
-            f"'{FOLD}/config.json' states no digest; it was edited or is foreign, so fold the run again",
+            f"'{FOLD}/config.json' is not a fold's (KeyError('files')); it was edited or is foreign",
         ),
     ],
 )

@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 
 from foldnet.errors import OutputError
-from foldnet.store.files import free_name, numbered, refuse_existing, refuse_link, write_json, write_whole
-from foldnet.store.folders import new_folder
+from foldnet.store.files import free_name, new_folder, numbered, refuse_existing, refuse_link, write_json, write_whole
 from foldnet.store.leftovers import UNFINISHED
 from foldnet.store.reading import read_json
 

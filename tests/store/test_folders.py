@@ -9,9 +9,8 @@ from pathlib import Path
 import pytest
 
 from foldnet.errors import OutputError
-from foldnet.store import folders
-from foldnet.store.files import exchange
-from foldnet.store.folders import new_folder, numbered_folder
+from foldnet.store import files
+from foldnet.store.files import exchange, new_folder, numbered_folder
 from foldnet.store.leftovers import REPLACED, UNFINISHED, remove_leftovers
 
 
@@ -48,14 +47,14 @@ def failing(number: int):
 def way(request, monkeypatch):
     """How names change: in one step, or in two as where the system cannot."""
     if request.param == "renamed":
-        monkeypatch.setattr(folders, "exchange", lambda one, other: False)
+        monkeypatch.setattr(files, "exchange", lambda one, other: False)
     return request.param
 
 
 @pytest.fixture
 def two_steps(monkeypatch):
     """A system that cannot exchange names."""
-    monkeypatch.setattr(folders, "exchange", lambda one, other: False)
+    monkeypatch.setattr(files, "exchange", lambda one, other: False)
 
 
 def test_a_folder_appears_when_it_is_full(tmp_path):
@@ -241,14 +240,14 @@ def test_a_name_that_a_killed_command_reserved_is_free_again(tmp_path):
 
 
 def test_a_name_that_another_command_finished_just_now_is_passed_over(tmp_path, monkeypatch):
-    real = folders.unfinished_folder
+    real = files.unfinished_folder
 
     def finished_before(name, **options):
         if name.name == "run":
             name.mkdir()
         return real(name, **options)
 
-    monkeypatch.setattr(folders, "unfinished_folder", finished_before)
+    monkeypatch.setattr(files, "unfinished_folder", finished_before)
     with numbered_folder(tmp_path / "run") as (_, name):
         pass
     assert (name.name, names(tmp_path)) == ("run-2", ["run", "run-2"])

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from foldnet.errors import OutputError, RunError
-from foldnet.store.folders import new_folder
+from foldnet.store.files import new_folder
 from foldnet.store.leftovers import (
     REPLACED,
     UNFINISHED,

@@ -10,7 +10,7 @@ import pytest
 
 from foldnet.errors import OutputError
 from foldnet.folding.folds import open_fold
-from foldnet.store.folders import Contents, check_replaceable, contents_of
+from foldnet.store.artifact import ARTIFACTS, RUN, Contents
 from foldnet.store.leftovers import UNFINISHED, unfinished_folder
 from foldnet.training.runs import open_run
 
@@ -20,7 +20,7 @@ OPENED = {"run": open_run, "fold": open_fold}
 
 def refused(folder, said, kind="run", force=1):
     with pytest.raises(OutputError, match=f"^{re.escape(said)}$"):
-        check_replaceable(Path(folder), OPENED[kind], kind=kind, force=force)
+        ARTIFACTS[kind].check_replaceable(Path(folder), OPENED[kind], force=force)
 
 
 @pytest.mark.usefixtures("home")
@@ -42,12 +42,12 @@ def test_what_foldnet_itself_writes_is_no_obstacle(cli):
         Path("runs", name).touch()
     Path("runs/soft/tensorboard").mkdir()
     Path("runs/soft/tensorboard/events.out.tfevents.1.host.2.0").touch()
-    assert contents_of(Path("runs/soft"), "run") == contents_of(Path(FOLD), "fold") == Contents()
-    assert contents_of(Path("runs/tied"), "run") == Contents(folds=("fold-0.95",))
-    check_replaceable(Path("runs/soft"), open_run, kind="run", force=1)
-    check_replaceable(Path(FOLD), open_fold, kind="fold", force=1)
+    assert RUN.contents_of(Path("runs/soft")) == ARTIFACTS["fold"].contents_of(Path(FOLD)) == Contents()
+    assert RUN.contents_of(Path("runs/tied")) == Contents(folds=("fold-0.95",))
+    RUN.check_replaceable(Path("runs/soft"), open_run, force=1)
+    ARTIFACTS["fold"].check_replaceable(Path(FOLD), open_fold, force=1)
     Path("empty").mkdir()
-    check_replaceable(Path("empty"), open_run, kind="run", force=1)
+    RUN.check_replaceable(Path("empty"), open_run, force=1)
 
 
 @pytest.mark.usefixtures("home")
@@ -59,10 +59,10 @@ def test_folds_and_notes_go_only_where_that_is_said_twice():
         "runs/tied",
         f"'runs/tied' holds {named}; give `force=2` to delete that too, or give `out` another name",
     )
-    check_replaceable(Path("runs/tied"), open_run, kind="run", force=2)
+    RUN.check_replaceable(Path("runs/tied"), open_run, force=2)
     said = f"'{FOLD}' holds 'why.txt'; give `force=2` to delete that too, or give `out` another name"
     refused(FOLD, said, kind="fold")
-    check_replaceable(Path(FOLD), open_fold, kind="fold", force=2)
+    ARTIFACTS["fold"].check_replaceable(Path(FOLD), open_fold, force=2)
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,7 @@ def test_what_says_that_it_is_a_run_and_does_not_open_is_not_replaced(home, put)
     put(home / "runs/soft/config.json", json.dumps({name: config[name] for name in ("kind", "schema")}))
     said = "'runs/soft' is not replaced, as foldnet can't open it: 'runs/soft/config.json' "
     with pytest.raises(OutputError, match=f"^{re.escape(said)}"):
-        check_replaceable(Path("runs/soft"), open_run, kind="run", force=2)
+        RUN.check_replaceable(Path("runs/soft"), open_run, force=2)
 
 
 @pytest.mark.usefixtures("home")

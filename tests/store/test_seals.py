@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from foldnet.errors import RunError
-from foldnet.store.artifact import changed, check_sealed, identity_of, seal_of, sealed
+from foldnet.store.seals import changed, check_sealed, identity_of, seal_of, sealed
 
 FILE = Path("runs/a/config.json")
 

@@ -9,7 +9,7 @@ import pytest
 import foldnet
 from foldnet.errors import FoldnetWarning, RunError
 from foldnet.folding.folds import open_fold
-from foldnet.store.artifact import SCHEMA, check_schema, sealed, upgraded
+from foldnet.store.seals import SCHEMA, check_schema, sealed, upgraded
 from foldnet.store.tensors import load_tensors, save_tensors
 from foldnet.training.checkpoint import load_coefficients, read_metrics
 from foldnet.training.runs import open_run

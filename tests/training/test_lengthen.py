@@ -14,8 +14,8 @@ import foldnet
 from foldnet.data.images import load_digits
 from foldnet.data.sources import Digits
 from foldnet.errors import RunError, SettingError
-from foldnet.store.artifact import sealed
 from foldnet.store.files import write_json
+from foldnet.store.seals import sealed
 from foldnet.store.tensors import load_tensors, save_tensors
 from foldnet.training.begin import keep_length
 from foldnet.training.checkpoint import load_coefficients, read_metrics

@@ -13,7 +13,8 @@ import torch
 from foldnet.errors import OutputError, RunError
 from foldnet.folding.folds import newest_fold
 from foldnet.sharing.share import SharedNetwork
-from foldnet.store.artifact import read_config, sealed
+from foldnet.store.artifact import RUN
+from foldnet.store.seals import sealed
 from foldnet.training.begin import clear_leftovers
 from foldnet.training.checkpoint import append_metrics, load_coefficients, read_metrics, save_coefficients
 from foldnet.training.runs import Run, all_runs, create_run, default_name, newest_run, open_run
@@ -222,7 +223,7 @@ def test_a_run_is_read_as_it_was_written(tmp_path):
     run = some_run(tmp_path, arch="swrn-16-1-2", dropout=0.25, validation=0.2)
     create_run(tmp_path, run, {"torch": "1"})
     assert open_run(tmp_path) == run
-    assert read_config(tmp_path, "run")["machine"] == {"torch": "1"}
+    assert RUN.config(tmp_path)["machine"] == {"torch": "1"}
 
 
 def test_what_is_loaded_is_on_the_cpu_in_evaluation_mode(shelf):

@@ -15,7 +15,7 @@ import foldnet
 from foldnet.data.images import load_digits
 from foldnet.errors import RunError
 from foldnet.folding.looped import LoopedNetwork
-from foldnet.store.artifact import sealed
+from foldnet.store.seals import sealed
 from foldnet.store.tensors import load_tensors, save_tensors
 from foldnet.training.checkpoint import FILE
 

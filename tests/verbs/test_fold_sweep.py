@@ -12,7 +12,7 @@ from foldnet.choosing.sweep import within_drop
 from foldnet.choosing.sweep_file import kept_curve
 from foldnet.errors import NothingToFold, RunError
 from foldnet.folding.settings import FoldSettings
-from foldnet.store.artifact import sealed
+from foldnet.store.seals import sealed
 from foldnet.training.observer import Silent
 from foldnet.training.runs import open_run
 from foldnet.verbs.fold import fold

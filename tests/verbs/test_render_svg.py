@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from svg_pictures import assert_alike, assert_whole
 
-from foldnet.store.artifact import sealed
+from foldnet.store.seals import sealed
 
 IMAGES = 360
 COMMANDS = {

@@ -6,7 +6,7 @@ import pytest
 from planted import plant_run, use_few_digits
 
 from foldnet.errors import NothingToFold, RunError, SettingError
-from foldnet.store.artifact import sealed
+from foldnet.store.seals import sealed
 from foldnet.verbs.depth import depth
 from foldnet.verbs.fold import fold
 from foldnet.verbs.render import render

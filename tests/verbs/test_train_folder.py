@@ -11,7 +11,7 @@ from foldnet.data.dataset import Images
 from foldnet.data.pictures import Pictures
 from foldnet.data.sources import load_dataset
 from foldnet.errors import DataError, RunError
-from foldnet.store.artifact import sealed
+from foldnet.store.seals import sealed
 from foldnet.training.checkpoint import FILE
 from foldnet.verbs.evaluate import evaluate
 from foldnet.verbs.train import train

@@ -17,7 +17,7 @@ from foldnet.folding.folds import open_fold, save_fold, settings_of
 from foldnet.program.data import Step
 from foldnet.program.text import program_text
 from foldnet.proof.certificate import Certificate
-from foldnet.store.artifact import seal_of
+from foldnet.store.seals import seal_of
 from foldnet.store.tensors import digest_of, load_tensors, save_tensors
 from foldnet.training.checkpoint import save_checkpoint
 from foldnet.training.observer import Silent
