@@ -113,7 +113,7 @@ class Laboratory:
             optimiser=build_optimiser(model, kind=run.optimiser, lr=lr, **chosen),
             machine=machine,
             objective=Objective(task=task, loss=loss),
-            train=training_loader(self.dataset, self.split.train, run, machine),
+            train=[training_loader(self.dataset, self.split.train, run, machine)],
             course=Course(settings.finetune, lr, run.seed, name=name),
             observer=self.observer,
         )

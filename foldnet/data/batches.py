@@ -5,7 +5,7 @@ import os
 import signal
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -15,7 +15,6 @@ from torch.utils.data import Dataset as Rows
 from foldnet.bounds import check_number
 from foldnet.data.augment import Augmentation, crop_and_flip, cut_out, draws
 from foldnet.data.dataset import Dataset, Examples, Images
-from foldnet.data.tasks import Task
 from foldnet.errors import DataError
 from foldnet.hardware import cores
 
@@ -127,36 +126,6 @@ def _start(number: int) -> None:
 ON_DEVICE = 0.25  # share of a GPU's free memory up to which images live there
 
 
-class Batches(Protocol):
-    """What training and evaluation need to know of data, wherever they come from.
-
-    `images` counts the examples of an epoch over all processes; each process gets its part of every batch.
-    """
-
-    @property
-    def images(self) -> int:
-        """How many examples an epoch has."""
-
-    @property
-    def task(self) -> Task:
-        """How outputs for these data are judged."""
-
-    def __len__(self) -> int:
-        """How many batches an epoch has."""
-
-    def sizes(self) -> list[int]:
-        """How many examples each batch has, over all processes."""
-
-    def of_epoch(self, number: int) -> "Batches":
-        """The data of epoch 0, 1, ...: others in each phase where a curriculum says so, else always these."""
-
-    def epoch(self, number: int, start: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
-        """Batches of every example once, shuffled and augmented by (seed, number), from batch `start` on."""
-
-    def in_order(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """Batches of every example once, in order, as it is."""
-
-
 class Loader:
     """Batches of a dataset's images, which live on `device` as bytes; where they do not fit, worker processes read
     them.
@@ -207,10 +176,6 @@ class Loader:
     def __len__(self) -> int:
         """How many batches an epoch has."""
         return len(self.sizes())
-
-    def of_epoch(self, number: int) -> "Loader":
-        """The same in every epoch."""
-        return self
 
     def epoch(self, number: int, start: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
         """Every image once, in an order drawn from (seed, number), augmented; the first `start` batches are not

@@ -11,7 +11,6 @@ from typing import Any
 
 from foldnet.bounds import check_number
 from foldnet.data.dataset import Dataset
-from foldnet.data.phases import phase_of
 from foldnet.data.sources import Digits, source_type
 from foldnet.data.tasks import TASKS
 from foldnet.errors import OutputError, RunError, SettingError, UnknownName, nearest
@@ -200,7 +199,7 @@ def keep_length(run: Run, observer: Observer) -> None:
     (until, before), epochs, course = run.lengthened[-1], run.settings.epochs, course_of(run)
     begins = [f"learning rate {course.rate(until):.3g}"]
     if course.phases > 1:
-        begins.append(f"phase {phase_of(until, epochs, course.phases) + 1} of {course.phases}")
+        begins.append(f"phase {course.phase(until) + 1} of {course.phases}")
     observer.note(
         f"run '{run.folder}' had {before} epochs and now has {epochs}; from epoch {until + 1} on "
         f"it follows the schedule of {epochs} ({', '.join(begins)})"

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from foldnet.data.batches import Batches
+from foldnet.data.batches import Loader
 from foldnet.data.dataset import Dataset
 from foldnet.data.tasks import CELLS, Task
 from foldnet.training.machine import Machine
@@ -53,7 +53,7 @@ class Score:
 @torch.no_grad()
 def evaluate(
     model: nn.Module,
-    batches: Batches,
+    batches: Loader,
     machine: Machine,
     observer: Observer | None = None,
     see: Callable[[Tensor, Tensor], None] = lambda outputs, targets: None,
@@ -135,7 +135,7 @@ class LengthScore:
 
 
 def score_by_length(
-    model: nn.Module, loader: Batches, machine: Machine, dataset: Dataset, observer: Observer | None = None
+    model: nn.Module, loader: Loader, machine: Machine, dataset: Dataset, observer: Observer | None = None
 ) -> tuple[Score, tuple[LengthScore, ...]]:
     """The score on the test images of `dataset`, which the loader has, and of grids the same by every length of path
     that occurs."""

@@ -9,7 +9,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from foldnet.analysis.similarity import coefficient_similarity
-from foldnet.data.batches import Batches, seed_of
+from foldnet.data.batches import Loader, seed_of
 from foldnet.errors import TrainingDiverged
 from foldnet.store.codec import to_plain
 from foldnet.training.evaluate import Score, Tally, evaluate
@@ -77,7 +77,7 @@ def fit(session: Session, journal: Journal | None = None) -> None:
     """
     start, course, training = session.start, session.course, _Training(session, journal or Journal())
     if session.compilation.on and start.epoch < course.epochs:
-        x, _ = next(session.train.of_epoch(start.epoch).epoch(start.epoch))
+        x, _ = next(session.train[course.phase(start.epoch)].epoch(start.epoch))
         session.observer.note(training.steps.warm_up(x))
     with seeded(course.seed, session.machine.device):  # puts the process's own random state back at the end
         for epoch in range(start.epoch, course.epochs):
@@ -91,13 +91,13 @@ class _Training:
     def __init__(self, session: Session, journal: Journal) -> None:
         self.session, self.journal = session, journal
         self.model, self.machine, self.course = session.model, session.machine, session.course
-        world, regular = self.machine.world, session.train.of_epoch(session.start.epoch).sizes()[0]
+        world, regular = self.machine.world, session.train[self.course.phase(session.start.epoch)].sizes()[0]
         self.steps = Steps(session, regular // world.size + (world.rank < regular % world.size))
         self.agreement = Agreement(world, session.observer)
 
     def epoch(self, epoch: int, under_way: UnderWay) -> None:
         """One pass over the training data, or the rest of one, and one over the validation data."""
-        course, data = self.course, self.session.train.of_epoch(epoch)
+        course, data = self.course, self.session.train[self.course.phase(epoch)]
         rate = course.rate(epoch)
         for group in self.session.optimiser.param_groups:
             group["lr"] = rate
@@ -127,7 +127,7 @@ class _Training:
         about = {"measure": task.measure, "unit": task.unit, "course": course.name, "scores": written}
         self.session.observer.epoch(to_plain(metrics) | about)
 
-    def _steps(self, epoch: int, data: Batches, under_way: UnderWay) -> UnderWay:
+    def _steps(self, epoch: int, data: Loader, under_way: UnderWay) -> UnderWay:
         """The steps of an epoch that are left; what the whole epoch came to. Raises Stopped."""
         world, course, observer, sizes = self.machine.world, self.course, self.session.observer, data.sizes()
         self.model.train()
@@ -158,10 +158,11 @@ class _Training:
 
     def _validate(self, epoch: int, done: UnderWay) -> Score | None:
         """The score on the validation data, if there are any."""
-        if self.session.validation is None:
+        if not self.session.validation:
             return None
+        data = self.session.validation[self.course.phase(epoch)]
         try:
-            score = evaluate(self.model, self.session.validation.of_epoch(epoch), self.machine, self.agreement)
+            score = evaluate(self.model, data, self.machine, self.agreement)
         except Stopped:
             self.journal.within_epoch(done)
             raise

@@ -1,14 +1,14 @@
 """A training that is prepared: machine, network, optimiser, data and course, each made once."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from foldnet.data.batches import Batches, Loader
+from foldnet.data.batches import Loader
 from foldnet.data.dataset import Dataset, Examples, Split
-from foldnet.data.phases import Phased, first_epochs
 from foldnet.data.sources import Asked
 from foldnet.data.tasks import Lengthened, length_at
 from foldnet.errors import RunError, SettingError
@@ -39,10 +39,18 @@ class Course:
     phases: int = 1
     name: str = EPOCH
 
+    def phase(self, epoch: int) -> int:
+        """Which phase, from 0, an epoch belongs to: the epochs are shared out evenly and in order; later ones are of
+        the last."""
+        length = length_at(epoch, self.epochs, self.lengthened)
+        return min(epoch * self.phases // length, self.phases - 1)
+
     @property
     def restarts(self) -> tuple[int, ...]:
-        """The epochs, from 0, with which other data begin: what was best before them no longer counts."""
-        return first_epochs(self.epochs, self.phases, self.lengthened)
+        """The epochs, from 0, with which phases begin: what was best before them no longer counts. One that was
+        lengthened may go back to a phase."""
+        found = [None, *map(self.phase, range(self.epochs))]
+        return tuple(epoch for epoch in range(self.epochs) if found[epoch] != found[epoch + 1])
 
     def rate(self, epoch: int) -> float:
         """The learning rate of epoch 0, 1, ...: `lr`, and with "steps" times 0.2 once 30, 60 and 80 % of the epochs are
@@ -56,10 +64,11 @@ class Course:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session(Learner):
-    """A learner with what it sees, from where to where it goes, and who watches."""
+    """A learner with what it sees in each phase and, if anything does, judges it between epochs, from where to where it
+    goes, and who watches."""
 
-    train: Batches
-    validation: Batches | None = None
+    train: Sequence[Loader]
+    validation: Sequence[Loader] = ()
     course: Course
     start: Progress = BEGINNING
     observer: Observer = SILENT
@@ -78,13 +87,12 @@ class Material:
         """Images in order, as they are, in batches of the run's size."""
         return loader_of(self.dataset, images, self.run.settings.batch_size, self.machine)
 
-    def batches(self) -> tuple[Batches, Batches | None]:
-        """What a whole training sees and what it is judged by between epochs; of a curriculum, phase by phase."""
+    def batches(self) -> tuple[list[Loader], list[Loader]]:
+        """What a training sees in each phase and what it is judged by between epochs."""
         settings, phases = self.run.settings, self.split.phases or (self.split,)
         train = [training_loader(self.dataset, phase.train, settings, self.machine) for phase in phases]
         held = [self.plain(phase.validation) for phase in phases if phase.validation is not None]
-        length = settings.epochs, self.run.lengthened
-        return Phased(train, *length), Phased(held, *length) if held else None
+        return train, held
 
 
 def split_of(
@@ -169,7 +177,7 @@ def session_of(material: Material, *, new: bool = False) -> tuple[Run, Session]:
         from foldnet.training.progressive import progressive_loss
 
         loss = progressive_loss(model, task, machine, settings.progressive)
-    train, validation = replace(material, run=run).batches()
+    train, validation = material.batches()
     return run, Session(
         model=model,
         optimiser=optimiser,

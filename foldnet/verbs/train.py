@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 import torch
 
-from foldnet.data.batches import Batches
+from foldnet.data.batches import Loader
 from foldnet.data.tasks import CLASSES, Lengthened, Task
 from foldnet.errors import ProcessLost, RunError, SettingError
 from foldnet.show.progress import watched
@@ -211,7 +211,7 @@ def _where_stopped(folder: Path, progress: Progress) -> str:
     return f"stopped {where}, all of it saved; go on with `foldnet.train(resume=True, out={str(folder)!r})`"
 
 
-def _report(run: Run, session: Session, recorder: Recorder, test: Batches) -> TrainReport:
+def _report(run: Run, session: Session, recorder: Recorder, test: Loader) -> TrainReport:
     """Read the test set once, in fp32, and say how it went."""
     machine, agreement = session.machine, Agreement(session.machine.world, session.observer)
     with machine.exact_fp32():

@@ -1,8 +1,7 @@
-"""Grids as a dataset, and batches that change from phase to phase."""
+"""Grids as a dataset, phase by phase."""
 
 import re
 
-import numpy as np
 import pytest
 import torch
 
@@ -10,7 +9,6 @@ from foldnet.data.batches import Loader
 from foldnet.data.curriculum import Curriculum, lengths_of, split_curriculum
 from foldnet.data.mazes import MazeRule, draw_mazes
 from foldnet.data.paths import PathRule, draw_paths
-from foldnet.data.phases import Phased, first_epochs, phase_of
 from foldnet.data.tasks import CELLS
 from foldnet.errors import SettingError
 
@@ -77,35 +75,3 @@ def test_batches_hold_maps_and_what_is_to_be_found():
     assert (x.shape, x.dtype, y.shape, y.dtype) == ((8, 2, 8, 8), torch.float32, (8, 8, 8), torch.bool)
     assert set(x.unique().tolist()) == {0.0, 1.0}
     assert torch.equal(x[:, 0].flatten(1).sum(1), torch.full((8,), 2.0))
-
-
-@pytest.mark.parametrize(("epochs", "phases"), [(250, 5), (50, 5), (7, 3), (3, 3), (5, 1), (11, 4)])
-def test_phases_share_the_epochs_out_in_order(epochs, phases):
-    found = [phase_of(epoch, epochs, phases) for epoch in range(epochs)]
-    assert found == sorted(found)
-    assert set(found) == set(range(phases))
-    assert max(map(found.count, found)) - min(map(found.count, found)) <= 1
-    assert first_epochs(epochs, phases) == tuple(found.index(phase) for phase in range(phases))
-
-
-def test_batches_are_those_of_the_epochs_phase():
-    dataset, split = split_curriculum(Curriculum(RULES, 20, 0, 6, seed=0))
-    parts = [loader(dataset, phase.train) for phase in split.phases]
-    phased = Phased(parts, 6)
-    assert [phased.of_epoch(epoch) for epoch in range(6)] == [part for part in parts for _ in range(2)]
-    assert (len(phased), phased.images, phased.sizes(), phased.task) == (3, 20, [8, 8, 4], CELLS)
-    for mine, last in zip(phased.in_order(), parts[-1].in_order(), strict=True):
-        assert torch.equal(mine[0], last[0])
-    for mine, last in zip(phased.epoch(4), parts[-1].epoch(4), strict=True):
-        assert np.array_equal(mine[1].numpy(), last[1].numpy())
-
-
-def test_a_training_that_was_lengthened_goes_by_both_lengths():
-    lengthened = ((2, 4),)  # 2 of 4 epochs, then those of 8
-    found = [phase_of(epoch, 8, 4, lengthened) for epoch in range(8)]
-    assert found == [0, 1, 1, 1, 2, 2, 3, 3]
-    assert first_epochs(8, 4, lengthened) == (0, 1, 4, 6)
-    assert first_epochs(6, 2, ((2, 2),)) == (0, 1, 2, 3)  # back to the first phase, whose best counts no more
-    dataset, split = split_curriculum(Curriculum(RULES, 20, 0, 6, seed=0))
-    parts = [loader(dataset, phase.train) for phase in split.phases]
-    assert [parts.index(Phased(parts, 6, ((1, 1),)).of_epoch(epoch)) for epoch in range(6)] == [0, 0, 1, 1, 2, 2]

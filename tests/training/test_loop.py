@@ -71,8 +71,8 @@ def fit_some(
         optimiser=optimiser,
         machine=CPU,
         objective=objective or Objective(),
-        train=train or some_loader(),
-        validation=validation,
+        train=[train or some_loader()],
+        validation=[validation] if validation else [],
         course=course,
         start=begin,
     )

@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 
-MOST = 46
+MOST = 45
 CODE = """
 import sys, foldnet
 foldnet.train(out=sys.argv[1], arch="swrn-16-1-2", epochs=1, batch_size=512, precision="fp32", device="cpu")

@@ -114,11 +114,11 @@ def _grid_runs() -> list[Path]:
 def _f1_by_epoch(folders: Sequence[Path]) -> Any:
     """A mean and a band over the seeds of each network, phases marked: a curve for all runs that differ in their seed
     alone."""
-    from foldnet.data.phases import phase_of
     from foldnet.data.sources import GridSource
     from foldnet.drawing.curves import f1_figure
     from foldnet.training.checkpoint import read_metrics
     from foldnet.training.runs import open_run
+    from foldnet.training.session import course_of
 
     runs = [open_run(folder) for folder in folders]
     first = runs[0].settings
@@ -133,8 +133,7 @@ def _f1_by_epoch(folders: Sequence[Path]) -> Any:
         if not lines or None in lines:
             raise SettingError(f"run '{run.folder}' has no F1 on held-out grids; train it with `validation=0.1`")
         curves.setdefault(_but_the_seed(run.settings), []).append(lines)
-    length = (first.epochs, len(windows), runs[0].lengthened)
-    names = [f"window {windows[phase_of(epoch, *length)]}" for epoch in begins]
+    names = [f"window {windows[course_of(runs[0]).phase(epoch)]}" for epoch in begins]
     sides = {s.source.described.split(",")[0] for s in curves if isinstance(s.source, GridSource)}
     title = sides.pop() if len(sides) == 1 else ""
     return f1_figure(dict(zip(names_of(list(curves)), curves.values(), strict=True)), begins[1:], names, title)
@@ -160,10 +159,10 @@ def _but_the_seed(settings: "TrainSettings") -> "TrainSettings":
 def _phases(run: "Run") -> tuple[tuple[int, ...], tuple[int, ...]]:
     """The windows of a run's phases and the epochs with which they begin; none where there is one phase without a
     name."""
-    from foldnet.data.phases import first_epochs
+    from foldnet.training.session import course_of
 
     windows = tuple(getattr(run.settings.source, "windows", ()))
-    return windows, tuple(first_epochs(run.settings.epochs, len(windows), run.lengthened)) if windows else ()
+    return windows, course_of(run).restarts if windows else ()
 
 
 @dataclass(frozen=True, slots=True)
