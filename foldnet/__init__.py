@@ -7,110 +7,68 @@ Importing this package is cheap: torch is imported by the first name that is use
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from foldnet.analysis.chance import Chance, chance
-    from foldnet.errors import FoldnetError
-    from foldnet.folding.looped import LoopedNetwork
-    from foldnet.folding.opening import load
-    from foldnet.folding.plan import FoldPlan
-    from foldnet.folding.recalibrate import recalibrate
-    from foldnet.program.data import Program
-    from foldnet.proof.certificate import Certificate
-    from foldnet.sharing.plan import SharingPlan
-    from foldnet.sharing.share import SharedNetwork, materialise, share
-    from foldnet.training.other_grids import OtherGrids
-    from foldnet.training.recurrence import recurrence
-    from foldnet.verbs.evaluate import EvaluateReport, evaluate
-    from foldnet.verbs.export import export
-    from foldnet.verbs.fold import fold
-    from foldnet.verbs.fold_memory import FoldedNetwork
-    from foldnet.verbs.fold_report import FoldReport, SweepReport
-    from foldnet.verbs.info import info
-    from foldnet.verbs.lsm import LsmReport, lsm
-    from foldnet.verbs.reach import ReachReport, reach
-    from foldnet.verbs.render import draw
-    from foldnet.verbs.sweep import sweep
-    from foldnet.verbs.train import TrainReport, train
-    from foldnet.verbs.verify import verify
-    from foldnet.zoo.blueprint import build
+if TYPE_CHECKING:  # for editors and type checkers, the same names as below
+    from foldnet.analysis.chance import Chance as Chance, chance as chance
+    from foldnet.errors import FoldnetError as FoldnetError
+    from foldnet.folding.looped import LoopedNetwork as LoopedNetwork
+    from foldnet.folding.opening import load as load
+    from foldnet.folding.plan import FoldPlan as FoldPlan
+    from foldnet.folding.recalibrate import recalibrate as recalibrate
+    from foldnet.program.data import Program as Program
+    from foldnet.proof.certificate import Certificate as Certificate
+    from foldnet.sharing.plan import SharingPlan as SharingPlan
+    from foldnet.sharing.share import SharedNetwork as SharedNetwork, materialise as materialise, share as share
+    from foldnet.training.other_grids import OtherGrids as OtherGrids
+    from foldnet.training.recurrence import recurrence as recurrence
+    from foldnet.verbs.evaluate import EvaluateReport as EvaluateReport, evaluate as evaluate
+    from foldnet.verbs.export import export as export
+    from foldnet.verbs.fold import fold as fold
+    from foldnet.verbs.fold_memory import FoldedNetwork as FoldedNetwork
+    from foldnet.verbs.fold_report import FoldReport as FoldReport, SweepReport as SweepReport
+    from foldnet.verbs.info import info as info
+    from foldnet.verbs.lsm import LsmReport as LsmReport, lsm as lsm
+    from foldnet.verbs.reach import ReachReport as ReachReport, reach as reach
+    from foldnet.verbs.render import draw as draw
+    from foldnet.verbs.sweep import sweep as sweep
+    from foldnet.verbs.train import TrainReport as TrainReport, train as train
+    from foldnet.verbs.verify import verify as verify
+    from foldnet.zoo.blueprint import build as build
 
     __version__: str
 
-_HOMES = {
-    "Certificate": "proof.certificate",
-    "Chance": "analysis.chance",
-    "EvaluateReport": "verbs.evaluate",
-    "FoldPlan": "folding.plan",
-    "FoldReport": "verbs.fold_report",
-    "FoldedNetwork": "verbs.fold_memory",
-    "FoldnetError": "errors",
-    "LoopedNetwork": "folding.looped",
-    "LsmReport": "verbs.lsm",
-    "OtherGrids": "training.other_grids",
-    "Program": "program.data",
-    "ReachReport": "verbs.reach",
-    "SharedNetwork": "sharing.share",
-    "SharingPlan": "sharing.plan",
-    "SweepReport": "verbs.fold_report",
-    "TrainReport": "verbs.train",
-    "build": "zoo.blueprint",
-    "chance": "analysis.chance",
-    "draw": "verbs.render",
-    "evaluate": "verbs.evaluate",
-    "export": "verbs.export",
-    "fold": "verbs.fold",
-    "info": "verbs.info",
-    "load": "folding.opening",
-    "lsm": "verbs.lsm",
-    "materialise": "sharing.share",
-    "reach": "verbs.reach",
-    "recalibrate": "folding.recalibrate",
-    "recurrence": "training.recurrence",
-    "share": "sharing.share",
-    "sweep": "verbs.sweep",
-    "train": "verbs.train",
-    "verify": "verbs.verify",
+_NAMES = {  # the public names, by the module that each is imported from when it is first used
+    "analysis.chance": ("Chance", "chance"),
+    "errors": ("FoldnetError",),
+    "folding.looped": ("LoopedNetwork",),
+    "folding.opening": ("load",),
+    "folding.plan": ("FoldPlan",),
+    "folding.recalibrate": ("recalibrate",),
+    "program.data": ("Program",),
+    "proof.certificate": ("Certificate",),
+    "sharing.plan": ("SharingPlan",),
+    "sharing.share": ("SharedNetwork", "materialise", "share"),
+    "training.other_grids": ("OtherGrids",),
+    "training.recurrence": ("recurrence",),
+    "verbs.evaluate": ("EvaluateReport", "evaluate"),
+    "verbs.export": ("export",),
+    "verbs.fold": ("fold",),
+    "verbs.fold_memory": ("FoldedNetwork",),
+    "verbs.fold_report": ("FoldReport", "SweepReport"),
+    "verbs.info": ("info",),
+    "verbs.lsm": ("LsmReport", "lsm"),
+    "verbs.reach": ("ReachReport", "reach"),
+    "verbs.render": ("draw",),
+    "verbs.sweep": ("sweep",),
+    "verbs.train": ("TrainReport", "train"),
+    "verbs.verify": ("verify",),
+    "zoo.blueprint": ("build",),
 }
-
-__all__ = [
-    "Certificate",
-    "Chance",
-    "EvaluateReport",
-    "FoldPlan",
-    "FoldReport",
-    "FoldedNetwork",
-    "FoldnetError",
-    "LoopedNetwork",
-    "LsmReport",
-    "OtherGrids",
-    "Program",
-    "ReachReport",
-    "SharedNetwork",
-    "SharingPlan",
-    "SweepReport",
-    "TrainReport",
-    "build",
-    "chance",
-    "draw",
-    "evaluate",
-    "export",
-    "fold",
-    "info",
-    "load",
-    "lsm",
-    "materialise",
-    "reach",
-    "recalibrate",
-    "recurrence",
-    "share",
-    "sweep",
-    "train",
-    "verify",
-]
+_HOMES = {name: module for module, names in _NAMES.items() for name in names}
+__all__ = sorted(_HOMES)
 
 
 def __getattr__(name: str) -> Any:
-    """Import a public name where it lives, when it is first used; `__version__` is that of the installed package."""
+    """Import a public name where it lives; `__version__` is that of the installed package."""
     if name == "__version__":
         return import_module("importlib.metadata").version("foldnet")
     if name not in _HOMES:
