@@ -16,6 +16,7 @@ if TYPE_CHECKING:  # for editors and type checkers, the same names as below
     from foldnet.folding.recalibrate import recalibrate as recalibrate
     from foldnet.program.data import Program as Program
     from foldnet.proof.certificate import Certificate as Certificate
+    from foldnet.proof.fold_report import FoldReport as FoldReport
     from foldnet.sharing.plan import SharingPlan as SharingPlan
     from foldnet.sharing.share import SharedNetwork as SharedNetwork, materialise as materialise, share as share
     from foldnet.training.other_grids import OtherGrids as OtherGrids
@@ -24,12 +25,11 @@ if TYPE_CHECKING:  # for editors and type checkers, the same names as below
     from foldnet.verbs.export import export as export
     from foldnet.verbs.fold import fold as fold
     from foldnet.verbs.fold_memory import FoldedNetwork as FoldedNetwork
-    from foldnet.verbs.fold_report import FoldReport as FoldReport, SweepReport as SweepReport
     from foldnet.verbs.info import info as info
     from foldnet.verbs.lsm import LsmReport as LsmReport, lsm as lsm
     from foldnet.verbs.reach import ReachReport as ReachReport, reach as reach
     from foldnet.verbs.render import draw as draw
-    from foldnet.verbs.sweep import sweep as sweep
+    from foldnet.verbs.sweep import SweepReport as SweepReport, sweep as sweep
     from foldnet.verbs.train import TrainReport as TrainReport, train as train
     from foldnet.verbs.verify import verify as verify
     from foldnet.zoo.blueprint import build as build
@@ -45,6 +45,7 @@ _NAMES = {  # the public names, by the module that each is imported from when it
     "folding.recalibrate": ("recalibrate",),
     "program.data": ("Program",),
     "proof.certificate": ("Certificate",),
+    "proof.fold_report": ("FoldReport",),
     "sharing.plan": ("SharingPlan",),
     "sharing.share": ("SharedNetwork", "materialise", "share"),
     "training.other_grids": ("OtherGrids",),
@@ -53,12 +54,11 @@ _NAMES = {  # the public names, by the module that each is imported from when it
     "verbs.export": ("export",),
     "verbs.fold": ("fold",),
     "verbs.fold_memory": ("FoldedNetwork",),
-    "verbs.fold_report": ("FoldReport", "SweepReport"),
     "verbs.info": ("info",),
     "verbs.lsm": ("LsmReport", "lsm"),
     "verbs.reach": ("ReachReport", "reach"),
     "verbs.render": ("draw",),
-    "verbs.sweep": ("sweep",),
+    "verbs.sweep": ("SweepReport", "sweep"),
     "verbs.train": ("TrainReport", "train"),
     "verbs.verify": ("verify",),
     "zoo.blueprint": ("build",),

@@ -1,7 +1,7 @@
 """What else a fold could have been, and whether chance alone would make it so."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 from scipy.cluster.hierarchy import DisjointSet
@@ -15,7 +15,7 @@ from foldnet.folding.structures import Structures, describe, structures_of
 from foldnet.program.data import Item, Program, Step
 from foldnet.program.text import stage_text
 from foldnet.sharing.share import SharedNetwork
-from foldnet.show.report import Text, share_of_draws
+from foldnet.show.report import Table, Text, share_of_draws
 
 RUNGS = 64  # how many further merges of a group are looked at
 
@@ -32,7 +32,7 @@ class NearMiss:
     stage: str
     threshold: float
     program: str
-    ladder: str = ""
+    ladder: str = field(default="", compare=False)
     beyond_chance: bool = False
 
     def __str__(self) -> str:
@@ -88,59 +88,43 @@ def _program(model: SharedNetwork, plan: FoldPlan, clusters: Mapping[str, Cluste
 
 
 @dataclass(frozen=True, slots=True)
-class FirstMerge:
-    """The highest similarity at which two layers or blocks that may be tied would be, and whether chance rarely reaches
-    it."""
-
-    height: float
-    beyond_chance: bool
-
-
-@dataclass(frozen=True, slots=True)
 class Advice:
-    """What untrained networks would merge, what would loop below the threshold, and where the first merge is if there
-    was none."""
+    """What untrained networks would merge and what would loop below the threshold.
 
-    computed: ClassVar = (
-        "near_misses=judged",
-        "would_merge_at=first_merge.height",
-        "would_merge_beyond_chance=first_merge.beyond_chance",
-    )
-    unwritten: ClassVar = ("near_misses", "first_merge")
-    chance: FoldChance
-    near_misses: tuple[NearMiss, ...]
-    first_merge: FirstMerge | None
+    Where nothing merged, `would_merge_at` is the highest similarity at which two layers or blocks would, and
+    `would_merge_beyond_chance` whether chance rarely reaches it. Version 0.1 stated no `chance`.
+    """
 
-    @property
-    def judged(self) -> tuple[NearMiss, ...]:
-        """The near misses, each with whether it is beyond chance."""
-        surpassed = self.chance.surpassed
-        return tuple(replace(miss, beyond_chance=surpassed(miss.ladder, miss.threshold)) for miss in self.near_misses)
+    chance: FoldChance | None = None
+    near_misses: tuple[NearMiss, ...] = ()
+    would_merge_at: float | None = None
+    would_merge_beyond_chance: bool | None = None
 
-    def parts(self) -> Iterator[Text]:
+    def parts(self) -> Iterable[Table | Text]:
         """How many untrained networks would have merged or looped as much, or where the first merge is if there was
         none."""
-        chance, first = self.chance, self.first_merge
-        if chance.merges is not None:
+        chance = self.chance
+        if chance is not None and chance.merges is not None:
             loops = "" if chance.loops is None else f", {share_of_draws(chance.loops)} loop as much"
             yield Text(f"of untrained networks {share_of_draws(chance.merges)} merge as much{loops}")
             if max(chance.merges, chance.loops or 0.0) > LIKELY:
                 yield Text("that may be chance: `threshold='chance'` merges what 95 % of them do not", "note")
-        if first is not None:
-            height = f"{int(first.height * 1000) / 1000:.3f}"  # rounded down, so that the threshold said really merges
+        if self.would_merge_at is not None:
+            height = f"{int(self.would_merge_at * 1000) / 1000:.3f}"  # rounded down: the threshold said really merges
             yield Text(f"nothing merged; at `threshold={height}` something would", "note")
-            if not first.beyond_chance:
+            if not self.would_merge_beyond_chance:
                 yield Text("but so it would in more than 5 % of untrained networks", "note")
-
-    def worth_saying(self) -> tuple[NearMiss, ...]:
-        """The near misses beyond chance: the others would loop as an untrained network does."""
-        return tuple(miss for miss, judged in zip(self.near_misses, self.judged, strict=True) if judged.beyond_chance)
 
 
 def advise(soft: Soft, plan: FoldPlan, choice: Choice) -> Advice:
     """Look at what lies around a fold."""
     chance = chance_of(soft, plan, choice)
-    return Advice(chance, _near_misses(soft, plan), _first_merge(soft, plan, chance))
+    return Advice(chance, judged(_near_misses(soft, plan), chance), *_first_merge(soft, plan, chance))
+
+
+def judged(misses: Iterable[NearMiss], chance: FoldChance) -> tuple[NearMiss, ...]:
+    """The near misses, each with whether it is beyond chance, of which its own ladder tells."""
+    return tuple(replace(miss, beyond_chance=chance.surpassed(miss.ladder, miss.threshold)) for miss in misses)
 
 
 def _near_misses(soft: Soft, plan: FoldPlan) -> tuple[NearMiss, ...]:
@@ -150,12 +134,10 @@ def _near_misses(soft: Soft, plan: FoldPlan) -> tuple[NearMiss, ...]:
     return near_misses(soft.model, plan, soft.ladders(soft.settings.unit), soft.structures)
 
 
-def _first_merge(soft: Soft, plan: FoldPlan, chance: FoldChance) -> FirstMerge | None:
-    """Where the first merge would be, where nothing merged."""
-    if any(group.owners < len(group.layers) for group in plan.groups):
-        return None
+def _first_merge(soft: Soft, plan: FoldPlan, chance: FoldChance) -> tuple[float | None, bool | None]:
+    """Where the first merge would be, and whether beyond chance, where nothing merged."""
     found = [(ladder.rungs[0].height, ladder.name) for ladder in soft.ladders(soft.tied_unit)]
-    if not found:
-        return None
+    if not found or any(group.owners < len(group.layers) for group in plan.groups):
+        return None, None
     height, name = max(found)
-    return FirstMerge(height, chance.surpassed(name, height))
+    return height, chance.surpassed(name, height)

@@ -1,7 +1,7 @@
 """What chance alone would have folded, told beside every fold."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 import numpy as np
@@ -28,7 +28,7 @@ class FoldChance:
     unwritten: ClassVar = ("groups",)
     levels: Mapping[str, float]
     draws: int = 0
-    groups: Mapping[str, float | None] | None = None
+    groups: Mapping[str, float | None] | None = field(default=None, compare=False)
     merges: float | None = None
     loops: float | None = None
 

@@ -9,7 +9,9 @@ from torch import nn
 
 from foldnet.program.data import Program, count_reuses, expand
 from foldnet.program.text import program_text
+from foldnet.proof.fold_report import FoldReport
 from foldnet.sharing.plan import SHAREABLE, Group
+from foldnet.store.codec import to_plain
 
 Listed = Sequence[tuple[str, str, tuple[int, ...]]]  # name, type and shape of every tensor of a file
 Value = float | int | str | None
@@ -114,69 +116,50 @@ def check_size(file: int, unique: int) -> Promise:
 
 
 def check_report(
-    report: Any, program: Program, counts: Mapping[str, Value], gains: Mapping[str, float]
+    report: FoldReport, program: Program, counts: Mapping[str, Any], gains: Mapping[str, float]
 ) -> list[Promise]:
     """report.json says of program, file and gains what they say themselves.
 
     `counts` maps the path of a number in the report, such as "parameters.folded", to the number counted again; `gains`
     maps a layer to its gain. After fine-tuning the report's gains are those before it, so that none are compared.
     """
-    stated = report if isinstance(report, dict) else {}
-    found = {
-        "program": program_text(program),
-        "loops": program.loops,
-        "reuses": count_reuses(program),
-        **counts,
-    }
+    found = {"program": program_text(program), "loops": program.loops, "reuses": count_reuses(program), **counts}
     wrong = [
-        f"{path} is {stated_at(stated, path)!r}, not {value!r}"
+        f"{path} is {stated!r}, not {value!r}"
         for path, value in found.items()
-        if stated_at(stated, path) != value
+        if (stated := stated_at(report, path)) != value
     ]
     promises = [
         equal("report.json against the other files", "; ".join(wrong) or "agrees", "agrees"),
-        check_clusters(stated, program),
+        check_clusters(report, program),
     ]
-    if is_finetuned(stated):
-        return promises
-    written = {layer["name"]: layer["gain"] for layer in layers_of(stated)}
-    apart = [abs(written.get(layer, math.nan) - gain) / (abs(gain) or 1.0) for layer, gain in gains.items()]
-    worst = largest(apart)
-    return [*promises, at_most("gains against report.json, relative difference", worst, 1e-6)]
+    if not report.is_tuned:
+        apart = (distance(report, "gain", layer, gain, abs(gain) or 1.0) for layer, gain in gains.items())
+        promises.append(at_most("gains against report.json, relative difference", largest(apart), 1e-6))
+    return promises
 
 
-def check_settings(report: Any, settings: Mapping[str, Any], checkpoint: str) -> Promise:
+def check_settings(report: FoldReport, settings: Mapping[str, Any], checkpoint: str) -> Promise:
     """report.json names the settings and the checkpoint that config.json names."""
-    stated = {
-        "tie": "tie",
-        "unit": "unit",
-        "linkage": "linkage",
-        "checkpoint": "checkpoint",
-        "keep": "kept",
-        "ignore": "ignored",
-        "finetune": "finetune.epochs",
-        "finetune_lr": "finetune.lr",
-        "distill": "finetune.distill",
-        # Where no metric is named it is the network's usual one, and report.json says which that is.
-        **({"metric": "metric"} if settings.get("metric") is not None else {}),
-    }
-    wrong = [path for name, path in stated.items() if stated_at(report, path) != settings.get(name)]
+    paths = {name: name for name in ("tie", "unit", "linkage", "checkpoint")} | {"keep": "kept", "ignore": "ignored"}
+    paths |= {"finetune": "finetune.epochs", "finetune_lr": "finetune.lr", "distill": "finetune.distill"}
+    if settings.get("metric") is not None:  # otherwise it is the network's usual one, and report.json says which
+        paths["metric"] = "metric"
+    wrong = [path for name, path in paths.items() if to_plain(stated_at(report, path)) != settings.get(name)]
     wrong += ["checkpoint"] if settings.get("checkpoint") != checkpoint and "checkpoint" not in wrong else []
     return equal("settings in report.json that are not config.json's", ", ".join(wrong), "")
 
 
-def check_clusters(report: Any, program: Program) -> Promise:
+def check_clusters(report: FoldReport, program: Program) -> Promise:
     """report.json ties the layers that use one owner in the program, and numbers the owners as the program does."""
+    stated = {
+        group.name: (group.clusters, {layer.name: layer.owner for layer in group.layers}) for group in report.groups
+    }
     wrong = []
     for name, owners in owners_of(program).items():
-        group = stated_at(report, f"groups.{name}")
-        tied = [[layer for layer in owners if owners[layer] == owner] for owner in dict.fromkeys(owners.values())]
-        try:
-            stated = sorted(sorted(cluster) for cluster in group["clusters"])
-            numbers = {layer["name"]: layer["owner"] for layer in group["layers"]}
-        except (KeyError, TypeError):
-            stated, numbers = [], {}
-        if stated != sorted(sorted(cluster) for cluster in tied) or numbers != owners:
+        tied = [[layer for layer in owners if owners[layer] == owner] for owner in set(owners.values())]
+        clusters, numbers = stated.get(name, ((), {}))
+        if sorted(map(sorted, clusters)) != sorted(map(sorted, tied)) or numbers != owners:
             wrong.append(name)
     return equal("groups whose clusters in report.json are not the program's", ", ".join(wrong), "")
 
@@ -190,39 +173,19 @@ def owners_of(program: Program) -> dict[str, dict[str, int]]:
     return found
 
 
-def check_distances(report: Any, distances: Mapping[str, float]) -> list[Promise]:
+def check_distances(report: FoldReport, distances: Mapping[str, float]) -> Promise:
     """Each tied weight is as far from its soft one as report.json says: `distances` maps a layer to ||W - g C|| /
-    ||W||.
-
-    Fine-tuning moves the weights away, so that nothing is promised then.
-    """
-    if is_finetuned(report):
-        return []
-    written = {layer["name"]: layer["error"] for layer in layers_of(report)}
+    ||W||."""
     # A naive mean may be thousands of times as far off as a short weight is long; what is compared is then that ratio.
-    apart = [abs(written.get(layer, math.nan) - found) / max(found, 1.0) for layer, found in distances.items()]
-    worst = largest(apart)
-    return [at_most("distance of tied to soft weights against report.json, difference", worst, 1e-5)]
+    apart = (distance(report, "error", layer, found, max(found, 1.0)) for layer, found in distances.items())
+    return at_most("distance of tied to soft weights against report.json, difference", largest(apart), 1e-5)
 
 
-def layers_of(report: Any) -> list[dict[str, Any]]:
-    """Every layer of every group of a fold's report that has a name, a gain and an error; what is anything else is not
-    given."""
-    groups = entries(report.get("groups") if isinstance(report, dict) else None)
-    found = [layer for group in groups for layer in entries(group.get("layers"))]
-    kinds = {"name": str, "gain": int | float, "error": int | float}
-    return [layer for layer in found if all(isinstance(layer.get(key), kind) for key, kind in kinds.items())]
-
-
-def entries(value: Any) -> list[dict[str, Any]]:
-    """The objects in a list; none where it is no list."""
-    return [entry for entry in value if isinstance(entry, dict)] if isinstance(value, list) else []
-
-
-def is_finetuned(report: Any) -> bool:
-    """Whether a fold was trained after it was tied."""
-    epochs = stated_at(report, "finetune.epochs")
-    return isinstance(epochs, int) and epochs > 0
+def distance(report: FoldReport, what: str, layer: str, found: float, unit: float) -> float:
+    """How far a layer's gain or error in report.json is from the one that was found, in units; NaN where it has
+    none."""
+    stated: float = getattr(report.layers.get(layer), what, math.nan)
+    return abs(stated - found) / unit
 
 
 def _weights_in(found: tuple[int, ...], shape: tuple[int, ...]) -> int:
@@ -231,12 +194,13 @@ def _weights_in(found: tuple[int, ...], shape: tuple[int, ...]) -> int:
     return math.prod(found[:stacked]) if found[stacked:] == shape else 0
 
 
-def stated_at(report: Any, path: str) -> Any:
-    """The value at a path such as "groups.stage1.owners"; groups are found by name. None where there is none."""
+def stated_at(report: FoldReport, path: str) -> Any:
+    """What a report says at a path such as "groups.stage1.owners"; groups are found by name. None where there is
+    none."""
     value: Any = report
     for key in path.split("."):
-        if isinstance(value, list):
-            value = next((entry for entry in value if isinstance(entry, dict) and entry.get("name") == key), None)
+        if isinstance(value, tuple):
+            value = next((entry for entry in value if entry.name == key), None)
         else:
-            value = value.get(key) if isinstance(value, dict) else None
+            value = getattr(value, key, None)
     return value

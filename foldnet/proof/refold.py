@@ -1,7 +1,6 @@
 """Folding a run's checkpoint again by the clusters of a fold, and comparing the fold with what that gives."""
 
 import copy
-import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -18,17 +17,16 @@ from foldnet.folding.folds import Fold
 from foldnet.folding.plan import FoldPlan, apply_fold
 from foldnet.folding.settings import FoldSettings
 from foldnet.program.text import program_text
+from foldnet.proof.fold_report import FoldReport
 from foldnet.proof.promises import (
     Findings,
     Promise,
     at_most,
     check_distances,
+    distance,
     equal,
-    is_finetuned,
     largest,
-    layers_of,
     owners_of,
-    stated_at,
 )
 from foldnet.sharing.share import SharedNetwork
 from foldnet.store.codec import to_plain
@@ -71,7 +69,7 @@ def fold_again(model: SharedNetwork, fold: Fold, settings: Mapping[str, Any]) ->
     return Refold(soft, plan, apply_fold(model, plan), choice)
 
 
-def check_refold(refold: Refold, fold: Fold, tied: nn.Module, report: Any) -> Findings:
+def check_refold(refold: Refold, fold: Fold, tied: nn.Module, report: FoldReport) -> Findings:
     """The fold's program, choice, gains and weights are those of folding again; `tied` is the fold, written out."""
     promises = [
         Promise(
@@ -84,7 +82,7 @@ def check_refold(refold: Refold, fold: Fold, tied: nn.Module, report: Any) -> Fi
         _check_gains(refold, report),
         check_advice(refold.soft, refold.plan, refold.choice, report),
     ]
-    found = _check_tuned(refold, tied) if is_finetuned(report) else _check_untouched(refold, tied, report)
+    found = _check_tuned(refold, tied) if report.is_tuned else _check_untouched(refold, tied, report)
     return Findings(tuple(promises)) + found
 
 
@@ -121,9 +119,9 @@ def _apart(clusters: Clusters) -> Clusters:
     return tuple((row,) for row in sorted(row for cluster in clusters for row in cluster))
 
 
-def _check_choice(refold: Refold, report: Any) -> list[Promise]:
+def _check_choice(refold: Refold, report: FoldReport) -> list[Promise]:
     """Thresholds choose the clusters that were tied, and report.json names them, and the metric."""
-    metric = equal("metric in report.json", str(stated_at(report, "metric")), refold.soft.metric)
+    metric = equal("metric in report.json", report.metric, refold.soft.metric)
     if refold.choice is None:
         return [metric]
     tied = {group.name: sorted(sorted(cluster) for cluster in group.clusters) for group in refold.plan.groups}
@@ -131,7 +129,7 @@ def _check_choice(refold: Refold, report: Any) -> list[Promise]:
         group.name: refold.choice.clusters.get(group.name) or _apart(group.clusters) for group in refold.plan.groups
     }
     wrong = [name for name, chosen in found.items() if sorted(map(sorted, chosen)) != tied[name]]
-    stated = stated_at(report, "threshold")
+    stated = report.threshold
     return [
         metric,
         equal("groups whose clusters are not those at the threshold", ", ".join(wrong), ""),
@@ -144,22 +142,18 @@ def _check_choice(refold: Refold, report: Any) -> list[Promise]:
     ]
 
 
-def _check_gains(refold: Refold, report: Any) -> Promise:
+def _check_gains(refold: Refold, report: FoldReport) -> Promise:
     """Gains and errors in report.json are those of tying again."""
-    written = {layer["name"]: layer for layer in layers_of(report)}
-    apart = []
-    for group in refold.plan.groups:
-        for row, layer in enumerate(group.layers):
-            entry = written.get(layer, {})
-            for key, value in (("gain", float(group.tie.gains[row])), ("error", float(group.tie.errors[row]))):
-                stated = entry.get(key)
-                apart.append(
-                    abs(stated - value) / max(abs(value), 1.0) if isinstance(stated, int | float) else math.nan
-                )
+    apart = (
+        distance(report, what, layer, float(value), max(abs(value), 1.0))
+        for group in refold.plan.groups
+        for what, values in (("gain", group.tie.gains), ("error", group.tie.errors))
+        for layer, value in zip(group.layers, values, strict=True)
+    )
     return at_most("gains and errors in report.json against tying again, difference", largest(apart), TIE_LIMIT)
 
 
-def _check_untouched(refold: Refold, tied: nn.Module, report: Any) -> Findings:
+def _check_untouched(refold: Refold, tied: nn.Module, report: FoldReport) -> Findings:
     """Nothing was trained: private tensors are the checkpoint's to the bit, and tied weights those of tying again."""
     shared = dict(refold.soft.model.shared_weights())
     before, distances = dict(refold.soft.model.network.named_parameters()), {}
@@ -172,7 +166,7 @@ def _check_untouched(refold: Refold, tied: nn.Module, report: Any) -> Findings:
         (
             equal("private tensors that are not the checkpoint's", _few(moved), ""),
             at_most("tied weights against folding again, relative difference", worst, TIE_LIMIT),
-            *check_distances(report, distances),
+            check_distances(report, distances),
         )
     )
 
@@ -238,23 +232,23 @@ def _few(names: list[str]) -> str:
 ROUNDING = 1e-6  # between machines, of similarities and of shares of untrained networks
 
 
-def check_advice(soft: Soft, plan: FoldPlan, choice: Choice | None, report: Any) -> Promise:
+def check_advice(soft: Soft, plan: FoldPlan, choice: Choice | None, report: FoldReport) -> Promise:
     """The report names the shares of untrained networks that merge as much, near misses and the first merge as they
     are.
 
-    What it does not state is not compared; `choice` is None where the clusters were not chosen by thresholds.
+    Version 0.1 stated none of it; `choice` is None where the clusters were not chosen by thresholds.
     """
-    stated = report if isinstance(report, dict) else {}
     wrong: list[str] = []
-    if "chance" in stated:  # reports of version 0.1 say nothing of it
+    if report.chance is not None:
         clusters = {group.name: group.clusters for group in plan.groups}
         advice = advise(soft, plan, choice or Choice(clusters, None, "", None))
-        wrong = [name for name, value in to_plain(advice).items() if not close(stated.get(name), value)]
-        shares = {group.name: advice.chance.of_group(group.name) for group in plan.groups}
+        stated = to_plain(report)
+        wrong = [name for name, value in to_plain(advice).items() if not close(stated[name], value)]
+        shares = {group.name: group.chance for group in report.groups}
         wrong += [
-            f"chance of {name}"
-            for name, share in shares.items()
-            if not close(stated_at(stated, f"groups.{name}.chance"), share)
+            f"chance of {group.name}"
+            for group in plan.groups
+            if advice.chance is None or not close(shares.get(group.name), advice.chance.of_group(group.name))
         ]
     return equal("advice in report.json that is not that of folding again", ", ".join(wrong), "")
 
@@ -267,6 +261,6 @@ def close(stated: Any, wanted: Any) -> bool:
     if isinstance(wanted, list):
         alike = isinstance(stated, list) and len(stated) == len(wanted)
         return alike and all(map(close, stated, wanted))
-    if isinstance(wanted, bool) or not isinstance(wanted, int | float):
-        return type(stated) is type(wanted) and bool(stated == wanted)
-    return isinstance(stated, int | float) and not isinstance(stated, bool) and abs(stated - wanted) <= ROUNDING
+    if isinstance(wanted, float | int) and isinstance(stated, float | int):
+        return abs(stated - wanted) <= ROUNDING
+    return type(stated) is type(wanted) and bool(stated == wanted)

@@ -17,6 +17,7 @@ from foldnet.folding.folds import Fold, open_fold, save_fold, stored_groups
 from foldnet.folding.looped import LoopedNetwork, loop_tied
 from foldnet.folding.plan import FoldPlan, apply_fold
 from foldnet.folding.settings import FoldSettings
+from foldnet.proof.fold_report import Accuracies, FoldReport
 from foldnet.proof.prove import check_fold
 from foldnet.sharing.share import SharedNetwork
 from foldnet.show.progress import watched
@@ -29,7 +30,6 @@ from foldnet.training.observer import CONTROL, Observer, Silent
 from foldnet.training.runs import Run, newest_run, open_run
 from foldnet.typed import checked
 from foldnet.verbs.fold_memory import FoldedNetwork, fold_in_memory, report_of
-from foldnet.verbs.fold_report import Accuracies, FoldReport
 from foldnet.verbs.sweep import curve_of
 
 PICKING = ("auto", "max_drop", "budget")  # choosers that need the sweep
@@ -97,13 +97,10 @@ def fold(
     looped = loop_tied(tied, plan.program)
     proof = check_fold(looped, tied, plan.program, opened, laboratory if evaluated else None, chosen.ignore)
     report = replace(
-        report_of(soft, choice, plan, looped, proof),
+        report_of(soft, choice, plan, looped, proof, shares),
         fold=None if dry_run else str(folder),
         run=str(opened.folder),
-        shares=shares,
-        score=score,
-        task=opened.task,
-    )
+    ).measured(score, opened.task)
     if not dry_run:
         with numbered_folder(folder) if numbered else _named(folder, force) as (temporary, name):
             report = replace(report, fold=str(name))

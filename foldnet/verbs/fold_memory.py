@@ -3,29 +3,29 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, fields
 from typing import Any
 
 import torch
 from torch import nn
 
-from foldnet.choosing.advice import advise
+from foldnet.choosing.advice import Advice, advise
 from foldnet.choosing.choose import Choice, Soft, choose, soft_of
 from foldnet.errors import SettingError
 from foldnet.folding.calling import refuse_nan, run_on
 from foldnet.folding.gained import only_calls_layers
 from foldnet.folding.looped import LoopedNetwork, loop_tied
-from foldnet.folding.plan import FoldPlan, apply_fold
+from foldnet.folding.plan import FoldPlan, GroupFold, apply_fold
 from foldnet.folding.settings import FoldSettings
 from foldnet.program.data import count_reuses
 from foldnet.program.loops import greedy_stages
 from foldnet.program.text import program_text
+from foldnet.proof.fold_report import Accuracies, FoldReport, Sizes, TiedGroup, TiedLayer, Tuning
 from foldnet.proof.prove import Proof, prove
 from foldnet.sharing.share import SharedNetwork, materialise
 from foldnet.show.report import Report, Table, Text
 from foldnet.store.tensors import file_bytes
-from foldnet.verbs.fold_report import Accuracies, FoldReport, Sizes
 
 # What these need is a run: validation images to choose by, training images to tune on, or a folder.
 OF_A_RUN = ("max_drop", "budget", "finetune", "finetune_lr", "control")
@@ -72,23 +72,34 @@ def fold_in_memory(model: nn.Module, settings: FoldSettings, inputs: Any = None)
     return FoldedNetwork(looped, tied, plan, report_of(soft, choice, plan, looped, proof))
 
 
-def report_of(soft: Soft, choice: Choice, plan: FoldPlan, looped: LoopedNetwork, proof: Proof | None) -> FoldReport:
-    """What a fold is, whatever becomes of it: nothing that a run, its data or a folder would add."""
+def report_of(
+    soft: Soft,
+    choice: Choice,
+    plan: FoldPlan,
+    looped: LoopedNetwork,
+    proof: Proof | None,
+    shares: Mapping[str, float] | None = None,
+) -> FoldReport:
+    """What a fold is, whatever becomes of it: nothing that a run, its data or a folder would add but the tied layers'
+    shares of the added validation loss."""
+    settings, advice = soft.settings, advise(soft, plan, choice)
     parameters, in_bytes = sizes_of(soft.model, looped)
     return FoldReport(
+        **{field.name: getattr(advice, field.name) for field in fields(advice)},
         fold=None,
         run=None,
         threshold=choice.threshold,
         why=choice.why,
         validation_score=choice.point.score if choice.point is not None else None,
-        settings=soft.settings,
         metric=soft.metric,
-        groups=plan.groups,
-        shares=None,
+        **{name: getattr(settings, name) for name in ("tie", "unit", "linkage", "checkpoint")},
+        kept=settings.keep,
+        ignored=settings.ignore,
+        finetune=Tuning(settings.finetune, settings.finetune_lr, settings.distill),
+        groups=tuple(_tied(group, advice, shares) for group in plan.groups),
         program=program_text(plan.program),
         loops=plan.program.loops,
         reuses=count_reuses(plan.program),
-        advice=advise(soft, plan, choice),
         score=Accuracies(),
         greedy=greedy_stages(plan.program),
         parameters=parameters,
@@ -96,6 +107,24 @@ def report_of(soft: Soft, choice: Choice, plan: FoldPlan, looped: LoopedNetwork,
         kept_apart=plan.kept_apart,
         proof=proof,
         unproven=None if proof is not None or only_calls_layers(looped.network) else UNPROVEN,
+    )
+
+
+def _tied(group: GroupFold, advice: Advice, shares: Mapping[str, float] | None) -> TiedGroup:
+    """A group, its layers by their names."""
+    tie = group.tie
+    return TiedGroup(
+        group.name,
+        tuple(tuple(group.layers[row] for row in cluster) for cluster in group.clusters),
+        group.owners,
+        group.templates,
+        group.stored,
+        group.weight_numbers,
+        tuple(
+            TiedLayer(layer, int(owner), float(gain), float(error), None if shares is None else shares.get(layer, 0.0))
+            for layer, owner, gain, error in zip(group.layers, tie.assignment, tie.gains, tie.errors, strict=True)
+        ),
+        None if advice.chance is None else advice.chance.of_group(group.name),
     )
 
 

@@ -2,25 +2,103 @@
 
 import copy
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from foldnet.analysis.choices import UNITS
 from foldnet.choosing.choose import Curve, Judge, Soft, soft_of
 from foldnet.choosing.laboratory import Laboratory
 from foldnet.choosing.sweep import Outcome, SweepPoint, knee
 from foldnet.choosing.sweep_file import SWEEP_FILE, OtherSweep, kept_curve, made_of
+from foldnet.data.tasks import CLASSES, Task
 from foldnet.folding.plan import FoldPlan
 from foldnet.folding.settings import FoldSettings
 from foldnet.show.progress import watched
+from foldnet.show.report import Report, Table, Text, percent
 from foldnet.store.artifact import refuse_linked
+from foldnet.store.codec import Count
 from foldnet.store.files import write_json
 from foldnet.store.seals import sealed
 from foldnet.training.observer import Observer, Silent
 from foldnet.training.runs import Run, newest_run, open_run
 from foldnet.typed import checked
-from foldnet.verbs.fold_report import Knee, SweepReport, Unfolded
+
+
+@dataclass(frozen=True, slots=True)
+class Unfolded:
+    """Validation scores of the soft network that a sweep begins with."""
+
+    soft: float
+    soft_recalibrated: float
+
+
+@dataclass(frozen=True, slots=True)
+class Knee:
+    """The index of a unit's point, and why it is the one."""
+
+    point: Count
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class SweepReport(Report):
+    """The curve: validation score, tied and recalibrated, against what is stored, for each unit.
+
+    `dense_numbers` are the shared weights' numbers when written out. `file` is where the same was written as JSON, `of`
+    what it depends on: weights, images and settings.
+    """
+
+    computed: ClassVar = ("measure=task.measure", "better=task.better")
+    unwritten: ClassVar = ("task",)
+    run: str
+    file: str | None
+    metric: str
+    tie: str
+    linkage: str
+    score: Unfolded
+    accuracy: Unfolded | None
+    images: Count
+    dense_numbers: Count
+    units: dict[str, tuple[SweepPoint, ...]]
+    knee: dict[str, Knee]
+    seconds: float
+    task: Task = CLASSES
+    of: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def soft(self) -> float:
+        """The soft network's validation score."""
+        return self.score.soft
+
+    def parts(self) -> Iterator[Table | Text]:
+        """A table a unit: every merge, what is stored after it, and what that scores."""
+        task = self.task
+        soft, anew = (task.counted(value, self.images) for value in (self.soft, self.score.soft_recalibrated))
+        yield Text(
+            f"validation {task.measure}, tied and recalibrated; the soft network has {soft}, recalibrated {anew}"
+        )
+        right = "right" if task.proportion else "wholly right"
+        columns = ("merged", "similar", "owners", "stored", "bytes", "loops", task.measure, right, "knee")
+        for unit, points in self.units.items():
+            rows = tuple(
+                (
+                    point.merged or "(nothing)",
+                    "" if point.height is None else f"{point.height:.3f}",
+                    point.owners,
+                    percent(point.stored_numbers / self.dense_numbers, 1),
+                    point.bytes,
+                    point.loops,
+                    task.written(point.score).removeprefix(f"{task.measure} "),
+                    point.right,
+                    "yes" if index == self.knee[unit].point else "",
+                )
+                for index, point in enumerate(points)
+            )
+            yield Table(f"by {unit} (stored: share of the dense shared weights)", columns, rows)
+            yield Text(f"knee: {self.knee[unit].why}")
+        yield Text(f"\n{self.seconds:.1f} s" + (f", wrote {self.file}" if self.file else ""))
 
 
 @watched

@@ -18,16 +18,15 @@ from foldnet.folding.opening import fold_folder
 from foldnet.proof import promises as promised
 from foldnet.proof.at_hand import AtHand, at_hand
 from foldnet.proof.certificate import Certificate, check_origin, count
-from foldnet.proof.claims import check_claims, states_scores
+from foldnet.proof.claims import check_claims, check_proof, check_statements
 from foldnet.proof.compare import LIMIT, Comparison, LayerGauges, compare_forms, kinds_of
+from foldnet.proof.fold_report import FoldReport, read_fold_report
 from foldnet.proof.promises import Findings, Promise
 from foldnet.proof.refold import Refold, check_norms, check_refold, fold_again
-from foldnet.proof.statements import check_proof, check_statements
 from foldnet.sharing.share import materialise
 from foldnet.show.progress import watched
 from foldnet.store.artifact import refuse_linked
 from foldnet.store.files import write_json
-from foldnet.store.reading import read_json
 from foldnet.store.seals import check_files, sha256_of
 from foldnet.training.machine import Machine, choose_machine
 from foldnet.training.observer import Observer, Silent
@@ -88,17 +87,23 @@ def verify(
         refuse_linked(folder)
     fold = open_fold(folder)
     check_files(fold.folder, fold.files, SEALED)
-    report = read_json(folder / "report.json")
     machine = choose_machine(device, "fp32")
     there = at_hand(fold, run, data=data, data_dir=data_dir, device=device)
     with torch.device("meta"):
         plain = materialise(fold.blueprint.build())
     certificate = _begun(fold, there, str(machine.device), _check_structure(fold, plain, there))
-    if certificate.passed is False:
-        note = "the program does not fit the architecture, so that no form could be run"
-        certificate = certificate.and_found(Findings(notes=(note,)))
+    try:
+        report = read_fold_report(fold)
+    except ValueError as error:
+        unread = Promise("report.json is the report of a fold", False, str(error), "as foldnet writes it")
+        note = "report.json cannot be read, so that it was not compared and no form was run"
+        certificate = certificate.and_found(Findings((unread,), (note,)))
     else:
-        certificate = _run_forms(certificate, fold, plain, report, there, machine, images, observer or Silent())
+        if certificate.passed is False:
+            note = "the program does not fit the architecture, so that no form could be run"
+            certificate = certificate.and_found(Findings(notes=(note,)))
+        else:
+            certificate = _run_forms(certificate, fold, plain, report, there, machine, images, observer or Silent())
     certificate = replace(certificate, seconds=time.perf_counter() - start)
     if written:
         write_json(folder / CERTIFICATE, certificate.to_json() | {"fold": folder.name})
@@ -132,7 +137,7 @@ def _run_forms(
     certificate: Certificate,
     fold: Fold,
     plain: nn.Module,
-    report: Any,
+    report: FoldReport,
     there: AtHand,
     machine: Machine,
     images: int | None,
@@ -153,10 +158,10 @@ def _run_forms(
     scores, seen = _scores(fold, comparisons)
     whole = there.laboratory is not None and seen == there.laboratory.test.images
     with machine.exact_fp32():
-        tuned = promised.is_finetuned(report)
-        findings += check_norms(tied, there.soft, there.laboratory, tuned or states_scores(report, fold.task))
-        findings += check_claims(report, there.laboratory, refold, scores if whole else {}, fold.task, observer)
-        findings += check_proof(report, looped, tied, fold, there.laboratory, tuple(settings.get("ignore") or ()))
+        anew = report.is_tuned or not report.stated().keys().isdisjoint(("recalibrated", "finetuned"))
+        findings += check_norms(tied, there.soft, there.laboratory, anew)
+        findings += check_claims(report, there.laboratory, refold, scores if whole else {}, observer)
+        findings += check_proof(report, looped, tied, fold, there.laboratory)
     return replace(
         certificate.and_found(Findings((misses,)) + findings),
         comparisons=comparisons,
@@ -169,7 +174,7 @@ def _run_forms(
 
 
 def _fold_again(
-    fold: Fold, settings: dict[str, Any], there: AtHand, tied: nn.Module, report: Any
+    fold: Fold, settings: dict[str, Any], there: AtHand, tied: nn.Module, report: FoldReport
 ) -> tuple[Refold | None, Findings]:
     """The fold made again from its run, where that is there, and what the comparison gives."""
     if there.soft is None:

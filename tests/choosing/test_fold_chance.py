@@ -1,12 +1,10 @@
 """A fold says what chance would have merged, and does not advise what chance would do."""
 
-import dataclasses
-
 import pytest
 import torch
 
 import foldnet
-from foldnet.choosing.advice import Advice, NearMiss
+from foldnet.choosing.advice import NearMiss, judged
 from foldnet.choosing.chance import FoldChance
 from foldnet.show.report import share_of_draws as share
 from foldnet_cli.views import show
@@ -46,7 +44,7 @@ def shown(report, capsys):
 
 def test_what_untrained_networks_would_merge_too_is_said_and_warned_of(capsys):
     report = foldnet.fold(network(stage2=pair(0.92)), threshold=0.9).report
-    chance = report.advice.chance
+    chance = report.chance
     assert [chance.of_group(name) is None for name in ("stage1", "stage2", "stage3")] == [True, False, True]
     assert 0.05 < chance.of_group("stage2") < chance.merges
     lines = shown(report, capsys)
@@ -60,7 +58,7 @@ def test_what_untrained_networks_would_merge_too_is_said_and_warned_of(capsys):
 
 def test_what_they_would_not_merge_is_not_warned_of(capsys):
     report = foldnet.fold(network(stage2=alike(0.9999)), threshold=0.99).report
-    chance = report.advice.chance
+    chance = report.chance
     assert chance.of_group("stage1") is None
     assert chance.of_group("stage2") == 0.0
     assert (chance.merges, chance.loops, report.loops) == (pytest.approx(0.0, abs=0.001), 0.0, 1)
@@ -74,7 +72,7 @@ def test_what_they_would_not_merge_is_not_warned_of(capsys):
 def test_three_groups_are_judged_together():
     """One merge in one group of three: 5 % of single groups would, and 14 % of networks."""
     report = foldnet.fold(network(stage2=pair(0.98)), threshold=0.95).report
-    chance = report.advice.chance
+    chance = report.chance
     assert chance.of_group("stage2") == pytest.approx(0.05, abs=0.02)
     assert chance.merges == pytest.approx(0.14, abs=0.03)
 
@@ -85,8 +83,8 @@ def test_the_threshold_of_chance_merges_what_is_beyond_it(unit):
     assert report.why == "more alike than 95 % of untrained networks are anywhere"
     assert report.threshold == pytest.approx(0.976 if unit == "layer" else 0.636, abs=0.01)
     assert [group.owners for group in report.groups] == [6, 4, 6]
-    assert report.advice.chance.merges <= 0.05
-    assert report.advice.near_misses == ()
+    assert report.chance.merges <= 0.05
+    assert report.near_misses == ()
 
 
 def test_the_threshold_of_chance_is_the_level_that_lsm_stars_by():
@@ -141,7 +139,7 @@ def test_a_users_own_clusters_are_judged_at_the_least_similarity_in_them(tmp_pat
     file = tmp_path / "mine.json"
     file.write_text('{"stage2": [["stage2.2.conv1", "stage2.3.conv1"]]}')
     report = foldnet.fold(network(stage2=pair(0.95)), clusters=str(file)).report
-    chance = report.advice.chance
+    chance = report.chance
     assert chance.of_group("stage1") is None
     assert chance.of_group("stage2") == pytest.approx(0.05, abs=0.02)
     assert chance.merges == pytest.approx(0.14, abs=0.03)
@@ -159,6 +157,6 @@ def test_shares_are_never_shown_as_nothing():
 
 def test_advice_is_what_lies_above_the_level_of_its_own_ladder():
     misses = (NearMiss("stage1", 0.9, "3x { A }", "stage1"), NearMiss("stage2", 0.9, "3x { A }", "stage2"))
-    advice = Advice(FoldChance({"stage1": 0.95, "stage2": 0.85}), misses, None)
-    assert advice.worth_saying() == misses[1:]
-    assert dataclasses.replace(advice, near_misses=()).worth_saying() == ()
+    chance = FoldChance({"stage1": 0.95, "stage2": 0.85})
+    assert [miss.beyond_chance for miss in judged(misses, chance)] == [False, True]
+    assert judged((), chance) == ()

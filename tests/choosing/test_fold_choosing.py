@@ -52,7 +52,7 @@ def test_a_budget_out_of_reach_says_what_can_be_reached():
 def test_the_knee_is_chosen_with_its_reason():
     report = folded(threshold="auto", unit="block")
     assert "knee" in report.why or "shared numbers give" in report.why
-    assert report.advice.near_misses == ()
+    assert report.near_misses == ()
 
 
 def test_groups_and_kept_layers_stay_as_they_were_in_the_sweep():

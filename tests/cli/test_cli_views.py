@@ -123,7 +123,17 @@ def test_a_tied_layers_share_of_the_added_loss_is_called_that_where_it_was_measu
     assert {layer["added_loss_share"] for layer in layers} == {None}
     show(folded)
     assert "weight error\n" in capsys.readouterr().out.replace(" \n", "\n")
-    show(dataclasses.replace(report, shares={"stage2.1.conv1": 0.75, "stage2.2.conv1": 0.25}))
+    shares = {"stage2.1.conv1": 0.75, "stage2.2.conv1": 0.25}
+    groups = tuple(
+        dataclasses.replace(
+            group,
+            layers=tuple(
+                dataclasses.replace(layer, added_loss_share=shares.get(layer.name, 0.0)) for layer in group.layers
+            ),
+        )
+        for group in report.groups
+    )
+    show(dataclasses.replace(report, groups=groups))
     lines = capsys.readouterr().out.splitlines()
     title = next(line for line in lines if line.startswith("tied layer"))
     assert title.split("weight error")[1].strip() == "share of added validation loss"

@@ -11,8 +11,8 @@ import torch
 
 import foldnet
 from foldnet.program.text import program_text
+from foldnet.proof.fold_report import Accuracies
 from foldnet.show.report import Report, Table, percent
-from foldnet.verbs.fold_report import Accuracies
 
 
 class Reader(HTMLParser):

@@ -224,6 +224,7 @@ STATEMENTS = "statements in report.json that are not those of folding again"
 TEXTS = "texts in report.json that are long or hold what is not printed"
 SHARES = "shares of the added loss in report.json that are none"
 PROOF = "proof in report.json"
+UNREAD = "report.json is the report of a fold"
 
 FALSE = {
     "classifier noise": (change(lambda looped: noise(looped.network.classifier.weight)), PRIVATE),
@@ -238,7 +239,8 @@ FALSE = {
     "accuracy 1.0": (accuracy_of("recalibrated", 1.0), "accuracy of recalibrated in report.json"),
     "a soft network better than it is": (accuracy_of("soft", 0.9), "accuracy of soft in report.json"),
     "a soft network recalibrated to less": (accuracy_of("soft_recalibrated", 0.9), "accuracy of soft_recalibrated in report.json"),
-    "a tie without loss": (accuracy_of("tied", "all"), "accuracy of tied in report.json"),
+    "a tie without loss": (accuracy_of("tied", 1.0), "accuracy of tied in report.json"),
+    "an accuracy that is no number": (accuracy_of("tied", "all"), UNREAD),
     "more test images": (accuracy_of("images", 10_000), "test images in report.json"),
     "accuracy of a tuning that was none": (
         accuracy_of("finetuned", 0.9),
@@ -281,23 +283,28 @@ FALSE = {
     "blocks kept apart by nothing": (say(lambda report: report.update(kept_apart=[APART])), STATEMENTS),
     "the best of all": (say(lambda report: report.update(why="best of all")), STATEMENTS),
     "a text that colours": (say(lambda report: report.update(why="\x1b[31mbest\n\nError: x")), TEXTS),
-    "a text of a book": (say(lambda report: report.update(more="x" * 2000)), TEXTS),
-    "a share above 1": (give_shares(stage1_1_conv1=1.5), SHARES),
+    "a text of a book": (say(lambda report: report.update(why="x" * 2000)), TEXTS),
+    "what no fold says": (say(lambda report: report.update(more=1)), UNREAD),
+    "a share above 1": (give_shares(stage1_1_conv1=1.5), UNREAD),
     "shares that sum to more": (give_shares(stage1_1_conv1=0.99, stage1_2_conv1=0.99), SHARES),
-    "a share that is no number": (give_shares(stage1_1_conv1="all"), SHARES),
+    "a share that is no number": (give_shares(stage1_1_conv1="all"), UNREAD),
     "a proof on more inputs": (say(lambda report: report["proof"].update(count=360)), PROOF),
     "a proof on other inputs": (say(lambda report: report["proof"].update(inputs="all")), PROOF),
     "a proof of a difference": (say(lambda report: report["proof"].update(relative=0.003)), PROOF),
     "a proof of less than nothing": (say(lambda report: report["proof"].update(relative=-1e-7)), PROOF),
-    "a proof of nothing": (say(lambda report: report.update(proof=[])), PROOF),
+    "a proof of nothing": (say(lambda report: report.update(proof=[])), UNREAD),
     "a near miss of nothing": (
         say(lambda report: report["near_misses"].append({"stage": "stage1", "threshold": 0.9})),
+        UNREAD,
+    ),
+    "a near miss that is none": (
+        say(lambda report: report["near_misses"].append({"stage": "stage1", "threshold": 0.9, "program": "2x { A }"})),
         ADVICE,
     ),
     "another metric": (say(lambda report: report.update(metric="weights")), "metric in report.json"),
     "a gain that is no number": (
         say(lambda report: report["groups"][0]["layers"][0].update(gain="1")),
-        "gains against report.json, relative difference",
+        UNREAD,
     ),
     "another tie in the report": (
         say(lambda report: report.update(tie="mean")),

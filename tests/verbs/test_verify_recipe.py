@@ -416,8 +416,8 @@ def test_a_tie_that_is_far_off_is_compared_by_its_size(tmp_path):
     """A mean of weights of very different lengths is thousands of times as far from the short one as that is long."""
     rows = [[1e4, -2e4], [1.0, 2.0], [0.1, 1.0], [3.0, 0.4], [1.0, 0.2], [0.3, -0.8]]
     planted.plant_run(tmp_path / "run", rows=rows)
-    report = fold(tmp_path / "run", out=tmp_path / "run/fold", evaluated=False, threshold=0.0, tie="mean").report
-    assert max(group.tie.errors.max() for group in report.groups) > 1000
+    plan = fold(tmp_path / "run", out=tmp_path / "run/fold", evaluated=False, threshold=0.0, tie="mean").plan
+    assert max(group.tie.errors.max() for group in plan.groups) > 1000
     name = "distance of tied to soft weights against report.json, difference"
     promises = {promise.name: promise for promise in verify(tmp_path / "run/fold", data=False).promises}
     assert promises[name].held, promises[name]

@@ -91,7 +91,7 @@ class Sweep(Output):
         from foldnet.drawing.sweep_figure import sweep_figure
         from foldnet.store.codec import from_plain
         from foldnet.training.runs import open_run
-        from foldnet.verbs.fold_report import SweepReport
+        from foldnet.verbs.sweep import SweepReport
 
         run = open_run(what)
         if not (what / SWEEP_FILE).is_file():
