@@ -6,17 +6,36 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
+from foldnet.errors import BrokenPromise
+from foldnet.folding.gained import only_calls_layers
 from foldnet.sharing.in_order import joined
 from foldnet.sharing.lend import same, view
 
 _TENSORS = ("_parameters", "_buffers", "_modules")
 
 
-# Stands where a part had a tensor. A part that is reached without what it is lent fails: None would be a norm without
-# scale.
+class _Refused(Tensor):
+    """Stands where a part had a tensor: whoever reaches a part without what it is lent, and asks for as much as a
+    shape, is refused."""
+
+    @classmethod
+    def __torch_function__(cls, *called: Any) -> Any:
+        raise BrokenPromise(
+            "a block that loops reaches a layer through an object in which foldnet does not look, such as one of a "
+            "class of your own or a weak reference; hold layers as submodules, or in lists and dictionaries"
+        )
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "_Refused":
+        return self
+
+    def __reduce_ex__(self, protocol: Any) -> str:
+        return "_REFUSED"  # the one of this module
+
+
 _ABSENT = torch.empty(0, device="meta")
+_REFUSED = _ABSENT.as_subclass(_Refused)
 
 
 @dataclass(slots=True)
@@ -95,15 +114,20 @@ def bare(block: nn.Module, elsewhere: Collection[int] = (), *, tensors: bool = F
     return made
 
 
-def without_tensors(block: nn.Module, elsewhere: Collection[int] = ()) -> None:
-    """Take the tensors off a block; modules in `elsewhere`, by their ids, keep theirs."""
+def without_tensors(block: nn.Module, elsewhere: Collection[int] = (), absent: Tensor | None = None) -> None:
+    """Take the tensors off a block; modules in `elsewhere`, by their ids, keep theirs.
+
+    In their place stands what refuses, or `absent`: a plain tensor, for torch's compiler, in a block that does nothing
+    with its layers but call them.
+    """
     if id(block) in elsewhere or isinstance(block, torch.jit.ScriptModule):
         return
+    absent = absent if absent is not None else _ABSENT if only_calls_layers(block) else _REFUSED
     for held in (block._parameters, block._buffers):
-        held.update((name, _ABSENT) for name, tensor in held.items() if tensor is not None)  # type: ignore[misc]
+        held.update((name, absent) for name, tensor in held.items() if tensor is not None)  # type: ignore[misc]
     for child in block._modules.values():
         if child is not None:
-            without_tensors(child, elsewhere)
+            without_tensors(child, elsewhere, absent)
 
 
 def _attributes(module: nn.Module) -> dict[str, Any]:
