@@ -17,7 +17,7 @@ FoldnetWarning        what foldnet goes on with although something about it coul
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from difflib import SequenceMatcher
 
 LIKE = 0.5  # likeness (0..1) from which a name is worth suggesting
@@ -88,6 +88,13 @@ def nearest(name: str, known: Iterable[str], *, say: int = 3) -> str:
             likeness[entry] = matcher.ratio()
     close = sorted((entry for entry, ratio in likeness.items() if ratio >= LIKE), key=lambda entry: -likeness[entry])
     return said_to_be_meant(in_order(close[:say]))
+
+
+def check_known(names: Iterable[str], known: Collection[str], said: Callable[[str], str], otherwise: str = "") -> None:
+    """Raise UnknownName for the first name that isn't known: what is `said` of it, and what is meant or `otherwise`."""
+    for name in names:
+        if name not in known:
+            raise UnknownName(f"{said(name)}{nearest(str(name), known) or otherwise}")
 
 
 def said_to_be_meant(names: Sequence[str]) -> str:

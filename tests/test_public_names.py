@@ -46,12 +46,12 @@ def test_the_names_for_type_checkers_are_the_same():
 def test_every_public_thing_of_the_modules_has_a_docstring():
     from foldnet.folding import groups, looped, owners, structures
     from foldnet.folding import plan as fold
-    from foldnet.sharing import bank, plan, share
+    from foldnet.sharing import plan, share
     from foldnet.store import files, tensors
     from foldnet.training import learner, machine, recurrence, session, settings
     from foldnet.zoo import blueprint, families, wrn
 
-    modules = [settings, files, tensors, structures, fold, groups, looped, owners, bank, plan, share]
+    modules = [settings, files, tensors, structures, fold, groups, looped, owners, plan, share]
     for module in [*modules, learner, machine, session, recurrence, blueprint, families, wrn]:
         assert module.__doc__
         for name, value in vars(module).items():

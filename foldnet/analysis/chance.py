@@ -5,6 +5,7 @@ templates "near 1" is what an untrained network shows too: 0.99 is expected some
 templates.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import ClassVar
@@ -75,10 +76,9 @@ def chance(layers: int, templates: int, *, gram: ArrayLike | None = None, seed: 
     for sizes below 1, ShapeMismatch for a Gram matrix that does not fit.
     """
     _check_sizes(layers=layers, templates=templates, groups=groups)
-    coordinates = None if gram is None else coordinate_map(gram, templates)
-    if coordinates is None:
+    if gram is None:
         return _coefficient_chance(layers, templates, seed, groups)
-    return _soft_chance(layers, templates, coordinates, seed, groups)
+    return _soft_chance(layers, templates, coordinate_map(gram, templates), seed, groups)
 
 
 @lru_cache(maxsize=256)
@@ -89,19 +89,14 @@ def _coefficient_chance(layers: int, templates: int, seed: int, groups: int) -> 
 
 def _soft_chance(layers: int, templates: int, coordinates: Matrix | None, seed: int, groups: int) -> Chance:
     """Of coefficients, or of their weight coordinates."""
-    if layers == 1:
-        return Chance(None, None, None, 0)
-    if templates == 1 and coordinates is None:
+    if templates == 1 and coordinates is None and layers > 1:
         return Chance(1.0, 1.0, 1.0, 1, 1.0)
-    draws = _affordable(layers, templates)
-    generator = np.random.default_rng(seed)
-    means, maxima = [], []
-    for size in _chunks(draws, layers * (layers + templates)):
-        rows = untrained_rows(size, layers, templates, generator)
-        mean, maximum = _statistics(rows if coordinates is None else rows @ coordinates)
-        means.append(mean)
-        maxima.append(maximum)
-    return _summary(means, maxima, groups)
+
+    def rows(size: int, generator: np.random.Generator) -> Matrix:
+        drawn = untrained_rows(size, layers, templates, generator)
+        return drawn if coordinates is None else drawn @ coordinates
+
+    return _sampled(rows, layers, templates, seed, groups)
 
 
 def plain_chance(layers: int, weight_numbers: int, *, seed: int = 0, groups: int = 1) -> Chance:
@@ -111,20 +106,28 @@ def plain_chance(layers: int, weight_numbers: int, *, seed: int = 0, groups: int
     Raises SettingError for sizes below 1.
     """
     _check_sizes(layers=layers, weight_numbers=weight_numbers, groups=groups)
+
+    def rows(size: int, generator: np.random.Generator) -> Matrix:
+        if weight_numbers < layers:
+            return generator.standard_normal((size, layers, weight_numbers))
+        return _bartlett(size, layers, weight_numbers, generator)
+
+    return _sampled(rows, layers, min(layers, weight_numbers), seed, groups)
+
+
+def _sampled(
+    rows: Callable[[int, np.random.Generator], Matrix], layers: int, width: int, seed: int, groups: int
+) -> Chance:
+    """Of as many draws of `rows`, (size, L, width), as one call may take, cut into chunks that fit in memory."""
     if layers == 1:
         return Chance(None, None, None, 0)
-    width = min(layers, weight_numbers)
+    draws = int(np.clip(WORK / (layers * (layers + 2 * width)), FEWEST_DRAWS, MOST_DRAWS))
+    size = int(np.clip(CHUNK // (layers * (layers + width)), 1, draws))
     generator = np.random.default_rng(seed)
-    means, maxima = [], []
-    for size in _chunks(_affordable(layers, width), layers * (layers + width)):
-        if weight_numbers < layers:
-            rows = generator.standard_normal((size, layers, weight_numbers))
-        else:
-            rows = _bartlett(size, layers, weight_numbers, generator)
-        mean, maximum = _statistics(rows)
-        means.append(mean)
-        maxima.append(maximum)
-    return _summary(means, maxima, groups)
+    found = [_statistics(rows(min(size, draws - first), generator)) for first in range(0, draws, size)]
+    means, maxima = map(np.concatenate, zip(*found, strict=True))
+    q95, network_q95 = map(float, np.quantile(maxima, [SURE, network_share(groups)]))
+    return Chance(float(min(means.mean(), 1.0)), float(maxima.mean()), q95, draws, network_q95)
 
 
 def untrained_rows(size: int, layers: int, templates: int, generator: np.random.Generator) -> Matrix:
@@ -161,25 +164,6 @@ def _statistics(rows: Matrix) -> tuple[Matrix, Matrix]:
     cosines[:, diagonal, diagonal] = 0.0
     mean: Matrix = cosines.sum(axis=(1, 2)) / (layers * (layers - 1))
     return mean, np.minimum(cosines.max(axis=(1, 2)), 1.0)
-
-
-def _summary(means: list[Matrix], maxima: list[Matrix], groups: int) -> Chance:
-    """Chance from the statistics of every chunk of draws."""
-    maximum = np.concatenate(maxima)
-    mean = float(min(np.concatenate(means).mean(), 1.0))
-    q95, network_q95 = (float(level) for level in np.quantile(maximum, [SURE, network_share(groups)]))
-    return Chance(mean, float(maximum.mean()), q95, len(maximum), network_q95)
-
-
-def _affordable(layers: int, width: int) -> int:
-    """How many draws fit in the work that one call may do."""
-    return int(np.clip(WORK / (layers * (layers + 2 * width)), FEWEST_DRAWS, MOST_DRAWS))
-
-
-def _chunks(draws: int, numbers: int) -> list[int]:
-    """`draws` cut into sizes that fit in memory at `numbers` numbers a draw."""
-    size = int(np.clip(CHUNK // numbers, 1, draws))
-    return [size] * (draws // size) + ([draws % size] if draws % size else [])
 
 
 def _check_sizes(**sizes: int) -> None:

@@ -5,18 +5,16 @@ threshold does.
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
-from numbers import Real
+from collections.abc import Collection, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.cluster.hierarchy import fcluster
+from scipy.cluster.hierarchy import DisjointSet, fcluster
 from scipy.cluster.hierarchy import linkage as merge_tree
 from scipy.spatial.distance import squareform
 
 from foldnet.analysis.choices import LINKAGES
 from foldnet.analysis.similarity import SLACK, Matrix
-from foldnet.bounds import as_code
 from foldnet.errors import SettingError, ShapeMismatch, UnknownName, nearest
 from foldnet.options import check_choice
 
@@ -101,10 +99,10 @@ def _merged(one: Matrix, other: Matrix, size: Matrix, other_size: Matrix, linkag
     return (one * size[:, None] + other * other_size[:, None]) / (size + other_size)[:, None]
 
 
-def check_clusters(clusters: object, layers: Sequence[str], *, group: str) -> Clusters:
+def check_clusters(clusters: object, layers: Sequence[str], *, group: str, keep: Collection[str] = ()) -> Clusters:
     """Clusters that a user wrote down by layer names, as a partition of the indices of `layers`.
 
-    Layers that are not named stay alone. Raises UnknownName for a layer that is not in the group,
+    Layers that are not named, and those in `keep`, stay alone. Raises UnknownName for a layer that is not in the group,
     SettingError where a layer is named twice or `clusters` is not a list of lists of names.
     """
     if not isinstance(clusters, list | tuple) or not all(isinstance(cluster, list | tuple) for cluster in clusters):
@@ -124,7 +122,8 @@ def check_clusters(clusters: object, layers: Sequence[str], *, group: str) -> Cl
         if layer in seen:
             raise SettingError(f"layer '{layer}' is named twice in the `clusters` file's group '{group}'; name it once")
         seen.add(layer)
-    return partition([[index[layer] for layer in cluster] for cluster in clusters], len(layers))
+    tied = [[index[layer] for layer in cluster if layer not in keep] for cluster in clusters]
+    return partition(tied, len(layers))
 
 
 def partition(clusters: Sequence[Sequence[int]], size: int) -> Clusters:
@@ -135,15 +134,12 @@ def partition(clusters: Sequence[Sequence[int]], size: int) -> Clusters:
 
 
 def joined(first: Clusters, second: Clusters) -> Clusters:
-    """Two partitions of the same indices that merge different members, as one."""
-    merged = [cluster for cluster in (*first, *second) if len(cluster) > 1]
-    return partition(merged, sum(map(len, first)))
-
-
-def check_threshold(threshold: float) -> None:
-    """Raise SettingError where `threshold` is outside 0..1 or not a number."""
-    if not isinstance(threshold, Real) or not 0.0 <= threshold <= 1.0:
-        raise SettingError(f"{as_code('threshold', threshold)} is not a similarity; give a number from 0 to 1")
+    """Two partitions of the same indices as one, in which everything is together that is so in either."""
+    sets = DisjointSet(range(sum(map(len, first))))
+    for cluster in (*first, *second):
+        for index in cluster[1:]:
+            sets.merge(cluster[0], index)
+    return tuple(sorted(tuple(sorted(found)) for found in sets.subsets()))
 
 
 def _tree(similarity: Matrix, linkage: str) -> NDArray[np.float64]:

@@ -29,16 +29,8 @@ def weight_similarity(coefficients: ArrayLike, gram: ArrayLike) -> Matrix:
 
     `gram` is G = T T^t of the templates; no weight is written out. Invariants and errors as for coefficients.
     """
-    return row_similarity(weight_coordinates(coefficients, gram))
-
-
-def weight_coordinates(coefficients: ArrayLike, gram: ArrayLike) -> Matrix:
-    """Rows with the weights' lengths and angles in K numbers each: X X^t = A G A^t, (L, K), (K, K) -> (L, K).
-
-    Linear in the coefficients. Raises ShapeMismatch where the two do not fit each other.
-    """
     rows = as_matrix(coefficients, "coefficients")
-    return rows @ coordinate_map(gram, rows.shape[1])
+    return row_similarity(rows @ coordinate_map(gram, rows.shape[1]))
 
 
 def coordinate_map(gram: ArrayLike, templates: int) -> Matrix:
@@ -81,12 +73,8 @@ def unit_rows(rows: Matrix) -> Matrix:
 
 def max_off_diagonal(similarity: Matrix) -> float | None:
     """The largest similarity of two different layers; None for a single layer. (L, L) -> number."""
-    return float(_pairs(similarity).max()) if len(similarity) > 1 else None
-
-
-def mean_off_diagonal(similarity: Matrix) -> float | None:
-    """The mean similarity of two different layers; None for a single layer. (L, L) -> number."""
-    return float(_pairs(similarity).mean()) if len(similarity) > 1 else None
+    pairs = similarity[np.triu_indices(len(similarity), 1)]
+    return float(pairs.max()) if len(pairs) else None
 
 
 def disagreements(first: Matrix, second: Matrix, threshold: float) -> list[tuple[int, int]]:
@@ -113,9 +101,3 @@ def as_matrix(values: ArrayLike, what: str) -> Matrix:
             f"the {what} hold {matrix[row, column]} at row {row}, column {column}; did the training diverge?"
         )
     return matrix
-
-
-def _pairs(similarity: Matrix) -> Matrix:
-    """The L (L - 1) / 2 similarities of different layers."""
-    values: Matrix = similarity[np.triu_indices(len(similarity), 1)]
-    return values

@@ -8,7 +8,7 @@ from torch import nn
 from foldnet.errors import RunError
 from foldnet.folding.folds import Fold
 from foldnet.folding.looped import LoopedNetwork, gain_slots, unroll
-from foldnet.folding.origin import soft_of_fold
+from foldnet.folding.opening import soft_of_fold
 from foldnet.folding.owners import Owners, TiedLayers
 from foldnet.sharing.share import SharedNetwork, materialise
 

@@ -4,18 +4,101 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
-from scipy.cluster.hierarchy import DisjointSet
+import numpy as np
 
-from foldnet.analysis.clusters import Clusters, partition
-from foldnet.choosing.chance import LIKELY, FoldChance, chance_of
+from foldnet.analysis.chance import SURE
+from foldnet.analysis.clusters import Clusters, joined, merge_path
 from foldnet.choosing.choose import Choice, Soft
 from foldnet.choosing.sweep import Ladder
+from foldnet.choosing.untrained import chance_levels, untrained_merging
+from foldnet.folding.groups import Family
 from foldnet.folding.plan import FoldPlan
-from foldnet.folding.structures import Structures, describe, structures_of
-from foldnet.program.data import Item, Program, Step
+from foldnet.folding.structures import Structures, describe
+from foldnet.program.data import Item, Step
 from foldnet.program.text import stage_text
 from foldnet.sharing.share import SharedNetwork
 from foldnet.show.report import Table, Text, share_of_draws
+
+LIKELY = 1 - SURE  # what more untrained networks than this do too may be chance
+
+
+@dataclass(frozen=True, slots=True)
+class FoldChance:
+    """The shares (0..1) of `draws` untrained networks that would have merged as much, at the similarities of a fold.
+
+    As much is: as few owners in that group; in all groups together; as many loops. None where nothing merged, or loops.
+    `levels` are the similarities that 95 % of untrained networks stay below, by ladder: a group, or a stage's blocks.
+    """
+
+    unwritten: ClassVar = ("groups",)
+    levels: Mapping[str, float]
+    draws: int = 0
+    groups: Mapping[str, float | None] | None = field(default=None, compare=False)
+    merges: float | None = None
+    loops: float | None = None
+
+    def surpassed(self, ladder: str, height: float) -> bool:
+        """Whether a merge of a ladder at `height` is one that 95 % of untrained networks have nowhere."""
+        return height > self.levels[ladder]
+
+    def of_group(self, name: str) -> float | None:
+        """One group's share, None where nothing merged in it."""
+        return (self.groups or {}).get(name)
+
+
+def chance_of(soft: Soft, plan: FoldPlan, choice: Choice) -> FoldChance:
+    """What untrained networks would do at the threshold of a fold; where it has none, at the lowest similarity that it
+    merged at."""
+    families = soft.families(soft.tied_unit)
+    levels = chance_levels(soft.algebra, families, soft.metric)
+    owners = {group.name: group.owners for group in plan.groups}
+    layers = {group.name: len(group.layers) for group in plan.groups}
+    if owners == layers:
+        return FoldChance(levels)
+    whole = soft.plan({name: (tuple(range(count)),) for name, count in layers.items()}).program
+    heights = _heights(soft, families, plan, choice)
+    found = untrained_merging(soft.algebra, families, heights, soft.metric, soft.settings.linkage, whole)
+    return FoldChance(
+        levels,
+        len(found.loops),
+        {name: _share(found.owners[name] <= owners[name]) if owners[name] < layers[name] else None for name in owners},
+        _share(np.sum(list(found.owners.values()), axis=0) <= sum(owners.values())),
+        _share(found.loops >= loops) if (loops := plan.program.loops) else None,
+    )
+
+
+def _share(as_much: np.ndarray[tuple[int, ...], np.dtype[np.bool_]]) -> float:
+    """Of draws."""
+    return float(as_much.mean())
+
+
+def _heights(soft: Soft, families: tuple[Family, ...], plan: FoldPlan, choice: Choice) -> dict[str, tuple[float, ...]]:
+    """The similarity, for each position of a family, at which a fold merged."""
+    if choice.threshold is not None:
+        given = choice.threshold
+        return {
+            family.name: tuple(given if not isinstance(given, dict) else given[group] for group, _ in family.positions)
+            for family in families
+        }
+    clusters = {group.name: group.clusters for group in plan.groups}
+    found = {family.name: _last_merge(soft, family, clusters) for family in families}
+    # A family that was left alone could have merged, had it been as alike as the least alike that was not.
+    least = min((height for height in found.values() if height is not None), default=1.0)
+    chosen = {name: least if height is None else height for name, height in found.items()}
+    return {family.name: (chosen[family.name],) * len(family.positions) for family in families}
+
+
+def _last_merge(soft: Soft, family: Family, clusters: Mapping[str, Clusters]) -> float | None:
+    """The similarity of the last merge inside a fold's clusters of one family; None where nothing merged."""
+    alike = family.similarity(soft.similarities)
+    group, rows = family.positions[0]
+    heights: list[float] = []
+    for cluster in clusters[group]:
+        members = [member for member, row in enumerate(rows) if row in cluster]
+        path = merge_path(alike[np.ix_(members, members)], soft.settings.linkage)
+        heights += [height for height, _ in path[-1:]]
+    return min(heights, default=None)
+
 
 RUNGS = 64  # how many further merges of a group are looked at
 
@@ -40,20 +123,19 @@ class NearMiss:
 
 
 def near_misses(
-    model: SharedNetwork, plan: FoldPlan, ladders: tuple[Ladder, ...], structures: Structures | None = None
+    model: SharedNetwork, plan: FoldPlan, ladders: tuple[Ladder, ...], structures: Structures
 ) -> tuple[NearMiss, ...]:
     """For each stage the first merge below those of `plan` that makes its program shorter, if there is one."""
-    structures = structures or structures_of(model.network, model.plan)
     clusters = {group.name: group.clusters for group in plan.groups}
     now = {stage.name: written(stage.items) for stage in plan.program.stages}
     found: dict[str, NearMiss] = {}
     for ladder in ladders:
         ties = (
-            ({g: _both(rung.clusters[g], clusters[g]) for g in rung.clusters}, rung.height) for rung in ladder.rungs
+            ({g: joined(rung.clusters[g], clusters[g]) for g in rung.clusters}, rung.height) for rung in ladder.rungs
         )
         deeper = [(tied, height) for tied, height in ties if any(len(tied[g]) < len(clusters[g]) for g in tied)]
         for tied, height in deeper[:RUNGS]:
-            stages = _program(model, plan, clusters | tied, structures).stages
+            stages = describe(model.network, model.plan, clusters | tied, structures).stages
             shorter = [stage for stage in stages if written(stage.items) < now[stage.name]]
             for stage in shorter:
                 found.setdefault(stage.name, NearMiss(stage.name, height, stage_text(stage), ladder.name))
@@ -65,26 +147,6 @@ def near_misses(
 def written(items: tuple[Item, ...]) -> int:
     """Labels that a program writes: its length."""
     return sum(1 if isinstance(item, Step) else written(item.body) for item in items)
-
-
-def _both(rung: Clusters, present: Clusters) -> Clusters:
-    """What is tied by either: a rung of one family of blocks says nothing of another family's ties."""
-    sets = DisjointSet(range(sum(map(len, present))))
-    for cluster in (*rung, *present):
-        for row in cluster[1:]:
-            sets.merge(cluster[0], row)
-    return partition([list(found) for found in sets.subsets()], sum(map(len, present)))
-
-
-def _program(model: SharedNetwork, plan: FoldPlan, clusters: Mapping[str, Clusters], structures: Structures) -> Program:
-    """The program that some clusters would give."""
-    owners = {
-        group.layers[row]: (group.name, owner)
-        for group in plan.groups
-        for owner, cluster in enumerate(clusters[group.name])
-        for row in cluster
-    }
-    return describe(model.network, model.plan, owners, structures)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,25 +181,17 @@ class Advice:
 def advise(soft: Soft, plan: FoldPlan, choice: Choice) -> Advice:
     """Look at what lies around a fold."""
     chance = chance_of(soft, plan, choice)
-    return Advice(chance, judged(_near_misses(soft, plan), chance), *_first_merge(soft, plan, chance))
+    # Only a threshold that a user chose could as well be a little lower.
+    ladders = soft.ladders(soft.settings.unit) if soft.settings.chooser == "threshold" else ()
+    missed = judged(near_misses(soft.model, plan, ladders, soft.structures), chance)
+    merged = any(group.owners < len(group.layers) for group in plan.groups)
+    firsts = [] if merged else [(ladder.rungs[0].height, ladder.name) for ladder in soft.ladders(soft.tied_unit)]
+    if not firsts:
+        return Advice(chance, missed)
+    height, name = max(firsts)
+    return Advice(chance, missed, height, chance.surpassed(name, height))
 
 
 def judged(misses: Iterable[NearMiss], chance: FoldChance) -> tuple[NearMiss, ...]:
     """The near misses, each with whether it is beyond chance, of which its own ladder tells."""
     return tuple(replace(miss, beyond_chance=chance.surpassed(miss.ladder, miss.threshold)) for miss in misses)
-
-
-def _near_misses(soft: Soft, plan: FoldPlan) -> tuple[NearMiss, ...]:
-    """What would loop at a lower threshold, where a user chose one."""
-    if soft.settings.chooser != "threshold":
-        return ()
-    return near_misses(soft.model, plan, soft.ladders(soft.settings.unit), soft.structures)
-
-
-def _first_merge(soft: Soft, plan: FoldPlan, chance: FoldChance) -> tuple[float | None, bool | None]:
-    """Where the first merge would be, and whether beyond chance, where nothing merged."""
-    found = [(ladder.rungs[0].height, ladder.name) for ladder in soft.ladders(soft.tied_unit)]
-    if not found or any(group.owners < len(group.layers) for group in plan.groups):
-        return None, None
-    height, name = max(found)
-    return height, chance.surpassed(name, height)

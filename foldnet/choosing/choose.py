@@ -1,47 +1,44 @@
 """Which clusters a fold ties: by thresholds, by the user's file, or from the sweep's curve."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 from torch import nn
 
-from foldnet.analysis.clusters import Clusters, check_clusters, partition
+from foldnet.analysis.clusters import Clusters, check_clusters
+from foldnet.analysis.similarity import Matrix
 from foldnet.choosing.sweep import (
+    Curve,
+    Judge,
     Ladder,
-    Outcome,
     SweepPoint,
     check_budget,
     complete_tying,
-    knee,
     ladders_of,
+    pick,
     sweep,
-    within_budget,
-    within_drop,
 )
 from foldnet.choosing.untrained import chance_levels
 from foldnet.data.tasks import CLASSES, Task
-from foldnet.errors import SettingError, UnknownName, nearest
-from foldnet.folding.families import Family, families_of
-from foldnet.folding.groups import GroupAlgebra, check_metric, groups_of
+from foldnet.errors import SettingError, check_known
+from foldnet.folding.groups import (
+    Family,
+    GroupAlgebra,
+    check_metric,
+    cut_families,
+    families_of,
+    groups_of,
+    similarities_of,
+)
 from foldnet.folding.looped import loop_tied
-from foldnet.folding.plan import FoldPlan, apply_fold, choose_clusters, plan_fold, soft_network
+from foldnet.folding.plan import FoldPlan, apply_fold, plan_fold, soft_network
 from foldnet.folding.settings import FoldSettings, parse_budget
 from foldnet.folding.structures import Structures, structures_of
 from foldnet.sharing.share import SharedNetwork
 from foldnet.store.reading import NotPlain, parse_json, read_text
 from foldnet.store.tensors import file_bytes
-
-Judge = Callable[[FoldPlan], Outcome]
-
-
-@dataclass(frozen=True, slots=True)
-class Curve:
-    """The points of a sweep, the soft network's validation score that they are held against, and whose score it is."""
-
-    points: tuple[SweepPoint, ...]
-    soft: float
-    task: Task = CLASSES
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,25 +62,26 @@ class Soft:
     structures: Structures
 
     @property
-    def group_names(self) -> list[str]:
-        """All groups."""
-        return [entry.group.name for entry in self.algebra]
+    def layers(self) -> dict[str, tuple[str, ...]]:
+        """The layers of every group."""
+        return {entry.group.name: entry.group.layers for entry in self.algebra}
+
+    @property
+    def similarities(self) -> dict[str, Matrix]:
+        """The layer similarity matrix (L, L) of every group."""
+        return similarities_of(self.algebra, self.metric)
 
     def chosen_groups(self) -> list[str]:
         """The groups to fold. Raises UnknownName for one that does not exist."""
-        names = self.group_names
-        for name in self.settings.groups:
-            if name not in names:
-                known = f"; there are {', '.join(names)}"
-                raise UnknownName(f"`groups` names '{name}', which does not exist{nearest(name, names) or known}")
+        names = list(self.layers)
+        listed = f"; there are {', '.join(names)}"
+        check_known(self.settings.groups, names, lambda name: f"`groups` names '{name}', which does not exist", listed)
         return list(self.settings.groups) or names
 
     def kept(self) -> frozenset[str]:
         """The layers that are never tied. Raises UnknownName for one that does not share."""
-        layers = [layer for entry in self.algebra for layer in entry.group.layers]
-        for layer in self.settings.keep:
-            if layer not in layers:
-                raise UnknownName(f"`keep` names '{layer}', which is not a layer that shares{nearest(layer, layers)}")
+        layers = list(chain(*self.layers.values()))
+        check_known(self.settings.keep, layers, lambda name: f"`keep` names '{name}', which is not a layer that shares")
         return frozenset(self.settings.keep)
 
     def families(self, unit: str) -> tuple[Family, ...]:
@@ -94,7 +92,7 @@ class Soft:
 
     def ladders(self, unit: str) -> tuple[Ladder, ...]:
         """The dendrograms of the chosen groups. Raises SettingError for an unknown unit."""
-        return ladders_of(self.families(unit), self.algebra, self.metric, self.settings.linkage)
+        return ladders_of(self.families(unit), self.similarities, self.settings.linkage)
 
     @property
     def tied_unit(self) -> str:
@@ -137,21 +135,13 @@ def choose(soft: Soft, curve: Curve | None = None) -> Choice:
     """
     settings = soft.settings
     soft.kept()
-    why = reason_of(settings, curve.task if curve is not None else CLASSES)
     if settings.chooser == "clusters":
-        return Choice(_of_file(soft, Path(str(settings.clusters))), None, str(why), None)
+        return Choice(_of_file(soft, Path(str(settings.clusters))), None, str(reason_of(settings)), None)
     if settings.chooser in ("threshold", "chance"):
         return _by_threshold(soft)
     assert curve is not None
-    points, task = curve.points, curve.task
-    if settings.max_drop is not None:
-        point = within_drop(points, curve.soft, settings.max_drop / task.points, task)
-    elif settings.budget is not None:
-        budget, in_bytes = parse_budget(settings.budget)
-        point = within_budget(points, budget, task, in_bytes=in_bytes)
-    else:
-        point, why = knee(points, task)
-    return Choice(point.clusters, None, str(why), point)
+    point, why = pick(curve, settings)
+    return Choice(point.clusters, None, why or str(reason_of(settings, curve.task)), point)
 
 
 def reason_of(settings: FoldSettings, task: Task = CLASSES) -> str | None:
@@ -181,12 +171,11 @@ def check_budget_of(soft: Soft) -> None:
 
 def _by_threshold(soft: Soft) -> Choice:
     """Clusters at the thresholds of the groups, kept layers taken out."""
-    settings, names = soft.settings, soft.group_names
+    settings, names = soft.settings, list(soft.layers)
     single = dict(settings.thresholds)
+    listed = f"; there are {', '.join(names)}"
+    check_known(single, names, lambda name: f"`thresholds` names '{name}', which is no group", listed)
     for name in single:
-        if name not in names:
-            known = f"; there are {', '.join(names)}"
-            raise UnknownName(f"`thresholds` names '{name}', which is no group{nearest(str(name), names) or known}")
         if name not in soft.chosen_groups():
             raise SettingError(
                 f"`thresholds` gives '{name}' {single[name]:g} and `groups` leaves it out; add {name} to `groups`"
@@ -194,16 +183,8 @@ def _by_threshold(soft: Soft) -> Choice:
     by_chance = settings.chooser == "chance"
     usual = soft.chance_thresholds() if by_chance else dict.fromkeys(soft.chosen_groups(), settings.overall_threshold)
     thresholds = usual | single
-    clusters = choose_clusters(
-        soft.model,
-        soft.algebra,
-        thresholds,
-        metric=soft.metric,
-        unit=settings.unit,
-        linkage=settings.linkage,
-        keep=soft.kept(),
-        structures=soft.structures,
-    )
+    families = soft.families(settings.unit)
+    clusters = cut_families(families, soft.similarities, thresholds, settings.linkage)
     one_for_all = not single and len(set(thresholds.values())) == 1
     threshold = next(iter(thresholds.values())) if one_for_all else thresholds
     return Choice(clusters, threshold, str(reason_of(settings)), None)
@@ -221,17 +202,11 @@ def _of_file(soft: Soft, file: Path) -> dict[str, Clusters]:
         raise SettingError(f"`clusters={str(file)!r}` is not valid JSON ({error}); mend that line") from None
     if not isinstance(content, dict):
         raise SettingError(f'`clusters={str(file)!r}` is not an object such as {{"stage2": [["layer", "layer"]]}}')
-    layers = {entry.group.name: entry.group.layers for entry in soft.algebra}
-    for name in content:
-        if name not in layers:
-            raise UnknownName(
-                f"`clusters={str(file)!r}` names group '{name}', which does not exist{nearest(name, layers)}"
-            )
-    kept, chosen = soft.kept(), soft.chosen_groups()
-    found = {name: check_clusters(value, layers[name], group=name) for name, value in content.items() if name in chosen}
+    layers = soft.layers
+    said = f"`clusters={str(file)!r}` names group"
+    check_known(content, layers, lambda name: f"{said} '{name}', which does not exist")
     return {
-        name: partition(
-            [[row for row in cluster if layers[name][row] not in kept] for cluster in clusters], len(layers[name])
-        )
-        for name, clusters in found.items()
+        name: check_clusters(value, layers[name], group=name, keep=soft.kept())
+        for name, value in content.items()
+        if name in soft.chosen_groups()
     }

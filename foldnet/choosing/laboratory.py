@@ -12,7 +12,6 @@ from torch import Tensor, nn
 
 from foldnet.choosing.sweep import Outcome
 from foldnet.data.batches import Loader
-from foldnet.data.dataset import Examples
 from foldnet.data.tasks import Task
 from foldnet.errors import SettingError
 from foldnet.folding.groups import GroupAlgebra
@@ -58,7 +57,12 @@ class Laboratory:
     @cached_property
     def validation(self) -> Loader:
         """The validation images. Raises SettingError where the run set none aside."""
-        return loader_of(self.dataset, self._validation_images(), BATCH, self.machine)
+        if self.split.validation is None:
+            raise SettingError(
+                f"run '{self.run.folder}' was trained without validation data (`validation=0`), so nothing can be "
+                f"chosen or weighed; give `threshold` a number, or train a run with `validation=0.1`"
+            )
+        return loader_of(self.dataset, self.split.validation, BATCH, self.machine)
 
     def score(self, model: nn.Module, loader: Loader, observer: Observer | None = None) -> Score:
         """As the data's task scores, in fp32."""
@@ -87,7 +91,7 @@ class Laboratory:
 
     def share_loss(self, soft: SharedNetwork) -> Callable[[FoldPlan], float]:
         """Tie, recalibrate, and take the validation loss, all on few images."""
-        images = self._validation_images()
+        images = self.validation.source
         few = images.take(torch.arange(min(SHARE_IMAGES, len(images))))
         loader = loader_of(self.dataset, few, BATCH, self.machine)
 
@@ -120,16 +124,6 @@ class Laboratory:
         fit(session)
         self.recalibrated(model)
 
-    def _validation_images(self) -> Examples:
-        """The validation images, or a refusal."""
-        if self.split.validation is None:
-            raise SettingError(
-                f"run '{self.run.folder}' was trained without validation data (`validation=0`), so nothing "
-                "can be chosen "
-                f"or weighed; give `threshold` a number, or train a run with `validation=0.1`"
-            )
-        return self.split.validation
-
 
 def _taught_by(teacher: nn.Module, task: Task, machine: Machine) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
     """The task's loss, half of it with the labels and half with the teacher's softened answer to the same images."""
@@ -155,11 +149,10 @@ def added_loss_shares(
     """
     whole = loss(plan)
     parts = {}
-    by_name = {entry.group.name: entry for entry in algebra}
-    for index, group in enumerate(plan.groups):
+    for index, (group, entry) in enumerate(zip(plan.groups, algebra, strict=True)):
         for cluster in group.clusters:
             for row in cluster if len(cluster) > 1 else ():
-                groups = (*plan.groups[:index], restored(group, row, by_name[group.name]), *plan.groups[index + 1 :])
+                groups = (*plan.groups[:index], restored(group, row, entry), *plan.groups[index + 1 :])
                 parts[group.layers[row]] = max(0.0, whole - loss(replace(plan, groups=groups)))
     total = sum(parts.values())
     return {layer: part / total if total > 0 else 0.0 for layer, part in parts.items()}

@@ -4,11 +4,12 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from foldnet.analysis.clusters import Clusters, joined, merge_path
+from foldnet.analysis.similarity import Matrix
 from foldnet.data.tasks import CLASSES, Task
 from foldnet.errors import NothingToFold
-from foldnet.folding.families import Family
-from foldnet.folding.groups import GroupAlgebra
+from foldnet.folding.groups import Family
 from foldnet.folding.plan import FoldPlan
+from foldnet.folding.settings import FoldSettings, parse_budget
 from foldnet.program.data import count_reuses
 from foldnet.store.codec import Count, Share, to_plain
 
@@ -30,22 +31,12 @@ class Ladder:
     rungs: tuple[Rung, ...]
 
 
-def ladders_of(
-    families: Iterable[Family], algebra: Iterable[GroupAlgebra], metric: str, linkage: str
-) -> tuple[Ladder, ...]:
-    """The ladders down some families; `algebra` has all of their groups."""
-    groups = {entry.group.name: entry for entry in algebra}
-    sizes = {name: len(entry.group.layers) for name, entry in groups.items()}
-    similarities = {name: entry.similarity(metric) for name, entry in groups.items()}
+def ladders_of(families: Iterable[Family], similarities: Mapping[str, Matrix], linkage: str) -> tuple[Ladder, ...]:
+    """The ladders down some families; `similarities` are those of their groups, (L, L) each."""
+    walks = ((family, merge_path(family.similarity(similarities), linkage)) for family in families)
     return tuple(
-        Ladder(
-            family.name,
-            tuple(
-                Rung(height, family.tied(clusters, sizes))
-                for height, clusters in merge_path(family.similarity(similarities), linkage)
-            ),
-        )
-        for family in families
+        Ladder(family.name, tuple(Rung(height, family.tied(clusters, similarities)) for height, clusters in walk))
+        for family, walk in walks
     )
 
 
@@ -64,6 +55,9 @@ class Outcome:
     images: Count
     parameters: Count
     bytes: Count
+
+
+Judge = Callable[[FoldPlan], Outcome]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +81,7 @@ def sweep(
     ladders: tuple[Ladder, ...],
     unit: str,
     plan: Callable[[Mapping[str, Clusters]], FoldPlan],
-    judge: Callable[[FoldPlan], Outcome],
+    judge: Judge,
     task: Task = CLASSES,
 ) -> tuple[SweepPoint, ...]:
     """Walk down all ladders, one merge at a time: always the merge that leaves the best validation score of `task`.
@@ -95,21 +89,45 @@ def sweep(
     Among equals the one between the most similar layers goes first. `plan` ties by clusters, `judge` recalibrates and
     counts. The first point has nothing merged.
     """
+
+    def point(merged: str, height: float | None, clusters: dict[str, Clusters]) -> SweepPoint:
+        fold = plan(clusters)
+        counts = to_plain(judge(fold)) | counts_of(fold)
+        return SweepPoint(**counts, unit=unit, merged=merged, height=height, clusters=clusters)
+
     state = dict.fromkeys((ladder.name for ladder in ladders), -1)
-    points = [_point(unit, "", None, {}, plan({}), judge)]
+    points = [point("", None, {})]
     while True:
         candidates = []
         for ladder in ladders:
             below = state[ladder.name] + 1
             if below < len(ladder.rungs):
                 clusters = _clusters(ladders, state | {ladder.name: below})
-                height = ladder.rungs[below].height
-                candidates.append(_point(unit, ladder.name, height, clusters, plan(clusters), judge))
+                candidates.append(point(ladder.name, ladder.rungs[below].height, clusters))
         if not candidates:
             return tuple(points)
         best = max(candidates, key=lambda point: (task.merit(point.score), point.height or 0.0))
         state[best.merged] += 1
         points.append(best)
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """The points of a sweep, the soft network's validation score that they are held against, and whose score it is."""
+
+    points: tuple[SweepPoint, ...]
+    soft: float
+    task: Task = CLASSES
+
+
+def pick(curve: Curve, settings: FoldSettings) -> tuple[SweepPoint, str | None]:
+    """The point that settings ask for, by a drop or a budget, or else the knee and why it is that."""
+    if settings.max_drop is not None:
+        return within_drop(curve.points, curve.soft, settings.max_drop / curve.task.points, curve.task), None
+    if settings.budget is not None:
+        budget, in_bytes = parse_budget(settings.budget)
+        return within_budget(curve.points, budget, curve.task, in_bytes=in_bytes), None
+    return knee(curve.points, curve.task)
 
 
 def within_drop(points: tuple[SweepPoint, ...], soft: float, drop: float, task: Task = CLASSES) -> SweepPoint:
@@ -215,22 +233,3 @@ def counts_of(plan: FoldPlan) -> dict[str, int]:
         "loops": plan.program.loops,
         "reuses": count_reuses(plan.program),
     }
-
-
-def _point(
-    unit: str,
-    merged: str,
-    height: float | None,
-    clusters: dict[str, Clusters],
-    plan: FoldPlan,
-    judge: Callable[[FoldPlan], Outcome],
-) -> SweepPoint:
-    """Fold, judge, and count."""
-    return SweepPoint(
-        **to_plain(judge(plan)),
-        unit=unit,
-        merged=merged,
-        height=height,
-        **counts_of(plan),
-        clusters=clusters,
-    )

@@ -1,10 +1,9 @@
 """sweep.json of a run: the curve as it was measured, so that choosing from it again measures nothing again."""
 
-from collections.abc import Iterable, Mapping
 from typing import Any
 
-from foldnet.choosing.choose import Curve, Soft
-from foldnet.choosing.sweep import SweepPoint, counts_of
+from foldnet.choosing.choose import Soft
+from foldnet.choosing.sweep import Curve, SweepPoint, counts_of
 from foldnet.errors import FoldnetError, RunError
 from foldnet.store.codec import Share, from_plain, to_plain
 from foldnet.store.reading import read_json
@@ -90,19 +89,9 @@ def kept_curve(run: Run, soft: Soft) -> Curve | None:
                 raise OtherSweep(f"{SWEEP_FILE} is of {OTHERS[name]}")
         points = from_plain(tuple[SweepPoint, ...], content["units"][soft.settings.unit])
         score = from_plain(Share if run.task.share else float, content["score"]["soft"])
-        _check_clusters(points, {entry.group.name: len(entry.group.layers) for entry in soft.algebra})
+        counts = [counts_of(soft.plan(point.clusters)) for point in points]
     except (FoldnetError, KeyError, TypeError, ValueError) as error:
         raise OtherSweep(f"{SWEEP_FILE} cannot be used ({error})") from None
-    if not points or not all(
-        counts_of(soft.plan(point.clusters)).items() <= to_plain(point).items() for point in points
-    ):
+    if not points or any(to_plain(point) != to_plain(point) | its for point, its in zip(points, counts, strict=True)):
         raise OtherSweep(f"{SWEEP_FILE} does not say what its clusters give")
     return Curve(points, score, run.task)
-
-
-def _check_clusters(points: Iterable[SweepPoint], sizes: Mapping[str, int]) -> None:
-    """Raise ValueError where a point's clusters are no partition of the layers of groups of these sizes."""
-    for point in points:
-        for name, clusters in point.clusters.items():
-            if sorted(row for cluster in clusters for row in cluster) != list(range(sizes.get(name, 0))):
-                raise ValueError("its clusters are not those of the network's layers")

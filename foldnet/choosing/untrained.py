@@ -7,6 +7,7 @@ templates a stage, all fold at 0.95. So a fold is told beside how many of them w
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,8 +15,7 @@ from numpy.typing import NDArray
 from foldnet.analysis.chance import network_share, untrained_rows
 from foldnet.analysis.clusters import cut_draws, first_merges
 from foldnet.analysis.similarity import Matrix, coordinate_map, unit_rows
-from foldnet.folding.families import Family
-from foldnet.folding.groups import GroupAlgebra
+from foldnet.folding.groups import Family, GroupAlgebra
 from foldnet.program.data import Program, count_loops
 from foldnet.program.loops import find_loops
 
@@ -25,9 +25,6 @@ FEWEST_DRAWS = 100
 WORK = 4e7  # similarities in all draws of one call; bounds the seconds
 CHUNK = 4e6  # and at one time; bounds the memory
 
-Labels = dict[str, NDArray[np.int64]]
-"""Of each group (D, L): the first layer that a layer is tied to, in each draw."""
-
 
 @dataclass(frozen=True, slots=True)
 class Merging:
@@ -35,11 +32,6 @@ class Merging:
 
     owners: dict[str, NDArray[np.int64]]
     loops: NDArray[np.int64]
-
-    @property
-    def draws(self) -> int:
-        """How many untrained networks were looked at."""
-        return len(self.loops)
 
 
 def chance_levels(algebra: Sequence[GroupAlgebra], families: Sequence[Family], metric: str) -> dict[str, float]:
@@ -92,7 +84,6 @@ def untrained_merging(
     algebra: Sequence[GroupAlgebra],
     families: Sequence[Family],
     levels: Mapping[str, Sequence[float]],
-    *,
     metric: str,
     linkage: str,
     whole: Program,
@@ -117,8 +108,11 @@ def untrained_merging(
     return Merging({name: np.concatenate(found) for name, found in owners.items()}, np.concatenate(loops))
 
 
-def _loops(whole: Program, rows: Mapping[str, tuple[str, int]], labels: Labels) -> NDArray[np.int64]:
-    """Loops of each draw's whole network, (D,)."""
+def _loops(
+    whole: Program, rows: Mapping[str, tuple[str, int]], labels: Mapping[str, NDArray[np.int64]]
+) -> NDArray[np.int64]:
+    """Loops of each draw's whole network, (D,); `labels` has of each group (D, L) the first layer that one is tied
+    to."""
     total = np.zeros(len(next(iter(labels.values()))), dtype=np.int64)
     for stage in whole.stages:
         kinds = np.unique([block.label for block in stage.blocks], return_inverse=True)[1]
@@ -134,10 +128,8 @@ def _loops(whole: Program, rows: Mapping[str, tuple[str, int]], labels: Labels) 
 
 def _blocks(kinds: Sequence[int], where: Sequence[Sequence[object]], pattern: Sequence[int]) -> tuple[str, ...]:
     """A label for every block of a stage: equal where its kind and the owners at all its positions are."""
-    found, start = [], 0
-    for kind, places in zip(kinds, where, strict=True):
-        found.append((kind, *pattern[start : start + len(places)]))
-        start += len(places)
+    rest = iter(pattern)
+    found = [(kind, *islice(rest, len(places))) for kind, places in zip(kinds, where, strict=True)]
     numbers = {block: str(number) for number, block in enumerate(dict.fromkeys(found))}
     return tuple(numbers[block] for block in found)
 

@@ -30,9 +30,8 @@ def inputs_of(batch: Any) -> Inputs:
         inputs = tuple(x) if isinstance(x, tuple | list) else (x,), {}
     if not any(isinstance(value, Tensor) and value.dim() for value in (*inputs[0], *inputs[1].values())):
         raise SettingError(
-            f"a batch is a {type(batch).__name__} without a tensor; give x or (x, y), where x is a tensor, "
-            "a tuple of positional "
-            f"inputs or a dictionary of keyword inputs"
+            f"a batch is a {type(batch).__name__} without a tensor; give x or (x, y), where x is a tensor, a tuple of "
+            "positional inputs or a dictionary of keyword inputs"
         )
     return inputs
 
@@ -45,12 +44,8 @@ def count_of(inputs: Any) -> int:
 def refuse_nan(inputs: Any) -> None:
     """Raise SettingError for inputs among whose numbers are some that are none. Infinity may be meant, as in a mask."""
     for value in tree_leaves(inputs):
-        if (
-            isinstance(value, Tensor)
-            and value.is_floating_point()
-            and not value.is_meta
-            and bool(torch.isnan(value).any())
-        ):
+        numbers = isinstance(value, Tensor) and value.is_floating_point() and not value.is_meta
+        if numbers and bool(torch.isnan(value).any()):
             raise SettingError(f"{described(value)} holds NaN, from which nothing can be told; leave such inputs out")
 
 
@@ -64,9 +59,8 @@ def run_on(positional: tuple[Any, ...], keywords: Mapping[str, Any]) -> Iterator
         raise
     except (TypeError, ValueError, RuntimeError, IndexError, KeyError, AttributeError, AssertionError) as error:
         given = [described(value) for value in positional] + [f"{k}={described(v)}" for k, v in keywords.items()]
-        reason = textwrap.shorten(
-            next(iter(str(error).splitlines()), "") or type(error).__name__, REASON, placeholder="..."
-        )
+        said = next(iter(str(error).splitlines()), "") or type(error).__name__
+        reason = textwrap.shorten(said, REASON, placeholder="...")
         raise SettingError(
             f"the network cannot be run on {' and '.join(given) or 'nothing'} ({reason}); give what its forward takes"
         ) from error

@@ -6,30 +6,23 @@ classes, attributes, modes, hooks; and every registered tensor must be the block
 from its twin.
 """
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Container, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from foldnet.folding.memory import attributes_of
-from foldnet.folding.values import MISSING, Comparison, attributes, is_open, paired, show
-from foldnet.sharing.in_order import joined
+from foldnet.folding.values import Comparison, attributes, is_open, paired, show
+from foldnet.sharing.lend import tensors_of
+from foldnet.sharing.reached import MISSING
+from foldnet.sharing.sequences import joined
 
 Numbers = dict[tuple[str, str], int | float]  # (submodule, attribute) -> number
 
 # By the name of the class, since that of timm is not imported: which attribute it is.
-OWNED = {
-    "AlphaDropout": "p",
-    "Dropout": "p",
-    "Dropout1d": "p",
-    "Dropout2d": "p",
-    "Dropout3d": "p",
-    "DropPath": "drop_prob",
-    "FeatureAlphaDropout": "p",
-    "StochasticDepth": "p",
-}
+_DROPOUTS = ("AlphaDropout", "Dropout", "Dropout1d", "Dropout2d", "Dropout3d", "FeatureAlphaDropout", "StochasticDepth")
+OWNED = dict.fromkeys(_DROPOUTS, "p") | {"DropPath": "drop_prob"}
 
 
 def owned_number(module: nn.Module) -> str | None:
@@ -65,11 +58,7 @@ class Difference:
     reason: str
 
 
-def differences(
-    one: nn.Module,
-    other: nn.Module,
-    ignore: Collection[str] = (),
-) -> Iterator[Difference]:
+def differences(one: nn.Module, other: nn.Module, ignore: Collection[str] = ()) -> Iterator[Difference]:
     """Everything in which two blocks are not proven equal, nothing where they may be merged.
 
     Plain attributes in `ignore`, by their name or place, are not looked at.
@@ -79,23 +68,17 @@ def differences(
     yield from apart
     if apart:
         return
-    pairs = [(first[name], second[name]) for name in first]
     yield from (*_named_twice(one), *_named_twice(other))
-    comparison = Comparison(pairs, (tensor for block in (one, other) for _, tensor in registered(block)))
-    seen: set[int] = set()
-    for name, module in first.items():
-        if id(module) not in seen:
-            seen.add(id(module))
-            yield from _of_module(name, module, second[name], comparison, ignore)
+    tensors = (tensor for block in (one, other) for _, tensor in registered(block))
+    comparison = Comparison(((first[name], second[name]) for name in first), tensors)
+    for name, module in one.named_modules():
+        yield from _of_module(name, module, second[name], comparison, ignore)
 
 
-def attribute_names(block: nn.Module) -> dict[str, str]:
-    """The plain attributes of a block and its submodules: place -> name, such as "norm.eps" -> "eps"."""
-    return {
-        joined(path, name): name
-        for path, module in block.named_modules()
-        for name in attributes(module).keys() - _EVERY
-    }
+def attribute_names(block: nn.Module) -> set[str]:
+    """The plain attributes of a block and its submodules, by name and by place, such as "eps" and "norm.eps"."""
+    found = ((path, name) for path, module in block.named_modules() for name in attributes(module).keys() - _EVERY)
+    return {called for path, name in found for called in (name, joined(path, name))}
 
 
 def _structural(first: Mapping[str, nn.Module], second: Mapping[str, nn.Module]) -> Iterator[Difference]:
@@ -107,14 +90,10 @@ def _structural(first: Mapping[str, nn.Module], second: Mapping[str, nn.Module])
             yield Difference(name or "class", f"{show(type(one))} and {show(type(other))}")
         elif isinstance(one, torch.jit.ScriptModule) or not is_open(type(one)):
             yield Difference(name or "class", f"a {type(one).__name__} cannot be compared")
-        elif [(key, part is None) for key, part in one._modules.items()] != [
-            (key, part is None) for key, part in other._modules.items()
-        ]:
+        elif list(one._modules) != list(other._modules):
             yield Difference(name or "submodules", "submodules of other names or in another order")
-    patterns = [
-        [list(map(id, found.values())).index(id(module)) for module in found.values()] for found in (first, second)
-    ]
-    if patterns[0] != patterns[1]:
+    ids, others = (list(map(id, found.values())) for found in (first, second))
+    if list(map(ids.index, ids)) != list(map(others.index, others)):
         yield Difference("submodules", "one submodule in two places of one block, and two in the other")
 
 
@@ -129,8 +108,12 @@ def _of_module(
             yield Difference(joined(path, name), "a hook may do anything")
     if one._non_persistent_buffers_set != other._non_persistent_buffers_set:
         yield Difference(joined(path, "_non_persistent_buffers_set"), "buffers that are saved, and that are not")
-    for kind in ("_parameters", "_buffers"):
-        yield from _tensors(path, vars(one)[kind], vars(other)[kind])
+    for first, second in ((one._parameters, other._parameters), (one._buffers, other._buffers)):
+        if list(first) != list(second):
+            yield Difference(path or "tensors", "tensors of other names or in another order")
+            continue
+        unlike = ((name, _unlike(tensor, second[name])) for name, tensor in first.items())
+        yield from (Difference(joined(path, name), reason) for name, reason in unlike if reason is not None)
     if not type(one).__module__.startswith("torch.nn.modules."):
         for name, buffer in one._buffers.items():
             if buffer is None:
@@ -148,26 +131,13 @@ def _of_module(
             yield Difference(place, reason)
 
 
-def _tensors(path: str, one: Mapping[str, Any], other: Mapping[str, Any]) -> Iterator[Difference]:
-    """Registered tensors, which steps have of their own: all but their values must be alike."""
-    if list(one) != list(other):
-        yield Difference(path or "tensors", "tensors of other names or in another order")
-        return
-    for name, tensor in one.items():
-        reason = _unlike(tensor, other[name])
-        if reason is not None:
-            yield Difference(joined(path, name), reason)
-
-
 def _unlike(one: Tensor | None, other: Tensor | None) -> str | None:
     """Why two registered tensors cannot be stacked."""
     if one is None or other is None:
         return None if one is other else "a tensor of one block alone"
     for tensor in (one, other):
-        stackable = (
-            type(tensor) in (Tensor, nn.Parameter) and tensor.layout == torch.strided and not tensor.is_quantized
-        )
-        if not stackable:
+        plain = type(tensor) in (Tensor, nn.Parameter) and tensor.layout == torch.strided
+        if not plain or tensor.is_quantized:
             return f"a {type(tensor).__name__} of layout {tensor.layout} cannot be stacked"
         if any(getattr(tensor, name) for name in _TENSOR_HOOKS):
             return "a hook may do anything"
@@ -189,11 +159,9 @@ def _named_twice(block: nn.Module) -> Iterator[Difference]:
             yield Difference(place, f"the same tensor as {twin}")
 
 
-def registered(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
-    """(place, parameter or buffer) wherever a module or one of its submodules, each looked at once, has registered
-    it."""
+def registered(module: nn.Module, apart: Container[int] = ()) -> Iterator[tuple[str, Tensor]]:
+    """(place, parameter or buffer) wherever a module or one of its submodules, each looked at once, has registered it;
+    modules in `apart`, by their ids, aside."""
     for path, part in module.named_modules():
-        for kind in (part._parameters, part._buffers):
-            for name, tensor in kind.items():
-                if tensor is not None:
-                    yield joined(path, name), tensor
+        for name, tensor in () if id(part) in apart else tensors_of(part).items():
+            yield joined(path, name), tensor

@@ -8,14 +8,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar
 
-from foldnet.bounds import check_number, shown
+from msgspec import Meta
+
+from foldnet.bounds import BOUNDS, check_number, shown
 from foldnet.errors import RunError
 from foldnet.program.data import Program, gain_names
 from foldnet.program.json import program_from_json, program_to_json
-from foldnet.store.artifact import CHECKPOINTS, FOLD, RUN, newest_that_opens
-from foldnet.store.codec import to_plain
+from foldnet.store.artifact import CHECKPOINTS, FOLD
+from foldnet.store.codec import from_plain, to_plain
 from foldnet.store.files import write_json
 from foldnet.store.reading import read_json
 from foldnet.store.seals import check_files, check_seal, sha256_of
@@ -23,13 +25,14 @@ from foldnet.store.tensors import load_tensors, save_tensors
 from foldnet.zoo.blueprint import Blueprint, blueprint_in, shape_of
 
 if TYPE_CHECKING:
-    from torch import nn
-
     from foldnet.data.tasks import Task
     from foldnet.folding.looped import LoopedNetwork
 
 WEIGHTS = "weights.safetensors"
 READINGS = 5  # times that a fold is read which is replaced meanwhile
+OWNERS, TEMPLATES, SIDE = (
+    Meta(ge=BOUNDS[name].least, le=BOUNDS[name].most) for name in ("owners", "templates", "weight_side")
+)
 Read = TypeVar("Read")
 SEALED = (WEIGHTS, "program.json", "report.json")  # files whose digests stand in config.json
 
@@ -39,18 +42,19 @@ class StoredGroup:
     """How one group lies in the file: `owners` weights, or `templates` that mix them where that is not None."""
 
     name: str
-    owners: int
-    templates: int | None
-    shape: tuple[int, ...]
+    owners: Annotated[int, OWNERS]
+    templates: Annotated[int, TEMPLATES] | None
+    shape: tuple[Annotated[int, SIDE], ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Fold:
     """An opened fold folder. `run` is the name of the run that it was made from, which may be gone; `run_sha256` the
-    digest of the soft weights in that run's `checkpoint`. `size` is the side of the images that the network was trained
-    on, `files` the SHA-256 of every other file of the folder as it was written.
+    digest of the soft weights in that run's `checkpoint`. `files` has the SHA-256 of every other file of the folder as
+    it was written.
     """
 
+    unwritten: ClassVar = ("folder", "blueprint", "program", "files")  # as they are
     folder: Path
     run: str
     run_sha256: str
@@ -72,22 +76,17 @@ class Fold:
 
         return TASKS[self.blueprint.task]
 
-    def plain_network(self) -> nn.Module:
-        """The architecture before folding, its shared layers without weights (under torch.device("meta"):
-        unallocated)."""
-        from foldnet.sharing.share import SharedNetwork
-
-        built = self.blueprint.build()
-        return built.network if isinstance(built, SharedNetwork) else built
-
     def load_structure(self) -> LoopedNetwork:
         """The looped network without its tensors (under torch.device("meta"): unallocated)."""
         from foldnet.folding.looped import LoopedNetwork
         from foldnet.folding.owners import Owners
+        from foldnet.sharing.share import SharedNetwork
 
         try:
+            built = self.blueprint.build()
+            plain = built.network if isinstance(built, SharedNetwork) else built  # shared layers without weights
             owners = {group.name: Owners(group.owners, group.templates, group.shape) for group in self.groups}
-            return LoopedNetwork(self.plain_network(), self.program, owners)
+            return LoopedNetwork(plain, self.program, owners)
         except (AttributeError, IndexError, KeyError, TypeError, ValueError, RuntimeError) as error:
             raise RunError(
                 f"the config.json and program.json in '{self.folder}' do not make a network ({error}); "
@@ -134,17 +133,12 @@ def save_fold(
     save_tensors(folder / WEIGHTS, looped.state_dict())
     write_json(folder / "program.json", program_to_json(fold.program))
     write_json(folder / "report.json", report)
-    files = {name: sha256_of(folder / name) for name in SEALED}
     content = {
-        "run": fold.run,
-        "run_sha256": fold.run_sha256,
-        "checkpoint": fold.checkpoint,
         "network": {"arch": fold.arch, "dropout": fold.blueprint.dropout} | shape_of(fold.blueprint),
-        "groups": to_plain(fold.groups),
         "settings": settings,
-        "files": files,
+        "files": {name: sha256_of(folder / name) for name in SEALED},
     }
-    FOLD.write_config(folder, content)
+    FOLD.write_config(folder, to_plain(fold) | content)
 
 
 def is_as_stated(file: Path) -> bool | None:
@@ -169,21 +163,20 @@ def open_fold(folder: Path) -> Fold:
     """
 
     def read(config: dict[str, Any]) -> Fold:
-        files = tuple((str(name), str(digest)) for name, digest in config["files"].items())
+        files = tuple(from_plain(dict[str, str], config["files"]).items())
         if files:
             check_files(folder, files, ["program.json"])
         network = config["network"]
         if config["checkpoint"] not in CHECKPOINTS:  # it names a folder
             raise ValueError(f"checkpoint {shown(config['checkpoint'])!r}")
         check_number("dropout", network["dropout"], field="'dropout'")
-        groups = tuple(map(_stored_group, config["groups"]))
         return Fold(
             folder,
             Path(str(config["run"])).name,  # version 0.1 wrote the whole path, which is nobody else's business
             str(config["run_sha256"]),
             str(config["checkpoint"]),
             blueprint_in(network, str(network["arch"]), float(network["dropout"])),
-            groups,
+            from_plain(tuple[StoredGroup, ...], config["groups"]),
             program_from_json(read_json(folder / "program.json")),
             files,
         )
@@ -191,26 +184,10 @@ def open_fold(folder: Path) -> Fold:
     return FOLD.open(folder, read)[0]
 
 
-def _stored_group(group: dict[str, Any]) -> StoredGroup:
-    """A group as config.json has it. Raises SettingError for numbers beyond any network, KeyError and TypeError for
-    what is none."""
-    check_number("owners", group["owners"], field="'owners'")
-    if group["templates"] is not None:
-        check_number("templates", group["templates"], field="'templates'")
-    for side in group["shape"]:
-        check_number("weight_side", side, field="'shape'")
-    return StoredGroup(str(group["name"]), group["owners"], group["templates"], tuple(group["shape"]))
-
-
 def settings_of(folder: Path) -> dict[str, Any]:
     """The settings by which a fold was made, as they stand in its config.json. Raises RunError as open_fold does."""
     settings = FOLD.config(folder).get("settings")
     return dict(settings) if isinstance(settings, dict) else {}
-
-
-def load_fold(folder: Path) -> tuple[Fold, LoopedNetwork]:
-    """A fold and its network, both of one writing. Raises RunError."""
-    return read_fold(folder, Fold.load)
 
 
 def read_fold(folder: Path, read: Callable[[Fold], Read]) -> tuple[Fold, Read]:
@@ -238,43 +215,6 @@ def _which(folder: Path) -> tuple[int, int] | None:
     return there.st_dev, there.st_ino
 
 
-def newest_fold(run: Path | None = None) -> Path:
-    """The fold made last of a run (the newest run where none is named), of those that open where there are any.
-
-    Raises RunError where there is none.
-    """
-    if run is None:
-        from foldnet.training.runs import newest_run
-
-        run = newest_run()
-    RUN.config(run)
-    found = all_folds(run)
-    if not found:
-        raise RunError(f"run '{run}' has no fold; make one with `foldnet.fold({str(run)!r})`")
-    return newest_that_opens(found, open_fold)
-
-
-def all_folds(run: Path) -> list[Path]:
-    """The folds directly inside a run, oldest first; damaged ones that can't say when come before."""
-    return FOLD.all_in(run)
-
-
 def stored_groups(looped: LoopedNetwork) -> tuple[StoredGroup, ...]:
     """How the groups of a looped network are stored."""
-    from foldnet.folding.owners import Owners
-
-    found = []
-    for name, owners in looped.owners.items():
-        assert isinstance(owners, Owners)
-        kept = owners.owners if owners.owners is not None else owners.templates
-        assert kept is not None
-        coefficients = owners.coefficients
-        found.append(
-            StoredGroup(
-                name,
-                len(kept) if coefficients is None else len(coefficients),
-                None if coefficients is None else len(kept),
-                tuple(kept[0].shape),
-            )
-        )
-    return tuple(found)
+    return tuple(StoredGroup(name, *owners.form) for name, owners in looped.owners.items())  # type: ignore[misc]

@@ -9,21 +9,18 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from foldnet.errors import SettingError
-from foldnet.folding.gained import only_calls_layers, scale_outputs
-from foldnet.folding.owners import Owners, TiedLayers
+from foldnet.folding.owners import Owners, TiedLayers, only_calls_layers, scale_outputs
 from foldnet.folding.parts import pairs
 from foldnet.folding.ready import Ready, in_several_places, keep
 from foldnet.folding.stages import LoopedList, LoopedStage
-from foldnet.folding.stepped import SteppedBlock, join
-from foldnet.program.data import Block, Program, Stage, check_trips, expand, gain_names, loops_in
-from foldnet.sharing.in_order import stands_in
+from foldnet.folding.stepped import SteppedBlock
+from foldnet.program.data import Program, check_trips, expand, gain_names, loops_in
 from foldnet.sharing.lend import Lent, lend, tensors_of, undisturbed
+from foldnet.sharing.sequences import joined, stands_in
 from foldnet.sharing.share import SharedNetwork
 from foldnet.typed import checked
 
-Place = tuple[
-    str, str
-]  # a stepped block of the looped network, and the position inside it of a layer that uses an owner
+Place = tuple[str, str]  # a stepped block of a looped network, and in it the position of a layer that uses an owner
 
 
 class LoopedNetwork(nn.Module):
@@ -70,9 +67,8 @@ class LoopedNetwork(nn.Module):
         for name in trips if damped else ():
             if not self.can_be_damped(name):
                 raise SettingError(
-                    f"`damped=True` scales what blocks add to their input, and loop '{name}' runs single "
-                    "layers, which add "
-                    f"nothing to it; leave `damped` out"
+                    f"`damped=True` scales what blocks add to their input, and loop '{name}' runs single layers, "
+                    "which add nothing to it; leave `damped` out"
                 )
         for stage in self._stages():
             stage.set_trips(trips, own_steps=own_steps, damped=damped)
@@ -91,9 +87,8 @@ class LoopedNetwork(nn.Module):
 
     def compile_bodies(self, **options: Any) -> None:
         """torch.compile the body of every block, once for all of its steps; `options` are torch.compile's."""
-        for module in self.modules():
-            if isinstance(module, SteppedBlock):
-                module.compile_body(**options)
+        for _, block in self._stepped():
+            block.compile_body(**options)
         self._ready = None
 
     def forward(self, *inputs: Any, **options: Any) -> Any:
@@ -125,14 +120,13 @@ class LoopedNetwork(nn.Module):
         if ready is not None and ready.holds(self.network, weights):
             return ready.network
         compiled = any(block.compiled for _, block in self._stepped())
-        if compiled or _hooked(self.network) or not only_calls_layers(self.network):
+        hooked = any(module._forward_hooks or module._forward_pre_hooks for module in self.network.modules())
+        if compiled or hooked or not only_calls_layers(self.network):  # whoever is shown a layer may do more with it
             return None
         with torch.inference_mode(False), torch.no_grad():
             network = self._lent(given, scaled=False).module
-            if all(
-                isinstance(weight, nn.Parameter) for weight in weights
-            ):  # those that are mixed are new in every call
-                bodies = [module.body for module in self.network.modules() if isinstance(module, SteppedBlock)]
+            if all(isinstance(weight, nn.Parameter) for weight in weights):  # mixed ones are new in every call
+                bodies = [block.body for _, block in self._stepped()]
                 self._ready = keep(self.network, network, weights, bodies)
         return network  # type: ignore[no-any-return]
 
@@ -165,17 +159,15 @@ class LoopedNetwork(nn.Module):
         for name, block in self._stepped():
             owners = _owners_of(name, given)
             for path, module, twins in pairs(block.body, list(block.parts)):
-                for twin in twins:
+                for step, twin in enumerate(twins):
                     if twin.training != module.training:
                         twin.training = module.training
-                for key, tensor in tensors_of(module).items():
-                    if not (key == "gain" and path in block.tied):
-                        for step in range(len(twins)):
-                            value = tensor if join(path, key) in block.kept else tensor[step]
-                            found[join(name, "parts", str(step), path, key)] = value
-                if path in owners:
-                    for step in range(len(twins)):
-                        found[join(name, "parts", str(step), path, "weight")] = module.gain[step] * owners[path]  # type: ignore[index]
+                    place = joined(name, "parts", str(step), path)
+                    for key, tensor in tensors_of(module).items():
+                        if not (key == "gain" and path in block.tied):
+                            found[f"{place}.{key}"] = tensor if joined(path, key) in block.kept else tensor[step]
+                    if path in owners:
+                        found[f"{place}.weight"] = module.gain[step] * owners[path]  # type: ignore[index]
         return found
 
     def _put(self, module: nn.Module, name: str, tensor: Any) -> bool:
@@ -196,11 +188,6 @@ def _recorded() -> bool:
     call."""
     tracing: bool = torch.jit.is_tracing()  # type: ignore[attr-defined,no-untyped-call]
     return tracing or torch.compiler.is_compiling()
-
-
-def _hooked(network: nn.Module) -> bool:
-    """Whether a forward pass shows a module to anyone, who may do with it what he likes."""
-    return any(module._forward_hooks or module._forward_pre_hooks for module in network.modules())
 
 
 def _owners_of(block: str, given: Mapping[Place, Tensor]) -> dict[str, Tensor]:
@@ -250,9 +237,12 @@ def unroll(looped: LoopedNetwork, network: nn.Module) -> nn.Module:
         for block in stage.blocks:
             step = steps.get(block.label, 0)
             steps[block.label] = step + 1
-            looped_block = looped.network.get_submodule(join(stage.path, "blocks", block.label))
-            stepped = looped_block if isinstance(looped_block, SteppedBlock) else None
-            target.update(_unrolled_block(stage, block, step, stepped, state))
+            place = joined(stage.path, "blocks", block.label)
+            stepped = looped.network.get_submodule(place)
+            inside = f"{place}.body." if isinstance(stepped, SteppedBlock) else f"{place}."
+            for name in (name.removeprefix(inside) for name in state if name.startswith(inside)):
+                own = isinstance(stepped, SteppedBlock) and name not in stepped.kept
+                target[joined(block.name, name)] = state[inside + name][step] if own else state[inside + name]
             for use in block.uses:
                 if use.group is not None and use.owner is not None:
                     gain = target.pop(f"{use.layer}.gain")
@@ -261,21 +251,10 @@ def unroll(looped: LoopedNetwork, network: nn.Module) -> nn.Module:
     return network
 
 
-def _unrolled_block(
-    stage: Stage, block: Block, step: int, stepped: SteppedBlock | None, state: dict[str, Tensor]
-) -> dict[str, Tensor]:
-    """The tensors that one block of the unrolled network has; `stepped` is None where none is stacked."""
-    prefix = join(stage.path, "blocks", block.label, "" if stepped is None else "body") + "."
-    found = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
-    if stepped is not None:
-        found = {name: value if name in stepped.kept else value[step] for name, value in found.items()}
-    return {join(block.name, name): value for name, value in found.items()}
-
-
 def _wiring(program: Program) -> Iterator[tuple[Place, str, int]]:
     """(place, group, owner): where each label's layers take their weight from."""
     for stage in program.stages:
         for block in {block.label: block for block in stage.blocks}.values():
             for use in block.uses:
                 if use.group is not None and use.owner is not None:
-                    yield (join(stage.path, "blocks", block.label), use.position), use.group, use.owner
+                    yield (joined(stage.path, "blocks", block.label), use.position), use.group, use.owner

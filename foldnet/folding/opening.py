@@ -1,18 +1,21 @@
-"""Whatever network a folder holds, opened: that of a run, soft or plain, or that of a fold, looped."""
+"""Whatever network a folder holds, opened: a run's, soft or plain, or a fold's, looped; and where a fold came from."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from foldnet.errors import SettingError
-from foldnet.folding.folds import load_fold, newest_fold
+from foldnet.errors import RunError, SettingError
+from foldnet.folding.folds import Fold, open_fold, read_fold
+from foldnet.store.artifact import FOLD, RUN, newest_that_opens
 from foldnet.store.reading import read_json
+from foldnet.store.tensors import digest_of
 from foldnet.typed import checked
 
 if TYPE_CHECKING:
     from torch import nn
 
+    from foldnet.sharing.share import SharedNetwork
     from foldnet.training.runs import Run
 
 
@@ -26,7 +29,7 @@ def load(path: Path | str, *, checkpoint: str = "last") -> nn.Module:
     """
     folder = Path(path)
     if kind_of(folder) == "fold":
-        return load_fold(folder)[1]
+        return read_fold(folder, Fold.load)[1]
     from foldnet.training.runs import open_run
 
     return open_run(folder).load(checkpoint)[0]
@@ -40,9 +43,7 @@ def open_network(folder: Path, checkpoint: str = "last", named: Path | str | Non
     if kind_of(folder) == "fold":
         if checkpoint != "last":
             raise SettingError(f"`checkpoint={checkpoint!r}` is for runs and '{folder}' is a fold; leave it out")
-        from foldnet.folding.origin import run_of_fold  # which knows all of folding
-
-        fold, looped = load_fold(folder)
+        fold, looped = read_fold(folder, Fold.load)
         return looped, run_of_fold(fold, named), "looped"
     if named is not None:
         raise SettingError(f"`run` is for folds and '{folder}' is a run; leave it out")
@@ -59,11 +60,68 @@ def kind_of(folder: Path) -> str:
     return "fold" if isinstance(found, dict) and found.get("kind") == "fold" else "run"
 
 
-def fold_folder(path: Path | str | None) -> Path:
-    """The fold named, or the newest of the run named (of the newest run, where nothing is). Raises RunError."""
+def fold_folder(path: Path | str | None = None) -> Path:
+    """The fold named, or of the run named (the newest run, where nothing is) the fold made last, of those that open
+    where there are any. Raises RunError where there is none."""
     if path is None:
-        return newest_fold()
-    folder = Path(path)
-    if folder.is_dir() and kind_of(folder) == "run" and (folder / "config.json").is_file():
-        return newest_fold(folder)
-    return folder
+        from foldnet.training.runs import newest_run
+
+        run = newest_run()
+    else:
+        run = Path(path)
+        if not (run / "config.json").is_file() or kind_of(run) == "fold":
+            return run
+    RUN.config(run)
+    found = FOLD.all_in(run)
+    if not found:
+        raise RunError(f"run '{run}' has no fold; make one with `foldnet.fold({str(run)!r})`")
+    return newest_that_opens(found, open_fold)
+
+
+def run_of_fold(fold: Fold, named: Path | str | None = None) -> Run:
+    """The run of a fold: the one `named`, else the folder around the fold. No other place is looked at.
+
+    The folder around it says which data the fold knows even if its weights have changed since; a run that is named must
+    hold the weights that were folded. Raises RunError where there is no such run.
+    """
+    from foldnet.training.runs import open_run
+
+    if named is not None:
+        run = open_run(Path(named))
+        if not _holds(run, fold):
+            raise RunError(
+                f"`run={str(named)!r}` is not the run of '{fold.folder}' (the digest of its checkpoint "
+                f"'{fold.checkpoint}' differs); name the run '{fold.run}' as it was when it was folded"
+            )
+        return run
+    around = fold.folder.resolve().parent
+    if not (around / "config.json").is_file():
+        raise RunError(
+            f"fold '{fold.folder}' is not inside its run '{fold.run}', which knows its data; name that run with `run`"
+        )
+    return open_run(around)
+
+
+def soft_of_fold(fold: Fold, named: Path | str | None = None) -> SharedNetwork:
+    """The soft network that was folded, on the CPU. Raises RunError where its run is gone or has other weights by
+    now."""
+    from foldnet.folding.plan import soft_network
+
+    run = run_of_fold(fold, named)
+    model, _ = run.load(fold.checkpoint)
+    if not _holds(run, fold):
+        raise RunError(
+            f"checkpoint '{fold.checkpoint}' of run '{run.folder}' is not the one that was folded (its digest "
+            "differs); name the run that was with `run`, or fold this one again"
+        )
+    return soft_network(model)
+
+
+def _holds(run: Run, fold: Fold) -> bool:
+    """Whether a run's checkpoint is the one that was folded, as its file says."""
+    from foldnet.training.checkpoint import FILE
+
+    try:
+        return digest_of(run.folder / fold.checkpoint / FILE, "model") == fold.run_sha256
+    except RunError:
+        return False

@@ -1,10 +1,112 @@
-"""What a folded group stores: one weight an owner, or fewer templates that give them; and how layers use them."""
+"""Owners: the one weight that the layers of a cluster use, each by a signed gain, W_i ~ g_i C: how it is found, what is
+stored of it, and how layers use it.
 
+The paper (Savarese & Maire 2019, section 4.3, https://arxiv.org/abs/1902.09701) gives no rule for the merged
+weight. |cos| ignores sign and length, but conv2 of a pre-activation block feeds the residual sum with no norm
+behind it: both are kept.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
 import torch
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
-from foldnet.folding.tie import Tie
-from foldnet.sharing.bank import Bank, mix
+from foldnet.analysis.choices import TIES
+from foldnet.analysis.similarity import Matrix, as_matrix, coordinate_map, unit_rows
+from foldnet.errors import SettingError
+from foldnet.options import check_choice
+from foldnet.sharing.lend import view
+from foldnet.sharing.plan import SHAREABLE
+from foldnet.sharing.share import Bank, mix
+
+CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
+EVEN = 1 - 1e-9  # gains this close in size count as equal, so that rounding does not pick the sign of the owner
+
+
+@dataclass(frozen=True, slots=True)
+class Tie:
+    """The tied layers of one group: layer i uses gains[i] times the weight of owner assignment[i].
+
+    Shapes: owners (M, K), rows of coefficients, so that an owner's weight is its row times the templates;
+    gains (L,); assignment (L,) of owner numbers; errors (L,), ||W_i - g_i C|| / ||W_i||. A layer whose weight
+    is zero has error 0 where it is still zero when tied, and 1 otherwise. Owners are numbered by their first
+    member.
+    """
+
+    owners: Matrix
+    gains: Matrix
+    assignment: NDArray[np.int64]
+    errors: Matrix
+
+
+def tie_rows(coefficients: ArrayLike, gram: ArrayLike, clusters: Sequence[Sequence[int]], how: str = "gain") -> Tie:
+    """Tie the layers of each cluster: (L, K), (K, K), a partition of 0..L-1 -> Tie.
+
+    `gain` minimises sum ||W_i - g_i C||^2 over C and g, the gains of a cluster having root mean square 1 and
+    the largest being positive; `signed` averages the sign-aligned members, gains ±1; `mean` averages them as
+    they are, gains 1. A layer that is alone keeps its row and gain 1 exactly. Raises SettingError for an
+    unknown way or clusters that are no partition, ShapeMismatch where the Gram matrix does not fit.
+    """
+    check_choice("tie", how, TIES)
+    rows = as_matrix(coefficients, "coefficients")
+    to_weights = coordinate_map(gram, rows.shape[1])
+    # Gains and relative errors do not see the templates' common scale; products of tiny numbers would vanish.
+    to_weights = to_weights / (np.abs(to_weights).max(initial=0.0) or 1.0)
+    ordered = sorted(sorted(cluster) for cluster in clusters)
+    if sorted(index for cluster in ordered for index in cluster) != list(range(len(rows))) or [] in ordered:
+        raise SettingError(f"the clusters are not a partition of {len(rows)} layers; put every layer into exactly one")
+
+    owners = np.empty((len(ordered), rows.shape[1]))
+    gains = np.ones(len(rows))
+    assignment = np.empty(len(rows), dtype=np.int64)
+    for owner, cluster in enumerate(ordered):
+        owners[owner], gains[cluster] = _tie_cluster(rows[cluster], to_weights, how)
+        assignment[cluster] = owner
+    return Tie(owners, gains, assignment, _errors(rows, gains[:, None] * owners[assignment], to_weights))
+
+
+def _tie_cluster(rows: Matrix, to_weights: Matrix, how: str) -> tuple[Matrix, Matrix]:
+    """Owner (K,) and gains (m,) of one cluster's rows (m, K)."""
+    members = len(rows)
+    if members == 1:
+        return rows[0], np.ones(1)
+    if how == "mean":
+        return rows.mean(axis=0), np.ones(members)
+    gains = _leading_gains(rows @ to_weights)
+    if how == "signed":
+        gains = np.where(gains < 0, -1.0, 1.0)
+    # The least-squares owner for given gains, sum g_i a_i / sum g_i^2, whose root mean square is 1.
+    return gains @ rows / members, gains
+
+
+def _leading_gains(coordinates: Matrix) -> Matrix:
+    """sqrt(m) u_1 of the weights' coordinates (m, K) -> (m,), the largest positive; ones where all is 0."""
+    members = len(coordinates)
+    scale = np.abs(coordinates).max(initial=0.0)
+    if scale == 0.0:
+        return np.ones(members)
+    scaled = coordinates / scale
+    # u_1 by projection onto v_1: in u_1 itself the gain of a row 1e-12 times as long is mostly rounding.
+    direction = np.linalg.svd(scaled, full_matrices=False)[2][0]
+    leading = unit_rows(scaled @ direction) * np.sqrt(members)
+    sizes = np.abs(leading)
+    first_of_largest = int(np.argmax(sizes >= sizes.max() * EVEN))
+    gains: Matrix = leading if leading[first_of_largest] > 0 else -leading
+    return gains
+
+
+def _errors(rows: Matrix, tied: Matrix, to_weights: Matrix) -> Matrix:
+    """||W_i - g_i C|| / ||W_i|| for each layer: (L, K), (L, K), (K, K) -> (L,)."""
+    largest = np.maximum(np.abs(rows), np.abs(tied)).max(axis=1, keepdims=True, initial=0.0)
+    scale = np.where(largest > 0, largest, 1.0)
+    missing = np.linalg.norm((rows - tied) / scale @ to_weights, axis=1)
+    lengths = np.linalg.norm(rows / scale @ to_weights, axis=1)
+    relative: Matrix = np.divide(missing, lengths, out=(missing > 0).astype(np.float64), where=lengths > 0)
+    return relative
 
 
 class Owners(nn.Module):
@@ -17,8 +119,8 @@ class Owners(nn.Module):
     def __init__(self, owners: int, templates: int | None, shape: tuple[int, ...]) -> None:
         """Empty weights of `shape`; `templates` is None where the owners themselves are kept."""
         super().__init__()
-        kept = owners if templates is None else templates
-        stored = nn.ParameterList(torch.empty(shape) for _ in range(kept))
+        self.form = owners, templates, shape
+        stored = nn.ParameterList(torch.empty(shape) for _ in range(templates or owners))
         self.owners = stored if templates is None else None
         self.templates = None if templates is None else stored
         self.coefficients = None if templates is None else nn.Parameter(torch.empty(owners, templates))
@@ -50,21 +152,18 @@ class TiedLayers(nn.Module):
 
 def tie_bank(bank: Bank, tie: Tie) -> TiedLayers:
     """The tied form of a bank's layers; what it stores is the cheaper of owners and templates."""
-    templates, shape = bank.templates.detach().movedim(-1, 2), bank.templates.movedim(-1, 2).shape[1:]
-    count = len(tie.owners)
+    templates, count = bank.templates.detach().movedim(-1, 2), len(tie.owners)
     rows = torch.as_tensor(tie.owners, dtype=torch.float64, device=templates.device)
-    by_templates = templates.shape[0] < count
-    stored = Owners(count, templates.shape[0] if by_templates else None, tuple(shape)).to(templates)
+    by_templates = len(templates) < count
+    stored = Owners(count, len(templates) if by_templates else None, tuple(templates.shape[1:])).to(templates)
+    # One owner at a time in float64: exact ties stay exact, and no second copy of the group is made.
+    values = templates if by_templates else (sum_in_double(row, templates) for row in rows)
     with torch.no_grad():
-        if stored.templates is not None and stored.coefficients is not None:
+        for kept, value in zip(stored.templates or stored.owners or (), values, strict=True):
+            kept.copy_(value)
+        if stored.coefficients is not None:
             stored.coefficients.copy_(rows)
-            for kept, template in zip(stored.templates, templates, strict=True):
-                kept.copy_(template)
-        elif stored.owners is not None:
-            # One owner at a time in float64: exact ties stay exact, and no second copy of the group is made.
-            for kept, row in zip(stored.owners, rows, strict=True):
-                kept.copy_(sum_in_double(row, templates))
-        tied = TiedLayers(stored, tuple(int(owner) for owner in tie.assignment)).to(templates)
+        tied = TiedLayers(stored, tuple(map(int, tie.assignment))).to(templates)
         tied.gains.copy_(torch.as_tensor(tie.gains, dtype=torch.float64))
     return tied
 
@@ -75,3 +174,46 @@ def sum_in_double(row: Tensor, templates: Tensor) -> Tensor:
     for weight, template in zip(row, templates, strict=True):
         total += weight * template
     return total
+
+
+def only_calls_layers(network: nn.Module) -> bool:
+    """Whether no forward of a network does anything with its layers but call them, and none writes to its module.
+
+    So it is of torch's own layers and containers. A class of one's own says so by `only_calls_layers = True`, which
+    what is derived from it does not inherit.
+    """
+    return all(_only_calls(module) for module in network.modules())
+
+
+def _only_calls(module: nn.Module) -> bool:
+    """The same of one module, its children aside."""
+    kind = type(module)
+    if "forward" in vars(module):
+        return False
+    torchs = kind.__module__.startswith("torch.nn.modules.") and (kind in CONTAINERS or not module._modules)
+    return torchs or vars(kind).get("only_calls_layers") is True
+
+
+def scale_outputs(layer: nn.Module, gain: Tensor) -> None:
+    """Let a view of a convolution or linear layer, whose weight is an owner (O, I, *kernel), compute with gain () times
+    that weight.
+
+    A call scales what passes through where its input has fewer numbers than the weight, since g C * x = g (C * x): the
+    output, where that lies, or with a bias, which has no gain, the input. No scaled weight is made. That rounds
+    differently, so under autocast and in half precision, where it would show and C * x may overflow although g C * x
+    does not, the weight is scaled; and a layer of another class than torch's own may do more with its weight than
+    multiply by it. Whoever reads the weight reads the owner: see only_calls_layers.
+    """
+    vars(layer)["forward"] = partial(_scaled, layer, gain)
+
+
+def _scaled(layer: nn.Module, gain: Tensor, x: Tensor) -> Tensor:
+    """What a layer gives for x whose weight is its own times `gain`."""
+    forward, weight = type(layer).forward, layer._parameters["weight"]
+    assert weight is not None
+    coarse = x.itemsize < 4 or torch.is_autocast_enabled(x.device.type)
+    if type(layer) in SHAREABLE and x.numel() < weight.numel() and not coarse:
+        if layer._parameters["bias"] is None:
+            return forward(layer, x).mul_(gain)  # type: ignore[no-any-return]
+        return forward(layer, x * gain)  # type: ignore[no-any-return]
+    return forward(view(layer, {"weight": gain * weight}), x)  # type: ignore[no-any-return]

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from foldnet.errors import BrokenPromise
-from foldnet.folding.gained import only_calls_layers
-from foldnet.sharing.in_order import joined
+from foldnet.folding.owners import only_calls_layers
 from foldnet.sharing.lend import same, view
+from foldnet.sharing.sequences import joined
 
 _TENSORS = ("_parameters", "_buffers", "_modules")
 
@@ -71,15 +71,12 @@ def snapshots(body: nn.Module, parts: Sequence[nn.Module]) -> list[Seen]:
 def follow(seen: list[Seen]) -> None:
     """Give twins the attributes and children that were changed of their modules since."""
     for entry in list(seen):
-        if not same(now := _attributes(entry.module), entry.attributes):
-            for name in {**entry.attributes, **now}:
-                if name in now and name in entry.attributes and now[name] is entry.attributes[name]:
-                    continue
-                for twin in entry.twins:
-                    if name in now:
-                        vars(twin)[name] = now[name]
-                    else:
-                        vars(twin).pop(name, None)
+        if not same(now := _attributes(entry.module), before := entry.attributes):
+            changed = {name: value for name, value in now.items() if name not in before or value is not before[name]}
+            for twin in entry.twins:
+                vars(twin).update(changed)
+                for name in before.keys() - now.keys():
+                    vars(twin).pop(name, None)
             entry.attributes = now
         if not same(entry.module._modules, entry.children):
             for name, child in entry.module._modules.items():
@@ -125,9 +122,8 @@ def without_tensors(block: nn.Module, elsewhere: Collection[int] = (), absent: T
     absent = absent if absent is not None else _ABSENT if only_calls_layers(block) else _REFUSED
     for held in (block._parameters, block._buffers):
         held.update((name, absent) for name, tensor in held.items() if tensor is not None)  # type: ignore[misc]
-    for child in block._modules.values():
-        if child is not None:
-            without_tensors(child, elsewhere, absent)
+    for child in block.children():
+        without_tensors(child, elsewhere, absent)
 
 
 def _attributes(module: nn.Module) -> dict[str, Any]:

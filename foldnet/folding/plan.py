@@ -1,21 +1,22 @@
 """Folding as plan and application: which layers are tied to which owner, and the network that follows from it."""
 
 import copy
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from numbers import Real
 
 from torch import nn
 
-from foldnet.analysis.clusters import Clusters, check_threshold, cut, joined, partition
-from foldnet.errors import NothingToFold, UnknownName, nearest
-from foldnet.folding.families import families_of
-from foldnet.folding.groups import GroupAlgebra, check_metric
-from foldnet.folding.owners import tie_bank
+from foldnet.analysis.choices import LINKAGES
+from foldnet.analysis.clusters import Clusters, partition
+from foldnet.bounds import as_code
+from foldnet.errors import NothingToFold, SettingError, UnknownName, nearest
+from foldnet.folding.groups import GroupAlgebra, check_metric, cut_families, families_of, similarities_of
+from foldnet.folding.owners import Tie, tie_bank, tie_rows
 from foldnet.folding.structures import KeptApart, Structures, describe, structures_of
-from foldnet.folding.tie import Tie, stored_weights, tie_rows
+from foldnet.options import check_choice
 from foldnet.program.data import Program
-from foldnet.sharing.bank import Bank
-from foldnet.sharing.share import SharedNetwork
+from foldnet.sharing.share import Bank, SharedNetwork
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,7 @@ class GroupFold:
     @property
     def stored(self) -> int:
         """Weights that are kept in the file."""
-        return stored_weights(self.owners, self.templates)
+        return min(self.owners, self.templates)  # the owners themselves, or templates that mix them
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,28 +67,23 @@ def choose_clusters(
     metric: str = "coefficients",
     unit: str = "layer",
     linkage: str = "complete",
-    keep: Set[str] = frozenset(),
     structures: Structures | None = None,
 ) -> dict[str, Clusters]:
-    """Clusters a group at its threshold; groups without a threshold, and layers in `keep`, stay as they are.
+    """Clusters a group at its threshold; groups without a threshold stay as they are.
 
     `structures` are those of the model's blocks, compared here where they are needed and not given.
 
     Raises SettingError for an illegal threshold, metric, unit or linkage, UnknownName for a group that does not exist.
     """
     check_metric(metric, model)
+    check_choice("linkage", linkage, LINKAGES)
     _check_groups(thresholds, algebra)
     for threshold in thresholds.values():
-        check_threshold(threshold)
+        if not isinstance(threshold, Real) or not 0.0 <= threshold <= 1.0:
+            raise SettingError(f"{as_code('threshold', threshold)} is not a similarity; give a number from 0 to 1")
     chosen = [entry for entry in algebra if entry.group.name in thresholds]
-    sizes = {entry.group.name: len(entry.group.layers) for entry in chosen}
-    similarities = {entry.group.name: entry.similarity(metric) for entry in chosen}
-    clusters = {name: partition([], size) for name, size in sizes.items()}
-    for family in families_of(model, chosen, unit, keep, structures):
-        alike = family.similarity(similarities, [thresholds[group] for group, _ in family.positions])
-        for group, tied in family.tied(cut(alike, 0.0, linkage), sizes).items():
-            clusters[group] = joined(clusters[group], tied)
-    return clusters
+    families = families_of(model, chosen, unit, structures=structures)
+    return cut_families(families, similarities_of(chosen, metric), thresholds, linkage)
 
 
 def plan_fold(
@@ -104,14 +100,15 @@ def plan_fold(
     """
     _check_groups(clusters, algebra)
     structures = structures or structures_of(model.network, model.plan)
-    groups = tuple(_fold_group(entry, clusters.get(entry.group.name), how) for entry in algebra)
-    owners = {
-        layer: (group.name, int(owner))
-        for group in groups
-        for layer, owner in zip(group.layers, group.tie.assignment, strict=True)
-    }
-    program = describe(model.network, model.plan, owners, structures)
-    return FoldPlan(groups, program, structures.kept_apart)
+    groups = []
+    for entry in algebra:
+        group = entry.group
+        chosen = clusters.get(group.name, partition([], len(group.layers)))
+        tie = tie_rows(entry.coefficients, entry.gram, chosen, how)
+        ordered = partition(chosen, len(group.layers))
+        groups.append(GroupFold(group.name, group.layers, group.templates, entry.weight_numbers, ordered, tie))
+    program = describe(model.network, model.plan, {fold.name: fold.clusters for fold in groups}, structures)
+    return FoldPlan(tuple(groups), program, structures.kept_apart)
 
 
 def apply_fold(model: SharedNetwork, plan: FoldPlan) -> SharedNetwork:
@@ -132,11 +129,3 @@ def _check_groups(named: Iterable[str], algebra: tuple[GroupAlgebra, ...]) -> No
             raise UnknownName(
                 f"group '{name}' does not exist{nearest(str(name), known)}; the groups are {', '.join(known)}"
             )
-
-
-def _fold_group(algebra: GroupAlgebra, clusters: Clusters | None, how: str) -> GroupFold:
-    """Tie one group."""
-    layers = algebra.group.layers
-    chosen = clusters if clusters is not None else tuple((row,) for row in range(len(layers)))
-    tie = tie_rows(algebra.coefficients, algebra.gram, chosen, how)
-    return GroupFold(algebra.group.name, layers, algebra.group.templates, algebra.weight_numbers, chosen, tie)

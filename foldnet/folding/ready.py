@@ -96,9 +96,8 @@ def in_several_places(network: nn.Module, blocks: Mapping[str, nn.Module]) -> fr
         seen.add((id(module), home))
         for part in (module, *tensors_of(module).values()):
             homes.setdefault(id(part), set()).add(home)
-        for child in module._modules.values():
-            if child is not None:
-                walk(child, block_of.get(id(child), home))
+        for child in module.children():
+            walk(child, block_of.get(id(child), home))
 
     walk(network, "")
     plain = (module for module in network.modules() if not isinstance(module, torch.jit.ScriptModule))

@@ -123,8 +123,7 @@ def _watched(norms: list[_BatchNorm]) -> Iterator[dict[int, _Pool]]:
         pool = pools.setdefault(mean.data_ptr(), _Pool(mean, variance))
         pool.add(args[0].numel() // args[0].shape[1])
 
-    kept = [tuple(statistic.clone() for statistic in _statistics(norm)) for norm in norms]
-    momenta = [norm.momentum for norm in norms]
+    kept = [(norm, norm.momentum, [statistic.clone() for statistic in _statistics(norm)]) for norm in norms]
     handles = [norm.register_forward_pre_hook(forget) for norm in norms]
     handles += [norm.register_forward_hook(collect) for norm in norms]
     try:
@@ -133,21 +132,18 @@ def _watched(norms: list[_BatchNorm]) -> Iterator[dict[int, _Pool]]:
             norm.train()
         yield pools
     except BaseException:
-        for norm, before in zip(norms, kept, strict=True):
+        for norm, _, before in kept:
             for statistic, value in zip(_statistics(norm), before, strict=True):
                 statistic.copy_(value)
         raise
     finally:
         for handle in handles:
             handle.remove()
-        for norm, momentum in zip(norms, momenta, strict=True):
+        for norm, momentum, _ in kept:
             norm.momentum = momentum
             norm.eval()
 
 
 def _statistics(norm: _BatchNorm) -> tuple[Tensor, Tensor]:
     """The running mean and variance of a norm: views of memory, that of the norm or of one step."""
-    mean, variance = norm.running_mean, norm.running_var
-    assert mean is not None
-    assert variance is not None
-    return mean, variance
+    return norm.running_mean, norm.running_var  # type: ignore[return-value]  # norms without them are left alone

@@ -1,7 +1,7 @@
 """Settings of a fold: what chooses the clusters, and how they are tied. Knows no torch."""
 
-from dataclasses import asdict, dataclass
-from typing import Annotated, Any
+from dataclasses import dataclass
+from typing import Annotated
 
 from foldnet.analysis.choices import LINKAGES, METRICS, TIES, UNITS
 from foldnet.bounds import BOUNDS, as_code
@@ -9,6 +9,7 @@ from foldnet.errors import SettingError
 from foldnet.options import Option, check_choice, check_fields
 from foldnet.typed import checked
 
+CHOOSERS = ("clusters", "max_drop", "budget")  # settings that choose the clusters instead of a threshold
 DEFAULT_THRESHOLD = 0.95  # the similarity at which layers are tied where nobody says otherwise
 
 
@@ -51,12 +52,8 @@ class FoldSettings:
 
     threshold: float | str | None = None
     thresholds: tuple[tuple[str, float], ...] = ()
-    clusters: Annotated[
-        str | None, Option('JSON file of your own clusters: {"stage2": [["layer", "layer"], ...]}.')
-    ] = None
-    max_drop: Annotated[
-        float | None, Option("Fold as far as this many points of validation accuracy allow, such as 0.5.")
-    ] = None
+    clusters: Annotated[str | None, Option('JSON file of your clusters: {"stage2": [["layer", "layer"], ...]}.')] = None
+    max_drop: Annotated[float | None, Option("Points of validation accuracy that a fold may cost, such as 0.5.")] = None
     budget: Annotated[str | None, Option("Fold to this size of the whole network: 12M parameters, or 12MB.")] = None
     groups: tuple[str, ...] = ()
     keep: tuple[str, ...] = ()
@@ -67,9 +64,7 @@ class FoldSettings:
     linkage: Annotated[str, Option("complete, average or single.", LINKAGES)] = "complete"
     checkpoint: Annotated[str, Option("Which weights of the run: last or best (by validation).")] = "last"
     finetune: Annotated[int, Option("Epochs of training on what is stored.")] = 0
-    finetune_lr: Annotated[
-        float | None, Option("Learning rate at which fine-tuning starts.  [default: a fifth of the run's]")
-    ] = None
+    finetune_lr: Annotated[float | None, Option("Learning rate to start from.  [default: a fifth of the run's]")] = None
     distill: Annotated[bool, Option("Let the soft network teach while fine-tuning.")] = True
     control: Annotated[bool, Option("Also train the soft network for as many epochs, to compare.")] = False
     shares: bool = True
@@ -77,7 +72,13 @@ class FoldSettings:
     def __post_init__(self) -> None:
         for name in ("thresholds", "groups", "keep", "ignore"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
-        self._check_choosers()
+        given = [f"`{name}`" for name in CHOOSERS if getattr(self, name) is not None]
+        if self.threshold is not None or self.thresholds:
+            given.append("`threshold`")
+        if self.threshold == "auto" and self.thresholds:
+            given = ["`threshold='auto'`", "thresholds of single groups"]
+        if len(given) > 1:
+            raise SettingError(f"{given[0]} and {given[1]} contradict each other; give one of them")
         for value in (self.threshold, *(value for _, value in self.thresholds)):
             if isinstance(value, str):
                 check_choice("threshold", value, ("auto", "chance"))
@@ -94,29 +95,10 @@ class FoldSettings:
     @property
     def chooser(self) -> str:
         """What chooses the clusters: "threshold", "chance", "auto", "clusters", "max_drop" or "budget"."""
-        for name in ("clusters", "max_drop", "budget"):
-            if getattr(self, name) is not None:
-                return name
-        return self.threshold if isinstance(self.threshold, str) else "threshold"
+        usual = self.threshold if isinstance(self.threshold, str) else "threshold"
+        return next((name for name in CHOOSERS if getattr(self, name) is not None), usual)
 
     @property
     def overall_threshold(self) -> float:
         """The similarity at which groups without a threshold of their own are tied."""
         return self.threshold if isinstance(self.threshold, float | int) else DEFAULT_THRESHOLD
-
-    def to_json(self) -> dict[str, Any]:
-        """As plain data."""
-        return asdict(self)
-
-    def _check_choosers(self) -> None:
-        """Raise SettingError where two options would choose."""
-        given = [name for name in ("clusters", "max_drop", "budget") if getattr(self, name) is not None]
-        if self.threshold is not None or self.thresholds:
-            given.append("threshold")
-        if self.threshold == "auto" and self.thresholds:
-            raise SettingError(
-                "`threshold='auto'` and thresholds of single groups contradict each other; give one of them"
-            )
-        if len(given) > 1:
-            first, second = (f"`{name}`" for name in given[:2])
-            raise SettingError(f"{first} and {second} contradict each other; give one of them")

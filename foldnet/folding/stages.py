@@ -87,9 +87,8 @@ class LoopedStage(nn.Module):
         after = block(x, *inputs, **options)
         if before.shape != after.shape:
             raise SettingError(
-                f"`damped=True` scales what a block adds to its input, and block {label} of "
-                f"'{self.stage.name}' changes its shape; "
-                f"leave `damped` out"
+                f"`damped=True` scales what a block adds to its input, and block {label} of '{self.stage.name}' "
+                f"changes its shape; leave `damped` out"
             )
         return torch.lerp(before, after, scale)
 

@@ -11,6 +11,7 @@ from foldnet.errors import BrokenPromise, NothingToFold
 from foldnet.folding.equality import own_numbers
 from foldnet.folding.parts import bare, follow, pairs, snapshots, without_tensors
 from foldnet.sharing.lend import HOOKS, tensors_of, view
+from foldnet.sharing.sequences import joined
 
 Given = dict[nn.Module, dict[str, Any]]  # a module -> tensors that it is lent
 
@@ -45,9 +46,9 @@ class SteppedBlock(nn.Module):
         self.copied: tuple[int, ...] = ()  # of the steps past those found: which of them each is a copy of
         self._options: dict[str, Any] | None = None
         self._compiled: Any = None
-        for name, tensor in dict(self._stacks()).items():
-            steps = [_tensor(block, name).detach() for block in blocks]
-            _replace(self.body, name, torch.stack(steps), tensor)
+        held = [dict(_tensors(block)) for block in blocks]
+        for name, tensor in self._stacks().items():
+            _replace(self.body, name, torch.stack([tensors[name].detach() for tensors in held]), tensor)
         like = next((one for one in self.body.parameters() if one.is_floating_point()), torch.empty(0))
         for position in tied:
             gains = torch.ones(len(blocks), dtype=like.dtype, device=like.device)
@@ -79,7 +80,8 @@ class SteppedBlock(nn.Module):
         part: nn.Module = self.parts[step]
         if self._compiled is None:
             return part
-        return running(part, partial(self._compiled, part, tuple(self._numbers_of(step).items())))
+        numbers = own_numbers(list(self.parts)).items()  # a copy of a step has those of the step
+        return running(part, partial(self._compiled, part, tuple((place, its[step]) for place, its in numbers)))
 
     def compile_body(self, **options: Any) -> None:
         """torch.compile the body, once for all steps; `options` are torch.compile's."""
@@ -99,7 +101,7 @@ class SteppedBlock(nn.Module):
         gains: dict[nn.Module, Tensor] = {}
         for path, module, parts in pairs(self.body, list(self.parts)):
             for key, tensor in tensors_of(module).items():
-                sliced = join(path, key) not in self.kept
+                sliced = joined(path, key) not in self.kept
                 values = tensor.unbind(0) if sliced else (tensor,) * len(parts)
                 for part, value in zip(parts, values, strict=True):
                     if key == "gain" and path in self.tied:
@@ -109,10 +111,8 @@ class SteppedBlock(nn.Module):
             if path in owners:
                 for part in parts:
                     lent.setdefault(part, {})["weight"] = owners[path]
-        if (
-            self.compiled
-        ):  # the numbers that steps have of their own come as inputs, so that one body is compiled for all
-            for (path, name), numbers in self._numbers().items():
+        if self.compiled:  # numbers of a step's own come as inputs, so that one body is compiled for all
+            for (path, name), numbers in own_numbers(list(self.parts)).items():
                 for part in self.parts:
                     lent.setdefault(part.get_submodule(path), {})[name] = numbers[0]
         return lent, gains
@@ -126,7 +126,7 @@ class SteppedBlock(nn.Module):
         for path, held, parts in pairs(self.body, list(self.parts)):
             if module not in parts:
                 continue
-            place, stack = join(path, name), held._buffers.get(name)
+            place, stack = joined(path, name), held._buffers.get(name)
             alone = len(parts) == 1 and tensor is None
             if name in module._parameters or place in self.kept or not (alone or isinstance(tensor, Tensor)):
                 raise BrokenPromise(_lost(module, place, "no buffer that steps have of their own"))
@@ -148,7 +148,7 @@ class SteppedBlock(nn.Module):
         if copied == self.copied:
             return
         rows = [*range(self.found), *copied]
-        for name, tensor in dict(self._stacks()).items():
+        for name, tensor in self._stacks().items():
             _replace(self.body, name, tensor.detach()[rows], tensor)
         self.copied = copied
         self.follow()
@@ -172,17 +172,9 @@ class SteppedBlock(nn.Module):
         if self._options is not None:
             self.compile_body(**self._options)
 
-    def _stacks(self) -> Iterator[tuple[str, Tensor]]:
+    def _stacks(self) -> dict[str, Tensor]:
         """The tensors that steps have of their own."""
-        return ((name, tensor) for name, tensor in _tensors(self.body) if name not in self.kept)
-
-    def _numbers(self) -> dict[tuple[str, str], tuple[int | float, ...]]:
-        """The numbers in which steps differ, by submodule and attribute."""
-        return own_numbers(list(self.parts))
-
-    def _numbers_of(self, step: int) -> dict[tuple[str, str], int | float]:
-        """The numbers that one step has of its own; a copy has those of the step that it is a copy of."""
-        return {place: numbers[step] for place, numbers in self._numbers().items()}
+        return {name: tensor for name, tensor in _tensors(self.body) if name not in self.kept}
 
 
 def running(module: nn.Module, forward: Any) -> nn.Module:
@@ -202,17 +194,11 @@ def _run(
     return module(*inputs, **options)
 
 
-def join(*names: str) -> str:
-    """Names of modules as one: a block that is itself a layer has the position "" inside itself."""
-    return ".".join(name for name in names if name)
-
-
 def _lost(module: nn.Module, place: str, why: str) -> str:
     """Why what a pass wrote cannot be kept."""
     return (
-        f"a forward pass assigned '{place}' of a block that loops, a {type(module).__name__}, and it is "
-        f"{why}, so it would be lost; "
-        f"keep the layers of such blocks out of the fold, or let them write into the tensor that is there"
+        f"a forward pass assigned '{place}' of a block that loops, a {type(module).__name__}, and it is {why}, so it "
+        "would be lost; keep the layers of such blocks out of the fold, or let them write into the tensor that is there"
     )
 
 
@@ -222,15 +208,7 @@ def _tensors(body: nn.Module) -> Iterator[tuple[str, Tensor]]:
     for path, module in body.named_modules():
         if not isinstance(module, torch.jit.ScriptModule):
             for key, tensor in tensors_of(module).items():
-                yield join(path, key), tensor
-
-
-def _tensor(module: nn.Module, name: str) -> Tensor:
-    """The parameter or buffer called `name`."""
-    path, _, attribute = name.rpartition(".")
-    tensor = getattr(module.get_submodule(path), attribute)
-    assert isinstance(tensor, Tensor)
-    return tensor
+                yield joined(path, key), tensor
 
 
 def _replace(module: nn.Module, name: str, tensor: Tensor, like: Tensor) -> None:
@@ -245,10 +223,9 @@ def _check_scripts(blocks: list[nn.Module]) -> None:
     for path, module in blocks[0].named_modules():
         if isinstance(module, torch.jit.ScriptModule):
             for name, tensor in module.state_dict().items():
-                place = join(path, name)
+                place = joined(path, name)
                 if any(not torch.equal(block.state_dict()[place], tensor) for block in blocks[1:]):
                     raise NothingToFold(
-                        f"blocks cannot come to loop since the tensor '{place}' of a TorchScript module "
-                        "differs between them; "
-                        f"share the network before any part of it is scripted"
+                        f"blocks cannot come to loop since the tensor '{place}' of a TorchScript module differs "
+                        "between them; share the network before any part of it is scripted"
                     )

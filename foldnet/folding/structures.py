@@ -1,18 +1,17 @@
 """Which blocks of a network may be merged, and what keeps the others apart."""
 
-from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping
+from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from torch import nn
 
-from foldnet.errors import UnknownName, nearest
+from foldnet.errors import check_known
 from foldnet.folding.equality import Difference, attribute_names, differences, registered
 from foldnet.folding.memory import in_other_tensors
 from foldnet.program.data import Program, Use
 from foldnet.program.loops import build_program
-from foldnet.sharing.in_order import joined, stands_in
 from foldnet.sharing.plan import ROOT, SHAREABLE, SharingPlan
-from foldnet.sharing.sequences import block_names, sequences_of
+from foldnet.sharing.sequences import block_names, joined, sequences_of, stands_in
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,9 +26,10 @@ class KeptApart:
 
 @dataclass(frozen=True, slots=True)
 class Structures:
-    """The structure of every block, by its name: blocks of one number may be merged. `kept_apart` says why others may
-    not."""
+    """The structure of every block, by its name: blocks of one number may be merged. `sequences` has the blocks of each
+    sequence, `kept_apart` says why some may not be merged."""
 
+    sequences: Mapping[str, tuple[str, ...]]
     numbers: Mapping[str, int]
     kept_apart: tuple[KeptApart, ...]
 
@@ -42,24 +42,20 @@ def structures_of(network: nn.Module, plan: SharingPlan, ignore: Collection[str]
     shared = {layer: group.name for group in plan.groups for layer in group.layers}
     sequences = {name: block_names(network, name) for name in sequences_of(network, list(shared))}
     blocks = {name: network.get_submodule(name) for names in sequences.values() for name in names}
-    _check_ignored(ignore, blocks.values())
+    known = set().union(*map(attribute_names, blocks.values()))
+    check_known(ignore, known, lambda name: f"`ignore` names '{name}', which is no attribute of any block")
     entangled = _entangled(network, blocks)
     numbers: dict[str, int] = {}
     kept_apart: list[KeptApart] = []
     for sequence, names in sequences.items():
         firsts: list[str] = []  # the first block of every structure
         for name in names:
-            alike = next(
-                (
-                    first
-                    for first in firsts
-                    if not {first, name} & entangled.keys()
-                    and next(differences(blocks[first], blocks[name], ignore), None) is None
-                ),
-                None,
+            alone = (first for first in firsts if not {first, name} & entangled.keys())
+            alike = (
+                first for first in alone if not any(True for _ in differences(blocks[first], blocks[name], ignore))
             )
-            if alike is not None:
-                numbers[name] = numbers[alike]
+            if (first := next(alike, None)) is not None:
+                numbers[name] = numbers[first]
                 continue
             numbers[name] = len(set(numbers.values()))
             near = _near(name, firsts, blocks, shared)
@@ -70,33 +66,19 @@ def structures_of(network: nn.Module, plan: SharingPlan, ignore: Collection[str]
                     KeptApart(sequence or ROOT, entry.attribute, (near, name), entry.reason) for entry in found
                 )
             firsts.append(name)
-    return Structures(numbers, tuple(kept_apart))
-
-
-def _check_ignored(ignore: Collection[str], blocks: Iterable[nn.Module]) -> None:
-    """Raise UnknownName for an attribute that no block has."""
-    if not ignore:
-        return
-    known = {name for block in blocks for entry in attribute_names(block).items() for name in entry}
-    for name in ignore:
-        if name not in known:
-            raise UnknownName(f"`ignore` names '{name}', which is no attribute of any block{nearest(name, known)}")
+    return Structures(sequences, numbers, tuple(kept_apart))
 
 
 def _entangled(network: nn.Module, blocks: Mapping[str, nn.Module]) -> dict[str, Difference]:
     """The blocks one of whose tensors stands elsewhere in the network too, such as a norm that all blocks use, or is
     reached otherwise."""
-    home_of = {id(part): name for name, block in blocks.items() for part in block.modules()}
+    inside = {id(part) for block in blocks.values() for part in block.modules()}
     places: dict[int, dict[str, str]] = {}  # a tensor's homes: block, "" outside of blocks -> full name
     for name, block in blocks.items():
         for place, tensor in registered(block):
             places.setdefault(id(tensor), {}).setdefault(name, f"{name}.{place}")
-    for path, module in network.named_modules():
-        if id(module) not in home_of:
-            for kind in (module._parameters, module._buffers):
-                for key, tensor in kind.items():
-                    if tensor is not None:
-                        places.setdefault(id(tensor), {}).setdefault("", joined(path, key))
+    for place, tensor in registered(network, inside):
+        places.setdefault(id(tensor), {}).setdefault("", place)
     found: dict[str, Difference] = {}
     for homes in places.values():
         for name in homes if len(homes) > 1 else ():
@@ -126,43 +108,38 @@ def _near(name: str, firsts: list[str], blocks: Mapping[str, nn.Module], shared:
     return next((first for first in reversed(firsts) if kind(first) == wanted), None)
 
 
-Owner = tuple[str, int]  # group, index of the owner
-
-
 def describe(
-    network: nn.Module, plan: SharingPlan, owners: Mapping[str, Owner], structures: Structures | None = None
+    network: nn.Module, plan: SharingPlan, clusters: Mapping[str, Sequence[Sequence[int]]], structures: Structures
 ) -> Program:
-    """The program of `network` whose layer l uses owner owners[l]; what is not in `owners` keeps its own weight.
-
-    `structures` are those of its blocks, compared here where they are not given. Raises as structures_of does.
-    """
-    structures = structures or structures_of(network, plan)
-    sequences = sequences_of(network, [layer for group in plan.groups for layer in group.layers])
-    outside = [
+    """The program of `network` whose groups are tied by `clusters`, each a partition of its group's layers;
+    `structures` are those of its blocks. Layers in no group keep their own weights."""
+    owners = {
+        group.layers[row]: (group.name, owner)
+        for group in plan.groups
+        for owner, cluster in enumerate(clusters[group.name])
+        for row in cluster
+    }
+    sequences = list(structures.sequences)
+    order = [  # the layers outside of the sequences, around the first of these
         name
         for name, module in network.named_modules()
-        if isinstance(module, SHAREABLE) and not any(stands_in(name, stage) for stage in sequences)
+        if name == sequences[0]
+        or (isinstance(module, SHAREABLE) and not any(stands_in(name, stage) for stage in sequences))
     ]
-    order = [name for name, _ in network.named_modules()]
     first = order.index(sequences[0])
     stages = [(name or ROOT, list(_blocks(network, name, owners, structures))) for name in sequences]
-    return build_program(
-        tuple(name for name in outside if order.index(name) < first),
-        stages,
-        tuple(name for name in outside if order.index(name) > first),
-    )
+    return build_program(tuple(order[:first]), stages, tuple(order[first + 1 :]))
 
 
 def _blocks(
-    network: nn.Module, sequence: str, owners: Mapping[str, Owner], structures: Structures
+    network: nn.Module, sequence: str, owners: Mapping[str, tuple[str, int]], structures: Structures
 ) -> Iterator[tuple[str, Hashable, tuple[Use, ...]]]:
     """(name, structure, uses) of every block of a sequence."""
-    for name in block_names(network, sequence):
-        block = network.get_submodule(name)
-        uses = []
-        for position, module in block.named_modules():
-            if isinstance(module, SHAREABLE):
-                layer = joined(name, position)
-                group, owner = owners.get(layer, (None, None))
-                uses.append(Use(layer, position, group, owner))
+    for name in structures.sequences[sequence]:
+        layers = {
+            position: joined(name, position)
+            for position, module in network.get_submodule(name).named_modules()
+            if isinstance(module, SHAREABLE)
+        }
+        uses = (Use(layer, position, *owners.get(layer, (None, None))) for position, layer in layers.items())
         yield name, structures.numbers[name], tuple(uses)

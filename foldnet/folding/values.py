@@ -15,13 +15,14 @@ from collections import OrderedDict, defaultdict, deque
 from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
 from functools import partial
+from itertools import chain, starmap
 from typing import Any, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from foldnet.sharing.reached import HOLDERS
+from foldnet.sharing.reached import HOLDERS, MISSING, contents
 
 # Values of these exact types are equal where == says so.
 _ATOMS = (
@@ -47,7 +48,6 @@ _CONTENTS: Mapping[type, Callable[[Any], Iterable[Any]]] = {
 }
 _METACLASSES = (type, ABCMeta, type(Protocol))
 _TEXT = 40  # characters of a value that are shown
-MISSING = object()  # an attribute that one of two has
 
 
 class Comparison:
@@ -58,9 +58,8 @@ class Comparison:
     """
 
     def __init__(self, modules: Iterable[tuple[nn.Module, nn.Module]] = (), tensors: Iterable[Tensor] = ()) -> None:
-        self._partner: dict[int, int] = {}
-        self._reverse: dict[int, int] = {}
-        self._alive: list[object] = []  # an id means something only while its object lives
+        self._partner: dict[int, object] = {}  # objects, since an id means something only while its object lives
+        self._reverse: dict[int, object] = {}
         self._modules = {id(one): other for one, other in modules}
         self._registered = {id(tensor) for tensor in tensors}
         self._out_of_reach = 0  # how many values we are inside of in which a view does not look for modules
@@ -80,10 +79,8 @@ class Comparison:
             return None if one is other else _both(one, other)
         if kind in _ATOMS:
             return None if one == other else _both(one, other)
-        if kind is float:
-            return None if float.hex(one) == float.hex(other) else _both(one, other)
-        if kind is complex:
-            return self._compare((one.real, one.imag), (other.real, other.imag)) and _both(one, other)
+        if kind in (float, complex):  # what is not a number is itself, and 0 is not -0
+            return None if repr(one) == repr(other) else _both(one, other)
         if issubclass(kind, nn.Module):
             known = not self._out_of_reach and self._modules.get(id(one)) is other
             return None if known else "a module that is reached in another way than as a submodule"
@@ -92,61 +89,52 @@ class Comparison:
         if kind is types.FunctionType:
             return self._functions(one, other)
         if kind is partial:
-            parts = ("func", "args", "keywords", "__dict__")
-            return self._parts((name, getattr(one, name), getattr(other, name)) for name in parts)
+            return self._parts(_named(one, other, "func", "args", "keywords", "__dict__"))
         if kind is np.ndarray or issubclass(kind, np.generic):
-            return _arrays(one, other)
+            if one.dtype.hasobject or other.dtype.hasobject:
+                return "an array of objects cannot be compared"
+            same = one.dtype == other.dtype and one.shape == other.shape and one.tobytes() == other.tobytes()
+            return None if same else "arrays of other values"
         if kind is frozenset:
             return _sets(one, other)
         return self._objects(one, other) if issubclass(kind, tuple) else self._changeable(one, other)
 
     def _changeable(self, one: Any, other: Any) -> str | None:
         """Two values that can change, so that it matters where else they are."""
-        known = self._partner.get(id(one)), self._reverse.get(id(other))
-        if known != (None, None):
-            paired = known == (id(other), id(one))
+        if id(one) in self._partner or id(other) in self._reverse:
+            paired = self._partner.get(id(one)) is other and self._reverse.get(id(other)) is one
             return None if paired else "one object in two places of one block, and two objects in the other"
-        self._partner[id(one)], self._reverse[id(other)] = id(other), id(one)
-        self._alive += [one, other]
+        self._partner[id(one)], self._reverse[id(other)] = other, one
         if type(one) is types.CellType:
-            return self._parts([("", _cell_contents(one), _cell_contents(other))])
+            return self._parts([("", contents(one), contents(other))])
         if type(one) is set:
             return _sets(one, other)
         return self._tensors(one, other) if issubclass(type(one), Tensor) else self._objects(one, other)
 
-    def _parts(self, parts: Iterable[tuple[str, Any, Any]]) -> str | None:
-        """The first difference between named parts."""
-        for name, one, other in parts:
-            if one is MISSING or other is MISSING:
-                if one is not other:
-                    return f"{name} in one alone"
-            elif (reason := self._compare(one, other)) is not None:
-                return f"{name}: {reason}" if name else reason
-        return None
+    def _parts(self, parts: Iterable[tuple[str, Any, Any]], *, within_reach: bool = True) -> str | None:
+        """The first difference between named parts. A view of a block does not look for modules in what is not within
+        its reach, or does so for closures without knowing all that they do."""
+        self._out_of_reach += not within_reach
+        reason = next(filter(None, starmap(self._part, parts)), None)
+        self._out_of_reach -= not within_reach
+        return reason
 
-    def _sequence(self, one: Iterable[Any], other: Iterable[Any]) -> str | None:
-        """What two values hold, in order."""
-        first, second = list(one), list(other)
-        if len(first) != len(second):
-            return f"{len(first)} and {len(second)} entries"
-        return self._parts((f"[{index}]", a, b) for index, (a, b) in enumerate(zip(first, second, strict=True)))
+    def _part(self, name: str, one: Any, other: Any) -> str | None:
+        """The difference between two parts of one name."""
+        if one is MISSING or other is MISSING:
+            return None if one is other else f"{name} in one alone"
+        reason = self._compare(one, other)
+        return f"{name}: {reason}" if name and reason is not None else reason
 
     def _functions(self, one: types.FunctionType, other: types.FunctionType) -> str | None:
         """By code, defaults and what they close over; a copy of a block would still call what a closure holds."""
-        if one is other and _is_global(one):
-            return None
+        module = sys.modules.get(one.__module__)
+        if one is other and module is not None and vars(module).get(one.__qualname__) is one:
+            return None  # what its module calls by its name
         if one.__code__ != other.__code__ or one.__globals__ is not other.__globals__:
             return _both(one, other)
-        parts = ("__defaults__", "__kwdefaults__", "__closure__", "__dict__")
-        return self._beyond_reach((name, getattr(one, name), getattr(other, name)) for name in parts)
-
-    def _beyond_reach(self, parts: Iterable[tuple[str, Any, Any]]) -> str | None:
-        """Parts in which a view of a block does not look for modules, or does so for closures without knowing all that
-        they do."""
-        self._out_of_reach += 1
-        reason = self._parts(parts)
-        self._out_of_reach -= 1
-        return reason
+        parts = _named(one, other, "__defaults__", "__kwdefaults__", "__closure__", "__dict__")
+        return self._parts(parts, within_reach=False)
 
     def _methods(self, one: Any, other: Any) -> str | None:
         """A function and the object that it is bound to, if any."""
@@ -154,7 +142,7 @@ class Comparison:
             return self._parts([("", one.__func__, other.__func__), ("", one.__self__, other.__self__)])
         if one.__name__ != other.__name__:
             return _both(one, other)
-        return self._beyond_reach([("", one.__self__, other.__self__)])
+        return self._parts([("", one.__self__, other.__self__)], within_reach=False)
 
     def _tensors(self, one: Tensor, other: Tensor) -> str | None:
         """Constants: tensors that no module has registered."""
@@ -179,14 +167,13 @@ class Comparison:
         base = next((base for base in _CONTENTS if issubclass(kind, base)), object)
         if kind is not base and not is_open(kind, base):
             return f"a {kind.__name__} cannot be compared"
-        self._out_of_reach += kind not in HOLDERS
-        reason = None
+        parts = paired(attributes(one), attributes(other)) if kind is not base else ()
         if base in _CONTENTS:
-            reason = self._sequence(_CONTENTS[base](one), _CONTENTS[base](other))
-        if reason is None and kind is not base:
-            reason = self._parts(paired(attributes(one), attributes(other)))
-        self._out_of_reach -= kind not in HOLDERS
-        return reason
+            held, theirs = (list(_CONTENTS[base](value)) for value in (one, other))
+            if len(held) != len(theirs):
+                return f"{len(held)} and {len(theirs)} entries"
+            parts = chain(((f"[{index}]", *both) for index, both in enumerate(zip(held, theirs, strict=True))), parts)
+        return self._parts(parts, within_reach=kind in HOLDERS)
 
 
 def attributes(value: object) -> dict[str, Any]:
@@ -220,25 +207,29 @@ def is_open(kind: type, base: type = object) -> bool:
         return True
     slots = sum(type(slot) is types.MemberDescriptorType for cls in kind.__mro__ for slot in vars(cls).values())
     slots -= sum(type(slot) is types.MemberDescriptorType for cls in base.__mro__ for slot in vars(cls).values())
-    added = slots + sum((_offset(kind, name) > 0) - (_offset(base, name) > 0) for name in ("dict", "weakref"))
+    where = ("__dictoffset__", "__weakrefoffset__")  # at most 0 where these are not among the fields
+    added = slots + sum((getattr(kind, name) > 0) - (getattr(base, name) > 0) for name in where)
     return kind.__basicsize__ == base.__basicsize__ + 8 * added and not kind.__itemsize__
 
 
-def show(value: object) -> str:
+def show(value: Any) -> str:
     """A value in a few words, without calling anything of it."""
     if type(value) in _ATOMS or type(value) in (float, complex):
         text = repr(value)
     elif issubclass(type(value), Tensor):
-        assert isinstance(value, Tensor)
         text = f"a tensor of {str(value.dtype).removeprefix('torch.')} {'x'.join(map(str, value.shape)) or 'scalar'}"
     elif isinstance(value, types.FunctionType | types.BuiltinFunctionType | type):
         text = value.__qualname__
     elif issubclass(type(value), Enum):
-        assert isinstance(value, Enum)
         text = f"{type(value).__name__}.{value._name_}"
     else:
         text = f"a {type(value).__name__}"
     return text if len(text) <= _TEXT else f"{text[: _TEXT - 3]}..."
+
+
+def _named(one: Any, other: Any, *names: str) -> Iterable[tuple[str, Any, Any]]:
+    """The attributes of these names."""
+    return ((name, getattr(one, name), getattr(other, name)) for name in names)
 
 
 def _both(one: object, other: object) -> str:
@@ -247,39 +238,12 @@ def _both(one: object, other: object) -> str:
     return f"{first} and {second}" if first != second else f"{first} and another"
 
 
-def _offset(kind: type, name: str) -> int:
-    """Where instances keep their __dict__ or weak references; at most 0 where not among their fields."""
-    return int(getattr(kind, f"__{name}offset__"))
-
-
-def _is_global(function: types.FunctionType) -> bool:
-    """Whether a function is what its module calls by its name."""
-    module = sys.modules.get(function.__module__)
-    return vars(module).get(function.__qualname__) is function if module is not None else False
-
-
-def _cell_contents(cell: types.CellType) -> object:
-    """What is in a cell; an empty one is missing."""
-    try:
-        return cell.cell_contents
-    except ValueError:
-        return MISSING
-
-
 def _bits(tensor: Tensor) -> Tensor:
     """The bytes of a tensor, so that what is not a number equals itself and 0 is not -0."""
     plain = tensor.detach().resolve_conj().resolve_neg()
     if plain.is_complex():
         plain = torch.view_as_real(plain)
     return plain.contiguous().reshape(-1).view(torch.uint8)
-
-
-def _arrays(one: Any, other: Any) -> str | None:
-    """NumPy arrays and numbers."""
-    if one.dtype.hasobject or other.dtype.hasobject:
-        return "an array of objects cannot be compared"
-    same = one.dtype == other.dtype and one.shape == other.shape and one.tobytes() == other.tobytes()
-    return None if same else "arrays of other values"
 
 
 def _sets(one: set[Any] | frozenset[Any], other: set[Any] | frozenset[Any]) -> str | None:

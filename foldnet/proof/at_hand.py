@@ -6,7 +6,7 @@ from pathlib import Path
 from foldnet.choosing.laboratory import Laboratory
 from foldnet.errors import DataError, RunError
 from foldnet.folding.folds import Fold
-from foldnet.folding.origin import run_of_fold
+from foldnet.folding.opening import run_of_fold
 from foldnet.sharing.share import SharedNetwork
 from foldnet.store.tensors import digest_of
 from foldnet.training.checkpoint import FILE

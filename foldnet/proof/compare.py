@@ -11,10 +11,10 @@ from torch import Tensor, nn
 
 from foldnet.data.tasks import CLASSES, Task
 from foldnet.folding.looped import LoopedNetwork
-from foldnet.folding.stepped import SteppedBlock, join
+from foldnet.folding.stepped import SteppedBlock
 from foldnet.program.data import Program
-from foldnet.sharing.in_order import stands_in
 from foldnet.sharing.plan import SHAREABLE
+from foldnet.sharing.sequences import joined, stands_in
 from foldnet.sharing.share import SharedNetwork
 
 LIMIT = 1e-5  # relative difference, in norm at the logits, that two forms of one network may have in fp32
@@ -251,7 +251,7 @@ def _places_of_looped(model: LoopedNetwork, program: Program) -> Places:
         if isinstance(module, SHAREABLE) and not any(stands_in(name, stage.path) for stage in program.stages):
             places[module] = (name,)
     for stage in program.stages:
-        bodies = model.network.get_submodule(join(stage.path, "blocks"))
+        bodies = model.network.get_submodule(joined(stage.path, "blocks"))
         for label in dict.fromkeys(block.label for block in stage.blocks):
             alike = [block for block in stage.blocks if block.label == label]
             body = bodies.get_submodule(label)
@@ -259,5 +259,5 @@ def _places_of_looped(model: LoopedNetwork, program: Program) -> Places:
             inside = body.body if isinstance(body, SteppedBlock) else body
             places[inside] = tuple(block.name for block in alike)
             for position in (use.position for use in alike[0].uses if use.position):
-                places[inside.get_submodule(position)] = tuple(join(block.name, position) for block in alike)
+                places[inside.get_submodule(position)] = tuple(joined(block.name, position) for block in alike)
     return places

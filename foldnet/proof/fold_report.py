@@ -4,8 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from foldnet.choosing.advice import Advice
-from foldnet.choosing.chance import LIKELY
+from foldnet.choosing.advice import LIKELY, Advice
 from foldnet.data.tasks import CLASSES, Task
 from foldnet.folding.folds import Fold
 from foldnet.folding.structures import KeptApart

@@ -50,13 +50,11 @@ class View:
 @dataclass(frozen=True, slots=True)
 class Lent:
     """What computes as a module would with other tensors; `views` has a view of every module that is not itself any
-    more."""
+    more, `rebuilt` every container of modules: as it was, as views see it, and a copy of the latter."""
 
     module: Any
     views: Mapping[nn.Module, View]
-    rebuilt: tuple[
-        tuple[Any, Any, Any], ...
-    ]  # containers of modules: as they were, as views see them, a copy of the latter
+    rebuilt: tuple[tuple[Any, Any, Any], ...]
 
     def passes(self, put: Put, inputs: tuple[Any, ...], options: Mapping[str, Any]) -> Iterator[Any]:
         """One pass. What it wrote is then the modules' own; `put` is asked first about a parameter or buffer of theirs,
@@ -119,7 +117,10 @@ def lend(
             held["_modules"] = {name: stands.get(child, child) for name, child in part._modules.items()}  # type: ignore[arg-type]
         for name, value in holders.get(part, {}).items():
             held[name] = replaced(value, stands, rebuilt)
-    views = {part: View(part, its, frozenset(tensors.get(part, ())), _snapshot(its)) for part, its in seen.items()}
+    views = {
+        part: View(part, its, frozenset(tensors.get(part, ())), tuple(map(dict, _held(its))))
+        for part, its in seen.items()
+    }
     containers = tuple((a, b, b.copy()) for a, b in rebuilt.values() if a is not b and type(b) in WRITTEN)
     return Lent(stands.get(module, module), views, containers)
 
@@ -213,11 +214,6 @@ def _held(module: nn.Module) -> tuple[dict[str, Any], ...]:
     return held, held["_parameters"], held["_buffers"], held["_modules"]
 
 
-def _snapshot(module: nn.Module) -> tuple[dict[str, Any], ...]:
-    """The same, to compare with later."""
-    return tuple(map(dict, _held(module)))
-
-
 def _take(view: View, put: Put, behind: Mapping[nn.Module, nn.Module], back: dict[int, Any]) -> None:
     """Give the module behind a view what was assigned to the view."""
     targets = _held(view.source)
@@ -231,9 +227,8 @@ def _take(view: View, put: Put, behind: Mapping[nn.Module, nn.Module], back: dic
                 continue
             elif place in _OF_TENSORS and name in view.lent:
                 raise BrokenPromise(
-                    f"a forward pass assigned '{name}' of a {type(view.source).__name__}, which is made "
-                    "anew for every pass, so it would "
-                    f"be lost; keep that layer out of sharing"
+                    f"a forward pass assigned '{name}' of a {type(view.source).__name__}, which is made anew for every "
+                    "pass, so it would be lost; keep that layer out of sharing"
                 )
             else:
                 target[name] = replaced(now[name], behind, back)

@@ -3,13 +3,14 @@
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 from torch import nn
 from torch.nn.parameter import is_lazy
 
-from foldnet.errors import SettingError, ShapeMismatch, UnknownName, nearest
-from foldnet.sharing.in_order import holds_stages, is_stage, runs_in_order, stands_in
+from foldnet.errors import SettingError, ShapeMismatch, UnknownName, check_known, nearest
+from foldnet.sharing.sequences import holds_stages, is_stage, outside, runs_in_order, sequences_of, stands_in
 from foldnet.typed import checked
 
 SHAREABLE = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)
@@ -55,42 +56,38 @@ def plan_sharing(
     1..layers and for lazy layers that have not been called.
     """
     modules = {name: module for name, module in network.named_modules() if isinstance(module, SHAREABLE)}
-    declare = getattr(network, "private_layers", dict)
-    reasons: dict[str, str] = dict(declare())
-    for name, reason in (keep or {}).items():
-        if name not in modules:
-            raise UnknownName(f"layer '{name}' to keep is not a layer of the network{nearest(name, modules)}")
-        reasons[name] = reason
+    check_known(keep or (), modules, lambda name: f"layer '{name}' to keep is not a layer of the network")
+    reasons: dict[str, str] = {**getattr(network, "private_layers", dict)(), **(keep or {})}
     stages, twice = _stages_of(network, list(modules)), _used_twice(network)
     members: dict[tuple[str, tuple[int, ...]], list[str]] = {}
-    private: list[tuple[str, str]] = []
+    private: dict[str, str] = {}
     for name, module in modules.items():
         stage, weight = stages[name], module._parameters.get("weight")
         if name in reasons:
-            private.append((name, reasons[name]))
+            private[name] = reasons[name]
         elif (obstacle := _obstacle(name, module, twice)) is not None:
-            private.append((name, obstacle))
+            private[name] = obstacle
         elif stage is None or weight is None:
-            private.append((name, NO_PARTNER[0]))
+            private[name] = NO_PARTNER[0]
         else:
             members.setdefault((stage, tuple(weight.shape)), []).append(name)
     lone = {key for key, layers in members.items() if len(layers) < 2}
     if any(stage != ROOT for stage, _ in members.keys() - lone):  # what stands between stages is no stage
-        outside = {key for key in members.keys() - lone if key[0] == ROOT}
-        private += [(layer, NO_PARTNER[0]) for key in outside for layer in members.pop(key)]
-    private += [(members[key][0], NO_PARTNER[1]) for key in lone]
-    together = {key: layers for key, layers in members.items() if key not in lone}
-    names = _group_names(list(together))
+        between = {key for key in members.keys() - lone if key[0] == ROOT}
+        private |= {layer: NO_PARTNER[0] for key in between for layer in members.pop(key)}
+    private |= {members.pop(key)[0]: NO_PARTNER[1] for key in lone}
+    found = [stage for stage, _ in members]  # a stage's only group has its name, others that of their shape too
+    names = {
+        (stage, shape): _legal(stage if found.count(stage) == 1 else f"{stage}-{'x'.join(map(str, shape))}")
+        for stage, shape in members
+    }
     groups = tuple(
         Group(names[key], tuple(layers), key[1], _templates_for(names[key], len(layers), templates))
-        for key, layers in together.items()
+        for key, layers in members.items()
     )
     if isinstance(templates, Mapping):
-        for name in templates:
-            if name not in names.values():
-                raise UnknownName(f"group '{name}' does not exist{nearest(name, names.values())}")
-    order = {name: index for index, name in enumerate(modules)}
-    return SharingPlan(groups, tuple(sorted(private, key=lambda entry: order[entry[0]])))
+        check_known(templates, names.values(), lambda name: f"group '{name}' does not exist")
+    return SharingPlan(groups, tuple((name, private[name]) for name in modules if name in private))
 
 
 def check_plan(network: nn.Module, plan: SharingPlan) -> None:
@@ -122,11 +119,10 @@ def check_plan(network: nn.Module, plan: SharingPlan) -> None:
                 )
             if (reason := _obstacle(name, modules[name], twice)) is not None:
                 raise SettingError(f"layer '{name}' of group '{group.name}' cannot share; {reason}")
-            have = tuple(weight.shape)
-            if have != group.shape:
+            if tuple(weight.shape) != group.shape:
                 raise ShapeMismatch(
-                    f"layer '{name}' has a weight of shape {have}, group '{group.name}' is of shape {group.shape}; "
-                    f"give it a group of its own"
+                    f"layer '{name}' has a weight of shape {tuple(weight.shape)}, group '{group.name}' is of shape "
+                    f"{group.shape}; give it a group of its own"
                 )
 
 
@@ -146,6 +142,33 @@ def _obstacle(name: str, layer: nn.Module, twice: set[int]) -> str | None:
     return "it has a 'gain' already, which layers of a loop are given" if hasattr(layer, "gain") else None
 
 
+def positions(network: nn.Module, plan: SharingPlan) -> dict[str, tuple[tuple[int, ...], ...]]:
+    """By group, the rows of its layers that stand at one place of successive blocks, such as all conv1: one tuple a
+    place.
+
+    Raises NothingToFold for a shared layer outside the sequences.
+    """
+    layers = [layer for group in plan.groups for layer in group.layers]
+    declared = tuple(getattr(network, "sequences", ()))
+    return _positions(plan, declared or sequences_of(network, layers))
+
+
+@lru_cache(maxsize=64)  # asked in every training step
+def _positions(plan: SharingPlan, sequences: tuple[str, ...]) -> dict[str, tuple[tuple[int, ...], ...]]:
+    """The same for known sequences."""
+    found = {}
+    for group in plan.groups:
+        places: dict[tuple[str, str], list[int]] = {}
+        for row, layer in enumerate(group.layers):
+            sequence = next((name for name in sequences if stands_in(layer, name)), None)
+            if sequence is None:
+                raise outside(layer)
+            _, _, place = layer.removeprefix(f"{sequence}." if sequence else "").partition(".")
+            places.setdefault((sequence, place), []).append(row)
+        found[group.name] = tuple(tuple(rows) for rows in places.values())
+    return found
+
+
 def _stages_of(network: nn.Module, layers: list[str]) -> dict[str, str | None]:
     """The stage that each layer stands in; None for a layer outside the declared sequences.
 
@@ -162,23 +185,8 @@ def _stages_of(network: nn.Module, layers: list[str]) -> dict[str, str | None]:
 
 def _used_twice(network: nn.Module) -> set[int]:
     """Ids of the parameters that stand in several places."""
-    places = Counter(
-        id(parameter)
-        for _, module in network.named_modules(remove_duplicate=False)
-        for parameter in module._parameters.values()
-        if parameter is not None
-    )
+    places = Counter(id(parameter) for _, parameter in network.named_parameters(remove_duplicate=False))
     return {key for key, count in places.items() if count > 1}
-
-
-def _group_names(keys: list[tuple[str, tuple[int, ...]]]) -> dict[tuple[str, tuple[int, ...]], str]:
-    """A stage's name for its only group, else the stage's name and the weight's shape; never a name that modules
-    forbid."""
-    stages = [stage for stage, _ in keys]
-    return {
-        (stage, shape): _legal(stage if stages.count(stage) == 1 else f"{stage}-{'x'.join(map(str, shape))}")
-        for stage, shape in keys
-    }
 
 
 def _legal(name: str) -> str:

@@ -13,6 +13,7 @@ from torch import nn
 # Where modules are looked for besides among children, and what of these can be written to.
 HOLDERS = (MethodType, FunctionType, partial, list, tuple, dict, OrderedDict, deque)
 WRITTEN = (list, dict, OrderedDict, deque)
+MISSING = object()  # what is not there
 
 
 def holds(value: Any, apart: Container[nn.Module], seen: tuple[int, ...] = ()) -> bool:
@@ -54,7 +55,7 @@ def inside(value: Any) -> Iterable[Any]:
         return (value.__self__,)
     if type(value) is FunctionType:
         defaults = (*(value.__defaults__ or ()), *(value.__kwdefaults__ or {}).values())
-        return (*defaults, *map(_contents, value.__closure__ or ()))
+        return (*defaults, *map(contents, value.__closure__ or ()))
     if type(value) is partial:
         return (value.func, *value.args, *value.keywords.values())
     if isinstance(value, dict):
@@ -68,7 +69,7 @@ def _rebuild(value: Any, other: Callable[[Any], Any]) -> Any:
         return MethodType(value.__func__, other(value.__self__))
     if type(value) is FunctionType:
         cells = tuple(
-            cell if (found := other(held := _contents(cell))) is held else CellType(found)
+            cell if (found := other(held := contents(cell))) is held else CellType(found)
             for cell in value.__closure__ or ()
         )
         defaults = value.__defaults__ and tuple(map(other, value.__defaults__))
@@ -88,9 +89,9 @@ def _rebuild(value: Any, other: Callable[[Any], Any]) -> Any:
     return deque(map(other, value), value.maxlen) if isinstance(value, deque) else type(value)(map(other, value))
 
 
-def _contents(cell: CellType) -> Any:
-    """What is in a cell; nothing in one that is empty."""
+def contents(cell: CellType) -> Any:
+    """What is in a cell, MISSING in one that is empty."""
     try:
         return cell.cell_contents
     except ValueError:
-        return None
+        return MISSING

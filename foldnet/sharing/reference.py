@@ -8,8 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from foldnet.errors import SettingError
-from foldnet.sharing.bank import Bank
-from foldnet.sharing.share import SharedNetwork
+from foldnet.sharing.share import Bank, SharedNetwork
 
 
 class MixingConv2d(nn.Module):

@@ -1,12 +1,64 @@
 """Sequences: where blocks follow each other, each once, so that they may come to loop."""
 
-from functools import lru_cache
-
 from torch import nn
 
 from foldnet.errors import NothingToFold
-from foldnet.sharing.in_order import holds_stages, is_sequence, joined, lists_blocks, runs_in_order, stands_in
-from foldnet.sharing.plan import SharingPlan
+
+# What a class may not change, if running it is to mean running its children in order.
+_RUNNING = ("forward", "__call__", "_call_impl", "_wrapped_call_impl", "__iter__", "__getattr__", "__getattribute__")
+_LISTING = (*_RUNNING, "__getitem__", "__len__")
+
+
+def runs_in_order(module: nn.Module) -> bool:
+    """Whether a module does nothing but run its children in order, each once; a hook of its own would be lost in a
+    loop."""
+    return _is_plain(module, nn.Sequential, _RUNNING)
+
+
+def lists_blocks(module: nn.Module) -> bool:
+    """Whether a module does nothing but hold its children, each once, for another's forward to run."""
+    return _is_plain(module, nn.ModuleList, _LISTING)
+
+
+def is_sequence(module: nn.Module) -> bool:
+    """Whether the children of a module may come to loop."""
+    return runs_in_order(module) or lists_blocks(module)
+
+
+def holds_stages(name: str, module: nn.Module, layers: list[str]) -> bool:
+    """Whether a sequence is one of sequences: of its children in which `layers` stand there is but one, or each is a
+    sequence and they stand in several of its blocks.
+    """
+    prefix = f"{name}." if name else ""
+    inside = [layer.removeprefix(prefix).split(".") for layer in layers if stands_in(layer, name)]
+    children = {parts[0] for parts in inside}
+    return len(children) == 1 or all(is_stage(module, child, inside) for child in children)
+
+
+def is_stage(module: nn.Module, child: str, inside: list[list[str]]) -> bool:
+    """Whether a child is a sequence in several of whose blocks there are layers, `inside` the module, their names in
+    parts."""
+    blocks = {parts[1] for parts in inside if parts[0] == child and len(parts) > 1}
+    return len(blocks) > 1 and is_sequence(module.get_submodule(child))
+
+
+def joined(*names: str) -> str:
+    """Names of modules as one; a network is called "" inside itself."""
+    return ".".join(name for name in names if name)
+
+
+def stands_in(layer: str, sequence: str) -> bool:
+    """Whether a layer is somewhere inside a sequence, by their names; everything is inside the network, ""."""
+    return not sequence or layer.startswith(f"{sequence}.")
+
+
+def _is_plain(module: nn.Module, kind: type[nn.Module], methods: tuple[str, ...]) -> bool:
+    """Whether a module is of a kind none of whose methods were changed, without hooks, its children all different."""
+    if not isinstance(module, kind) or len(list(module.named_children())) != len(module._modules):
+        return False
+    held = vars(module)
+    plain = all(getattr(type(module), name, None) is getattr(kind, name, None) for name in methods)
+    return plain and held.keys().isdisjoint(methods) and not any(held[name] for name in held if name.endswith("_hooks"))
 
 
 def sequences_of(network: nn.Module, layers: list[str]) -> tuple[str, ...]:
@@ -21,16 +73,18 @@ def sequences_of(network: nn.Module, layers: list[str]) -> tuple[str, ...]:
         if name not in modules or not is_sequence(modules[name]):
             raise NothingToFold(
                 f"'{name}', which the network's attribute 'sequences' names, is no nn.Sequential or "
-                "nn.ModuleList of blocks that "
-                f"each run once, in order, so it cannot come to loop; make it one"
+                "nn.ModuleList of blocks that each run once, in order, so it cannot come to loop; make it one"
             )
+
+    def missed() -> list[str]:
+        return [layer for layer in layers if not any(stands_in(layer, name) for name in declared)]
+
     if not declared:
         declared = _outermost(modules, layers, inner=True)
-        if not _cover(declared, layers):
+        if missed():
             declared = _outermost(modules, layers, inner=False)
-    for layer in layers:
-        if not any(stands_in(layer, name) for name in declared):
-            raise _outside(layer)
+    if missed():
+        raise outside(missed()[0])
     return tuple(name for name in declared if any(stands_in(layer, name) for layer in layers))
 
 
@@ -46,47 +100,14 @@ def _outermost(modules: dict[str, nn.Module], layers: list[str], *, inner: bool)
     return tuple(found)
 
 
-def _cover(sequences: tuple[str, ...], layers: list[str]) -> bool:
-    """Whether every layer stands in a sequence."""
-    return all(any(stands_in(layer, name) for name in sequences) for layer in layers)
-
-
 def block_names(network: nn.Module, sequence: str) -> tuple[str, ...]:
     """Qualified names of the blocks of one sequence, in order."""
     return tuple(joined(sequence, name) for name, _ in network.get_submodule(sequence).named_children())
 
 
-def positions(network: nn.Module, plan: SharingPlan) -> dict[str, tuple[tuple[int, ...], ...]]:
-    """By group, the rows of its layers that stand at one place of successive blocks, such as all conv1: one tuple a
-    place.
-
-    Raises NothingToFold for a shared layer outside the sequences.
-    """
-    layers = [layer for group in plan.groups for layer in group.layers]
-    declared = tuple(getattr(network, "sequences", ()))
-    return _positions(plan, declared or sequences_of(network, layers))
-
-
-@lru_cache(maxsize=64)  # asked in every training step
-def _positions(plan: SharingPlan, sequences: tuple[str, ...]) -> dict[str, tuple[tuple[int, ...], ...]]:
-    """The same for known sequences."""
-    found = {}
-    for group in plan.groups:
-        places: dict[tuple[str, str], list[int]] = {}
-        for row, layer in enumerate(group.layers):
-            sequence = next((name for name in sequences if stands_in(layer, name)), None)
-            if sequence is None:
-                raise _outside(layer)
-            _, _, place = layer.removeprefix(f"{sequence}." if sequence else "").partition(".")
-            places.setdefault((sequence, place), []).append(row)
-        found[group.name] = tuple(tuple(rows) for rows in places.values())
-    return found
-
-
-def _outside(layer: str) -> NothingToFold:
+def outside(layer: str) -> NothingToFold:
     """What is wrong with a shared layer outside the sequences."""
     return NothingToFold(
         f"layer '{layer}' shares weights but stands in no nn.Sequential or nn.ModuleList of blocks, so it "
-        "cannot come to loop; "
-        f"put its blocks into one, or name the sequences in the network's attribute 'sequences'"
+        "cannot come to loop; put its blocks into one, or name the sequences in the network's attribute 'sequences'"
     )

@@ -1,33 +1,73 @@
-"""A network whose layers take their weights from elsewhere, and the way back to one that holds its own."""
+"""Banks of templates (Savarese & Maire, https://arxiv.org/abs/1902.09701, equation 1), networks whose layers take their
+weights from them or from elsewhere, and the way back to one that holds its own."""
 
 import copy
+import math
 import textwrap
 from collections.abc import Iterator, Mapping
-from typing import Any, Protocol, cast
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
 from foldnet.errors import NothingToFold, SettingError
-from foldnet.sharing.bank import Bank
 from foldnet.sharing.lend import lend, nowhere, undisturbed
 from foldnet.sharing.plan import NO_PARTNER, SharingPlan, check_plan, plan_sharing
 from foldnet.typed import checked
 
 
-class WeightSource(Protocol):
-    """What can give the weights of a group's layers: a bank of templates, or owners with gains."""
+class Bank(nn.Module):
+    """Weights mixed from shared templates: W_i = sum_j alpha_ij T_j.
+
+    Shapes: templates (K, O, *kernel, I), coefficients (L, K); weights() is (L, O, I, *kernel). The input channels of a
+    template stand last, so that the weights of convolutions come out channels-last without a copy.
+    """
+
+    def __init__(self, layers: int, templates: int, shape: tuple[int, ...]) -> None:
+        """`shape` is that of one weight, (O, I, *kernel). Templates start Kaiming normal, coefficients orthogonal."""
+        super().__init__()
+        self.templates = nn.Parameter(torch.empty(templates, shape[0], *shape[2:], shape[1]))
+        self.coefficients = nn.Parameter(torch.empty(layers, templates))
+        if not self.templates.is_meta:  # there random numbers would do nothing but import a second's worth of modules
+            nn.init.normal_(self.templates, std=math.sqrt(2.0 / math.prod(shape[1:])))
+            nn.init.orthogonal_(self.coefficients)
+
+    def weights(self) -> Tensor:
+        """All weights of the group by one matrix product, (L, O, I, *kernel)."""
+        return mix(self.coefficients, self.templates)
 
     def layer_weights(self) -> tuple[Tensor, ...]:
-        """A weight (O, I, *kernel) for each layer of the group, in the group's order."""
+        """The same as L weights (O, I, *kernel)."""
+        return self.weights().unbind(0)
+
+    def gram(self) -> Tensor:
+        """G = T T^t, the inner products of the templates, (K, K) in float64."""
+        return gram(self.templates)
+
+
+def mix(coefficients: Tensor, templates: Tensor) -> Tensor:
+    """sum_j a_ij T_j: coefficients (M, K), templates (K, O, *kernel, I) -> weights (M, O, I, *kernel)."""
+    mixed = coefficients @ templates.flatten(1)
+    return mixed.view(-1, *templates.shape[1:]).movedim(-1, 2)
+
+
+def gram(templates: Tensor) -> Tensor:
+    """Inner products of the templates, (K, ...) -> (K, K), in float64 without a float64 copy of more than one slice."""
+    flat = templates.detach().flatten(1)
+    total = torch.zeros(len(flat), len(flat), dtype=torch.float64, device=flat.device)
+    for slice_ in torch.split(flat, 1 << 18, dim=1):
+        wide = slice_.double()
+        total += wide @ wide.T
+    return total
 
 
 class SharedNetwork(nn.Module):
     """A network and the sources of its shared weights, which are made anew in every forward pass.
 
-    `network` is the architecture as it was, its shared layers without weights; `sources` holds one source a group. The
-    plan says which layer takes which row. With banks as sources the network is soft, with owners it is tied.
+    `network` is the architecture as it was, its shared layers without weights; `sources` holds one source a group,
+    whose `layer_weights` are those of the group's layers in their order. With banks as sources the network is soft,
+    with owners it is tied.
     Shapes: as those of `network`.
     """
 
@@ -57,8 +97,8 @@ class SharedNetwork(nn.Module):
     def shared_weights(self) -> Iterator[tuple[str, Tensor]]:
         """(name of the parameter, weight (O, I, *kernel)) for every shared layer: one matrix product a group."""
         for group in self.plan.groups:
-            source = cast(WeightSource, self.sources[group.name])
-            for name, weight in zip(group.layers, source.layer_weights(), strict=True):
+            weights = self.sources[group.name].layer_weights()  # type: ignore[operator]
+            for name, weight in zip(group.layers, weights, strict=True):
                 yield f"{name}.weight", weight
 
 
@@ -81,13 +121,10 @@ def share(model: nn.Module, plan: SharingPlan | int | None = None) -> SharedNetw
         said = "no two layers of the network have one weight shape in one stage; there is nothing to share"
         found = next((entry for entry in plan.private if entry[1] not in NO_PARTNER), None)
         raise NothingToFold(said if found is None else f"{said}; layer '{found[0]}' may not share: {found[1]}")
-    sources: dict[str, nn.Module] = {
-        # On the device and in the precision of the weights that the bank stands for.
-        group.name: Bank(len(group.layers), group.templates, group.shape).to(
-            model.get_parameter(f"{group.layers[0]}.weight")
-        )
-        for group in plan.groups
-    }
+    sources: dict[str, nn.Module] = {}
+    for group in plan.groups:
+        stands_for = model.get_parameter(f"{group.layers[0]}.weight")  # whose device and precision the bank gets
+        sources[group.name] = Bank(len(group.layers), group.templates, group.shape).to(stands_for)
     try:
         copied = copy.deepcopy(model)
     except (RuntimeError, TypeError, AttributeError) as error:

@@ -5,9 +5,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from foldnet.errors import SettingError
-from foldnet.sharing.bank import Bank
-from foldnet.sharing.sequences import positions
-from foldnet.sharing.share import SharedNetwork
+from foldnet.sharing.plan import positions
+from foldnet.sharing.share import Bank, SharedNetwork
 from foldnet.typed import checked
 
 

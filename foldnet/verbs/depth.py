@@ -11,8 +11,7 @@ from foldnet.bounds import check_number
 from foldnet.data.tasks import CLASSES, Task
 from foldnet.errors import NothingToFold
 from foldnet.folding.folds import open_fold
-from foldnet.folding.opening import fold_folder
-from foldnet.folding.origin import run_of_fold
+from foldnet.folding.opening import fold_folder, run_of_fold
 from foldnet.program.data import loops_of
 from foldnet.show.report import Report, Table
 from foldnet.training.machine import choose_machine

@@ -22,6 +22,7 @@ from foldnet.proof.prove import check_fold
 from foldnet.sharing.share import SharedNetwork
 from foldnet.show.progress import watched
 from foldnet.store.artifact import FOLD, refuse_linked
+from foldnet.store.codec import to_plain
 from foldnet.store.files import new_folder, numbered_folder, refuse_unnamed
 from foldnet.store.leftovers import remove_leftovers
 from foldnet.store.tensors import digest_of
@@ -220,4 +221,4 @@ def _write(
     # Folds are given away: what lies in the file are names, never where anything was on this machine.
     names = {"fold": folder.name, "run": stored.run}
     given = {"clusters": None if settings.clusters is None else Path(settings.clusters).name}
-    save_fold(temporary, stored, looped.cpu(), settings.to_json() | given, report.to_json() | names)
+    save_fold(temporary, stored, looped.cpu(), to_plain(settings) | given, report.to_json() | names)

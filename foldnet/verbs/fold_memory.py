@@ -14,8 +14,8 @@ from foldnet.choosing.advice import Advice, advise
 from foldnet.choosing.choose import Choice, Soft, choose, soft_of
 from foldnet.errors import SettingError
 from foldnet.folding.calling import refuse_nan, run_on
-from foldnet.folding.gained import only_calls_layers
 from foldnet.folding.looped import LoopedNetwork, loop_tied
+from foldnet.folding.owners import only_calls_layers
 from foldnet.folding.plan import FoldPlan, GroupFold, apply_fold
 from foldnet.folding.settings import FoldSettings
 from foldnet.program.data import count_reuses

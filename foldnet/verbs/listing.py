@@ -7,8 +7,9 @@ from typing import Any, ClassVar
 
 from foldnet.data.tasks import CLASSES, Lengthened, Task
 from foldnet.errors import FoldnetError
-from foldnet.folding.folds import all_folds, open_fold
+from foldnet.folding.folds import open_fold
 from foldnet.show.report import megabytes
+from foldnet.store.artifact import FOLD
 from foldnet.store.reading import read_json
 from foldnet.store.seals import check_files
 from foldnet.training.checkpoint import read_metrics
@@ -104,7 +105,7 @@ def line_of_run(folder: Path) -> RunLine:
     except FoldnetError as error:
         return RunLine(str(folder), problem=str(error))
     settings = run.settings
-    folds = (*map(line_of_fold, all_folds(folder)), *_links(folder))
+    folds = (*map(line_of_fold, FOLD.all_in(folder)), *_links(folder))
     return RunLine(
         str(folder),
         settings.arch,

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from foldnet.analysis.choices import UNITS
-from foldnet.choosing.choose import Curve, Judge, Soft, soft_of
+from foldnet.choosing.choose import Soft, soft_of
 from foldnet.choosing.laboratory import Laboratory
-from foldnet.choosing.sweep import Outcome, SweepPoint, knee
+from foldnet.choosing.sweep import Curve, Judge, Outcome, SweepPoint, knee
 from foldnet.choosing.sweep_file import SWEEP_FILE, OtherSweep, kept_curve, made_of
 from foldnet.data.tasks import CLASSES, Task
 from foldnet.folding.plan import FoldPlan

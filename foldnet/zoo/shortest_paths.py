@@ -18,7 +18,7 @@ class PathBlock(nn.Module):
     Shapes: x (n, width + recalled, h, w) -> the same.
     """
 
-    only_calls_layers = True  # of the forward below: see folding/gained.py
+    only_calls_layers = True  # of the forward below: see folding/owners.py
 
     def __init__(self, width: int, recalled: int) -> None:
         super().__init__()

@@ -16,7 +16,7 @@ class WideBlock(nn.Module):
     Shapes: x (n, c_in, h, w) -> (n, c_out, h / stride, w / stride).
     """
 
-    only_calls_layers = True  # of the forward below: see folding/gained.py
+    only_calls_layers = True  # of the forward below: see folding/owners.py
 
     def __init__(self, channels_in: int, channels_out: int, stride: int, dropout: float) -> None:
         super().__init__()

@@ -4,8 +4,7 @@ import pytest
 import torch
 
 import foldnet
-from foldnet.choosing.advice import NearMiss, judged
-from foldnet.choosing.chance import FoldChance
+from foldnet.choosing.advice import FoldChance, NearMiss, judged
 from foldnet.show.report import share_of_draws as share
 from foldnet_cli.views import show
 

@@ -9,8 +9,7 @@ from torch import nn
 
 from foldnet.analysis.clusters import cut
 from foldnet.choosing.sweep import ladders_of
-from foldnet.folding.families import families_of
-from foldnet.folding.groups import groups_of
+from foldnet.folding.groups import families_of, groups_of, similarities_of
 from foldnet.folding.plan import choose_clusters
 from foldnet.sharing.share import SharedNetwork, share
 from foldnet.zoo.blueprint import build
@@ -32,7 +31,7 @@ def soft_network(seed: int, arch: str = "swrn-28-1-3") -> SharedNetwork:
 def ladders(soft, unit="layer", linkage="complete", groups=GROUPS, keep=()):
     algebra = groups_of(soft)
     chosen = [entry for entry in algebra if entry.group.name in groups]
-    return ladders_of(families_of(soft, chosen, unit, set(keep)), algebra, "coefficients", linkage)
+    return ladders_of(families_of(soft, chosen, unit, set(keep)), similarities_of(algebra, "coefficients"), linkage)
 
 
 def merges(before, after):

@@ -9,8 +9,8 @@ from torch import nn
 
 from foldnet.choosing.advice import NearMiss, near_misses, written
 from foldnet.choosing.sweep import ladders_of
-from foldnet.folding.families import families_of
-from foldnet.folding.groups import groups_of
+from foldnet.folding.groups import families_of, groups_of, similarities_of
+from foldnet.folding.structures import structures_of
 from foldnet.program.data import Loop, Step
 from foldnet.sharing.share import share
 from foldnet.zoo.blueprint import build
@@ -41,7 +41,8 @@ def found(soft, threshold, unit="layer", groups=STAGES):
     algebra = groups_of(soft)
     _, _, plan = fold_forms(soft, threshold, unit=unit)
     families = families_of(soft, [entry for entry in algebra if entry.group.name in groups], unit)
-    return near_misses(soft, plan, ladders_of(families, algebra, "coefficients", "complete"))
+    ladders = ladders_of(families, similarities_of(algebra, "coefficients"), "complete")
+    return near_misses(soft, plan, ladders, structures_of(soft.network, soft.plan))
 
 
 @pytest.mark.parametrize("unit", ["layer", "block"])

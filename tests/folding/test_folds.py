@@ -14,9 +14,10 @@ import foldnet
 import foldnet_cli
 from foldnet.errors import FoldnetError, RunError
 from foldnet.folding import folds
-from foldnet.folding.folds import all_folds, load_fold, newest_fold, open_fold, stored_groups
+from foldnet.folding.folds import Fold, open_fold, read_fold, stored_groups
 from foldnet.folding.looped import LoopedNetwork
-from foldnet.folding.opening import open_network
+from foldnet.folding.opening import fold_folder, open_network
+from foldnet.store import artifact
 from foldnet.store.seals import sealed
 from foldnet.verbs.info import info
 
@@ -58,21 +59,21 @@ def test_its_structure_needs_no_memory(shelf):
 
 
 def test_the_newest_fold_is_the_one_made_last(cli, home):
-    assert newest_fold() == Path(FOLD)
+    assert fold_folder() == Path(FOLD)
     later = cli.done("fold", "runs/tied", "--no-evaluate", "--out", "runs/tied/a")["fold"]
-    assert str(newest_fold(Path("runs/tied"))) == later == "runs/tied/a"
+    assert str(fold_folder(Path("runs/tied"))) == later == "runs/tied/a"
     (home / "runs/tied/zzz").mkdir()
     (home / "runs/tied/zzz/config.json").write_text("{")
-    assert str(newest_fold()) == later
+    assert str(fold_folder()) == later
     shutil.copytree(home / later, home / "runs/tied/yyy")
     (home / "runs/tied/yyy/program.json").write_text("{}")
-    assert str(newest_fold()) == later, "of those made last, the one that opens"
+    assert str(fold_folder()) == later, "of those made last, the one that opens"
 
 
 def test_a_damaged_fold_is_listed_with_what_is_wrong(cli, home):
     shutil.copytree(home / FOLD, home / "runs/tied/yyy")
     (home / "runs/tied/yyy/config.json").unlink()
-    assert all_folds(Path("runs/tied")) == [Path("runs/tied/yyy"), Path(FOLD)]
+    assert artifact.FOLD.all_in(Path("runs/tied")) == [Path("runs/tied/yyy"), Path(FOLD)]
     folds = next(run for run in cli.done("info")["runs"] if run["run"] == "runs/tied")["folds"]
     assert folds[0]["problem"] == "'runs/tied/yyy' holds no config.json; it is not the folder of a fold"
 
@@ -105,7 +106,7 @@ def test_a_fold_elsewhere_that_is_linked_or_not_finished_is_not_the_newest(home)
     (home / "elsewhere/config.json").write_text(json.dumps(sealed(config | {"created": "9999"})))
     (home / "runs/tied/zzz").symlink_to(home / "elsewhere")
     shutil.copytree(home / "elsewhere", home / "runs/tied/.fold-0.95.a1b2c3d4.foldnet-unfinished")
-    assert newest_fold(Path("runs/tied")) == Path(FOLD)
+    assert fold_folder(Path("runs/tied")) == Path(FOLD)
 
 
 def test_a_fold_that_is_replaced_while_it_is_read_comes_whole(cli, home, monkeypatch):
@@ -122,7 +123,7 @@ def test_a_fold_that_is_replaced_while_it_is_read_comes_whole(cli, home, monkeyp
         return read(file)
 
     monkeypatch.setattr(folds, "load_tensors", replaced_first)
-    fold, looped = load_fold(Path(FOLD))
+    fold, looped = read_fold(Path(FOLD), Fold.load)
     assert len(times) == 2
     assert fold.program == looped.program == new.program != old.program
     assert fold.files == new.files
@@ -133,14 +134,14 @@ def test_a_fold_that_is_changed_is_not_read_again_and_one_that_changes_for_ever_
     program = file.read_text()
     put(file, "{}")
     with pytest.raises(RunError, match="was changed after the fold was written"):
-        load_fold(Path(FOLD))
+        read_fold(Path(FOLD), Fold.load)
     put(file, program)
     numbers = iter(range(100))
     monkeypatch.setattr(folds, "_which", lambda folder: next(numbers))
     put(file, "{}")
     said = f"^'{FOLD}' is replaced again and again while it is read; wait for whoever does that$"
     with pytest.raises(RunError, match=said):
-        load_fold(Path(FOLD))
+        read_fold(Path(FOLD), Fold.load)
 
 
 def test_a_run_without_folds_says_how_to_make_one(cli, shelf):

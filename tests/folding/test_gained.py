@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from foldnet.folding.gained import only_calls_layers, scale_outputs
+from foldnet.folding.owners import only_calls_layers, scale_outputs
 from foldnet.sharing.lend import view
 
 LAYERS = {

@@ -20,9 +20,10 @@ from foldnet.folding.looped import (
 from foldnet.folding.owners import Owners
 from foldnet.folding.plan import FoldPlan, apply_fold, plan_fold
 from foldnet.folding.stages import LoopedStage
-from foldnet.folding.stepped import SteppedBlock, join
+from foldnet.folding.stepped import SteppedBlock
 from foldnet.program.data import Loop, Step, schedule
 from foldnet.sharing.lend import lend
+from foldnet.sharing.sequences import joined
 from foldnet.sharing.share import SharedNetwork, materialise, share
 from foldnet.training.learner import build_optimiser
 from foldnet.zoo.blueprint import build
@@ -283,8 +284,8 @@ def test_a_schedule_numbers_the_steps_of_each_label():
 
 
 def test_names_are_joined_without_empty_parts():
-    assert join("a", "", "weight") == "a.weight"
-    assert join("", "weight") == "weight"
+    assert joined("a", "", "weight") == "a.weight"
+    assert joined("", "weight") == "weight"
 
 
 def test_a_block_may_be_a_layer_itself():

@@ -98,7 +98,7 @@ def test_trips_past_the_last_drop_as_the_last():
     looped, _, _ = folded(DropPath)
     looped.set_trips({"body.loop1": 6}, own_steps=True)
     block = looped.network.body.blocks["A"]
-    assert [block._numbers_of(step)["drop", "drop_prob"] for step in range(6)] == [*RATES, 0.75, 0.75]
+    assert own_numbers(list(block.parts))["drop", "drop_prob"] == (*RATES, 0.75, 0.75)
 
 
 def test_a_number_of_a_module_that_holds_more_is_not_owned():

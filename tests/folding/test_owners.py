@@ -7,9 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from foldnet.analysis.choices import TIES
-from foldnet.folding.owners import Owners, TiedLayers, sum_in_double, tie_bank
-from foldnet.folding.tie import tie_rows
-from foldnet.sharing.bank import Bank
+from foldnet.folding.owners import Owners, TiedLayers, sum_in_double, tie_bank, tie_rows
+from foldnet.sharing.share import Bank
 
 SHAPES = [(4, 3, 3, 3), (5, 2), (3, 4, 5)]
 

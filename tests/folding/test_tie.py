@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from foldnet.analysis.clusters import cut
 from foldnet.analysis.similarity import weight_similarity
 from foldnet.errors import SettingError, ShapeMismatch
-from foldnet.folding.tie import stored_weights, tie_rows
+from foldnet.folding.owners import tie_rows
 
 seeds = st.integers(0, 2**32 - 1)
 
@@ -167,11 +167,6 @@ def test_layers_that_differ_only_in_what_no_template_shows_fold_exactly():
     bank[2] = bank[0] + bank[1]
     rows = np.array([[1.0, 2.0, 0.0], [0.0, 1.0, 1.0]])  # one weight written in two ways
     assert tie_rows(rows, bank @ bank.T, [(0, 1)]).errors.max() < 1e-6
-
-
-def test_what_a_group_keeps():
-    assert stored_weights(2, 4) == 2
-    assert stored_weights(6, 4) == 4
 
 
 WRONG = [

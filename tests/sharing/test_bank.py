@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from foldnet.sharing.bank import Bank, gram, mix
+from foldnet.sharing.share import Bank, gram, mix
 
 SHAPES = [(4, 3, 3, 3), (5, 2), (3, 4, 5), (2, 3, 1, 2, 3)]
 

@@ -12,9 +12,8 @@ from torch.func import functional_call
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from foldnet.errors import NothingToFold, SettingError, ShapeMismatch, UnknownName
-from foldnet.sharing.bank import Bank
 from foldnet.sharing.plan import Group, SharingPlan, plan_sharing
-from foldnet.sharing.share import SharedNetwork, materialise, share, without_weights
+from foldnet.sharing.share import Bank, SharedNetwork, materialise, share, without_weights
 from foldnet.zoo.blueprint import build
 
 

@@ -8,8 +8,7 @@ from hypothesis import strategies as st
 from looping import fold_forms
 
 from foldnet.errors import NothingToFold, SettingError
-from foldnet.sharing.bank import Bank
-from foldnet.sharing.share import share
+from foldnet.sharing.share import Bank, share
 from foldnet.training.recurrence import banks_of, loop_shares, recurrence
 from foldnet.zoo.blueprint import build
 

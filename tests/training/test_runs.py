@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from foldnet.errors import OutputError, RunError
-from foldnet.folding.folds import newest_fold
+from foldnet.folding.opening import fold_folder
 from foldnet.sharing.share import SharedNetwork
 from foldnet.store.artifact import RUN
 from foldnet.store.seals import sealed
@@ -437,5 +437,5 @@ def test_no_bad_folder_hides_the_good_ones(cli, home):
     sound = {"plain", "soft", "tied"}
     listed = [line for line in cli.done("info")["runs"] if line["problem"] is None]
     assert {Path(line["run"]).name for line in listed} == sound
-    assert newest_fold(home / "runs/tied").name == "fold-0.95"
+    assert fold_folder(home / "runs/tied").name == "fold-0.95"
     assert newest_run(home / "runs").name == "tied"

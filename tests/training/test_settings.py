@@ -14,6 +14,7 @@ from foldnet.data.sources import SOURCES
 from foldnet.errors import SettingError, UnknownName
 from foldnet.folding.settings import FoldSettings
 from foldnet.options import fields_of
+from foldnet.store.codec import to_plain
 from foldnet.training.settings import TrainSettings, flat, from_json, preset, to_json, train_settings
 
 
@@ -34,7 +35,7 @@ def test_settings_are_plain_data_and_come_back_from_json():
     settings = TrainSettings(arch="wrn-16-1", lr=0.3, seed=7)
     assert from_json(json.loads(json.dumps(to_json(settings)))) == settings
     fold = FoldSettings(thresholds=(("stage2", 0.9),), groups=("stage2",))
-    assert json.loads(json.dumps(fold.to_json()))["thresholds"] == [["stage2", 0.9]]
+    assert json.loads(json.dumps(to_plain(fold)))["thresholds"] == [["stage2", 0.9]]
 
 
 @pytest.mark.parametrize(

@@ -112,7 +112,7 @@ def test_a_curve_of_other_settings_is_not_taken(swept, monkeypatch, settings, sa
         (lambda sweep: sweep["units"].pop("layer"), "sweep.json cannot be used ('layer')"),
         (
             lambda sweep: sweep["units"]["layer"][-1]["clusters"].update(stage1=[[0, 1], [9]]),
-            "sweep.json cannot be used (its clusters are not those of the network's layers)",
+            "sweep.json cannot be used (the clusters are not a partition of 6 layers; put every layer into exactly one)",
         ),
         (
             lambda sweep: sweep["units"]["layer"][-1].update(stored_numbers=1),

@@ -70,7 +70,7 @@ class Fold(Output):
         from foldnet.drawing.fold_figure import fold_figure
         from foldnet.folding.folds import open_fold
         from foldnet.folding.groups import check_metric, groups_of
-        from foldnet.folding.origin import soft_of_fold
+        from foldnet.folding.opening import soft_of_fold
         from foldnet.store.reading import read_json
 
         fold = open_fold(what)

@@ -4,9 +4,8 @@ import pytest
 from torch import nn
 
 from foldnet.errors import SettingError
-from foldnet.sharing.in_order import is_sequence, lists_blocks, runs_in_order
 from foldnet.sharing.plan import Group, SharingPlan, check_plan, plan_sharing
-from foldnet.sharing.sequences import sequences_of
+from foldnet.sharing.sequences import is_sequence, lists_blocks, runs_in_order, sequences_of
 
 
 class Two(nn.Module):

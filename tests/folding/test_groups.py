@@ -10,8 +10,7 @@ from torch import nn
 from foldnet.analysis.clusters import cut
 from foldnet.analysis.similarity import coefficient_similarity
 from foldnet.errors import SettingError
-from foldnet.folding.families import Family, families_of
-from foldnet.folding.groups import groups_of
+from foldnet.folding.groups import Family, cut_families, families_of, groups_of, similarities_of
 from foldnet.folding.plan import choose_clusters
 from foldnet.sharing.plan import plan_sharing
 from foldnet.sharing.share import SharedNetwork, share
@@ -30,7 +29,7 @@ def tied(family, matrices, threshold):
     """Clusters of the members at a threshold, one number or one a group, and of each group's layers."""
     levels = threshold if isinstance(threshold, dict) else dict.fromkeys(matrices, threshold)
     clusters = cut(family.similarity(matrices, [levels[group] for group, _ in family.positions]), 0.0)
-    return clusters, family.tied(clusters, {name: len(matrix) for name, matrix in matrices.items()})
+    return clusters, family.tied(clusters, matrices)
 
 
 def test_blocks_are_tied_position_by_position():
@@ -116,7 +115,9 @@ def test_kept_layers_are_left_out_whatever_the_threshold(unit, alone, threshold)
     torch.manual_seed(0)
     soft, keep = build("swrn-28-1-4"), {"stage2.2.conv1"}
     thresholds = threshold if isinstance(threshold, dict) else dict.fromkeys(("stage1", "stage2", "stage3"), threshold)
-    found = choose_clusters(soft, groups_of(soft), thresholds, unit=unit, keep=keep)["stage2"]
+    algebra = groups_of(soft)
+    families = families_of(soft, algebra, unit, keep)
+    found = cut_families(families, similarities_of(algebra, "coefficients"), thresholds, "complete")["stage2"]
     assert {row for cluster in found if len(cluster) == 1 for row in cluster} == alone
 
 
