@@ -131,7 +131,7 @@ def blueprint_for(settings: TrainSettings, dataset: Dataset) -> Blueprint:
 
 def with_recall(given: Mapping[str, Any], config: Path | None) -> str:
     """The name of the network in which every step sees the input again."""
-    chosen = (read_toml(config) if config is not None else {}) | {k: v for k, v in given.items() if v is not None}
+    chosen = (read_toml(config) if config is not None else {}) | dict(given)
     arch = str(chosen.get("arch") or source_type(chosen.get("dataset", Digits.name)).arch)
     return arch if arch.endswith(RECALL) else arch + RECALL
 

@@ -40,7 +40,9 @@ def recurrence(model: nn.Module, form: str = "mean") -> Tensor:
     similarities = [(unit @ unit.T).abs() for unit in rows.values()]
     if form == "sum":
         return torch.stack([similarity.sum() for similarity in similarities]).sum()
-    return torch.stack([_mean_off_diagonal(similarity) for similarity in similarities]).mean()
+    others = [similarity.sum() - similarity.diagonal().sum() for similarity in similarities]
+    pairs = [max(len(similarity) * (len(similarity) - 1), 1) for similarity in similarities]
+    return torch.stack([total / count for total, count in zip(others, pairs, strict=True)]).mean()
 
 
 def loop_shares(places: list[Tensor]) -> Tensor:
@@ -58,9 +60,3 @@ def loop_shares(places: list[Tensor]) -> Tensor:
         products = torch.stack([places[index] @ places[index].T for index in which])
         shares |= dict(zip(which, torch.linalg.eigvalsh(products)[:, -1] / size, strict=True))
     return torch.stack([shares[index] for index in range(len(places))])
-
-
-def _mean_off_diagonal(similarity: Tensor) -> Tensor:
-    """The mean of a square matrix without its diagonal, 0 for a single layer."""
-    layers = len(similarity)
-    return (similarity.sum() - similarity.diagonal().sum()) / max(layers * (layers - 1), 1)

@@ -188,10 +188,10 @@ def _near(arch: str) -> str:
     if len(given) < wanted:
         return said_to_be_meant(in_order(known for known in published() if known.startswith(f"{start}-"))[:3])
     numbers = [first, *(min(max(number, 1), MOST) for number in given[1:wanted])]
-    near = "-".join([f"{'s' * soft}{family.name}", *map(str, numbers)])
     if len(given) > wanted:
-        near += f"-{min(max(given[wanted], 1), family.layers(family.options(*numbers)))}"
-    return said_to_be_meant(["-".join([near, *(flag for flag in family.flags if rest.endswith(f"-{flag}"))])])
+        numbers.append(min(max(given[wanted], 1), family.layers(family.options(*numbers))))
+    flags = (flag for flag in family.flags if rest.endswith(f"-{flag}"))
+    return said_to_be_meant(["-".join([f"{'s' * soft}{family.name}", *map(str, numbers), *flags])])
 
 
 def _nearest_legal(family: Family, number: int, soft: bool) -> int:
