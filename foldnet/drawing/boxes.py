@@ -32,6 +32,16 @@ class Cell:
     rounded: bool = False
 
     @property
+    def lines(self) -> list[str]:
+        """The small print."""
+        return self.text.split("\n")
+
+    @property
+    def height(self) -> float:
+        """What the lines need."""
+        return 0.08 + LINE * len(self.lines)
+
+    @property
     def name_inches(self) -> float:
         """Room for the letter and the gap behind it."""
         return 0.075 * len(self.name) + 0.06 if self.name else 0.0
@@ -39,7 +49,7 @@ class Cell:
     @property
     def width(self) -> float:
         """What the words need."""
-        return 0.14 + self.name_inches + 0.05 * max(map(len, self.text.split("\n")))
+        return 0.14 + self.name_inches + 0.05 * max(map(len, self.lines))
 
 
 def block_inches(cells: Sequence[Cell]) -> float:
@@ -55,9 +65,8 @@ def write(axes: Axes, x: float, y: float, words: str, size: float = SMALL, **sty
 def write_cell(axes: Axes, cell: Cell, x: float, y: float) -> None:
     """A cell's letter, and its lines beside it."""
     write(axes, x, y, cell.name, NAME, weight="bold")
-    lines = cell.text.split("\n")
-    for index, line in enumerate(lines):
-        write(axes, x + cell.name_inches, y + LINE * (index - (len(lines) - 1) / 2), line)
+    for index, line in enumerate(cell.lines):
+        write(axes, x + cell.name_inches, y + LINE * (index - (len(cell.lines) - 1) / 2), line)
 
 
 def draw_box(axes: Axes, place: tuple[float, float, float, float], style: tuple[str, str], *, rounded: bool) -> None:

@@ -44,15 +44,12 @@ def depth_figure(
 
     `loops` holds the series that were measured of each loop, such as "as folded" and "recalibrated": a colour a loop, a
     line style a series. A vertical tick marks the trips that folding found (`found`, by loop). The axis has a number at
-    both ends. Raises SettingError where there is nothing to draw and where `found` names a loop without a curve.
+    both ends. Raises SettingError where there is nothing to draw.
     """
     series = tuple(dict.fromkeys(name for curves in loops.values() for name, curve in curves.items() if curve))
     if not series:
         raise SettingError("there is no curve to draw; a program without loops has no trips to vary")
     marks = found or {}
-    for name in marks:
-        if name not in loops:
-            raise SettingError(f"loop '{name}' has no curve; the curves are of {', '.join(loops)}")
     keys = [line_key(name, color=distinct(index), linewidth=1.3) for index, name in enumerate(loops)]
     keys += [line_key(name, **_style("black", number)) for number, name in enumerate(series)]
     if marks:

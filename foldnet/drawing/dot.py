@@ -65,7 +65,7 @@ def _draw_edges(digraph: graphviz.Digraph, graph: nx.MultiDiGraph, ids: dict[str
     for source, target, data in graph.edges(data=True):
         flow = data["kind"] == "flow"
         colored = flow and data["stage"] in looping
-        style = _flow_style(data, _says_when(graph, source, target, data), colored) if flow else RESIDUAL_STYLE
+        style = _flow_style(data, _when(graph, source, target, data), colored) if flow else RESIDUAL_STYLE
         leaves, enters = graph.nodes[source]["stage"], graph.nodes[target]["stage"]
         if leaves != enters and leaves and enters:
             start = f"from{stages[leaves]}to{stages[enters]}"
@@ -100,7 +100,7 @@ def _title(graph: nx.MultiDiGraph, title: str) -> str:
         keys = (f'<font color="{color}">{word}{GAP * 2}</font>' for (word, _), color in zip(words, colors, strict=True))
         lines.append(f'<font point-size="12">{"".join(keys)}</font>')
         said.append("the passes that take it")
-    if any(_says_when(graph, *edge) for edge in edges):
+    if any(_when(graph, *edge) for edge in edges):
         said.append("at which steps of the network, or how often (&#215;)")
     if said:
         lines.append(_small(f"at an arrow: {', and '.join(said)}"))
@@ -142,7 +142,7 @@ def _gains(gains: list[float]) -> str:
     return f"gains {(', ' if few else ' to ').join(shown)}"
 
 
-def _flow_style(data: dict[str, Any], says_when: bool, colored: bool) -> dict[str, str]:
+def _flow_style(data: dict[str, Any], when: str, colored: bool) -> dict[str, str]:
     """Colour, label and weight of an edge of the flow; in a stage of several passes it is `colored` and says which."""
     style = {"color": distinct(data["color"]) if colored else PLAIN}
     style["fontcolor"] = style["color"]
@@ -150,24 +150,21 @@ def _flow_style(data: dict[str, Any], says_when: bool, colored: bool) -> dict[st
     if data["dashed"]:
         style["style"] = "dashed"
     lines = [f"<b>{ranges(data['passes'])}</b>"] if colored else []
-    if says_when:
-        lines.append(_small(_when(data["order"])))
+    if when:
+        lines.append(_small(when))
     if lines:
         style["label"] = f"<{ROOM}{'<br/>'.join(lines)}{END_OF_ROOM}>"
     return style
 
 
-def _says_when(graph: nx.MultiDiGraph, source: str, target: str, data: dict[str, Any]) -> bool:
-    """Whether an edge says which steps take it: more than one, or back, or there and back, where arrows lie on each
-    other."""
-    return len(data["order"]) > 1 or data["back"] or graph.has_edge(target, source, "flow")
-
-
-def _when(order: list[int]) -> str:
-    """At which steps, or where there are many, how often."""
+def _when(graph: nx.MultiDiGraph, source: str, target: str, data: dict[str, Any]) -> str:
+    """At which steps an edge is taken, or where there are many, how often; said of an edge that is taken more than
+    once, or back, or there and back, where arrows lie on each other, and "" of others."""
+    order = data["order"]
     if len(order) > ORDERS_SHOWN:
         return f"×{len(order)}"
-    return f"step{'s' if len(order) > 1 else ''} {', '.join(map(str, order))}"
+    said = len(order) > 1 or data["back"] or graph.has_edge(target, source, "flow")
+    return f"step{'s' * (len(order) > 1)} {', '.join(map(str, order))}" if said else ""
 
 
 PNG_DPI = "150"  # of .png alone: dot would scale the content of an .svg by it, but not the part that viewers show

@@ -84,8 +84,7 @@ def panels(
     axes = figure.subplots(rows, columns, squeeze=False, sharex="col")
     sides = {"left": 0.62 / width, "right": 1 - 0.12 / width, "bottom": below / height, "top": 1 - above / height}
     figure.subplots_adjust(**sides, wspace=0.22, hspace=0.12)
-    draw_legend(figure, keys)
-    draw_title(figure, title)
+    draw_words(figure, title, keys)
     return figure, axes
 
 
@@ -96,12 +95,6 @@ def place_axes(figure: Figure, left: float, top: float, side: float, *, ticks: b
     if not ticks:
         axes.set(xticks=[], yticks=[])
     return axes
-
-
-def draw_title(figure: Figure, title: str) -> None:
-    """The title at the top of the whole figure."""
-    if title:
-        figure.text(0.5, 1 - 0.12 / figure.get_figheight(), title, ha="center", va="top", fontsize=10)
 
 
 def dress_axes(axes: Axes, x_label: str, y_label: str, *, whole: bool = False) -> None:
@@ -151,9 +144,13 @@ def _legend_columns(keys: Sequence[Artist], width: float) -> int:
     return min(max(1, int(width / (0.55 + 0.062 * longest))), len(keys))
 
 
-def draw_legend(figure: Figure, keys: Sequence[Artist]) -> None:
-    """One legend at the bottom of the whole figure, as many entries a row as there is room for."""
-    room: dict[str, Any] = {"handlelength": 1.8, "columnspacing": 1.3, "handletextpad": 0.5, "borderpad": 0.3}
-    place: dict[str, Any] = {"loc": "lower center", "bbox_to_anchor": (0.5, 0.0)}
-    columns = _legend_columns(keys, figure.get_figwidth())
-    figure.legend(handles=keys, ncols=columns, frameon=False, fontsize=7, **place, **room)
+def draw_words(figure: Figure, title: str, keys: Sequence[Artist] = ()) -> None:
+    """The title at the top of the whole figure, and a legend at its bottom, as many entries a row as there is room
+    for."""
+    if title:
+        figure.text(0.5, 1 - 0.12 / figure.get_figheight(), title, ha="center", va="top", fontsize=10)
+    if keys:
+        room: dict[str, Any] = {"handlelength": 1.8, "columnspacing": 1.3, "handletextpad": 0.5, "borderpad": 0.3}
+        place: dict[str, Any] = {"loc": "lower center", "bbox_to_anchor": (0.5, 0.0)}
+        columns = _legend_columns(keys, figure.get_figwidth())
+        figure.legend(handles=keys, ncols=columns, frameon=False, fontsize=7, **place, **room)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from foldnet.drawing.boxes import Point, write
 from foldnet.drawing.colors import BOX_LINE, FAINT_LINE, INK, distinct
-from foldnet.drawing.figures import draw_title, own_settings, place_axes, title_inches
+from foldnet.drawing.figures import draw_words, own_settings, place_axes, title_inches
 from foldnet.drawing.folded import FoldedPanel, draw_folded, folded_panel
 from foldnet.drawing.graph import pass_words
 from foldnet.drawing.heatmaps import NAMES_UP_TO, draw_matrix, short_names
@@ -124,7 +124,7 @@ def fold_figure(stages: Sequence[FoldedStage], title: str = "") -> Figure:
         draw_folded(page, row.folded, right + reach[0], y + (row.height - row.folded.column.height) / 2)
         y += row.height + ROW_GAP
     _draw_legend(page, legend, width / 2, y + LEGEND_LINE / 2)
-    draw_title(figure, title)
+    draw_words(figure, title)
     return figure
 
 
@@ -191,17 +191,16 @@ def _legend(rows: Sequence[Row], width: float) -> list[list[tuple[str, str]]]:
     """Words and their colours, in lines that fit the page: passes, and what the figures' signs mean."""
     edges = [data for row in rows for *_, data in row.graph.edges(data=True)]
     last = max(data["passes"][-1] for data in edges)
+    passes = pass_words({data["pass"] for data in edges}, last) if last > 1 else ()
+    signs = {
+        "number at an arrow: the passes that take it": last > 1,
+        "3x: the loop runs three times": any(row.folded.times for row in rows),
+        "×3: three layers use the weight": any(uses > 1 for row in rows for _, uses in row.graph.nodes(data="uses")),
+        "dashed: jumps back, but no loop": any(data["dashed"] for data in edges),
+    }
     words = [("similarity: white 1, black 0", INK)]
-    if last > 1:
-        for said, number in pass_words({data["pass"] for data in edges}, last):
-            words.append((said, INK if number is None else distinct(number - 1)))
-        words.append(("number at an arrow: the passes that take it", INK))
-    if any(row.folded.times for row in rows):
-        words.append(("3x: the loop runs three times", INK))
-    if any(data["uses"] > 1 for row in rows for _, data in row.graph.nodes(data=True)):
-        words.append(("×3: three layers use the weight", INK))
-    if any(data["dashed"] for data in edges):
-        words.append(("dashed: jumps back, but no loop", INK))
+    words += [(said, INK if number is None else distinct(number - 1)) for said, number in passes]
+    words += [(said, INK) for said, stands in signs.items() if stands]
     lines: list[list[tuple[str, str]]] = [[]]
     for word in words:
         if lines[-1] and _line_inches([*lines[-1], word]) > width:

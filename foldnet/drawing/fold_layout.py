@@ -98,9 +98,7 @@ def _ends(jumps: Sequence[tuple[int, int]], lanes: dict[tuple[int, int], int]) -
     ends: dict[int, list[tuple[int, int, End]]] = defaultdict(list)
     for edge in jumps:
         for row, other, start in ((edge[0], edge[1], True), (edge[1], edge[0], False)):
-            if other == row:
-                ends[row].append((1, int(start), (edge, start)))  # it leaves below and comes back above
-            else:
-                up = other < row
-                ends[row].append((0 if up else 2, lanes[edge] if up else -lanes[edge], (edge, start)))
+            # A box's jump to itself leaves below and comes back above.
+            rank = (1, int(start)) if other == row else (0, lanes[edge]) if other < row else (2, -lanes[edge])
+            ends[row].append((*rank, (edge, start)))
     return {row: [end for *_, end in sorted(some)] for row, some in ends.items()}

@@ -10,18 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import networkx as nx
 
-from foldnet.drawing.boxes import (
-    BOX,
-    LINE,
-    Cell,
-    Point,
-    block_inches,
-    draw_arrow,
-    draw_block,
-    draw_box,
-    write,
-    write_cell,
-)
+from foldnet.drawing.boxes import BOX, Cell, Point, block_inches, draw_arrow, draw_block, draw_box, write, write_cell
 from foldnet.drawing.colors import PLAIN
 from foldnet.drawing.fold_layout import Arrow, Column, column_layout
 from foldnet.drawing.graph import label_lines, ranges
@@ -51,7 +40,7 @@ class Row:
         """Of an owner, that of its lines."""
         if self.word:
             return WORD
-        return max(BOX, 0.08 + LINE * len(self.cells[0].text.split("\n"))) if self.shared else BOX
+        return max(BOX, self.cells[0].height) if self.shared else BOX
 
     @property
     def width(self) -> float:

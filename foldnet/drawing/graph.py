@@ -8,7 +8,7 @@ from typing import Any
 
 import networkx as nx
 
-from foldnet.program.data import Program, count_loops, letters
+from foldnet.program.data import Program, letters
 from foldnet.program.text import owner_text, stage_text
 
 # Layers that stand on a shortcut, beside the flow, under the names that residual networks give them.
@@ -97,14 +97,9 @@ def _node_attributes(visits: list[Visit], gains: Mapping[str, float]) -> dict[st
     """What a node carries; lists and scalars only, so that it can be written as JSON."""
     first = visits[0]
     layers = [visit.layer for visit in visits if visit.layer]
-    attributes = {
-        "kind": first.kind,
-        "stage": first.stage,
-        "name": first.name,
-        "label": first.name if first.kind != "owner" else _users(visits),
-        "layers": layers,
-        "uses": len(layers),
-    }
+    label = _users(visits) if first.kind == "owner" else first.name
+    attributes: dict[str, Any] = {"kind": first.kind, "stage": first.stage, "name": first.name, "label": label}
+    attributes |= {"layers": layers, "uses": len(layers)}
     if any(layer in gains for layer in layers):
         attributes["gains"] = [float(gains.get(layer, 1.0)) for layer in layers]
     return attributes
@@ -130,7 +125,7 @@ def label_lines(data: Mapping[str, Any]) -> list[str]:
 
 def _add_flow(graph: nx.MultiDiGraph, program: Program, visits: Sequence[Visit]) -> None:
     """The edges of the flow. A section's walk ends at the node after it, which its last pass leads to."""
-    loops = [False, *(count_loops(stage.items) > 0 for stage in program.stages), False]
+    loops = [False, *(bool(stage.loops) for stage in program.stages), False]
     before = 0
     for section, group in groupby(visits, key=lambda visit: visit.section):
         inside = list(group)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foldnet.drawing.colors import BOX_LINE, CELL_COLORS, QUERY_LINE
-from foldnet.drawing.figures import draw_legend, draw_title, line_key, own_settings, patch_key, place_axes
+from foldnet.drawing.figures import draw_words, line_key, own_settings, patch_key, place_axes
 from foldnet.errors import SettingError
 
 if TYPE_CHECKING:
@@ -69,8 +69,7 @@ def grids_figure(grids: Sequence[GridPicture], title: str = "") -> Figure:
     ]
     keys.append(line_key("query", markersize=5, markeredgewidth=1.2, **QUERY))
     keys.append(line_key("border of the true path", color=QUERY_LINE, linewidth=1.0))
-    draw_legend(figure, keys)
-    draw_title(figure, title)
+    draw_words(figure, title, keys)
     return figure
 
 

@@ -15,15 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from foldnet.analysis.chance import Chance, beyond_chance, shown_level
 from foldnet.drawing.colors import MARK
-from foldnet.drawing.figures import (
-    draw_legend,
-    draw_title,
-    legend_inches,
-    own_settings,
-    patch_key,
-    place_axes,
-    title_inches,
-)
+from foldnet.drawing.figures import draw_words, legend_inches, own_settings, patch_key, place_axes, title_inches
 from foldnet.errors import SettingError
 
 if TYPE_CHECKING:
@@ -105,27 +97,22 @@ def lsm_figure(groups: Sequence[GroupSimilarity], title: str = "") -> Figure:
     figure = Figure(figsize=(width, top + height + 0.05 + legend_inches(keys, width)))
     for panel, (x, y) in zip(panels, places, strict=True):
         _draw_panel(place_axes(figure, (width - inner) / 2 + x, top + y, panel.side, ticks=True), panel)
-    draw_title(figure, title)
-    draw_legend(figure, keys)
+    draw_words(figure, title, keys)
     return figure
 
 
 @own_settings()
-def history_figure(groups: Sequence[GroupHistory], epochs: Sequence[int] | None = None, title: str = "") -> Figure:
-    """The groups' matrices as training went on: a row for each group, a column for each of `epochs`.
+def history_figure(groups: Sequence[GroupHistory], title: str = "") -> Figure:
+    """The groups' matrices as training went on: a row for each group, a column for each of at most eight epochs from
+    0 to the last, evenly spread.
 
-    Without `epochs`, at most eight from 0 to the last, evenly spread. Raises SettingError where there is no
-    group or an epoch was not recorded.
+    Raises SettingError where there is no group.
     """
     from matplotlib.figure import Figure
 
     _refuse_nothing(groups)
     histories = [np.asarray(group.matrices, dtype=np.float64) for group in groups]
-    last = min(len(history) for history in histories) - 1
-    chosen = chosen_epochs(last) if epochs is None else tuple(epochs)
-    for epoch in chosen:
-        if not 0 <= epoch <= last:
-            raise SettingError(f"epoch {epoch} was not recorded; give epochs from 0 to {last}")
+    chosen = chosen_epochs(min(map(len, histories)) - 1)
     side, pitch, labels, top = 1.15, 1.23, 0.32, (0.42 if title else 0.08) + 0.24
     inner = labels + len(chosen) * pitch
     width = max(inner, title_inches(title))
@@ -139,7 +126,7 @@ def history_figure(groups: Sequence[GroupHistory], epochs: Sequence[int] | None 
                 axes.set_title(f"epoch {epoch}" if column == 0 else str(epoch), fontsize=8, pad=3)
             if column == 0:
                 axes.set_ylabel(group.name, fontsize=8)
-    draw_title(figure, title)
+    draw_words(figure, title)
     return figure
 
 

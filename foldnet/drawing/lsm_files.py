@@ -17,20 +17,16 @@ from foldnet.drawing.figures import figure_bytes
 from foldnet.drawing.heatmaps import GroupHistory, GroupSimilarity, history_figure, lsm_figure
 from foldnet.drawing.output import FIGURE_ENDINGS, HISTORY_ENDINGS, LSM_ENDINGS, check_ending
 from foldnet.errors import SettingError
-from foldnet.store.codec import to_plain
 from foldnet.store.files import write_whole
 
 
-def write_lsm(
-    groups: Sequence[GroupSimilarity], path: Path, *, title: str = "", document: Mapping[str, object] | None = None
-) -> None:
+def write_lsm(groups: Sequence[GroupSimilarity], path: Path, *, title: str, document: Mapping[str, object]) -> None:
     """Write the groups' matrices to `path`, whole or not at all; what is there is replaced.
 
-    .png .svg .pdf: the figure. .csv: group,layer_i,layer_j,similarity for every pair i < j. .json:
-    `document`, the report that the command prints, or the groups alone. .npy: (L, L), or (G, L, L) of several
-    groups of one size. .npz: an (L, L) array for each group, by its name. Numbers are not rounded. Raises
-    SettingError for another ending and for groups that do not fit in one .npy, OutputError where the place
-    cannot be written.
+    .png .svg .pdf: the figure. .csv: group,layer_i,layer_j,similarity for every pair i < j. .json: `document`, the
+    report that the command prints. .npy: (L, L), or (G, L, L) of several groups of one size. .npz: an (L, L) array for
+    each group, by its name. Numbers are not rounded. Raises SettingError for another ending and for groups that do not
+    fit in one .npy, OutputError where the place cannot be written.
     """
     ending = check_ending(path, LSM_ENDINGS)
     content: str | bytes
@@ -39,23 +35,21 @@ def write_lsm(
     elif ending == ".csv":
         content = _csv_text(groups)
     elif ending == ".json":
-        content = json.dumps(document or _document(groups), indent=2, allow_nan=False) + "\n"
+        content = json.dumps(document, indent=2, allow_nan=False) + "\n"
     else:
         content = _array_bytes({group.name: group.matrix for group in groups}, path)
     write_whole(path, content)
 
 
-def write_history(
-    groups: Sequence[GroupHistory], path: Path, *, epochs: Sequence[int] | None = None, title: str = ""
-) -> None:
+def write_history(groups: Sequence[GroupHistory], path: Path, *, title: str = "") -> None:
     """Write the groups' matrices of every epoch to `path`, whole or not at all; what is there is replaced.
 
-    .png .svg .pdf: the figure, of `epochs` where they are given. .npy and .npz: as `write_lsm`, an array for
-    a group being (E + 1, L, L). Raises as `write_lsm`.
+    .png .svg .pdf: the figure. .npy and .npz: as `write_lsm`, an array for a group being (E + 1, L, L). Raises as
+    `write_lsm`.
     """
     ending = check_ending(path, HISTORY_ENDINGS)
     if ending in FIGURE_ENDINGS:
-        content = figure_bytes(history_figure(groups, epochs, title), ending)
+        content = figure_bytes(history_figure(groups, title), ending)
     else:
         content = _array_bytes({group.name: group.matrices for group in groups}, path)
     write_whole(path, content)
@@ -70,12 +64,6 @@ def _csv_text(groups: Sequence[GroupSimilarity]) -> str:
         for (i, first), (j, second) in combinations(enumerate(group.layers), 2):
             writer.writerow([group.name, first, second, repr(float(np.asarray(group.matrix)[i, j]))])
     return text.getvalue()
-
-
-def _document(groups: Sequence[GroupSimilarity]) -> dict[str, object]:
-    """The groups as JSON data, where the caller has no fuller report."""
-    shown = ("name", "layers", "matrix", "chance")
-    return {"groups": [{name: to_plain(getattr(group, name)) for name in shown} for group in groups]}
 
 
 def _array_bytes(named: Mapping[str, ArrayLike], path: Path) -> bytes:

@@ -16,11 +16,9 @@ from foldnet.store.files import free_name, refuse_existing
 FIGURE_ENDINGS = (".png", ".svg", ".pdf")
 LSM_ENDINGS = (*FIGURE_ENDINGS, ".csv", ".json", ".npy", ".npz")
 HISTORY_ENDINGS = (*FIGURE_ENDINGS, ".npy", ".npz")
-DRAWN = (".svg", ".png", ".pdf")  # of graphs: these need Graphviz's program dot
 SOURCE = (".dot", ".gv")
-DATA = (".graphml", ".json")
-DOT_ENDINGS = (*DRAWN, *SOURCE)
-GRAPH_ENDINGS: tuple[str, ...] = (*DOT_ENDINGS, *DATA)
+DOT_ENDINGS = (".svg", ".png", ".pdf", *SOURCE)  # the first three need Graphviz's program dot
+GRAPH_ENDINGS: tuple[str, ...] = (*DOT_ENDINGS, ".graphml", ".json")
 
 
 def check_ending(path: Path, legal: tuple[str, ...] = FIGURE_ENDINGS) -> str:

@@ -24,7 +24,8 @@ ROW, TALL_ROW, SPAN, TEMPLATE, MARGIN, HEADING, GAP = 0.48, 0.8, 1.7, 0.45, 0.2,
 LETTER = 0.095  # width of a letter at 12 points
 
 GRAPH_STYLE = {"layout": "neato", "outputorder": "edgesfirst", "labelloc": "t", "fontsize": "16", "splines": "line"}
-NODE_STYLE = {"fontsize": "12", "shape": "box", "style": "filled", "fixedsize": "true"}
+NODE_STYLE = {"fontsize": "12", "style": "filled", "color": BOX_LINE, "fixedsize": "true", "shape": "box"}
+EDGE_STYLE = {"fontname": FONT, "dir": "none"}
 VALUE_STYLE = {"color": "white", "fillcolor": "white", "width": "0.38", "height": "0.15", "fontsize": "9"}
 
 
@@ -44,11 +45,8 @@ def sharing_dot(groups: Sequence[SharedGroup], title: str) -> graphviz.Digraph:
     sign: red plus, blue minus. What is below a twentieth of the largest, or a quarter where a group has more than 24
     coefficients, is left out, and the group says how many that are.
     """
-    digraph = graphviz.Digraph(
-        graph_attr={**GRAPH_STYLE, "label": _title(title), "fontname": FONT},
-        node_attr={**NODE_STYLE, "color": BOX_LINE, "fontname": FONT},
-        edge_attr={"fontname": FONT, "dir": "none"},
-    )
+    style = {**GRAPH_STYLE, "label": _title(title), "fontname": FONT}
+    digraph = graphviz.Digraph(graph_attr=style, node_attr={**NODE_STYLE, "fontname": FONT}, edge_attr=EDGE_STYLE)
     top = 0.0
     for first in range(0, len(groups), GROUPS_A_ROW):
         left = lowest = 0.0

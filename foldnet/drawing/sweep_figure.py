@@ -47,12 +47,15 @@ def sweep_figure(
     the score of the network before folding; the `knees`, one of the points of a unit each, are ringed. Bars
     are 95 % intervals where accuracy is a share of `images`. With `dense`, the numbers that all layers had when written
     out, x is a share of it. With `percent` scores are shares, 0..1, and a sweep that falls more than 10 points below
-    soft is drawn twice: whole, and near soft. Raises SettingError where there is nothing to draw, where a knee is no
-    point of its unit's and where `dense` is not positive.
+    soft is drawn twice: whole, and near soft. Raises SettingError where there is nothing to draw and where `dense` is
+    not positive.
     """
     knees = knees or {}
     points = [point for some in points_by_unit.values() for point in some]
-    _check_sweep(points_by_unit, knees, dense)
+    if not points:
+        raise SettingError("there is no point of a sweep to draw; sweep a run with shared layers first")
+    if dense is not None and dense < 1:
+        raise SettingError(f"dense is {dense}; give the numbers in the written-out weights, or leave it out")
     scale, unit = _scale(max(point.stored_numbers for point in points), dense)
     high, label = (100, f"validation {measure} (%)") if percent else (1, f"validation {measure}")
     zoomed = percent and min(point.score for point in points) < soft - ZOOM_BELOW
@@ -79,19 +82,6 @@ def interval(accuracy: float, images: int) -> tuple[float, float]:
     middle = (accuracy + squared / 2) / (1 + squared)
     half = (squared * (accuracy * (1 - accuracy) + squared / 4)) ** 0.5 / (1 + squared)
     return middle - half, middle + half
-
-
-def _check_sweep(points_by_unit: Points, knees: Mapping[str, SweepPoint], dense: int | None) -> None:
-    """Refuse what cannot be drawn."""
-    if not any(points_by_unit.values()):
-        raise SettingError("there is no point of a sweep to draw; sweep a run with shared layers first")
-    for unit, knee in knees.items():
-        if knee not in points_by_unit.get(unit, ()):
-            raise SettingError(
-                f"the knee by {unit} is not one of the points by {unit}; give one of those that are drawn"
-            )
-    if dense is not None and dense < 1:
-        raise SettingError(f"dense is {dense}; give the numbers in the written-out weights, or leave it out")
 
 
 def _scale(most: int, dense: int | None) -> tuple[float, str]:

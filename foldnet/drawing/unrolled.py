@@ -10,7 +10,7 @@ import networkx as nx
 from foldnet.drawing.boxes import BOX, NAME, Cell, block_inches, draw_arrow, draw_block, write
 from foldnet.drawing.colors import PLAIN
 from foldnet.drawing.stage_graphs import layer_nodes
-from foldnet.program.data import Stage, is_private
+from foldnet.program.data import Stage
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -60,7 +60,7 @@ def unrolled_panel(stage: Stage, graph: nx.MultiDiGraph) -> UnrolledPanel:
             data = graph.nodes[nodes[use.layer]]
             text = use.position if len(uses) > 1 else f"{short}.{use.position}".removesuffix(".")
             cells.append(Cell(data["name"] if data["kind"] == "owner" else "", text, data["style"]))
-        rows.append((short, cells, block.label if repeats and not is_private(block) else ""))
+        rows.append((short, cells, block.label if repeats and not block.private else ""))
     return UnrolledPanel(tuple(rows))
 
 
@@ -73,8 +73,7 @@ def draw_unrolled(axes: Axes, panel: UnrolledPanel, left: float, top: float) -> 
     write(axes, middle, ys[-1] + BOX / 2, "out", ha="center", color=PLAIN)
     for index, y in enumerate(ys[:-1]):
         # The words are less high than a block.
-        above = 0.05 if index == 0 else 0.0
-        below = 0.05 if index == len(ys) - 2 else 0.0
+        above, below = 0.05 * (index == 0), 0.05 * (index == len(ys) - 2)
         draw_arrow(axes, ((middle, y + BOX - above), (middle, y + BOX + ROW_GAP + below)), PLAIN, head=5)
     for (name, cells, label), y in zip(panel.rows, ys[1:-1], strict=True):
         draw_block(axes, cells, start, y, width)

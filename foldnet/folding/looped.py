@@ -14,7 +14,7 @@ from foldnet.folding.parts import pairs
 from foldnet.folding.ready import Ready, in_several_places, keep
 from foldnet.folding.stages import LoopedList, LoopedStage
 from foldnet.folding.stepped import SteppedBlock
-from foldnet.program.data import Program, check_trips, expand, gain_names, loops_in
+from foldnet.program.data import Program, check_trips, expand, gain_names
 from foldnet.sharing.lend import Lent, lend, tensors_of, undisturbed
 from foldnet.sharing.sequences import joined, stands_in
 from foldnet.sharing.share import SharedNetwork
@@ -75,7 +75,7 @@ class LoopedNetwork(nn.Module):
 
     def can_be_damped(self, loop: str) -> bool:
         """Whether a loop, by its name, has a block that may add to its input."""
-        loops = ((stage, inner) for stage in self._stages() for inner in loops_in(stage.stage.items))
+        loops = ((stage, inner) for stage in self._stages() for inner in stage.stage.loops)
         return any(
             stage.adds_to_state(label) for stage, inner in loops if inner.name == loop for label in expand(inner.body)
         )

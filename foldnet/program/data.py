@@ -6,7 +6,7 @@ the JSON are each a reading of it.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
@@ -16,8 +16,6 @@ from msgspec import Meta
 from foldnet.bounds import BOUNDS, shown
 from foldnet.errors import SettingError, UnknownName, nearest
 from foldnet.store.codec import Count
-
-SCHEMA = 1  # of a program as JSON
 
 Name = Annotated[str, Meta(min_length=1)]
 Label = Annotated[str, Meta(pattern=r"^([A-Z]+|private[1-9][0-9]*)\Z")]
@@ -64,6 +62,11 @@ class Block:
     label: Label  # "A", "B", ... ; a block with a weight of its own has a label that no other block has
     uses: tuple[Use, ...]
 
+    @property
+    def private(self) -> bool:
+        """Whether it has a weight of its own, so that it never repeats; one without weights, such as a ReLU, may."""
+        return any(use.group is None for use in self.uses)
+
 
 @dataclass(frozen=True, slots=True)
 class Stage:
@@ -79,13 +82,18 @@ class Stage:
         "network"."""
         return self.blocks[0].name.rpartition(".")[0]
 
+    @property
+    def loops(self) -> tuple[Loop, ...]:
+        """Every loop, an outer one before those inside it."""
+        return tuple(loops_in(self.items))
+
 
 @dataclass(frozen=True, slots=True)
 class Program:
     """The whole network: layers before the stages, the stages in order, and layers after them."""
 
     computed: ClassVar = ("schema",)
-    schema: ClassVar = SCHEMA
+    schema: ClassVar = 1  # of a program as JSON
     before: tuple[str, ...]  # qualified names of weighted layers that run before the first stage, such as ("stem",)
     stages: tuple[Stage, ...]
     after: tuple[str, ...]  # and after the last one, such as ("classifier",)
@@ -98,7 +106,7 @@ class Program:
     @property
     def loops(self) -> int:
         """How many loops are written, those inside others included."""
-        return sum(count_loops(stage.items) for stage in self.stages)
+        return sum(len(stage.loops) for stage in self.stages)
 
 
 def expand(items: tuple[Item, ...]) -> Iterator[str]:
@@ -124,11 +132,6 @@ def count_reuses(program: Program) -> int:
     """Layers that use an owner, less the owners that are used: the weights which sharing saves."""
     used = [(use.group, use.owner) for use in program.uses if use.group is not None]
     return len(used) - len(set(used))
-
-
-def is_private(block: Block) -> bool:
-    """Whether a block has a weight of its own, so that it never repeats; one without weights, such as a ReLU, may."""
-    return any(use.group is None for use in block.uses)
 
 
 def letters(index: int) -> str:
@@ -181,14 +184,13 @@ def give_own_steps(
     `steps` counts the steps found of the labels that have any; own ones are numbered behind those.
     """
     used: set[Call] = set()
-    copied: dict[str, list[int]] = {}
     own: list[Call] = []
+    copied: dict[str, list[int]] = defaultdict(list)
     for label, step in order:
         use = label, step
         if use in used and label in steps:
-            copies = copied.setdefault(label, [])
-            use = label, steps[label] + len(copies)
-            copies.append(step)
+            use = label, steps[label] + len(copied[label])
+            copied[label].append(step)
         used.add(use)
         own.append(use)
     return tuple(own), {label: tuple(copies) for label, copies in copied.items()}
@@ -220,7 +222,7 @@ def count_runs(items: tuple[Item, ...], trips: Mapping[str, int]) -> int:
 
 def loops_of(program: Program) -> dict[str, int]:
     """Every loop by name, with the number of trips it was found with."""
-    return {loop.name: loop.times for stage in program.stages for loop in loops_in(stage.items)}
+    return {loop.name: loop.times for stage in program.stages for loop in stage.loops}
 
 
 def check_trips(program: Program, trips: Mapping[str, int], setting: str = "steps") -> None:

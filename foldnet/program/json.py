@@ -8,21 +8,7 @@ from typing import Annotated, Any, NoReturn
 from msgspec import Meta
 
 from foldnet.errors import RunError
-from foldnet.program.data import (
-    SCHEMA,
-    Block,
-    Item,
-    Label,
-    Loop,
-    Name,
-    Program,
-    Stage,
-    Step,
-    count_runs,
-    expand,
-    is_private,
-    loops_in,
-)
+from foldnet.program.data import Block, Item, Label, Loop, Name, Program, Stage, Step, count_runs, expand
 from foldnet.store.codec import from_plain, to_plain
 
 
@@ -83,8 +69,8 @@ def program_from_json(value: Any) -> Program:
         _refuse("its loops stand too deep")
     except ValueError as error:
         _refuse(str(error))
-    if written.schema != SCHEMA:
-        _refuse(f"its schema is {written.schema}, this version reads {SCHEMA}")
+    if written.schema != Program.schema:
+        _refuse(f"its schema is {written.schema}, this version reads {Program.schema}")
     program = Program(written.before, tuple(stages), written.after)
     for fault in _faults(program):
         _refuse(fault)
@@ -110,7 +96,7 @@ def _faults(program: Program) -> Iterator[str]:
         "stage": [stage.name for stage in program.stages],
         "block": [block.name for block in blocks],
         "layer": [*program.before, *(use.layer for use in program.uses), *program.after],
-        "loop": [loop.name for stage in program.stages for loop in loops_in(stage.items)],
+        "loop": [loop.name for stage in program.stages for loop in stage.loops],
     }
     for kind, names in kinds.items():
         yield from (f"{kind} '{name}' stands in it twice" for name, count in Counter(names).items() if count > 1)
@@ -122,10 +108,10 @@ def _label_faults(stage: Stage) -> Iterator[str]:
     for block in stage.blocks:
         other = first.setdefault(block.label, block)
         owners = [[(use.position, use.group, use.owner) for use in one.uses] for one in (other, block)]
-        if other is not block and (is_private(block) or owners[0] != owners[1]):
+        if other is not block and (block.private or owners[0] != owners[1]):
             names = f"'{other.name}' and '{block.name}' of stage '{stage.name}'"
             yield f"blocks {names} carry one label, but not the same owners"
-        if is_private(block) != block.label.startswith("private"):
+        if block.private != block.label.startswith("private"):
             yield f"block '{block.name}' is labelled '{block.label}', which does not fit its layers"
 
 

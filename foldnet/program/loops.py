@@ -2,11 +2,12 @@
 
 import itertools
 from collections.abc import Hashable, Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from foldnet.program.data import Block, Item, Loop, Program, Stage, Step, Use, is_private, letters
+from foldnet.program.data import Block, Item, Loop, Program, Stage, Step, Use, letters
 
 EXACT_LABELS = 128  # the answer is the best one up to here
 PIECE_LABELS = 2048  # longer sequences are folded piece by piece: the table grows with the square of the length
@@ -53,8 +54,7 @@ def name_loops(items: Sequence[Item], stage: str) -> tuple[Item, ...]:
 
 def _fold_piece(labels: Sequence[str]) -> list[Item]:
     """Prices of every stretch from left to right, then the cheapest program read from right to left."""
-    numbers = {label: number for number, label in enumerate(dict.fromkeys(labels))}
-    codes = np.array([numbers[label] for label in labels], dtype=np.int64)
+    _, codes = np.unique(list(labels), return_inverse=True)
     repeats = _find_repeats(codes)
     prices, loops = _price(len(labels), repeats)
 
@@ -151,14 +151,11 @@ def _build_stage(name: str, unlabelled: Sequence[UnlabelledBlock]) -> Stage:
     """Blocks with their labels, and the items that run them."""
     labels: dict[tuple[object, ...], str] = {}
     blocks: list[Block] = []
-    private = 0
+    numbers = itertools.count(1)
     for block_name, structure, uses in unlabelled:
-        if is_private(Block(block_name, "", tuple(uses))):
-            private += 1
-            label = f"private{private}"
-        else:
-            key = (structure, *((use.position, use.group, use.owner) for use in uses))
-            label = labels.setdefault(key, letters(len(labels)).upper())
-        blocks.append(Block(block_name, label, tuple(uses)))
+        block = Block(block_name, "", tuple(uses))
+        key = (structure, *((use.position, use.group, use.owner) for use in uses))
+        new = f"private{next(numbers)}" if block.private else letters(len(labels)).upper()
+        blocks.append(replace(block, label=new if block.private else labels.setdefault(key, new)))
     items = name_loops(find_loops([block.label for block in blocks]), name)
     return Stage(name, tuple(blocks), items)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from foldnet.program.data import Block, Item, Program, Stage, Step, Use, count_loops, is_private, letters
+from foldnet.program.data import Block, Item, Program, Stage, Step, Use, letters
 from foldnet.typed import checked
 
 
@@ -38,7 +38,7 @@ def _stage_lines(stage: Stage) -> Iterator[str]:
     if _repeats_layers_only(stage):
         return
     for label, block in {block.label: block for block in stage.blocks}.items():
-        if not is_private(block):
+        if not block.private:
             yield f"  {label} = {_spelled(stage, block)}"
         elif any(use.group is not None for use in block.uses):
             yield f"  {block.name} = {_spelled(stage, block)}"
@@ -48,7 +48,7 @@ def _repeats_layers_only(stage: Stage) -> bool:
     """Whether owners are reused in the stage although no block is."""
     labels = [block.label for block in stage.blocks]
     used = [(use.group, use.owner) for block in stage.blocks for use in block.uses if use.group is not None]
-    return not count_loops(stage.items) and len(set(labels)) == len(labels) and len(set(used)) < len(used)
+    return not stage.loops and len(set(labels)) == len(labels) and len(set(used)) < len(used)
 
 
 def _items_text(items: Sequence[Item], blocks: dict[str, Block]) -> str:
@@ -56,7 +56,7 @@ def _items_text(items: Sequence[Item], blocks: dict[str, Block]) -> str:
     parts = []
     for item in items:
         if isinstance(item, Step):
-            parts.append("private" if is_private(blocks[item.label]) else item.label)
+            parts.append("private" if blocks[item.label].private else item.label)
         else:
             parts.append(f"{item.times}x {{ {_items_text(item.body, blocks)} }}")
     return "; ".join(parts)

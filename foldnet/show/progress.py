@@ -121,7 +121,8 @@ def watcher() -> Iterator[Observer]:
     A notebook is no terminal: it gets lines.
     """
     terminal = sys.stderr is not None and sys.stderr.isatty()
-    if not terminal and not _in_ipython():
+    ipython = sys.modules.get("IPython")  # it is not imported to find out whether it runs
+    if not terminal and (ipython is None or ipython.get_ipython() is None):
         yield Silent()
         return
     plain: dict[str, Any] = {"markup": False, "emoji": False, "force_jupyter": False}
@@ -142,9 +143,3 @@ def watched(function: Watched) -> Watched:
             return function(*args, observer=usual, **kwargs)
 
     return cast(Watched, watching)
-
-
-def _in_ipython() -> bool:
-    """Whether IPython runs this process, as in a notebook; it is not imported to find out."""
-    ipython = sys.modules.get("IPython")
-    return ipython is not None and ipython.get_ipython() is not None

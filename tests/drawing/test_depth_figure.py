@@ -75,5 +75,3 @@ def test_wrong_inputs_are_named():
     for nothing in ({}, {"stage2.loop1": {"as folded": []}}):
         with refused("there is no curve to draw; a program without loops has no trips to vary"):
             depth_figure(nothing)
-    with refused("loop 'stage1.loop1' has no curve; the curves are of stage2.loop1, stage3.loop1"):
-        depth_figure(LOOPS, found={"stage1.loop1": 2})

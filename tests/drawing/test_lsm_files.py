@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from foldnet.analysis.chance import Chance
-from foldnet.drawing.lsm_files import write_history, write_lsm
+from foldnet.drawing import lsm_files
+from foldnet.drawing.lsm_files import write_history
 from foldnet.drawing.output import check_ending
 from foldnet.errors import OutputError, SettingError
 
@@ -21,6 +22,10 @@ class Group:
     matrix: np.ndarray
     matrices: np.ndarray
     chance: Chance
+
+
+def write_lsm(groups, path, title="", document=None):
+    lsm_files.write_lsm(groups, path, title=title, document=document or {})
 
 
 def group(name, layers=3):
@@ -52,20 +57,9 @@ def test_csv_has_a_row_a_pair_and_every_digit(tmp_path):
     assert float(rows[0]["similarity"]) == 1 / 3
 
 
-def test_json_is_the_report_or_the_groups_alone(tmp_path):
+def test_json_is_the_report(tmp_path):
     write_lsm([group("stage1")], tmp_path / "lsm.json", document={"metric": "weights"})
     assert json.loads((tmp_path / "lsm.json").read_text()) == {"metric": "weights"}
-    write_lsm([group("stage1", 2)], tmp_path / "lsm.json")
-    assert json.loads((tmp_path / "lsm.json").read_text()) == {
-        "groups": [
-            {
-                "name": "stage1",
-                "layers": ["stage1.0", "stage1.1"],
-                "matrix": [[1.0, 1 / 3], [1 / 3, 1.0]],
-                "chance": {"mean": 0.1, "max": 0.2, "q95": 0.3, "network_q95": 0.4},
-            }
-        ]
-    }
 
 
 def test_npy_is_one_matrix_or_a_stack(tmp_path):

@@ -158,8 +158,5 @@ def refused(text: str):
 def test_wrong_inputs_are_named() -> None:
     with refused("there is no point of a sweep to draw; sweep a run with shared layers first"):
         sweep_figure({"layer": []}, 0.9)
-    for unit in ("layer", "other"):
-        with refused(f"the knee by {unit} is not one of the points by {unit}; give one of those that are drawn"):
-            sweep_figure({"layer": LAYER}, 0.9, knees={unit: BLOCK[1]})
     with refused("dense is 0; give the numbers in the written-out weights, or leave it out"):
         sweep_figure({"layer": LAYER}, 0.9, dense=0)
