@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from typing import Any
 
 import torch
@@ -110,7 +111,11 @@ class LoopedNetwork(nn.Module):
 
     def _lent_pass(self, given: Mapping[Place, Tensor], inputs: tuple[Any, ...], options: dict[str, Any]) -> Any:
         """One pass of lent modules, which are what they were to whoever looks at them."""
-        return next(self._lent(given).passes(self._put, inputs, options))
+        lent = self._lent(given)
+        with ExitStack() as stack:
+            for _, block in self._stepped():
+                stack.enter_context(block.shown())
+            return next(lent.passes(self._put, inputs, options))
 
     def _kept(self, given: Mapping[Place, Tensor]) -> nn.Module | None:
         """The network with its owners and each step's tensors lent, the one of the call before where nothing has

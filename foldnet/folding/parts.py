@@ -2,6 +2,7 @@
 stacked."""
 
 from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -89,6 +90,22 @@ def follow(seen: list[Seen]) -> None:
                 for twin in entry.twins:
                     twin._modules.pop(name, None)
             entry.children = dict(entry.module._modules)
+
+
+@contextmanager
+def shown(seen: list[Seen]) -> Iterator[None]:
+    """Passes of the twins, after which a module has what they changed of its last twin's attributes.
+
+    So whoever sets such an attribute of the module again, as a method that resets a state does, sets it for all twins.
+    """
+    before = [dict(vars(entry.twins[-1])) for entry in seen]
+    try:
+        yield
+    finally:
+        for entry, held in zip(seen, before, strict=True):
+            for name, value in vars(entry.twins[-1]).items():
+                if name not in _TENSORS and not (name in held and value is held[name]):
+                    vars(entry.module)[name] = entry.attributes[name] = value
 
 
 def bare(block: nn.Module, elsewhere: Collection[int] = (), *, tensors: bool = False) -> nn.Module:

@@ -1,6 +1,7 @@
 """One block that runs many steps: what the steps share is held once, what each has of its own is stacked."""
 
 from collections.abc import Collection, Iterator, Mapping
+from contextlib import AbstractContextManager
 from functools import partial
 from typing import Any
 
@@ -9,7 +10,7 @@ from torch import Tensor, nn
 
 from foldnet.errors import BrokenPromise, NothingToFold
 from foldnet.folding.equality import own_numbers
-from foldnet.folding.parts import bare, follow, pairs, snapshots, without_tensors
+from foldnet.folding.parts import bare, follow, pairs, shown, snapshots, without_tensors
 from foldnet.sharing.lend import HOOKS, tensors_of, view
 from foldnet.sharing.sequences import joined
 
@@ -68,6 +69,10 @@ class SteppedBlock(nn.Module):
     def follow(self) -> None:
         """Let the parts have what was changed of the body since: modes, options, other submodules."""
         follow(self._seen)
+
+    def shown(self) -> AbstractContextManager[None]:
+        """Passes, after which the body has the attributes that its last step has come to have."""
+        return shown(self._seen)
 
     def train(self, mode: bool = True) -> "SteppedBlock":
         """As that of every module; the parts follow."""

@@ -468,6 +468,57 @@ def test_rates_that_steps_own_are_set_by_the_modules_that_one_sees():
     torch.testing.assert_close(looped(X), tied(X), rtol=1e-5, atol=1e-5)
 
 
+class Fires(nn.Module):
+    """A neuron with a state."""
+
+    def __init__(self):
+        super().__init__()
+        self.reset()
+
+    def reset(self):
+        self.state = None
+
+    def forward(self, x):
+        self.state = x if self.state is None else 0.5 * self.state + x
+        return (self.state > 0.5).float()
+
+
+class Spikes(Block):
+    def __init__(self, shared=None):
+        super().__init__()
+        self.act = Fires()
+
+    def change(self, x):
+        return self.act(self.norm(self.conv(x)))
+
+
+def test_a_state_that_is_reset_in_the_modules_that_one_sees_is_reset_in_every_step():
+    looped, tied, plan = fold_forms(make(Spikes), 0.99, inputs=X)
+    assert [block.label for block in plan.program.stages[0].blocks] == ["A"] * BLOCKS
+    for network in (looped.eval(), tied.eval()):
+        for factor in (1, 2):
+            network(factor * X)
+        for module in network.modules():
+            if hasattr(module, "reset"):
+                module.reset()
+    for _ in range(2):
+        torch.testing.assert_close(looped(X), tied(X))
+
+
+def test_what_steps_leave_behind_is_in_their_parts_and_the_last_ones_in_the_module_that_one_sees():
+    class LeavesLoss(Block):
+        def change(self, x):
+            self.loss = x.square().mean()
+            return super().change(x)
+
+    looped, tied, _ = fold_forms(make(LeavesLoss), 0.99)
+    for network in (looped.eval(), tied.eval()):
+        network(X)
+    found, expected = looped.network.body.blocks["A"], [block.loss for block in tied.network.body]
+    torch.testing.assert_close([part.loss for part in found.parts], expected)
+    torch.testing.assert_close(found.body.loss, expected[-1])
+
+
 class Breaks(Block):
     def change(self, x):
         y = self.norm(self.conv(x))
