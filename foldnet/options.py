@@ -6,14 +6,17 @@ are made.
 Whole numbers and numbers have the bounds that foldnet/bounds.py has under the field's name.
 """
 
+import inspect
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, fields
-from typing import Any
+from typing import Any, TypeVar
 
 from foldnet.bounds import BOUNDS, Bound, as_code, check_number
 from foldnet.errors import SettingError, nearest
+
+Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +62,28 @@ def fields_of(settings: type) -> dict[str, Field]:
         default = None if entry.default is MISSING else entry.default
         found[entry.name] = Field(entry.name, kind, optional, default, option)
     return found
+
+
+def takes_fields(*settings: type, preset: bool = False, leave: tuple[str, ...] = ()) -> Callable[[Function], Function]:
+    """A function whose `**keywords` are the fields of these classes: help and completion name each of them.
+
+    With `preset` what is not given is None to the function, which then looks further; fields in `leave` are none of its
+    keywords.
+    """
+
+    def named(function: Function) -> Function:
+        signature = inspect.signature(function)
+        found = {name: one for name, one in signature.parameters.items() if one.kind is not one.VAR_KEYWORD}
+        for kind in settings:
+            hints = typing.get_type_hints(kind)
+            for entry in (one for one in fields(kind) if one.name not in leave):
+                usual, hint = (None, hints[entry.name] | None) if preset else (entry.default, hints[entry.name])
+                own = inspect.Parameter(entry.name, inspect.Parameter.KEYWORD_ONLY, default=usual, annotation=hint)
+                found.setdefault(entry.name, own)
+        function.__signature__ = signature.replace(parameters=list(found.values()))  # type: ignore[attr-defined]
+        return function
+
+    return named
 
 
 def check_fields(settings: Any) -> None:

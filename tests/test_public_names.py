@@ -69,3 +69,17 @@ def test_importing_the_package_imports_no_torch_and_prints_nothing():
     code = f"import sys, foldnet; print(*[name for name in {heavy} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert (done.stdout.strip(), done.stderr) == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("function", "names"),
+    [
+        ("fold", {"run", "threshold", "max_drop", "budget", "finetune", "inputs"}),
+        ("sweep", {"run", "metric", "linkage", "keep"}),
+        ("train", {"dataset", "arch", "epochs", "recurrence_form", "windows", "out", "resume"}),
+    ],
+)
+def test_signatures_name_every_setting(function, names):
+    parameters = inspect.signature(getattr(foldnet, function)).parameters
+    assert names <= parameters.keys()
+    assert not [one for one in parameters.values() if one.kind is one.VAR_KEYWORD]

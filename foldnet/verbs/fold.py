@@ -17,6 +17,7 @@ from foldnet.folding.folds import Fold, open_fold, save_fold, stored_groups
 from foldnet.folding.looped import LoopedNetwork, loop_tied
 from foldnet.folding.plan import FoldPlan, apply_fold
 from foldnet.folding.settings import FoldSettings
+from foldnet.options import takes_fields
 from foldnet.proof.fold_report import Accuracies, FoldReport
 from foldnet.proof.prove import check_fold
 from foldnet.sharing.share import SharedNetwork
@@ -36,6 +37,7 @@ from foldnet.verbs.sweep import curve_of
 PICKING = ("auto", "max_drop", "budget")  # choosers that need the sweep
 
 
+@takes_fields(FoldSettings)
 @watched
 @checked
 def fold(

@@ -15,6 +15,7 @@ from foldnet.choosing.sweep_file import SWEEP_FILE, OtherSweep, kept_curve, made
 from foldnet.data.tasks import CLASSES, Task
 from foldnet.folding.plan import FoldPlan
 from foldnet.folding.settings import FoldSettings
+from foldnet.options import takes_fields
 from foldnet.show.progress import watched
 from foldnet.show.report import Report, Table, Text, percent
 from foldnet.store.artifact import refuse_linked
@@ -101,6 +102,7 @@ class SweepReport(Report):
         yield Text(f"\n{self.seconds:.1f} s" + (f", wrote {self.file}" if self.file else ""))
 
 
+@takes_fields(FoldSettings)
 @watched
 @checked
 def sweep(

@@ -11,8 +11,10 @@ from typing import Any, ClassVar
 import torch
 
 from foldnet.data.batches import Loader
+from foldnet.data.sources import SOURCES
 from foldnet.data.tasks import CLASSES, Lengthened, Task
 from foldnet.errors import ProcessLost, RunError, SettingError
+from foldnet.options import given_of, takes_fields
 from foldnet.show.progress import watched
 from foldnet.show.report import Report, Table
 from foldnet.store.codec import Count, Share, from_plain
@@ -36,7 +38,7 @@ from foldnet.training.machine import ALONE, World
 from foldnet.training.observer import Observer, Progress, Silent, Stopped
 from foldnet.training.runs import EVERY, Recorder, Run, check_every, open_run
 from foldnet.training.session import Material, Session, session_of
-from foldnet.training.settings import train_settings
+from foldnet.training.settings import TrainSettings, train_settings
 from foldnet.typed import checked
 
 
@@ -86,6 +88,7 @@ class TrainReport(Report):
         yield Table("", (), rows)
 
 
+@takes_fields(TrainSettings, *SOURCES.values(), preset=True, leave=("source",))
 @watched
 @checked
 def train(
@@ -100,6 +103,7 @@ def train(
     world: World = ALONE,
     tensorboard: bool = False,
     recall: bool = False,
+    dataset: str | None = None,
     **given: Any,
 ) -> TrainReport:
     """Train a network and write its run folder; the keywords are the fields of TrainSettings, `recall` that form of the
@@ -119,7 +123,7 @@ def train(
     into the run), OutputError, TrainingDiverged, ProcessLost, and MissingTool where `tensorboard` is not installed.
     """
     observer = observer or Silent()
-    asked = {key: value for key, value in given.items() if value is not None}
+    asked = given_of(given | {"dataset": dataset})
     if not world.writes:
         return _follow(asked, config, recall, observer, checkpoint_every, world)
     try:
