@@ -10,12 +10,9 @@ from numpy.typing import NDArray
 from foldnet.data.augment import Augmentation
 from foldnet.data.dataset import Dataset, Examples, Images, Split, images_of
 from foldnet.data.grids import Grids, distances, path_lengths
-from foldnet.data.mazes import MazeRule, draw_mazes
-from foldnet.data.paths import PathRule, draw_paths
+from foldnet.data.rules import Rule, draw_grids
 from foldnet.data.tasks import CELLS
 from foldnet.errors import SettingError
-
-Rule = PathRule | MazeRule
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,13 +28,6 @@ class Curriculum:
     seed: int
 
 
-def draw_rule(count: int, rule: Rule, *, seed: int, phase: int, split: str) -> Grids:
-    """`count` grids by one rule."""
-    if isinstance(rule, MazeRule):
-        return draw_mazes(count, rule, seed=seed, phase=phase, split=split)
-    return draw_paths(count, rule, seed=seed, phase=phase, split=split)
-
-
 def split_curriculum(curriculum: Curriculum) -> tuple[Dataset, Split]:
     """The dataset and its split, which is that of the last phase and holds all. Raises SettingError."""
     held = _validation_count(curriculum.validation, curriculum.examples)
@@ -50,7 +40,7 @@ def split_curriculum(curriculum: Curriculum) -> tuple[Dataset, Split]:
 def dataset_of(rule: Rule, train: Examples, test: Examples) -> Dataset:
     """Maps of queries and obstacles, taken as they are; of every cell is asked whether it lies on a path."""
     return Dataset(
-        name="mazes" if isinstance(rule, MazeRule) else "paths",
+        name=rule.name,
         classes=("path",),
         train=train,
         test=test,
@@ -81,7 +71,7 @@ def _phase(curriculum: Curriculum, number: int, held: int) -> Split:
     rule = curriculum.rules[number]
 
     def draw(count: int, split: str) -> Images:
-        return images_of_grids(draw_rule(count, rule, seed=curriculum.seed, phase=number, split=split))
+        return images_of_grids(draw_grids(count, rule, seed=curriculum.seed, phase=number, split=split))
 
     train, validation = draw(curriculum.examples, "train"), draw(held, "validation") if held else None
     parts = [train, validation] if validation is not None else [train]

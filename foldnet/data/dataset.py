@@ -1,7 +1,6 @@
 """A dataset's images, and their split into training and validation."""
 
 import hashlib
-import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -131,16 +130,10 @@ def split_validation(dataset: Dataset, validation: float, seed: int) -> Split:
 
 def _validation_count(validation: float, total: int, classes: int) -> int:
     """How many images are set aside."""
-    if not math.isfinite(validation) or validation < 0:
-        raise SettingError(
-            f"`validation={validation:.12g}` is not legal; give a share from 0 to below 1, or a number of images"
-        )
-    if validation == 0:
-        return 0
     count = round(validation * total) if validation < 1 else int(validation)
     if validation >= 1 and count != validation:
         raise SettingError(f"`validation={validation:.12g}` is neither a share below 1 nor a whole number of images")
-    if not classes <= count <= total - classes:
+    if validation > 0 and not classes <= count <= total - classes:
         raise SettingError(
             f"`validation={validation:.12g}` would set {count} of {total} images aside; "
             f"both parts need one of each of {classes} classes, so give 0 or from {classes} to {total - classes}"

@@ -15,8 +15,8 @@ from foldnet.errors import SettingError, UnknownName, nearest
 from foldnet.options import Option, check_fields, fields_of, given_of
 
 if TYPE_CHECKING:
-    from foldnet.data.curriculum import Rule
     from foldnet.data.dataset import Dataset, Split
+    from foldnet.data.rules import Rule
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +177,7 @@ class Paths(GridSource):
     @property
     def rules(self) -> tuple[Rule, ...]:
         """One a window."""
-        from foldnet.data.paths import PathRule
+        from foldnet.data.rules import PathRule
 
         return tuple(PathRule(self.grid, window, self.obstacles, self.target) for window in self.windows)
 
@@ -201,7 +201,7 @@ class Mazes(GridSource):
     @property
     def rules(self) -> tuple[Rule, ...]:
         """One phase."""
-        from foldnet.data.mazes import MazeRule
+        from foldnet.data.rules import MazeRule
 
         return (MazeRule(self.size),)
 

@@ -46,7 +46,8 @@ def other_grids(run: Run, wanted: OtherGrids) -> tuple[Dataset, str]:
 
     Raises SettingError for a run of another kind of data or for grids that cannot be, UnknownName for another dataset.
     """
-    from foldnet.data.curriculum import dataset_of, draw_rule, images_of_grids
+    from foldnet.data.curriculum import dataset_of, images_of_grids
+    from foldnet.data.rules import draw_grids
     from foldnet.data.sources import SOURCES, GridSource, make_source, source_settings
 
     own = run.settings.source
@@ -71,5 +72,5 @@ def other_grids(run: Run, wanted: OtherGrids) -> tuple[Dataset, str]:
     source = make_source(name, {key: value for key, value in plain(own).items() if key in known} | given)
     assert isinstance(source, GridSource)
     rule = source.rules[-1]
-    images = images_of_grids(draw_rule(count, rule, seed=SEED, phase=0, split="test"))
+    images = images_of_grids(draw_grids(count, rule, seed=SEED, phase=0, split="test"))
     return dataset_of(rule, images, images), f"{count} {source.described}"

@@ -50,9 +50,9 @@ class PathSet(GridSet):
 
     def drawing(self) -> "Callable[..., Grids]":
         """See GridSet."""
-        from foldnet.data.paths import PathRule, draw_paths
+        from foldnet.data.rules import PathRule, draw_grids
 
-        return partial(draw_paths, self.count, PathRule(self.grid, self.window, self.obstacles, self.target))
+        return partial(draw_grids, self.count, PathRule(self.grid, self.window, self.obstacles, self.target))
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +67,9 @@ class MazeSet(GridSet):
 
     def drawing(self) -> "Callable[..., Grids]":
         """See GridSet."""
-        from foldnet.data.mazes import MazeRule, draw_mazes
+        from foldnet.data.rules import MazeRule, draw_grids
 
-        return partial(draw_mazes, self.count, MazeRule(self.size))
+        return partial(draw_grids, self.count, MazeRule(self.size))
 
 
 SETS: dict[str, type[GridSet]] = {"paths": PathSet, "mazes": MazeSet}

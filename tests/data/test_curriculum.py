@@ -7,8 +7,7 @@ import torch
 
 from foldnet.data.batches import Loader
 from foldnet.data.curriculum import Curriculum, lengths_of, split_curriculum
-from foldnet.data.mazes import MazeRule, draw_mazes
-from foldnet.data.paths import PathRule, draw_paths
+from foldnet.data.rules import MazeRule, PathRule, draw_grids
 from foldnet.data.tasks import CELLS
 from foldnet.errors import SettingError
 
@@ -30,7 +29,7 @@ def test_every_phase_has_grids_of_its_own_and_the_last_one_stands_for_all():
             ("validation", 5, phase.validation),
             ("test", 6, phase.test),
         ):
-            drawn = draw_paths(count, RULES[number], seed=3, phase=number, split=part)
+            drawn = draw_grids(count, RULES[number], seed=3, phase=number, split=part)
             assert (images.pixels.numpy() == drawn.inputs()).all()
             assert (images.labels.numpy() == drawn.target).all()
             assert (lengths_of(images) == drawn.lengths).all()
@@ -56,7 +55,7 @@ def test_the_hash_is_over_all_that_is_trained_and_chosen_on():
 def test_nothing_is_held_out_where_nothing_is_asked_for():
     _, split = split_curriculum(Curriculum((MazeRule(5),), 10, 0, 4, seed=0))
     assert split.validation is None
-    assert (split.train.pixels.numpy() == draw_mazes(10, MazeRule(5)).inputs()).all()
+    assert (split.train.pixels.numpy() == draw_grids(10, MazeRule(5)).inputs()).all()
 
 
 @pytest.mark.parametrize("validation", [0.001, 1.5, 20.5])

@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 from slow_paths import slow_path, slow_union
 
 from foldnet.data.grids import BLOCK, Stream, cells_of_paths
-from foldnet.data.paths import PathRule, draw_paths
+from foldnet.data.rules import PathRule, draw_grids
 from foldnet.errors import SettingError
 
 
 @pytest.mark.parametrize("target", ["union", "one"])
 def test_targets_of_a_thousand_grids_are_those_of_networkx(target):
-    drawn = draw_paths(1000, PathRule(grid=16, window=11, obstacles=0.25, target=target), seed=3)
+    drawn = draw_grids(1000, PathRule(grid=16, window=11, obstacles=0.25, target=target), seed=3)
     for row in range(1000):
         ends = [tuple(map(int, query)) for query in drawn.queries[row]]
         union, length = slow_union(~drawn.obstacles[row], *ends)
@@ -30,7 +30,7 @@ def test_targets_of_a_thousand_grids_are_those_of_networkx(target):
 def test_queries_are_free_different_near_and_connected(grid, half, obstacles, seed, union):
     window = min(2 * half + 1, grid - (grid + 1) % 2)
     rule = PathRule(grid, window, obstacles, "union" if union else "one")
-    drawn = draw_paths(50, rule, seed=seed)
+    drawn = draw_grids(50, rule, seed=seed)
     assert drawn.obstacles.shape == drawn.target.shape == (50, grid, grid)
     assert (drawn.obstacles.dtype, drawn.target.dtype, drawn.queries.dtype) == (bool, bool, np.int64)
     rows = np.arange(50)[:, None]
@@ -43,7 +43,7 @@ def test_queries_are_free_different_near_and_connected(grid, half, obstacles, se
 
 
 def test_every_offset_of_the_window_occurs_and_none_much_more_than_others():
-    drawn = draw_paths(20_000, PathRule(grid=9, window=3, obstacles=0), seed=1)
+    drawn = draw_grids(20_000, PathRule(grid=9, window=3, obstacles=0), seed=1)
     offsets, counts = np.unique(drawn.queries[:, 1] - drawn.queries[:, 0], axis=0, return_counts=True)
     assert len(offsets) == 8
     # In a grid of 9 a straight neighbour exists for 72 of 81 cells, a diagonal one for 64.
@@ -53,15 +53,15 @@ def test_every_offset_of_the_window_occurs_and_none_much_more_than_others():
 
 
 def test_obstacles_have_their_probability():
-    drawn = draw_paths(2000, PathRule(grid=20, window=5, obstacles=0.3), seed=2)
+    drawn = draw_grids(2000, PathRule(grid=20, window=5, obstacles=0.3), seed=2)
     cells = 2000 * 400
     assert drawn.obstacles.mean() == pytest.approx(0.3 * 398 / 400, abs=6 * (0.21 / cells) ** 0.5 + 0.002)
-    assert not draw_paths(10, PathRule(grid=5, window=3, obstacles=0.0)).obstacles.any()
+    assert not draw_grids(10, PathRule(grid=5, window=3, obstacles=0.0)).obstacles.any()
 
 
 def test_the_same_seed_gives_the_same_grids_on_every_machine():
     """The digest was made once; another one means that old seeds no longer give what they gave."""
-    drawn = draw_paths(64, PathRule(), seed=7, phase=2, split="validation")
+    drawn = draw_grids(64, PathRule(), seed=7, phase=2, split="validation")
     sha = hashlib.sha256()
     for part in (drawn.obstacles, drawn.queries, drawn.target):
         sha.update(np.ascontiguousarray(part).astype("<i8").tobytes())
@@ -70,7 +70,7 @@ def test_the_same_seed_gives_the_same_grids_on_every_machine():
 
 def test_a_longer_set_begins_with_the_shorter_one():
     rule = PathRule(grid=10, window=5, obstacles=0.2)
-    long, short = draw_paths(2 * BLOCK + 7, rule, seed=4), draw_paths(BLOCK - 100, rule, seed=4)
+    long, short = draw_grids(2 * BLOCK + 7, rule, seed=4), draw_grids(BLOCK - 100, rule, seed=4)
     assert (long.obstacles[: len(short)] == short.obstacles).all()
     assert (long.queries[: len(short)] == short.queries).all()
 
@@ -84,12 +84,12 @@ def test_seed_phase_and_split_each_give_other_grids():
         {"seed": 0, "split": "validation"},
         {"seed": 0, "split": "test"},
     ]
-    sets = [draw_paths(20, rule, **way).obstacles.tobytes() for way in ways]
+    sets = [draw_grids(20, rule, **way).obstacles.tobytes() for way in ways]
     assert len(set(sets)) == len(ways)
 
 
 def test_inputs_are_a_map_of_queries_and_one_of_obstacles():
-    drawn = draw_paths(30, PathRule(grid=7, window=5, obstacles=0.3), seed=9)
+    drawn = draw_grids(30, PathRule(grid=7, window=5, obstacles=0.3), seed=9)
     maps = drawn.inputs()
     assert (maps.shape, maps.dtype) == ((30, 2, 7, 7), np.uint8)
     assert (maps[:, 1] == drawn.obstacles).all()
@@ -137,11 +137,11 @@ def test_what_cannot_be_drawn_is_said_in_one_sentence(rule, said):
 
 def test_no_grids_are_not_drawn():
     with pytest.raises(SettingError, match=r"^`count=0` is not legal; give a whole number from 1 to 100000000$"):
-        draw_paths(0, PathRule())
+        draw_grids(0, PathRule())
 
 
 def test_nearly_full_grids_are_drawn_all_the_same():
-    drawn = draw_paths(20, PathRule(grid=12, window=5, obstacles=0.99), seed=0)
+    drawn = draw_grids(20, PathRule(grid=12, window=5, obstacles=0.99), seed=0)
     assert drawn.lengths.max() <= 3
     free = ~drawn.obstacles
     again, lengths = cells_of_paths(free, drawn.queries, "union")

@@ -13,6 +13,7 @@ from foldnet.data.augment import Augmentation
 from foldnet.data.dataset import Dataset, Images, images_of, split_validation
 from foldnet.data.sources import load_dataset
 from foldnet.errors import SettingError
+from foldnet.training.settings import train_settings
 
 
 def some_dataset(*counts: int) -> Dataset:
@@ -95,9 +96,6 @@ def test_a_large_or_negative_seed_is_a_seed_too():
 @pytest.mark.parametrize(
     ("validation", "sentence"),
     [
-        (-1, "`validation=-1` is not legal; give a share from 0 to below 1, or a number of images"),
-        (float("nan"), "`validation=nan` is not legal; give a share from 0 to below 1, or a number of images"),
-        (float("inf"), "`validation=inf` is not legal; give a share from 0 to below 1, or a number of images"),
         (1.5, "`validation=1.5` is neither a share below 1 nor a whole number of images"),
         (1, "`validation=1` would set 1 of 40 images aside; both parts need one of each of 2 classes, so give 0 or from 2 to 38"),
         (39, "`validation=39` would set 39 of 40 images aside; both parts need one of each of 2 classes, so give 0 or from 2 to 38"),
@@ -127,3 +125,10 @@ def test_taken_images_keep_their_ids():
     assert isinstance(images, Images)
     assert images.take(torch.tensor([5, 2])).take(torch.tensor([0])).ids.tolist() == [5]
     assert Counter(images.labels.tolist()) == {0: 3, 1: 3}
+
+
+@pytest.mark.parametrize("validation", [-1, float("nan"), float("inf")])
+def test_what_is_no_number_of_images_is_no_setting(validation):
+    said = rf"^`validation={validation:g}` is not legal; give a number from 0 to 1000000000$"
+    with pytest.raises(SettingError, match=said):
+        train_settings({"dataset": "digits", "validation": validation})

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from foldnet.data.curriculum import Curriculum, split_curriculum
-from foldnet.data.mazes import MazeRule, draw_mazes
-from foldnet.data.paths import PathRule, draw_paths
+from foldnet.data.rules import MazeRule, PathRule, draw_grids
 
 
 @pytest.fixture(autouse=True)
@@ -19,7 +18,7 @@ def here(tmp_path, monkeypatch):
 def test_paths_are_written_as_they_are_drawn(cli, here):
     options = ["--count", 30, "--grid", 12, "--window", 7, "--obstacles", 0.2, "--seed", 5, "--target", "one"]
     report = cli.done("data", "paths", *options, "-o", "FILE.npz")
-    drawn = draw_paths(30, PathRule(12, 7, 0.2, "one"), seed=5)
+    drawn = draw_grids(30, PathRule(12, 7, 0.2, "one"), seed=5)
     with np.load("FILE.npz", allow_pickle=False) as stored:
         assert set(stored) == {"obstacles", "queries", "target"}
         assert (stored["obstacles"].shape, stored["obstacles"].dtype) == ((30, 12, 12), bool)
@@ -45,7 +44,7 @@ def test_paths_are_written_as_they_are_drawn(cli, here):
 
 def test_mazes_are_written_as_they_are_drawn(cli):
     cli.done("data", "mazes", "--count", 8, "--size", 7, "--seed", 2, "--phase", 3, "--split", "test", "-o", "m.npz")
-    drawn = draw_mazes(8, MazeRule(7), seed=2, phase=2, split="test")
+    drawn = draw_grids(8, MazeRule(7), seed=2, phase=2, split="test")
     with np.load("m.npz") as stored:
         assert all((stored[name] == getattr(drawn, name)).all() for name in stored)
 

@@ -12,8 +12,7 @@ from sklearn.metrics import f1_score
 from svg_pictures import assert_whole
 
 import foldnet
-from foldnet.data.mazes import MazeRule, draw_mazes
-from foldnet.data.paths import PathRule, draw_paths
+from foldnet.data.rules import MazeRule, PathRule, draw_grids
 from foldnet.errors import SettingError, UnknownName
 from foldnet.folding.looped import LoopedNetwork
 from foldnet.training.runs import open_run
@@ -72,11 +71,11 @@ def test_a_training_goes_through_the_phases_and_says_f1(shelf):
     best = max(lines[2:], key=lambda line: line["validation_accuracy"])  # of the last phase alone
     assert report["best_validation_accuracy"] == best["validation_accuracy"]
     assert report["best_epoch"] == best["epoch"]
-    test = draw_paths(50, PathRule(8, 5), seed=0, phase=1, split="test")
+    test = draw_grids(50, PathRule(8, 5), seed=0, phase=1, split="test")
     f1, whole = slow_f1(foldnet.load("runs/soft"), test)
     assert report["test_accuracy"] == pytest.approx(f1)
     assert (report["test_right"], report["test_images"]) == (whole, 50)
-    held = draw_paths(40, PathRule(8, 5), seed=0, phase=1, split="validation")
+    held = draw_grids(40, PathRule(8, 5), seed=0, phase=1, split="validation")
     assert lines[-1]["validation_accuracy"] == pytest.approx(slow_f1(foldnet.load("runs/soft"), held)[0])
 
 
@@ -148,7 +147,7 @@ def test_lsm_fold_verify_and_graph_work_on_them(cli, shelf, tmp_path):
         certificate = cli.done("verify", fold)
         assert (certificate["passed"], certificate["agreement"], certificate["measure"]) == (True, 1.0, "F1")
         f1, _ = slow_f1(
-            foldnet.load(fold), draw_paths(50, PathRule(8, 5), seed=int("one" in fold), phase=1, split="test")
+            foldnet.load(fold), draw_grids(50, PathRule(8, 5), seed=int("one" in fold), phase=1, split="test")
         )
         assert certificate["accuracy"]["looped"] == pytest.approx(f1, abs=1e-3)
     file = tmp_path / "graph.json"
@@ -167,14 +166,14 @@ def test_folds_are_picked_and_tuned_by_f1(cli, shelf, tmp_path):
     report = cli.done("fold", "runs/soft", *options)
     assert report["groups"][0]["owners"] == 1
     assert {"finetuned", "soft_finetuned"} <= {name for name, value in report["accuracy"].items() if value is not None}
-    f1, _ = slow_f1(foldnet.load(tmp_path / "fold"), draw_paths(50, PathRule(8, 5), seed=0, phase=1, split="test"))
+    f1, _ = slow_f1(foldnet.load(tmp_path / "fold"), draw_grids(50, PathRule(8, 5), seed=0, phase=1, split="test"))
     assert report["accuracy"]["finetuned"] == pytest.approx(f1)
 
 
 @pytest.mark.parametrize("path", ["runs/soft", "runs/plain", "runs/one/fold"])
 def test_other_grids_are_scored_by_the_length_of_the_path(cli, shelf, path):
     report = cli.done("evaluate", path, "--dataset", "paths", "--grid", 12, "--window", 9, "--count", 80)
-    drawn = draw_paths(80, PathRule(12, 9, 0.1), seed=0, split="test")
+    drawn = draw_grids(80, PathRule(12, 9, 0.1), seed=0, split="test")
     f1, whole = slow_f1(foldnet.load(path), drawn)
     assert (report["accuracy"], report["whole"]) == (pytest.approx(f1), whole / 80)
     assert report["data"] == "80 grids of 12x12 cells, window 9, obstacles 0.1, union"
@@ -193,7 +192,7 @@ def test_the_dial_turns_on_other_grids(cli, shelf):
     once = cli.done("evaluate", "runs/one/fold", *options, "--steps", "body.loop1=1")
     looped = foldnet.load("runs/one/fold")
     looped.set_trips({"body.loop1": 1})
-    f1, _ = slow_f1(looped, draw_mazes(40, MazeRule(9), split="test"))
+    f1, _ = slow_f1(looped, draw_grids(40, MazeRule(9), split="test"))
     assert once["accuracy"] == pytest.approx(f1)
     anew = cli.done("evaluate", "runs/one/fold", *options, "--steps", "body.loop1=6", "--recalibrate")
     assert anew["recalibrated"]
@@ -203,7 +202,7 @@ def test_the_dial_turns_on_other_grids(cli, shelf):
 def test_mazes_are_a_dataset_too(cli, shelf):
     run = open_run(shelf / "runs/maze")
     assert (run.settings.dataset, run.settings.source.size, run.blueprint.size) == ("mazes", 5, 5)
-    f1, _ = slow_f1(foldnet.load("runs/maze"), draw_mazes(50, MazeRule(5), split="test"))
+    f1, _ = slow_f1(foldnet.load("runs/maze"), draw_grids(50, MazeRule(5), split="test"))
     assert cli.done("evaluate", "runs/maze")["accuracy"] == pytest.approx(f1)
 
 
@@ -218,7 +217,7 @@ def test_the_reach_of_networks_is_measured_on_the_same_grids(cli, shelf, tmp_pat
     ]
     (point,) = plain["points"]
     assert (point["trips"], point["steps"]) == (None, 4)
-    drawn = draw_paths(30, PathRule(10, 7), split="test")
+    drawn = draw_grids(30, PathRule(10, 7), split="test")
     for path, found in (("runs/plain", point), ("runs/one/fold", looped["points"][1])):
         assert found["f1"] == pytest.approx(slow_f1(foldnet.load(path), drawn)[0])
     assert_whole(picture.read_text())
