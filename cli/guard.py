@@ -5,17 +5,19 @@ import functools
 import inspect
 import os
 import sys
+import traceback
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 
-from foldnet.errors import OutputError
+from foldnet.errors import FoldnetError, FoldnetWarning, OutputError
 from foldnet.store.files import VARIABLE
-from foldnet_cli.page import shortened
+from foldnet_cli.options import keyword, switch
+from foldnet_cli.page import complain, shortened, warn
 
 
 def settle() -> str | None:
@@ -71,12 +73,12 @@ def silence() -> None:
         os.close(nowhere)
 
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout, everything else on stderr.")]
-Home = Annotated[
-    Path | None,
-    typer.Option("--home", metavar="DIR", envvar=VARIABLE, help="Where runs lie.  [default: runs]", show_default=False),
-]
-Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+HOME = "Where runs lie.  [default: runs]"
+COMMON = (
+    keyword("as_json", bool, False, "--json", help="Print one JSON object on stdout, everything else on stderr."),
+    keyword("home", Path, None, "--home", metavar="DIR", envvar=VARIABLE, help=HOME, show_default=False),
+    switch("debug", "Show the traceback of an error."),
+)
 
 
 def add_command(app: typer.Typer, function: Callable[..., Any], name: str | None = None) -> None:
@@ -106,32 +108,25 @@ def _guarded(function: Callable[..., Any]) -> Callable[..., None]:
         except BrokenPipeError:
             silence()  # the reader went away (`foldnet lsm | head`): nothing is wrong
         except Exception as error:
-            from foldnet.errors import FoldnetError
-
-            text = f"unexpected {type(error).__name__}: {error}; add --debug for the traceback"
-            if isinstance(error, FoldnetError):
-                text = str(error)
-            elif isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
-                text = (
-                    f"'{shortened(str(error.filename), 60)}' is too long a name for a file or folder; give a "
-                    "shorter one"
-                )
-            elif isinstance(error, MemoryError) or "can't allocate memory" in str(error):
-                text = "this takes more memory than the machine has free; choose a smaller network or --batch-size"
-            code = _fail(text, 1, debug)
+            code = _fail(_sentence(error), 1, debug)
         if code:
             raise typer.Exit(code)
 
-    signature = inspect.signature(function)
-    common = [
-        inspect.Parameter("as_json", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=AsJson),
-        inspect.Parameter("home", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Home),
-        inspect.Parameter("debug", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=Debug),
-    ]
-    own = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in signature.parameters.values()]
-    command.__signature__ = signature.replace(parameters=[*own, *common], return_annotation=None)  # type: ignore[attr-defined]
-    command.__annotations__ = {parameter.name: parameter.annotation for parameter in [*own, *common]}
+    own = [entry.replace(kind=entry.KEYWORD_ONLY) for entry in inspect.signature(function).parameters.values()]
+    command.__signature__ = inspect.Signature([*own, *COMMON])  # type: ignore[attr-defined]
+    command.__annotations__ = {parameter.name: parameter.annotation for parameter in [*own, *COMMON]}
     return command
+
+
+def _sentence(error: Exception) -> str:
+    """What is said of an error: its own sentence where it was raised on purpose."""
+    if isinstance(error, FoldnetError):
+        return str(error)
+    if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
+        return f"'{shortened(str(error.filename), 60)}' is too long a name for a file or folder; give a shorter one"
+    if isinstance(error, MemoryError) or "can't allocate memory" in str(error):
+        return "this takes more memory than the machine has free; choose a smaller network or --batch-size"
+    return f"unexpected {type(error).__name__}: {error}; add --debug for the traceback"
 
 
 @contextmanager
@@ -153,9 +148,6 @@ def _at_home(home: Path | None) -> Iterator[None]:
 def _warnings_as_sentences() -> Iterator[None]:
     """Say once in plain words whatever foldnet itself warns of in this block; the warnings of others look as they
     would."""
-    from foldnet.errors import FoldnetWarning
-    from foldnet_cli.page import warn
-
     said = set()
     with warnings.catch_warnings():
         theirs = warnings.showwarning
@@ -186,10 +178,6 @@ def _show(report: Any, as_json: bool) -> None:
 def _fail(text: str, code: int, debug: bool, *, fault: bool = True) -> int:
     """Say what went wrong, or without `fault` only what ended the command; with --debug show where."""
     if debug:
-        import traceback
-
         traceback.print_exc()
-    from foldnet_cli.page import complain
-
     complain(text, fault=fault)
     return code

@@ -9,13 +9,13 @@ from foldnet_cli.options import argument, takes
 def info(name: str | None) -> Any:
     """Say what a network is made of: an architecture by name, a run, a fold, or a safetensors file."""
     from foldnet.verbs.info import info as recipe
-    from foldnet.verbs.listing import info_runs
+    from foldnet.verbs.listing import list_runs
 
-    return info_runs() if name is None else recipe(name)
+    return list_runs() if name is None else recipe(name)
 
 
 def runs() -> Any:
     """List the runs here and their folds, with what they were trained on, how well they do and their sizes."""
-    from foldnet.verbs.listing import info_runs
+    from foldnet.verbs.listing import list_runs
 
-    return info_runs()
+    return list_runs()

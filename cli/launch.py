@@ -11,6 +11,9 @@ from typing import Any
 
 import typer
 
+from foldnet.errors import FoldnetError, ProcessLost, SettingError
+from foldnet_cli.page import complain
+
 MOST_PROCESSES = 100_000
 SAID = 3.0  # seconds in which the first process has said what is wrong with all
 ENVIRONMENT = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")  # what torchrun sets for its processes
@@ -24,7 +27,6 @@ def in_world() -> bool:
 def rank() -> int:
     """This process's number among those that torchrun started. Raises SettingError where the environment contradicts
     itself."""
-    from foldnet.errors import SettingError
 
     def number(name: str, least: int, most: int, default: str | None = None) -> int:
         text = os.environ.get(name, default) or ""
@@ -47,9 +49,7 @@ def rank() -> int:
 def one_of_several() -> Iterator[Any]:
     """The world of the processes that torchrun started. What the first of them says of an error the others need not say
     again."""
-    from foldnet.errors import FoldnetError, ProcessLost
     from foldnet.training.processes import joined
-    from foldnet_cli.page import complain
 
     local, beside = int(os.environ["LOCAL_RANK"]), int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
     world = None
@@ -73,22 +73,18 @@ def check_gpus(gpus: int, device: str | None) -> None:
     """Raise SettingError where `--gpus` asks for what is not there, or contradicts something else."""
     import torch
 
-    from foldnet.errors import SettingError
-
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    if in_world():
-        raise SettingError(f"--gpus {gpus} has no meaning in a process that torchrun started; leave it out")
-    if gpus < 1:
-        raise SettingError(f"--gpus {gpus} is not legal; give a whole number of at least 1")
-    if device not in (None, "auto", "cuda"):
-        raise SettingError(f"--gpus {gpus} and --device {device} contradict each other; leave one of them out")
-    if not count:
-        raise SettingError(
-            f"--gpus {gpus} needs GPUs and this machine has none; leave it out, or train in several processes with "
-            f"`torchrun --nproc-per-node {gpus} -m foldnet_cli train --device cpu`"
-        )
-    if gpus > count:
-        raise SettingError(f"--gpus {gpus} is more than the {count} of this machine; give at most {count}")
+    elsewhere = device not in (None, "auto", "cuda")
+    several = f"train in several processes with `torchrun --nproc-per-node {gpus} -m foldnet_cli train --device cpu`"
+    for wrong, said in (
+        (in_world(), "has no meaning in a process that torchrun started; leave it out"),
+        (gpus < 1, "is not legal; give a whole number of at least 1"),
+        (elsewhere, f"and --device {device} contradict each other; leave one of them out"),
+        (not count, f"needs GPUs and this machine has none; leave it out, or {several}"),
+        (gpus > count, f"is more than the {count} of this machine; give at most {count}"),
+    ):
+        if wrong:
+            raise SettingError(f"--gpus {gpus} {said}")
 
 
 def launch(gpus: int) -> None:
@@ -106,7 +102,6 @@ def start_processes(count: int, arguments: list[str]) -> None:
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-    from foldnet.errors import ProcessLost
     from foldnet.hardware import cores
 
     for name in [name for name in logging.root.manager.loggerDict if name.startswith("torch.distributed")]:

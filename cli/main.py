@@ -41,8 +41,10 @@ def _common(
     """What comes before any command."""
 
 
-def make_app() -> typer.Typer:
-    """The whole program, with the pictures and exports that are registered by now."""
+@cache
+def the_app() -> typer.Typer:
+    """The program of this process, made when it is first asked for: with the pictures and exports that are registered
+    by then."""
     app = typer.Typer(
         name="foldnet",
         help="Train networks with soft parameter sharing, see which layers came alike, and fold them into loops.",
@@ -69,12 +71,6 @@ def _add_group(app: typer.Typer, name: str, help: str, commands: Mapping[str, Ca
     for second, command in commands.items():
         add_command(group, command, second)
     app.add_typer(group, name=name)
-
-
-@cache
-def the_app() -> typer.Typer:
-    """The program of this process, made when it is first asked for."""
-    return make_app()
 
 
 def __getattr__(name: str) -> typer.Typer:

@@ -12,16 +12,13 @@ from rich.text import Text
 from rich.text import Text as Line
 
 from foldnet.analysis.chance import beyond_chance, shown_level
-from foldnet.show.report import WIDTH, Report, Table, megabytes, shown, spelt_out, wrapped
-from foldnet.store.codec import to_plain
-from foldnet.store.files import runs_home
+from foldnet.show.report import WIDTH, Report, Table, shown, spelt_out, wrapped
 from foldnet_cli.page import Page, shortened
 from foldnet_cli.words import spoken, spoken_notes
 
 if TYPE_CHECKING:
     from foldnet.drawing.output import Written
     from foldnet.verbs.doctor import Health
-    from foldnet.verbs.listing import RunLine
     from foldnet.verbs.lsm import GroupLsm, LsmReport
     from foldnet.verbs.train import TrainReport
 
@@ -146,28 +143,6 @@ class Pairs:
             yield Line(said if below else said.lstrip())
 
 
-NAMES = 40  # columns up to which the names of runs are set below each other
-
-
-def show_runs(report: tuple[RunLine, ...], console: Console) -> None:
-    """A line a run and, indented, a line a fold; damaged runs at the end."""
-    if not report:
-        console.print(f"no runs under '{runs_home()}'; train one with `foldnet train`")
-        return
-    sound = [line for line in report if line.problem is None]
-    names = [line.run for line in sound] + [f"  {fold.fold}" for line in sound for fold in line.folds]
-    width = min(max(map(len, names), default=0), NAMES)
-    for line in sound:
-        test = line.task.written(line.score)
-        trained = f"{line.arch} {line.dataset}, seed {line.seed}, {line.epochs}/{line.of} epochs"
-        console.print(f"{line.run:<{width}}  {trained}, {test}, {megabytes(line.bytes)}")
-        for fold in line.folds:
-            console.print(f"{'  ' + fold.fold:<{width}}  fold, {spoken(str(fold))}")
-    for line in report:
-        if line.problem is not None:
-            console.print(f"damaged: {line.run}: {spoken(line.problem)}", style="yellow")
-
-
 def show_health(report: Health, console: Console) -> None:
     """What is offered and chosen, and how to prove it."""
     show_parts(report, console)
@@ -192,14 +167,11 @@ VIEWS: dict[str, Callable[[Any, Console], None]] = {  # by the name of the repor
     "LsmReport": show_lsm,
     "TrainReport": show_train,
     "Written": show_written,
-    "tuple": show_runs,
 }
 
 
 def to_json(report: Any) -> str:
-    """One JSON object; a list of reports becomes {"runs": [...]}."""
-    if isinstance(report, tuple):
-        return json.dumps(spoken_notes({"runs": to_plain(report)}), allow_nan=False)
+    """One JSON object."""
     return json.dumps(spoken_notes(report.to_json()), allow_nan=False)
 
 

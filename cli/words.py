@@ -48,14 +48,13 @@ def spoken(text: str) -> str:
     return re.sub(f"{CODE}|{QUOTED}", said, text, flags=re.DOTALL)
 
 
-def spoken_notes(plain: Any) -> Any:
+def spoken_notes(plain: Any, *, said: bool = False) -> Any:
     """A report as plain data, whose notes, problems and reasons speak as the command line does."""
     if isinstance(plain, Mapping):
-        return {
-            key: _each(value) if key in ("notes", "problem", "why") else spoken_notes(value)
-            for key, value in plain.items()
-        }
-    return [spoken_notes(value) for value in plain] if isinstance(plain, list | tuple) else plain
+        return {key: spoken_notes(value, said=key in ("notes", "problem", "why")) for key, value in plain.items()}
+    if isinstance(plain, list | tuple):
+        return [spoken_notes(value, said=said) for value in plain]
+    return spoken(plain) if said and isinstance(plain, str) else plain
 
 
 def options_of(command: Any) -> dict[str, Option]:
@@ -88,13 +87,6 @@ def _commands_of(app: typer.Typer) -> dict[str, Any]:
             yield from walk(below, (*words, name))
 
     return dict(walk(get_command(app), ()))
-
-
-def _each(value: Any) -> Any:
-    """A sentence, or several."""
-    if isinstance(value, str):
-        return spoken(value)
-    return [spoken(entry) for entry in value] if isinstance(value, list | tuple) else value
 
 
 def _setting(code: str) -> str | None:

@@ -1,9 +1,10 @@
 """foldnet info: what a network is made of, before or after training."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import nn
@@ -26,12 +27,17 @@ from foldnet.zoo.blueprint import build
 class GroupInfo:
     """A group: its layers, what is stored for them (templates or owners) and N, the numbers in one weight."""
 
+    computed: ClassVar = ("weight_numbers",)
     name: str
     layers: tuple[str, ...]
     templates: int | None
     owners: int | None
     shape: tuple[int, ...]
-    weight_numbers: int
+
+    @property
+    def weight_numbers(self) -> int:
+        """N."""
+        return math.prod(self.shape)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +54,9 @@ class NetworkInfo(Report):
     trainable: int
     virtual_parameters: int
     groups: tuple[GroupInfo, ...]
-    private: tuple[tuple[str, str], ...]
-    program: str | None
-    settings: dict[str, Any] | None
+    private: tuple[tuple[str, str], ...] = ()
+    program: str | None = None
+    settings: dict[str, Any] | None = None
     trained: RunLine | None = None
     folded: FoldLine | None = None
 
@@ -63,11 +69,10 @@ class NetworkInfo(Report):
         rows += [("fold", f"{fold.fold}, {fold}") for fold in self.trained.folds] if self.trained else []
         yield Table("", (), tuple(rows))
         if self.groups:
-            groups = tuple(
-                (group.name, len(group.layers), group.templates, group.owners, times(group.shape), group.weight_numbers)
-                for group in self.groups
+            groups = (
+                (g.name, len(g.layers), g.templates, g.owners, times(g.shape), g.weight_numbers) for g in self.groups
             )
-            yield Table("", ("group", "layers", "templates", "owners", "weight", "numbers"), groups)
+            yield Table("", ("group", "layers", "templates", "owners", "weight", "numbers"), tuple(groups))
         reasons: dict[str, list[str]] = {}
         for layer, reason in self.private:
             reasons.setdefault(reason, []).append(layer)
@@ -116,49 +121,36 @@ def info(name: Path | str) -> NetworkInfo | FileInfo:
     if path.suffix == ".safetensors" or len(path.parts) > 1:
         raise RunError(f"'{name}' does not exist; give an architecture, a run or fold folder, or a safetensors file")
     with torch.device("meta"):
-        model = build(str(name))
-    return _of_network(str(name), "architecture", model, None)
+        return _of_network(str(name), "architecture", build(str(name)))
 
 
 def _of_run(run: Run) -> NetworkInfo:
     """A run, from its settings; no weight is read."""
     with torch.device("meta"):
-        model = run.network()
-    return replace(_of_network(str(run.folder), "run", model, flat(run.settings)), trained=line_of_run(run.folder))
+        found = _of_network(str(run.folder), "run", run.network())
+    return replace(found, settings=flat(run.settings), trained=line_of_run(run.folder))
 
 
-def _of_network(name: str, kind: str, model: nn.Module, settings: dict[str, Any] | None) -> NetworkInfo:
+def _of_network(name: str, kind: str, model: nn.Module) -> NetworkInfo:
     """A soft or plain network on the meta device."""
-    groups: tuple[GroupInfo, ...] = ()
-    private: tuple[tuple[str, str], ...] = ()
-    if isinstance(model, SharedNetwork):
-        private = model.plan.private
-        groups = tuple(
-            GroupInfo(g.name, g.layers, g.templates, None, g.shape, int(torch.Size(g.shape).numel()))
-            for g in model.plan.groups
-        )
-    return NetworkInfo(name, kind, *_counts(model), _numbers(materialise(model)), groups, private, None, settings)
+    sizes = (*_counts(model), _counts(materialise(model))[0])
+    if not isinstance(model, SharedNetwork):
+        return NetworkInfo(name, kind, *sizes, ())
+    groups = (GroupInfo(group.name, group.layers, group.templates, None, group.shape) for group in model.plan.groups)
+    return NetworkInfo(name, kind, *sizes, tuple(groups), model.plan.private)
 
 
 def _of_fold(fold: Fold) -> NetworkInfo:
     """A fold, from its program; no weight is read."""
     with torch.device("meta"):
-        looped = fold.load_structure()
-        dense = materialise(fold.blueprint.build())
-    groups = tuple(
-        GroupInfo(
-            g.name,
-            tuple(use.layer for use in fold.program.uses if use.group == g.name),
-            g.templates,
-            g.owners,
-            g.shape,
-            int(torch.Size(g.shape).numel()),
-        )
-        for g in fold.groups
-    )
-    text = program_text(fold.program)
-    line = line_of_fold(fold.folder)
-    return NetworkInfo(str(fold.folder), "fold", *_counts(looped), _numbers(dense), groups, (), text, None, folded=line)
+        looped, dense = fold.load_structure(), materialise(fold.blueprint.build())
+    groups = []
+    for group in fold.groups:
+        layers = tuple(use.layer for use in fold.program.uses if use.group == group.name)
+        groups.append(GroupInfo(group.name, layers, group.templates, group.owners, group.shape))
+    sizes = (*_counts(looped), _counts(dense)[0])
+    found = NetworkInfo(str(fold.folder), "fold", *sizes, tuple(groups), program=program_text(fold.program))
+    return replace(found, folded=line_of_fold(fold.folder))
 
 
 def _of_file(path: Path) -> FileInfo:
@@ -168,17 +160,11 @@ def _of_file(path: Path) -> FileInfo:
     tensors, sound = list_tensors(path)
     if sound is None:
         sound = is_as_stated(path)  # a fold's config.json states the digest of its weights
-    listed = tuple(TensorInfo(name, dtype, shape) for name, dtype, shape in tensors)
-    numbers = sum(int(torch.Size(entry.shape).numel()) for entry in listed)
-    return FileInfo(name, "file", path.stat().st_size, numbers, listed, sound)
+    numbers = sum(math.prod(shape) for _, _, shape in tensors)
+    return FileInfo(name, "file", path.stat().st_size, numbers, tuple(TensorInfo(*one) for one in tensors), sound)
 
 
 def _counts(model: nn.Module) -> tuple[int, int]:
     """(all parameters, trainable parameters), each once."""
     parameters = list(model.parameters())
     return sum(p.numel() for p in parameters), sum(p.numel() for p in parameters if p.requires_grad)
-
-
-def _numbers(model: nn.Module) -> int:
-    """Numbers in all parameters."""
-    return sum(parameter.numel() for parameter in model.parameters())

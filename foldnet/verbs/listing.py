@@ -8,14 +8,16 @@ from typing import Any, ClassVar
 from foldnet.data.tasks import CLASSES, Lengthened, Task
 from foldnet.errors import FoldnetError
 from foldnet.folding.folds import open_fold
-from foldnet.show.report import megabytes
+from foldnet.show.report import Report, Text, megabytes
 from foldnet.store.artifact import FOLD
+from foldnet.store.files import runs_home
 from foldnet.store.reading import read_json
 from foldnet.store.seals import check_files
 from foldnet.training.checkpoint import read_metrics
 from foldnet.training.runs import all_runs, open_run
 from foldnet.verbs.train import read_report
 
+NAMES = 40  # columns up to which the names of runs are set below each other
 STATED = ("finetuned", "recalibrated", "tied")  # scores in report.json: the first that it has is that of its file
 
 
@@ -42,11 +44,9 @@ class FoldLine:
 
     def __str__(self) -> str:
         """How well it does, and its size; or what is wrong with it."""
-        return (
-            f"{self.task.written(self.score)}, {megabytes(self.bytes)}"
-            if self.problem is None
-            else f"damaged: {self.problem}"
-        )
+        if self.problem is not None:
+            return f"damaged: {self.problem}"
+        return f"{self.task.written(self.score)}, {megabytes(self.bytes)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,9 +91,32 @@ class RunLine:
         yield "size", megabytes(self.bytes)
 
 
-def info_runs(home: Path | None = None) -> tuple[RunLine, ...]:
-    """The runs under `home` (default: where runs lie), oldest first, with their folds."""
-    return tuple(line_of_run(folder) for folder in all_runs(home))
+@dataclass(frozen=True, slots=True)
+class Runs(Report):
+    """What `foldnet runs` says: the runs under a folder, oldest first, with their folds."""
+
+    unwritten: ClassVar = ("home",)
+    home: str
+    runs: tuple[RunLine, ...]
+
+    def parts(self) -> Iterator[Text]:
+        """A line a run and, indented, a line a fold; damaged runs at the end."""
+        if not self.runs:
+            yield Text(f"no runs under '{self.home}'; train one with `foldnet.train()`")
+        sound = [line for line in self.runs if line.problem is None]
+        names = [line.run for line in sound] + [f"  {fold.fold}" for line in sound for fold in line.folds]
+        width = min(max(map(len, names), default=0), NAMES)
+        for line in sound:
+            trained = f"{line.arch} {line.dataset}, seed {line.seed}, {line.epochs}/{line.of} epochs"
+            yield Text(f"{line.run:<{width}}  {trained}, {line.task.written(line.score)}, {megabytes(line.bytes)}")
+            for fold in line.folds:
+                yield Text(f"{'  ' + fold.fold:<{width}}  fold, {fold}")
+        yield from (Text(f"damaged: {line.run}: {line.problem}", "note") for line in self.runs if line.problem)
+
+
+def list_runs(home: Path | None = None) -> Runs:
+    """The runs under `home` (default: where runs lie)."""
+    return Runs(str(home or runs_home()), tuple(line_of_run(folder) for folder in all_runs(home)))
 
 
 def line_of_run(folder: Path) -> RunLine:

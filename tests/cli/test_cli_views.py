@@ -9,6 +9,7 @@ import pytest
 
 import foldnet
 from foldnet.drawing.output import Written
+from foldnet.verbs.listing import Runs
 from foldnet_cli.views import show, to_json
 
 SHADES = re.compile(r"\x1b\[(30|97|37|38;5;\d+|38;2;[\d;]+);48;2;(\d+);(\d+);(\d+)m([^\x1b]*)\x1b\[0m")
@@ -99,7 +100,7 @@ def test_names_of_runs_are_printed_as_they_are(cli, home, name):
 
 def test_what_is_written_is_one_object(capsys):
     assert to_json(Written(Path("a/b.csv"))) == '{"file": "a/b.csv"}'
-    assert to_json(()) == '{"runs": []}'
+    assert to_json(Runs("runs", ())) == '{"runs": []}'
 
 
 def test_a_fold_shows_program_sizes_and_counts(cli, shelf):

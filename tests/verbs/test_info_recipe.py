@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import save_file
 
 import foldnet
-from foldnet.verbs.listing import info_runs
+from foldnet.verbs.listing import list_runs
 from foldnet.zoo.families import FAMILIES
 
 FIELDS = {"parameters", "trainable", "virtual_parameters", "groups"}
@@ -136,7 +136,7 @@ def test_runs_are_listed_with_their_folds_and_sizes(cli, shelf):
 
 def test_no_runs_at_all(cli, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert info_runs() == ()
+    assert list_runs().runs == ()
     assert cli.done("info") == {"runs": []}
     assert cli("info").out == "no runs under 'runs'; train one with `foldnet train`\n"
 
