@@ -3,13 +3,13 @@
 from typing import Any
 
 from foldnet.errors import SettingError
-from foldnet_cli.options import DEVICE, keyword, switch, takes
+from foldnet_cli.options import keyword, shared, switch, takes
 
 CHECKS = "fp32, forms, memory-format, bf16, resume, throughput, processes, compile or cuda-graphs"
 
 
 @takes(
-    *(switch("check", "Prove in about a minute what this machine does, on one device."), DEVICE),
+    *(switch("check", "Prove in about a minute what this machine does, on one device."), *shared("device")),
     keyword("skip", list[str], metavar="CHECK", help=f"Leave a check out (repeatable): {CHECKS}.", show_default=False),
 )
 def doctor(check: bool, device: str, skip: list[str] | None) -> Any:

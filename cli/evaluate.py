@@ -7,23 +7,12 @@ from typing import Any
 from foldnet.errors import SettingError
 from foldnet.options import fields_of
 from foldnet.training.other_grids import OtherGrids
-from foldnet_cli.options import (
-    CHECKPOINT,
-    DATA_DIR,
-    DEVICE,
-    PRECISION,
-    RUN_OPTION,
-    argument,
-    keyword,
-    parameters_of,
-    switch,
-    takes,
-)
+from foldnet_cli.options import argument, keyword, parameters_of, shared, switch, takes
 
 
 @takes(
     argument("path", "RUN or FOLD", "Run or fold folder; left out, the newest run."),
-    *(CHECKPOINT, RUN_OPTION, DATA_DIR, DEVICE, PRECISION.replace(default="fp32")),
+    *shared("checkpoint", "run", "data_dir", "device", precision="fp32"),
     keyword("batch_size", int, 128, min=1, metavar="<int>", help="Images a batch."),
     keyword(
         "steps",

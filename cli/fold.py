@@ -6,17 +6,7 @@ from typing import Any
 
 from foldnet.errors import SettingError
 from foldnet.folding.settings import FoldSettings
-from foldnet_cli.options import (
-    DATA_DIR,
-    DEVICE,
-    FORCE_TWICE,
-    METRIC,
-    RUN_ARGUMENT,
-    keyword,
-    parameters_of,
-    switch,
-    takes,
-)
+from foldnet_cli.options import FORCE_TWICE, RUN_ARGUMENT, keyword, parameters_of, shared, switch, takes
 
 THRESHOLD = (
     "Similarity at which layers are tied: 0.95, stage2=0.9 (may be repeated), chance, what 95 % of untrained networks "
@@ -33,11 +23,11 @@ IGNORE = (
     switch("sweep", "Only draw the curve: every merge, judged on validation data."),
     keyword("groups", str, help="Fold only these groups: stage2,stage3."),
     keyword("keep", list[str], help="Layer that is never tied (may be repeated)."),
-    *(keyword("ignore", list[str], help=IGNORE), METRIC),
+    *(keyword("ignore", list[str], help=IGNORE), *shared("metric")),
     *parameters_of(FoldSettings, leave=("metric",)).values(),
     switch("no_shares", "Do not measure each tied layer's share of the added validation loss."),
     switch("no_evaluate", "Touch no data: no accuracies, batch norm as it was."),
-    *(switch("dry_run", "Report, but write nothing."), DATA_DIR, DEVICE),
+    *(switch("dry_run", "Report, but write nothing."), *shared("data_dir", "device")),
     keyword("out", Path, help="Fold folder to make.  [default: a new one inside the run]"),
     FORCE_TWICE,
 )

@@ -51,17 +51,24 @@ OUTPUT = out_file("File to write; its ending chooses the format.")
 FORCE = switch("force", "Replace what exists.")
 TWICE = "Replace the run or fold that is there; twice: with folds and notes inside it."
 FORCE_TWICE = keyword("force", int, 0, "--force", count=True, metavar="<bool>", show_default=False, help=TWICE)
-CHECKPOINT = keyword("checkpoint", str, "last", help="Which weights of the run: last or best (by validation).")
-COMPILE = keyword("compile", str, "auto", help="auto, on or off: torch.compile (auto: on a GPU).")
-DATA_DIR = keyword("data_dir", Path, help="Where the dataset lies, for cifar10, cifar100 and folder; no run keeps it.")
-DEVICE = keyword("device", str, "auto", help="auto, cpu, cuda or cuda:N.")
-METRIC = keyword("metric", str, help="coefficients or weights.  [default: coefficients; for a plain network weights]")
-PRECISION = keyword("precision", str, "auto", help="auto, fp32 or bf16 (auto: bf16 where the hardware has it).")
-RUN_OPTION = keyword(
-    "run", Path, None, "--run", metavar="RUN", help="The run of a fold that does not lie inside it.", show_default=False
-)
-# What a field of one of these names is that has no help of its own.
-SHARED = {entry.name: entry for entry in (CHECKPOINT, COMPILE, DATA_DIR, DEVICE, METRIC, PRECISION, RUN_OPTION)}
+CHECKPOINT = "Which weights of the run: last or best (by validation)."
+DATA_DIR = "Where the dataset lies, for cifar10, cifar100 and folder; no run keeps it."
+METRIC = "coefficients or weights.  [default: coefficients; for a plain network weights]"
+RUN_OF_FOLD = "The run of a fold that does not lie inside it."
+SHARED = {  # what a field of one of these names is, too, that has no help of its own
+    "checkpoint": keyword("checkpoint", str, "last", help=CHECKPOINT),
+    "compile": keyword("compile", str, "auto", help="auto, on or off: torch.compile (auto: on a GPU)."),
+    "data_dir": keyword("data_dir", Path, help=DATA_DIR),
+    "device": keyword("device", str, "auto", help="auto, cpu, cuda or cuda:N."),
+    "metric": keyword("metric", str, help=METRIC),
+    "precision": keyword("precision", str, "auto", help="auto, fp32 or bf16 (auto: bf16 where the hardware has it)."),
+    "run": keyword("run", Path, None, "--run", metavar="RUN", help=RUN_OF_FOLD, show_default=False),
+}
+
+
+def shared(*names: str, **defaults: Any) -> list[inspect.Parameter]:
+    """Some of SHARED, those behind with defaults of their own."""
+    return [SHARED[name] for name in names] + [SHARED[name].replace(default=defaults[name]) for name in defaults]
 
 
 def takes(*parameters: inspect.Parameter) -> Callable[[Function], Function]:
@@ -89,7 +96,7 @@ def parameters_of(
             found |= parameters_of(field.type)
         elif field.option.flag is not None and name not in leave:
             if name in SHARED and not field.option.help:
-                found[name] = SHARED[name].replace(default=field.default)
+                (found[name],) = shared(**{name: field.default})
             else:
                 found[name] = _parameter(field, usual and usual(name))
     return found

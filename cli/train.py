@@ -1,21 +1,22 @@
 """foldnet train: its options are the fields of TrainSettings and of the sources."""
 
 import inspect
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from foldnet.data.sources import SOURCES
+from foldnet.errors import RunError
 from foldnet.options import fields_of
 from foldnet.training.settings import TrainSettings, usual, written
-from foldnet_cli.options import DATA_DIR, FORCE_TWICE, keyword, parameters_of, switch, takes, values_of
-from foldnet_cli.page import tell
+from foldnet_cli.options import FORCE_TWICE, keyword, parameters_of, shared, switch, takes, values_of
 
 EVERY = "Least time between checkpoints at the ends of epochs; epochs of over five minutes make some within."
 RESUME = "Go on with --out, or with the newest run; with more --epochs than it has, by the schedule of the longer run."
 OWN = (
     switch("recall", "Feed the input to every step of a cnn or scnn: its -recall form."),
     keyword("gpus", int, help="Train on so many GPUs of this machine, one process each.  [default: one process]"),
-    DATA_DIR,
+    *shared("data_dir"),
     switch("download", "Fetch CIFAR into --data-dir if it is not there."),
     keyword("config", Path, help="TOML file with any of these settings; options win."),
     keyword("checkpoint_every", float, 30.0, metavar="SECONDS", help=EVERY),
@@ -61,24 +62,16 @@ def _train(**options: Any) -> Any:
     """Train in this process, be it alone or one of several. Only the first of them has something to show."""
     from foldnet.verbs.train import train as recipe
     from foldnet_cli.launch import in_world, one_of_several, rank
+    from foldnet_cli.outputs import taken
     from foldnet_cli.progress import watching
 
     first = not in_world() or rank() == 0
     if first and options["resume"] and options["out"] is None:
-        options["out"] = _run_to_resume()
+        with suppress(RunError):  # there is none to go on with
+            options["out"] = taken(None)
     if not in_world():
         with watching(saves=True) as observer:
             return recipe(observer=observer, **options)
     with watching(saves=True, quiet=not first) as observer, one_of_several() as world:
         report = recipe(observer=observer, world=world, **options)
     return report if world.writes else None
-
-
-def _run_to_resume() -> Path | None:
-    """The newest run, where there is one to go on with, which is said."""
-    from foldnet.training.begin import folder_to_resume
-
-    run = folder_to_resume(None)
-    if run is not None:
-        tell(f"takes {run}, the newest run")
-    return run

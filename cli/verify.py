@@ -4,15 +4,15 @@ from pathlib import Path
 from typing import Any
 
 from foldnet.drawing.output import FOLD
-from foldnet_cli.options import DATA_DIR, DEVICE, FOLD_ARGUMENT, RUN_OPTION, keyword, switch, takes
+from foldnet_cli.options import FOLD_ARGUMENT, keyword, shared, switch, takes
 
 IMAGES = "Compare on so many test images.  [default: all]"
 
 
 @takes(
-    *(FOLD_ARGUMENT, RUN_OPTION, switch("no_data", "Compare on random inputs only.")),
+    *(FOLD_ARGUMENT, *shared("run"), switch("no_data", "Compare on random inputs only.")),
     keyword("images", int, min=1, metavar="<int>", help=IMAGES, show_default=False),
-    *(DATA_DIR, DEVICE),
+    *shared("data_dir", "device"),
 )
 def verify(fold: Path | None, no_data: bool, **given: Any) -> Any:
     """Compute again that a fold is what it says, and write its certificate.json.

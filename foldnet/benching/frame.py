@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from foldnet.benching.settings import InferenceBench, TrainBench
+from foldnet.benching.settings import InferenceBench, TrainBench, command_of
 from foldnet.hardware import cpu_features, processor_name
 from foldnet.show.report import Report, Text
 from foldnet.training.machine import Machine
@@ -22,7 +22,7 @@ class BenchReport(Report):
     where they left it open. `image` is (channels, height, width)."""
 
     computed: ClassVar[tuple[str, ...]] = (
-        *("command=settings.command", "precision=settings.precision", "device=machine.device"),
+        *("command", "precision=settings.precision", "device=machine.device"),
         *("threads=machine.threads", "ratios", "saying"),
     )
     unwritten: ClassVar[tuple[str, ...]] = ("settings",)
@@ -33,6 +33,11 @@ class BenchReport(Report):
     machine: dict[str, Any]
     results: Mapping[str, Any]
     notes: tuple[str, ...]
+
+    @property
+    def command(self) -> str:
+        """What measures it again."""
+        return command_of(self.settings)
 
     def below(self, what: str, how: str) -> Iterator[Text]:
         """What stands below the tables: what was measured, where and how, and what to make of it."""

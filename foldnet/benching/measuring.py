@@ -111,9 +111,14 @@ def profile(call: Callable[[], object], *, calls: int, device: torch.device) -> 
     for event in profiler.key_averages():
         microseconds = event.self_device_time_total if on_cuda else event.self_cpu_time_total
         spent[event.key] = spent.get(event.key, 0.0) + microseconds / 1e6 / calls
+    return largest(dict(sorted(spent.items(), key=lambda item: -item[1])), 0.001)
+
+
+def largest(spent: Mapping[str, float], share: float) -> dict[str, float]:
+    """Seconds by operator, those summed up as "other" that are below a share of all."""
     total = sum(spent.values())
-    large = {name: seconds for name, seconds in spent.items() if seconds >= total / 1000}
-    return dict(sorted(large.items(), key=lambda item: -item[1])) | {"other": total - sum(large.values())}
+    large = {name: seconds for name, seconds in spent.items() if seconds >= share * total and name != "other"}
+    return large | {"other": total - sum(large.values())}
 
 
 class _StorageCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]

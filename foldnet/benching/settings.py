@@ -1,7 +1,6 @@
 """What the benches measure, and how: settings as data, from which their commands are made too. Knows no torch."""
 
 import shlex
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, ClassVar
@@ -32,11 +31,6 @@ class InferenceBench:
             raise SettingError(f"{as_code('batch_sizes', sizes)} is not legal; give different numbers, each {bound}")
         check_fields(self)
 
-    @property
-    def command(self) -> str:
-        """The command that measures this again."""
-        return shlex.join(("foldnet", "bench", "inference", str(self.fold), *_options(self)))
-
 
 @dataclass(frozen=True, slots=True)
 class TrainBench:
@@ -59,16 +53,13 @@ class TrainBench:
     def __post_init__(self) -> None:
         check_fields(self)
 
-    @property
-    def command(self) -> str:
-        """The command that measures this again."""
-        return shlex.join(("foldnet", "bench", "train", *_options(self)))
 
-
-def _options(settings: InferenceBench | TrainBench) -> Iterator[str]:
-    """Every setting that is given, as a shell takes it."""
+def command_of(settings: InferenceBench | TrainBench) -> str:
+    """The command that measures this again, as a shell takes it."""
+    what = ["train"] if isinstance(settings, TrainBench) else ["inference", str(settings.fold)]
     for name, value in plain(settings).items():
         if value is not None and value is not False:
-            yield f"--{name.replace('_', '-')}"
+            what.append(f"--{name.replace('_', '-')}")
             if value is not True:
-                yield ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+                what.append(",".join(map(str, value)) if isinstance(value, tuple) else str(value))
+    return shlex.join(["foldnet", "bench", *what])

@@ -9,18 +9,22 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from foldnet.benching.forms import forms_of
-from foldnet.benching.frame import BenchReport, framed, random_images, tf32_note
+from foldnet.benching.frame import SEED, BenchReport, framed, random_images, tf32_note
 from foldnet.benching.measuring import Timings, count_flops, peak_bytes, time_in_turns
 from foldnet.benching.settings import InferenceBench
+from foldnet.errors import RunError
 from foldnet.folding.folds import WEIGHTS, Fold, open_fold
-from foldnet.folding.opening import fold_folder
+from foldnet.folding.looped import LoopedNetwork, gain_slots, unroll
+from foldnet.folding.opening import fold_folder, soft_of_fold
+from foldnet.folding.owners import Owners, TiedLayers
+from foldnet.sharing.share import SharedNetwork, materialise
 from foldnet.show.report import Table, Text, times
 from foldnet.store.files import refuse_existing, write_json
 from foldnet.store.tensors import file_bytes
 from foldnet.training.machine import Machine, channels_last, choose_machine
 from foldnet.training.observer import Observer, Silent
 
+FORMS = ("soft", "dense", "tied", "looped", "plain")
 BASE = "dense"
 
 
@@ -178,3 +182,46 @@ def _call(model: nn.Module, x: Tensor, machine: Machine) -> None:
     """One forward pass, in the machine's precision."""
     with machine.autocast():
         model(x)
+
+
+def forms_of(fold: Fold, named: Path | str | None = None) -> tuple[dict[str, nn.Module], tuple[str, ...]]:
+    """All forms of a fold on the CPU, in evaluation mode, and what there is to say about them; `named` is its run.
+
+    Raises RunError where a run that is named is not the fold's.
+    """
+    looped, notes = fold.load(), []
+    with torch.random.fork_rng([]):
+        torch.manual_seed(SEED)
+        soft = fold.blueprint.build()
+        plain = fold.blueprint.build_plain()
+    try:
+        soft = soft_of_fold(fold, named)
+    except RunError as error:
+        if named is not None:
+            raise
+        notes.append(f"soft and dense have random weights, which costs the same time ({error})")
+    with torch.device("meta"):
+        unrolled = materialise(fold.blueprint.build())
+    assert isinstance(soft, SharedNetwork)
+    forms = {
+        "soft": soft,
+        "dense": materialise(soft),
+        "tied": _tied(looped, unroll(looped, unrolled), soft),
+        "looped": looped,
+        "plain": plain,
+    }
+    return {name: forms[name].eval() for name in FORMS}, tuple(notes)
+
+
+def _tied(looped: LoopedNetwork, unrolled: nn.Module, soft: SharedNetwork) -> SharedNetwork:
+    """Owners and gains in an unrolled network that takes `unrolled` over."""
+    owner_of = {use.layer: use.owner for use in looped.program.uses if use.owner is not None}
+    gains = {layer: gain[step] for gain, step, layer in gain_slots(looped)}
+    sources: dict[str, nn.Module] = {}
+    for group in soft.plan.groups:
+        owners = looped.owners[group.name]
+        assert isinstance(owners, Owners)
+        tied = TiedLayers(owners, tuple(owner_of[layer] for layer in group.layers))
+        tied.gains = nn.Parameter(torch.stack([gains[layer].detach() for layer in group.layers]))
+        sources[group.name] = tied
+    return SharedNetwork(unrolled, soft.plan, sources)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from foldnet.benching.frame import SEED, BenchReport, framed, random_images, tf32_note
-from foldnet.benching.measuring import Timings, profile, time_in_turns
+from foldnet.benching.measuring import Timings, largest, profile, time_in_turns
 from foldnet.benching.settings import TrainBench
 from foldnet.data.tasks import TASKS, Task
 from foldnet.errors import SettingError
@@ -90,9 +90,7 @@ class TrainBenchReport(BenchReport):
         yield Table("", (f"batch {self.settings.batch_size}", *columns), tuple(map(self._row, self.results)))
         spent = self.results["soft"].profile
         if spent is not None:
-            total = sum(spent.values())
-            large = {name: took for name, took in spent.items() if took >= total / 100 and name != "other"}
-            rows = (*large.items(), ("other", total - sum(large.values())))
+            total, rows = sum(spent.values()), largest(spent, 0.01).items()
             shares = tuple((name, f"{1000 * took:.2f}", percent(took / total, 1)) for name, took in rows)
             yield Table("", ("soft, operator", "ms a step", "share"), shares)
         compiled = sum(figures.compile_seconds for figures in self.results.values())

@@ -12,7 +12,7 @@ from foldnet.training.machine import Machine, choose_machine
 from foldnet.training.observer import Observer, Silent
 from foldnet.typed import checked
 from foldnet.verbs.checks import arithmetic
-from foldnet.verbs.checks.parts import NotHere, Part, tightest
+from foldnet.verbs.checks.parts import NotHere, Part
 from foldnet.verbs.checks.processes import check_processes
 from foldnet.verbs.checks.training import check_resume, check_throughput
 
@@ -47,7 +47,7 @@ class Check:
     @property
     def closest(self) -> Part | None:
         """The part that is closest to its limit or furthest beyond."""
-        return tightest(self.parts) if self.parts else None
+        return max(self.parts, key=lambda part: part.used, default=None)
 
     def rows(self) -> list[tuple[str, str, str, str, str]]:
         """Check, what was measured, outcome, measured and limit, for each part; one row where there is none."""

@@ -9,13 +9,12 @@ import planted
 import pytest
 import torch
 
-from foldnet.benching.forms import FORMS, forms_of
 from foldnet.benching.measuring import Timings
 from foldnet.benching.settings import InferenceBench
 from foldnet.errors import OutputError, SettingError
 from foldnet.folding.folds import open_fold
 from foldnet.proof.compare import LIMIT, PAIRS
-from foldnet.verbs.bench_inference import FormFigures, InferenceReport, bench_inference
+from foldnet.verbs.bench_inference import FORMS, FormFigures, InferenceReport, bench_inference, forms_of
 from foldnet.verbs.fold import fold
 
 

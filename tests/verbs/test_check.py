@@ -8,8 +8,8 @@ from foldnet.errors import SettingError, TrainingDiverged, UnknownName
 from foldnet.store.codec import to_plain
 from foldnet.training.observer import Silent
 from foldnet.verbs import check as module
-from foldnet.verbs.check import check
-from foldnet.verbs.checks.parts import NotHere, Part, tightest
+from foldnet.verbs.check import Check, check
+from foldnet.verbs.checks.parts import NotHere, Part
 
 GOOD, BAD = Part("outputs", 0.01, 0.05), Part("gradients", 0.4, 0.2)
 
@@ -76,14 +76,18 @@ def test_the_report_as_plain_data_names_the_part_that_is_closest_to_its_limit(pl
     assert set(found["checks"][1]) == set(found["checks"][0])
 
 
+def closest(*parts):
+    return Check("one", "failed", parts, 1.0).closest
+
+
 def test_a_part_that_is_not_finite_is_null_in_plain_data_and_furthest_beyond_its_limit():
     wrong = Part("loss", math.inf, 1.0)
     assert to_plain(wrong)["value"] is None
-    assert tightest((BAD, wrong, GOOD)) is wrong
-    assert tightest((BAD, Part("loss", math.nan, 1.0))).what == "loss"
-    assert tightest((Part("tensors", 0, 0), GOOD)) is GOOD
-    assert tightest((Part("tensors", 3, 0), BAD)).what == "tensors"
-    assert tightest((GOOD, Part("speed", 0.6, 0.5, at_least=True))).what == "speed"
+    assert closest(BAD, wrong, GOOD) is wrong
+    assert closest(BAD, Part("loss", math.nan, 1.0)).what == "loss"
+    assert closest(Part("tensors", 0, 0), GOOD) is GOOD
+    assert closest(Part("tensors", 3, 0), BAD).what == "tensors"
+    assert closest(GOOD, Part("speed", 0.6, 0.5, at_least=True)).what == "speed"
 
 
 def test_a_notebook_shows_a_row_for_each_part(play):

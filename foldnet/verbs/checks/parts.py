@@ -2,7 +2,6 @@
 place there."""
 
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -40,8 +39,3 @@ class Part:
     def rule(self) -> str:
         """What the limit is."""
         return "at least" if self.at_least else "at most"
-
-
-def tightest(parts: Iterable[Part]) -> Part:
-    """The part that comes closest to its limit, or is furthest beyond it."""
-    return max(parts, key=lambda part: part.used)

@@ -16,14 +16,7 @@ from foldnet.verbs.checks.parts import Part
 from foldnet.verbs.train import train
 
 # One epoch of four steps on the digits, and a stop in the middle.
-SETTINGS: dict[str, Any] = {
-    "dataset": "digits",
-    "arch": "swrn-16-1-2",
-    "epochs": 1,
-    "batch_size": 270,
-    "precision": "fp32",
-    "compile": "off",
-}
+SETTINGS: dict[str, Any] = {"dataset": "digits", "arch": "swrn-16-1-2", "epochs": 1, "batch_size": 270}
 STOP_AFTER = 2
 SLOWEST = 0.5  # of the plain network's speed; what is usual is 0.9 to 1.0
 ON_CPU: dict[str, Any] = {"arch": "swrn-16-1-2", "batch_size": 8, "steps": 9}  # about a second
@@ -33,7 +26,7 @@ ON_GPU: dict[str, Any] = {"arch": "swrn-28-4-4", "batch_size": 128, "steps": 9}
 def check_resume(machine: Machine) -> tuple[Part, ...]:
     """A training that is stopped and resumed against one that is not: how many tensors of their checkpoints differ in
     any bit."""
-    settings = SETTINGS | {"device": str(machine.device)}
+    settings = SETTINGS | {"device": str(machine.device), "precision": "fp32", "compile": "off"}
     # Some of cuDNN's kernels add up in an order that changes from run to run, which is no matter of resuming.
     exact = torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False)
     with TemporaryDirectory(prefix="foldnet-check-") as place, exact:
