@@ -60,9 +60,9 @@ def shortened(name: str, most: int) -> str:
     return f"{name[:head]}…{name[head + 1 - most :]}"
 
 
-def tell(text: str) -> None:
+def tell(text: str, style: str = "") -> None:
     """A line on stderr, beside what stdout holds."""
-    Page(stderr=True, highlight=False, markup=False, emoji=False).print(text)
+    Page(stderr=True, highlight=False, markup=False, emoji=False).print(text, style=style)
 
 
 def complain(text: str, *, fault: bool = True) -> None:
@@ -76,9 +76,8 @@ def complain(text: str, *, fault: bool = True) -> None:
     console, start = Page(stderr=True, highlight=False), "Error: " if fault else ""
     said = printable(start + spoken(text))
     with suppress(OSError):
-        if (
-            console.file.isatty()
-        ):  # not `is_terminal`, which FORCE_COLOR makes true of a pipe, whose reader counts lines
+        # Not `is_terminal`, which FORCE_COLOR makes true of a pipe, whose reader counts lines.
+        if console.file.isatty():
             said = Text(wrapped(said.plain, width=console.width))
         said.stylize("bold red", 0, len(start))
         console.print(said)
@@ -88,11 +87,9 @@ def warn(text: str) -> None:
     """One sentence on stderr about something that is no error."""
     from foldnet_cli.words import spoken
 
-    Page(stderr=True, highlight=False, markup=False, emoji=False).print(
-        f"warning: {printable(spoken(text))}", style="yellow"
-    )
+    tell(f"warning: {printable(spoken(text))}", "yellow")
 
 
-def printable(text: str, style: str = "") -> Text:
+def printable(text: str) -> Text:
     """A line of text as it stands, no markup, and what would move the cursor or colour the terminal written out."""
-    return Text(spelt_out(text).replace("\n", "\\n"), style=style)
+    return Text(spelt_out(text).replace("\n", "\\n"))

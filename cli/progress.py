@@ -21,8 +21,7 @@ class Watcher(library.Watcher):
         """With `saves` the first Ctrl-C in a training only asks for its end, which comes once all is saved."""
         super().__init__(console, progress)
         self.saves = saves
-        self.stopping = False
-        self.interrupted = False
+        self.stopping = self.interrupted = False
 
     def advance(self, steps: int = 1) -> None:
         """Move the bar; a Ctrl-C that got lost in a destructor or in foreign code is raised here again."""

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.table import Table as Grid
 from rich.text import Text
-from rich.text import Text as Line
 
 from foldnet.analysis.chance import beyond_chance, shown_level
 from foldnet.show.report import WIDTH, Report, Table, shown, spelt_out, wrapped
@@ -135,12 +134,11 @@ class Pairs:
         width = max(len(name) for name, _ in self.rows) + 2
         for name, value in self.rows:
             value = spelt_out(value)
-            below = (
-                max(map(len, value.split()), default=0) > options.max_width - width
-            )  # a path that does not fit beside
-            yield Line(name if below else f"{name:<{width}}", style="dim", end="\n" if below else "")
+            longest = max(map(len, value.split()), default=0)
+            below = longest > options.max_width - width  # a path that does not fit beside
+            yield Text(name if below else f"{name:<{width}}", style="dim", end="\n" if below else "")
             said = wrapped(value, indent=2 if below else width, width=options.max_width)
-            yield Line(said if below else said.lstrip())
+            yield Text(said if below else said.lstrip())
 
 
 def show_health(report: Health, console: Console) -> None:

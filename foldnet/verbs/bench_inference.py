@@ -149,10 +149,14 @@ def bench_inference(
 def _measure(
     fold: Fold, forms: dict[str, nn.Module], machine: Machine, settings: InferenceBench, observer: Observer
 ) -> dict[str, FormFigures]:
-    """Time and memory by batch size, then what does not depend on it."""
-    image, sizes = fold.blueprint.image, settings.batch_sizes
-    timings: dict[str, dict[int, Timings]] = {name: {} for name in forms}
-    memory: dict[str, dict[int, int]] = {name: {} for name in forms}
+    """What does not depend on the batch size, then time and memory by it."""
+    image, sizes, figures = fold.blueprint.image, settings.batch_sizes, {}
+    x = random_images(1, image, machine)
+    for name, model in forms.items():
+        parameters = sum(parameter.numel() for parameter in model.parameters())
+        size = (fold.folder / WEIGHTS).stat().st_size if name == "looped" else file_bytes(model.state_dict())
+        with torch.no_grad():
+            figures[name] = FormFigures(parameters, size, count_flops(partial(_call, model, x, machine)), {}, {})
     for index, batch in enumerate(sizes):
         x = random_images(batch, image, machine)
         observer.begin(f"time batch of {batch}", settings.repeats, index, len(sizes))
@@ -160,22 +164,10 @@ def _measure(
         with torch.inference_mode():
             found = time_in_turns(calls, rounds=settings.repeats, device=machine.device, after_round=observer.advance)
         for name, model in forms.items():
-            timings[name][batch] = found[name]
-            memory[name][batch] = peak_bytes(model, calls[name], x)
+            figures[name].timings[batch] = found[name]
+            figures[name].peak_memory[batch] = peak_bytes(model, calls[name], x)
         observer.end()
-    x = random_images(1, image, machine)
-    with torch.no_grad():
-        flops = {name: count_flops(partial(_call, model, x, machine)) for name, model in forms.items()}
-    return {
-        name: FormFigures(
-            parameters=sum(parameter.numel() for parameter in model.parameters()),
-            bytes=(fold.folder / WEIGHTS).stat().st_size if name == "looped" else file_bytes(model.state_dict()),
-            flops=flops[name],
-            peak_memory=memory[name],
-            timings=timings[name],
-        )
-        for name, model in forms.items()
-    }
+    return figures
 
 
 def _call(model: nn.Module, x: Tensor, machine: Machine) -> None:

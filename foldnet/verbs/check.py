@@ -62,8 +62,7 @@ class Check:
 class CheckReport(Report):
     """What `foldnet doctor --check` says; `skipped` names the checks that were left out."""
 
-    computed: ClassVar = ("passed",)
-    device: str
+    computed: ClassVar = ("passed", "device=machine.device")
     machine: dict[str, Any]
     checks: tuple[Check, ...]
     skipped: tuple[str, ...]
@@ -91,7 +90,7 @@ class CheckReport(Report):
             yield Text(f"left out: {', '.join(self.skipped)}", "note")
         failed = sum(check.outcome == FAILED for check in self.checks)
         verdict = f"{failed} of {len(self.checks)} checks failed" if failed else "everything that is here works"
-        yield Text(f"{verdict}, on {self.device}, {self.seconds:.0f} s", "alarm" if failed else "")
+        yield Text(f"{verdict}, on {self.machine['device']}, {self.seconds:.0f} s", "alarm" if failed else "")
 
 
 @checked
@@ -119,7 +118,6 @@ def check(device: str = "auto", *, skip: tuple[str, ...] = (), observer: Observe
         observer.note(f"{name}: {found[-1].outcome}, {found[-1].seconds:.1f} s")
         observer.end()
     return CheckReport(
-        device=str(machine.device),
         machine=measured_on(machine),
         checks=tuple(found),
         skipped=tuple(name for name in CHECKS if name in skip),

@@ -15,14 +15,7 @@ if TYPE_CHECKING:
     from foldnet.training.observer import Observer
 
 PICTURES: dict[str, type[Output]] = {
-    "graph": Graph,
-    "sharing": Sharing,
-    "lsm": Lsm,
-    "fold": Fold,
-    "sweep": Sweep,
-    "depth": Depth,
-    "paths": Paths,
-    "reach": Reach,
+    Path(kind.name).stem: kind for kind in (Graph, Sharing, Lsm, Fold, Sweep, Depth, Paths, Reach)
 }
 
 
