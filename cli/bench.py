@@ -8,6 +8,7 @@ from typing import Any
 from foldnet.benching.settings import InferenceBench, TrainBench
 from foldnet.drawing.output import FOLD
 from foldnet_cli.options import FOLD_ARGUMENT, FORCE, out_file, parameters_of, takes, values_of
+from foldnet_cli.outputs import taken, watch
 
 JSON_FILE = out_file("JSON file to write as well.")
 
@@ -15,8 +16,6 @@ JSON_FILE = out_file("JSON file to write as well.")
 @takes(FOLD_ARGUMENT, *parameters_of(InferenceBench).values(), JSON_FILE, FORCE)
 def inference(fold: Path | None, output: Path | None, force: bool, **given: Any) -> Any:
     from foldnet.verbs.bench_inference import bench_inference
-    from foldnet_cli.outputs import taken
-    from foldnet_cli.progress import watch
 
     values = values_of(InferenceBench, given)
     return watch(bench_inference, taken(fold, FOLD), **values, out=output, force=force)
@@ -27,7 +26,6 @@ def train(output: Path | None, force: bool, **given: Any) -> Any:
     if given["profile"]:  # torch's profiler talks on stderr unless it is told not to before torch is loaded
         os.environ.setdefault("KINETO_LOG_LEVEL", "99")
     from foldnet.verbs.bench_train import bench_train
-    from foldnet_cli.progress import watch
 
     return watch(bench_train, **given, out=output, force=force)
 

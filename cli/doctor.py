@@ -4,6 +4,7 @@ from typing import Any
 
 from foldnet.errors import SettingError
 from foldnet_cli.options import keyword, shared, switch, takes
+from foldnet_cli.outputs import watch
 
 CHECKS = "fp32, forms, memory-format, bf16, resume, throughput, processes, compile or cuda-graphs"
 
@@ -25,7 +26,6 @@ def doctor(check: bool, device: str, skip: list[str] | None) -> Any:
     """
     if check:
         from foldnet.verbs.check import check as recipe
-        from foldnet_cli.progress import watch
 
         return watch(recipe, device, skip=tuple(skip or ()))
     for option, given in (("--skip", bool(skip)), ("--device", device != "auto")):

@@ -8,6 +8,7 @@ from foldnet.errors import SettingError
 from foldnet.options import fields_of
 from foldnet.training.other_grids import OtherGrids
 from foldnet_cli.options import argument, keyword, parameters_of, shared, switch, takes
+from foldnet_cli.outputs import taken, watch
 
 
 @takes(
@@ -26,8 +27,6 @@ from foldnet_cli.options import argument, keyword, parameters_of, shared, switch
 def evaluate(path: Path | None, steps: list[str] | None, recalibrate: bool, **given: Any) -> Any:
     """Score a run's network, or a fold's loops, on the test set, or on other grids: see --dataset to --count."""
     from foldnet.verbs.evaluate import evaluate as recipe
-    from foldnet_cli.outputs import taken
-    from foldnet_cli.progress import watch
 
     grids = {name: given.pop(name) for name in fields_of(OtherGrids)}
     other = OtherGrids(**grids) if any(value is not None for value in grids.values()) else None

@@ -7,6 +7,7 @@ from typing import Any
 from foldnet.errors import SettingError
 from foldnet.folding.settings import FoldSettings
 from foldnet_cli.options import FORCE_TWICE, RUN_ARGUMENT, keyword, parameters_of, shared, switch, takes
+from foldnet_cli.outputs import taken, watch
 
 THRESHOLD = (
     "Similarity at which layers are tied: 0.95, stage2=0.9 (may be repeated), chance, what 95 % of untrained networks "
@@ -39,8 +40,6 @@ def fold(run: Path | None, threshold: list[str] | None, sweep: bool, **given: An
     """
     from foldnet.verbs.fold import fold as recipe
     from foldnet.verbs.sweep import sweep as sweep_recipe
-    from foldnet_cli.outputs import taken
-    from foldnet_cli.progress import watch
 
     overall, single = parse_thresholds(threshold or [])
     picking = {"threshold": overall, "thresholds": single, "max_drop": given["max_drop"], "budget": given["budget"]}

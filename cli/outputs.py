@@ -73,3 +73,11 @@ def taken(named: Path | None, of: Subject = RUN) -> Path:
     if found.said:
         tell(found.said)
     return Path(found.what)
+
+
+def watch(verb: Callable[..., Any], *args: Any, **options: Any) -> Any:
+    """What a verb returns, which is given an observer that is shown on stderr."""
+    from foldnet_cli.progress import watching
+
+    with watching() as observer:
+        return verb(*args, observer=observer, **options)

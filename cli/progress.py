@@ -2,9 +2,8 @@
 
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from typing import Any
 
 from rich.console import Console
 from rich.progress import Progress
@@ -57,12 +56,6 @@ def watching(*, saves: bool = False, quiet: bool = False) -> Iterator[Watcher]:
         watcher = Watcher(console, progress, saves=saves)
         with _minding_signals(watcher):
             yield watcher
-
-
-def watch(verb: Callable[..., Any], *args: Any, **options: Any) -> Any:
-    """What a verb returns, which is given an observer that is shown on stderr."""
-    with watching() as observer:
-        return verb(*args, observer=observer, **options)
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from foldnet.errors import RunError
 from foldnet.options import fields_of
 from foldnet.training.settings import TrainSettings, usual, written
 from foldnet_cli.options import FORCE_TWICE, keyword, parameters_of, shared, switch, takes, values_of
+from foldnet_cli.outputs import taken
 
 EVERY = "Least time between checkpoints at the ends of epochs; epochs of over five minutes make some within."
 RESUME = "Go on with --out, or with the newest run; with more --epochs than it has, by the schedule of the longer run."
@@ -33,16 +34,29 @@ def train(gpus: int | None, data_dir: Path | None, **given: Any) -> Any:
     Without options: SWRN 28-2-4 on the digits inside scikit-learn, half a minute on a laptop. CIFAR gets the paper's
     recipe, and so do shortest paths (`--dataset paths`), which are drawn as they are needed, phase by phase.
     """
-    from foldnet_cli.launch import check_gpus, launch
+    from foldnet_cli.launch import check_gpus, in_world, launch, one_of_several, rank
+    from foldnet_cli.progress import watching
 
     if gpus is not None:
         check_gpus(gpus, given["device"])
         given["device"] = "cuda"
         if gpus > 1:
             return launch(gpus)
+    from foldnet.verbs.train import train as recipe
+
     for source in SOURCES.values():
         given |= values_of(source, given)
-    return _train(**given, data_dir=None if data_dir is None else str(data_dir))
+    given["data_dir"] = None if data_dir is None else str(data_dir)
+    first = not in_world() or rank() == 0
+    if first and given["resume"] and given["out"] is None:
+        with suppress(RunError):  # there is none to go on with
+            given["out"] = taken(None)
+    if not in_world():
+        with watching(saves=True) as observer:
+            return recipe(observer=observer, **given)
+    with watching(saves=True, quiet=not first) as observer, one_of_several() as world:
+        report = recipe(observer=observer, world=world, **given)
+    return report if world.writes else None  # only the first of several has something to show
 
 
 def train_command() -> Any:
@@ -56,22 +70,3 @@ def train_command() -> Any:
         own |= parameters_of(source, usual=defaults.__getitem__)
     settings = parameters_of(TrainSettings, usual=usual, leave=own)
     return takes(dataset, *settings.values(), *own.values(), *OWN)(train)
-
-
-def _train(**options: Any) -> Any:
-    """Train in this process, be it alone or one of several. Only the first of them has something to show."""
-    from foldnet.verbs.train import train as recipe
-    from foldnet_cli.launch import in_world, one_of_several, rank
-    from foldnet_cli.outputs import taken
-    from foldnet_cli.progress import watching
-
-    first = not in_world() or rank() == 0
-    if first and options["resume"] and options["out"] is None:
-        with suppress(RunError):  # there is none to go on with
-            options["out"] = taken(None)
-    if not in_world():
-        with watching(saves=True) as observer:
-            return recipe(observer=observer, **options)
-    with watching(saves=True, quiet=not first) as observer, one_of_several() as world:
-        report = recipe(observer=observer, world=world, **options)
-    return report if world.writes else None

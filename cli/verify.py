@@ -5,6 +5,7 @@ from typing import Any
 
 from foldnet.drawing.output import FOLD
 from foldnet_cli.options import FOLD_ARGUMENT, keyword, shared, switch, takes
+from foldnet_cli.outputs import taken, watch
 
 IMAGES = "Compare on so many test images.  [default: all]"
 
@@ -26,7 +27,5 @@ def verify(fold: Path | None, no_data: bool, **given: Any) -> Any:
     Digests have no key. They show accidents; whoever edits a fold can state them anew, and only its run can tell.
     """
     from foldnet.verbs.verify import verify as recipe
-    from foldnet_cli.outputs import taken
-    from foldnet_cli.progress import watch
 
     return watch(recipe, taken(fold, FOLD), data=not no_data, **given)
