@@ -75,11 +75,9 @@ class Run:
             )
         if not (self.folder / checkpoint / FILE).is_file():
             check_nothing_lost(self.folder)
-            mend = (
-                f"train it on with `foldnet.train(resume=True, out={str(self.folder)!r})`"
-                if checkpoint == "last"
-                else "use `checkpoint='last'`"
-            )
+            mend = "use `checkpoint='last'`"
+            if checkpoint == "last":
+                mend = f"train it on with `foldnet.train(resume=True, out={str(self.folder)!r})`"
             raise RunError(f"run '{self.folder}' has no '{checkpoint}' checkpoint; {mend}")
         with torch.device("meta"):
             model = self.network()
@@ -96,15 +94,15 @@ class Run:
         raise RunError(f"'{file}' is not a checkpoint of run '{self.folder}' but another run's; restore its own")
 
 
-def create_run(folder: Path, run: Run, machine: dict[str, Any]) -> Run:
-    """Write config.json into `folder`, which exists: everything needed to run it again. Returns the run with its
-    identity."""
+def create_run(folder: Path, run: Run, about: dict[str, Any]) -> Run:
+    """Write config.json into `folder`, which exists: everything needed to run it again, and `about` the machine.
+    Returns the run with its identity."""
     content = {
         "settings": to_json(replace(run.settings, data_dir=None)),
         "network": shape_of(run.blueprint),
         "precision": run.precision,
         "split_hash": run.split_hash,
-        "machine": machine,
+        "machine": about,
     }
     return replace(run, identity=identity_of(RUN.write_config(folder, content)))
 
