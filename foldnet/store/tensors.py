@@ -119,7 +119,8 @@ def check_header(path: Path) -> None:
 
 
 def file_bytes(tensors: Mapping[str, Tensor], metadata: Mapping[str, Any] | None = None, *, stated: bool = True) -> int:
-    """Bytes of the file that save_tensors writes, header included: nothing is allocated, meta tensors will do.
+    """Bytes of the file that save_tensors writes, header included: nothing is allocated, meta tensors will do. Tensors
+    of other types than a file may hold count with their bytes.
 
     Without `stated` what the file says of itself is left out, as version 0.1 counted.
     """
@@ -128,12 +129,17 @@ def file_bytes(tensors: Mapping[str, Tensor], metadata: Mapping[str, Any] | None
     offset = 0
     order = list(_TYPES)
     # The length of a header depends on the offsets that it states, so the order matters: by type, then by name.
-    for name, tensor in sorted(tensors.items(), key=lambda entry: (order.index(entry[1].dtype), entry[0])):
+    for name, tensor in sorted(tensors.items(), key=lambda entry: (order.index(_stored(entry[1])), entry[0])):
         end = offset + tensor.numel() * tensor.element_size()
-        header[name] = {"dtype": _TYPES[tensor.dtype], "shape": list(tensor.shape), "data_offsets": [offset, end]}
+        header[name] = {"dtype": _TYPES[_stored(tensor)], "shape": list(tensor.shape), "data_offsets": [offset, end]}
         offset = end
     text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
     return 8 + math.ceil(len(text) / 8) * 8 + offset
+
+
+def _stored(tensor: Tensor) -> torch.dtype:
+    """The type by which a file holds a tensor."""
+    return tensor.dtype if tensor.dtype in _TYPES else torch.uint8
 
 
 def _stated(metadata: Mapping[str, Any] | None, digests: Mapping[str, str]) -> str:

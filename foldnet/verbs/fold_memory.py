@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
@@ -23,7 +22,7 @@ from foldnet.program.loops import greedy_stages
 from foldnet.program.text import program_text
 from foldnet.proof.fold_report import Accuracies, FoldReport, Sizes, TiedGroup, TiedLayer, Tuning
 from foldnet.proof.prove import Proof, prove
-from foldnet.sharing.share import SharedNetwork, materialise
+from foldnet.sharing.share import SharedNetwork
 from foldnet.show.report import Report, Table, Text
 from foldnet.store.tensors import file_bytes
 
@@ -130,13 +129,14 @@ def _tied(group: GroupFold, advice: Advice, shares: Mapping[str, float] | None) 
 
 def sizes_of(soft: SharedNetwork, looped: LoopedNetwork) -> tuple[Sizes, Sizes]:
     """Parameters and bytes of the soft, the dense and the looped form; the dense one is never written out."""
-    with torch.device("meta"), torch.no_grad():
-        dense = materialise(copy.deepcopy(soft).to("meta"))
-    forms = (soft, dense, looped)
-    return (
-        Sizes(*(sum(parameter.numel() for parameter in form.parameters()) for form in forms)),
-        Sizes(*(file_bytes(form.state_dict()) for form in forms)),
-    )
+    weights: dict[str, torch.Tensor] = {}
+    for group in soft.plan.groups:
+        like = next(soft.sources[group.name].parameters())
+        weights |= {f"{layer}.weight": like.new_empty(group.shape, device="meta") for layer in group.layers}
+    numbers = [sum(parameter.numel() for parameter in form.parameters()) for form in (soft, soft.network, looped)]
+    numbers[1] += sum(weight.numel() for weight in weights.values())
+    states = soft.state_dict(), {**soft.network.state_dict(), **weights}, looped.state_dict()
+    return Sizes(*numbers), Sizes(*map(file_bytes, states))
 
 
 def _prove_on(

@@ -250,6 +250,17 @@ class Permutes(Block):
         return super().change(x)[:, self.index]
 
 
+class HasPhases(Block):
+    """A buffer of complex numbers, as rotary embeddings have."""
+
+    def __init__(self, shared=None):
+        super().__init__()
+        self.register_buffer("phases", torch.polar(torch.ones(WIDTH), torch.arange(WIDTH) / 3).view(-1, 1, 1))
+
+    def change(self, x):
+        return super().change(x) * self.phases.real
+
+
 class Holder:
     def __init__(self, norms):
         self.norms = norms
@@ -372,7 +383,7 @@ def assert_same(looped, tied, *, training=True):
 
 MERGED = [
     ReadsWeight, ReadsParameters, ReadsState, DropsWeights, Attends, AsksForClasses, KeyedByModules, PartialOfMethod, Counts,
-    CachesAttribute, ReplacesBuffer, TrainsBuffer, Permutes, Sinks, Carries, ListNetwork, Encoder,
+    CachesAttribute, ReplacesBuffer, TrainsBuffer, Permutes, HasPhases, Sinks, Carries, ListNetwork, Encoder,
 ]  # fmt: skip
 APART = {
     ClosesOver: "a module that is reached in another way than as a submodule",
