@@ -18,9 +18,11 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
+from foldnet.choosing.choose import choose, soft_of
 from foldnet.choosing.laboratory import Laboratory
 from foldnet.folding.groups import groups_of
-from foldnet.folding.plan import apply_fold, choose_clusters, plan_fold, soft_network
+from foldnet.folding.plan import apply_fold, soft_network
+from foldnet.folding.settings import FoldSettings
 from foldnet.program.data import count_loops
 from foldnet.training.observer import Silent
 from foldnet.training.runs import open_run
@@ -37,9 +39,8 @@ def measure(folder: Path, arguments: argparse.Namespace) -> Iterator[Row]:
     before = laboratory.score(soft, laboratory.test)
     anew = laboratory.score(laboratory.recalibrated(copy.deepcopy(soft)), laboratory.test)
     for threshold, unit, tie in product(arguments.thresholds, arguments.units, arguments.ties):
-        thresholds = {group.group.name: threshold for group in groups}
-        clusters = choose_clusters(soft, groups, thresholds, metric=arguments.metric, unit=unit)
-        plan = plan_fold(soft, groups, clusters, tie)
+        folded = soft_of(soft, FoldSettings(threshold=threshold, unit=unit, tie=tie, metric=arguments.metric))
+        plan = folded.plan(choose(folded).clusters)
         tied = apply_fold(soft, plan)
         as_tied = laboratory.score(tied, laboratory.test)
         recalibrated = laboratory.score(laboratory.recalibrated(tied), laboratory.test)

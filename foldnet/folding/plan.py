@@ -1,20 +1,16 @@
 """Folding as plan and application: which layers are tied to which owner, and the network that follows from it."""
 
 import copy
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from numbers import Real
 
 from torch import nn
 
-from foldnet.analysis.choices import LINKAGES
 from foldnet.analysis.clusters import Clusters, partition
-from foldnet.bounds import as_code
-from foldnet.errors import NothingToFold, SettingError, UnknownName, nearest
-from foldnet.folding.groups import GroupAlgebra, check_metric, cut_families, families_of, similarities_of
+from foldnet.errors import NothingToFold, check_known
+from foldnet.folding.groups import GroupAlgebra
 from foldnet.folding.owners import Tie, tie_bank, tie_rows
 from foldnet.folding.structures import KeptApart, Structures, describe, structures_of
-from foldnet.options import check_choice
 from foldnet.program.data import Program
 from foldnet.sharing.share import Bank, SharedNetwork
 
@@ -59,33 +55,6 @@ def soft_network(model: nn.Module) -> SharedNetwork:
     return model
 
 
-def choose_clusters(
-    model: SharedNetwork,
-    algebra: tuple[GroupAlgebra, ...],
-    thresholds: Mapping[str, float],
-    *,
-    metric: str = "coefficients",
-    unit: str = "layer",
-    linkage: str = "complete",
-    structures: Structures | None = None,
-) -> dict[str, Clusters]:
-    """Clusters a group at its threshold; groups without a threshold stay as they are.
-
-    `structures` are those of the model's blocks, compared here where they are needed and not given.
-
-    Raises SettingError for an illegal threshold, metric, unit or linkage, UnknownName for a group that does not exist.
-    """
-    check_metric(metric, model)
-    check_choice("linkage", linkage, LINKAGES)
-    _check_groups(thresholds, algebra)
-    for threshold in thresholds.values():
-        if not isinstance(threshold, Real) or not 0.0 <= threshold <= 1.0:
-            raise SettingError(f"{as_code('threshold', threshold)} is not a similarity; give a number from 0 to 1")
-    chosen = [entry for entry in algebra if entry.group.name in thresholds]
-    families = families_of(model, chosen, unit, structures=structures)
-    return cut_families(families, similarities_of(chosen, metric), thresholds, linkage)
-
-
 def plan_fold(
     model: SharedNetwork,
     algebra: tuple[GroupAlgebra, ...],
@@ -98,7 +67,9 @@ def plan_fold(
     `structures` are those of the model's blocks, compared here where they are not given. Raises SettingError for an
     unknown way of tying, UnknownName for a group that does not exist.
     """
-    _check_groups(clusters, algebra)
+    known = [entry.group.name for entry in algebra]
+    listed = f"; the groups are {', '.join(known)}"
+    check_known(clusters, known, lambda name: f"group '{name}' does not exist", listed)
     structures = structures or structures_of(model.network, model.plan)
     groups = []
     for entry in algebra:
@@ -119,13 +90,3 @@ def apply_fold(model: SharedNetwork, plan: FoldPlan) -> SharedNetwork:
         assert isinstance(bank, Bank)
         sources[group.name] = tie_bank(bank, group.tie)
     return SharedNetwork(copy.deepcopy(model.network), model.plan, sources)
-
-
-def _check_groups(named: Iterable[str], algebra: tuple[GroupAlgebra, ...]) -> None:
-    """Raise UnknownName for a group that does not exist."""
-    known = [entry.group.name for entry in algebra]
-    for name in named:
-        if name not in known:
-            raise UnknownName(
-                f"group '{name}' does not exist{nearest(str(name), known)}; the groups are {', '.join(known)}"
-            )

@@ -9,8 +9,7 @@ from torch import nn
 
 from foldnet.analysis.clusters import cut
 from foldnet.choosing.sweep import ladders_of
-from foldnet.folding.groups import families_of, groups_of, similarities_of
-from foldnet.folding.plan import choose_clusters
+from foldnet.folding.groups import cut_families, families_of, groups_of, similarities_of
 from foldnet.sharing.share import SharedNetwork, share
 from foldnet.zoo.blueprint import build
 
@@ -78,7 +77,9 @@ def test_a_rung_of_blocks_is_the_cut_at_its_height(seed):
         assert len(ladder.rungs) == 2
         present = apart(6)
         for rung in ladder.rungs:
-            found = choose_clusters(soft, algebra, dict.fromkeys(GROUPS, rung.height), unit="block")
+            heights = dict.fromkeys(GROUPS, rung.height)
+            families = families_of(soft, algebra, "block")
+            found = cut_families(families, similarities_of(algebra, "coefficients"), heights, "complete")
             assert rung.clusters[ladder.name] == found[ladder.name]
             assert len(rung.clusters[ladder.name]) == len(present) - 2  # a merge at each of the two positions
             present = rung.clusters[ladder.name]

@@ -8,8 +8,8 @@ from looping import fold_forms
 from foldnet.analysis.chance import chance
 from foldnet.choosing.sweep import ladders_of
 from foldnet.choosing.untrained import chance_levels, untrained_merging, untrained_similarities
-from foldnet.folding.groups import families_of, groups_of, similarities_of
-from foldnet.folding.plan import choose_clusters, plan_fold
+from foldnet.folding.groups import cut_families, families_of, groups_of, similarities_of
+from foldnet.folding.plan import plan_fold
 from foldnet.program.data import count_loops
 from foldnet.zoo.blueprint import build
 
@@ -52,7 +52,8 @@ def test_untrained_networks_of_two_templates_all_fold_at_the_usual_threshold_and
     alike, loops = 0, 0
     for algebra in started(soft, 100):
         heights = {entry.group.name: 0.95 for entry in algebra}
-        plan = plan_fold(soft, algebra, choose_clusters(soft, algebra, heights))
+        similar, families = similarities_of(algebra, "coefficients"), families_of(soft, algebra, "layer")
+        plan = plan_fold(soft, algebra, cut_families(families, similar, heights, "complete"))
         alike += any(group.owners < 6 for group in plan.groups)
         loops += any(count_loops(stage.items) for stage in plan.program.stages)
     assert alike == 100

@@ -11,7 +11,6 @@ from foldnet.analysis.clusters import cut
 from foldnet.analysis.similarity import coefficient_similarity
 from foldnet.errors import SettingError
 from foldnet.folding.groups import Family, cut_families, families_of, groups_of, similarities_of
-from foldnet.folding.plan import choose_clusters
 from foldnet.sharing.plan import plan_sharing
 from foldnet.sharing.share import SharedNetwork, share
 from foldnet.zoo.blueprint import build
@@ -103,9 +102,11 @@ def test_blocks_are_seen_with_their_layers_and_only_where_all_their_groups_fold(
 
 def test_blocks_with_layers_in_other_groups_or_without_any_stay_alone():
     soft = four_blocks("body.0.mix", "body.3.conv", "body.3.mix")
-    (family,) = families_of(soft, groups_of(soft), "block")
+    algebra = groups_of(soft)
+    (family,) = families_of(soft, algebra, "block")
     assert sorted(family.positions) == [("body-4x4", (0, 1)), ("body-4x4x3x3", (1, 2))]
-    found = choose_clusters(soft, groups_of(soft), {"body-4x4": 0.0, "body-4x4x3x3": 0.0}, unit="block")
+    thresholds = {"body-4x4": 0.0, "body-4x4x3x3": 0.0}
+    found = cut_families([family], similarities_of(algebra, "coefficients"), thresholds, "complete")
     assert found == {"body-4x4": ((0, 1),), "body-4x4x3x3": ((0,), (1, 2))}
 
 
