@@ -8,10 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from foldnet.folding.values import attributes
-from foldnet.sharing.lend import tensors_of
+from foldnet.sharing.lend import DICTIONARIES, tensors_of
 from foldnet.sharing.reached import inside
 
-_TENSORS = ("_parameters", "_buffers", "_modules")
 _CLOSED = (nn.Module, type, ModuleType, FrameType, TracebackType)  # what is behind them is not the value's own
 
 
@@ -54,7 +53,7 @@ def _span(tensor: Tensor) -> tuple[int, int, int] | None:
 def _held(modules: Iterable[nn.Module]) -> Iterator[Tensor]:
     """The tensors that plain attributes of modules hold. Nothing of a value is called: the collector of garbage says
     what it holds."""
-    found = [value for module in modules for name, value in attributes(module).items() if name not in _TENSORS]
+    found = [value for module in modules for name, value in attributes(module).items() if name not in DICTIONARIES]
     seen: set[int] = set()
     while found:
         value = found.pop()

@@ -11,10 +11,8 @@ from torch import Tensor, nn
 
 from foldnet.errors import BrokenPromise
 from foldnet.folding.owners import only_calls_layers
-from foldnet.sharing.lend import same, view
+from foldnet.sharing.lend import DICTIONARIES, same, view
 from foldnet.sharing.sequences import joined
-
-_TENSORS = ("_parameters", "_buffers", "_modules")
 
 
 class _Refused(Tensor):
@@ -145,4 +143,4 @@ def without_tensors(block: nn.Module, elsewhere: Collection[int] = (), absent: T
 
 def _attributes(module: nn.Module) -> dict[str, Any]:
     """The plain attributes of a module."""
-    return {name: value for name, value in vars(module).items() if name not in _TENSORS}
+    return {name: value for name, value in vars(module).items() if name not in DICTIONARIES}

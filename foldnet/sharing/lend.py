@@ -33,7 +33,7 @@ _HEAP_TYPE = 1 << 9  # of a class written in Python
 _PLAIN = frozenset({int, float, bool, str, type(None)})
 _OF_EVERY_MODULE = frozenset(vars(nn.Module()))
 HOOKS = tuple(sorted(name for name in _OF_EVERY_MODULE if "_hooks" in name))
-_DICTIONARIES = ("_parameters", "_buffers", "_modules")
+DICTIONARIES = ("_parameters", "_buffers", "_modules")
 _OF_TENSORS = (1, 2)  # of what _held gives
 
 
@@ -219,7 +219,7 @@ def _take(view: View, put: Put, behind: Mapping[nn.Module, nn.Module], back: dic
     targets = _held(view.source)
     for place, (now, before, target) in enumerate(zip(_held(view.seen), view.before, targets, strict=True)):
         for name in {**before, **now}:
-            if name in _DICTIONARIES or (name in now and name in before and now[name] is before[name]):
+            if name in DICTIONARIES or (name in now and name in before and now[name] is before[name]):
                 continue
             if name not in now:
                 target.pop(name, None)
