@@ -39,3 +39,8 @@ def make_forms() -> dict[str, nn.Module]:
             source.coefficients.copy_(torch.tensor([[1.0, 0.3], [0.2, 1.0], [-2.0, -0.6], [0.5, -1.0]]))
     found["mixed"] = fold_forms(apart, 1.0)[0]
     return {name: model.eval() for name, model in found.items()}
+
+
+def similarities_of(algebra):
+    """The layer similarity matrix of each group, by coefficients."""
+    return {entry.group.name: entry.similarity("coefficients") for entry in algebra}

@@ -23,15 +23,7 @@ from foldnet.choosing.sweep import (
 from foldnet.choosing.untrained import chance_levels
 from foldnet.data.tasks import CLASSES, Task
 from foldnet.errors import SettingError, check_known
-from foldnet.folding.groups import (
-    Family,
-    GroupAlgebra,
-    check_metric,
-    cut_families,
-    families_of,
-    groups_of,
-    similarities_of,
-)
+from foldnet.folding.groups import Family, GroupAlgebra, check_metric, cut_families, families_of, groups_of
 from foldnet.folding.looped import loop_tied
 from foldnet.folding.plan import FoldPlan, apply_fold, plan_fold, soft_network
 from foldnet.folding.settings import FoldSettings, parse_budget
@@ -69,7 +61,7 @@ class Soft:
     @property
     def similarities(self) -> dict[str, Matrix]:
         """The layer similarity matrix (L, L) of every group."""
-        return similarities_of(self.algebra, self.metric)
+        return {entry.group.name: entry.similarity(self.metric) for entry in self.algebra}
 
     def chosen_groups(self) -> list[str]:
         """The groups to fold. Raises UnknownName for one that does not exist."""

@@ -57,11 +57,6 @@ class GroupAlgebra:
         return chance(layers, self.group.templates, gram=gram, groups=groups)
 
 
-def similarities_of(algebra: Iterable[GroupAlgebra], metric: str) -> dict[str, Matrix]:
-    """The layer similarity matrix (L, L) of each group."""
-    return {entry.group.name: entry.similarity(metric) for entry in algebra}
-
-
 def judged_together(algebra: Iterable[GroupAlgebra]) -> int:
     """How many groups have something that chance could do to them; at least 1."""
     return max(1, sum(entry.may_differ for entry in algebra))

@@ -4,12 +4,12 @@ import math
 
 import pytest
 import torch
-from looping import fold_forms
+from looping import fold_forms, similarities_of
 from torch import nn
 
 from foldnet.choosing.advice import NearMiss, near_misses, written
 from foldnet.choosing.sweep import ladders_of
-from foldnet.folding.groups import families_of, groups_of, similarities_of
+from foldnet.folding.groups import families_of, groups_of
 from foldnet.folding.structures import structures_of
 from foldnet.program.data import Loop, Step
 from foldnet.sharing.share import share
@@ -41,7 +41,7 @@ def found(soft, threshold, unit="layer", groups=STAGES):
     algebra = groups_of(soft)
     _, _, plan = fold_forms(soft, threshold, unit=unit)
     families = families_of(soft, [entry for entry in algebra if entry.group.name in groups], unit)
-    ladders = ladders_of(families, similarities_of(algebra, "coefficients"), "complete")
+    ladders = ladders_of(families, similarities_of(algebra), "complete")
     return near_misses(soft, plan, ladders, structures_of(soft.network, soft.plan))
 
 

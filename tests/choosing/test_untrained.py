@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 import torch
-from looping import fold_forms
+from looping import fold_forms, similarities_of
 
 from foldnet.analysis.chance import chance
 from foldnet.choosing.sweep import ladders_of
 from foldnet.choosing.untrained import chance_levels, untrained_merging, untrained_similarities
-from foldnet.folding.groups import cut_families, families_of, groups_of, similarities_of
+from foldnet.folding.groups import cut_families, families_of, groups_of
 from foldnet.folding.plan import plan_fold
 from foldnet.program.data import count_loops
 from foldnet.zoo.blueprint import build
@@ -52,7 +52,7 @@ def test_untrained_networks_of_two_templates_all_fold_at_the_usual_threshold_and
     alike, loops = 0, 0
     for algebra in started(soft, 100):
         heights = {entry.group.name: 0.95 for entry in algebra}
-        similar, families = similarities_of(algebra, "coefficients"), families_of(soft, algebra, "layer")
+        similar, families = similarities_of(algebra), families_of(soft, algebra, "layer")
         plan = plan_fold(soft, algebra, cut_families(families, similar, heights, "complete"))
         alike += any(group.owners < 6 for group in plan.groups)
         loops += any(count_loops(stage.items) for stage in plan.program.stages)
@@ -128,7 +128,7 @@ def test_a_seed_gives_the_same_networks(soft):
 def test_families_are_those_of_the_ladders(soft, unit, keep):
     algebra = groups_of(soft)
     families = families_of(soft, algebra, unit, keep)
-    ladders = ladders_of(families, similarities_of(algebra, "coefficients"), "complete")
+    ladders = ladders_of(families, similarities_of(algebra), "complete")
     assert [ladder.name for ladder in ladders] == [family.name for family in families]
     matrices = {entry.group.name: entry.similarity("coefficients") for entry in algebra}
     for ladder, family in zip(ladders, families, strict=True):

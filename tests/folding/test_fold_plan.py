@@ -6,11 +6,11 @@ import re
 import numpy as np
 import pytest
 import torch
-from looping import fold_forms
+from looping import fold_forms, similarities_of
 from torch import nn
 
 from foldnet.errors import NothingToFold, SettingError, UnknownName
-from foldnet.folding.groups import check_metric, cut_families, families_of, groups_of, similarities_of
+from foldnet.folding.groups import check_metric, cut_families, families_of, groups_of
 from foldnet.folding.looped import LoopedNetwork
 from foldnet.folding.owners import TiedLayers
 from foldnet.folding.plan import apply_fold, plan_fold, soft_network
@@ -102,7 +102,7 @@ def test_groups_without_a_threshold_stay_as_they_are():
     algebra = groups_of(soft)
     for unit in ("layer", "block"):
         families = families_of(soft, [entry for entry in algebra if entry.group.name == "stage2"], unit)
-        found = cut_families(families, similarities_of(algebra, "coefficients"), {"stage2": 0.99}, "complete")
+        found = cut_families(families, similarities_of(algebra), {"stage2": 0.99}, "complete")
         assert found == {"stage1": ALONE, "stage2": ((0, 2, 4), (1, 3, 5)), "stage3": ALONE}
     looped, _, plan = fold_forms(soft, 0.99, groups=("stage2",))
     assert [group.clusters for group in plan.groups] == [ALONE, ((0, 2, 4), (1, 3, 5)), ALONE]

@@ -5,12 +5,13 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from looping import similarities_of
 from torch import nn
 
 from foldnet.analysis.clusters import cut
 from foldnet.analysis.similarity import coefficient_similarity
 from foldnet.errors import SettingError
-from foldnet.folding.groups import Family, cut_families, families_of, groups_of, similarities_of
+from foldnet.folding.groups import Family, cut_families, families_of, groups_of
 from foldnet.sharing.plan import plan_sharing
 from foldnet.sharing.share import SharedNetwork, share
 from foldnet.zoo.blueprint import build
@@ -106,7 +107,7 @@ def test_blocks_with_layers_in_other_groups_or_without_any_stay_alone():
     (family,) = families_of(soft, algebra, "block")
     assert sorted(family.positions) == [("body-4x4", (0, 1)), ("body-4x4x3x3", (1, 2))]
     thresholds = {"body-4x4": 0.0, "body-4x4x3x3": 0.0}
-    found = cut_families([family], similarities_of(algebra, "coefficients"), thresholds, "complete")
+    found = cut_families([family], similarities_of(algebra), thresholds, "complete")
     assert found == {"body-4x4": ((0, 1),), "body-4x4x3x3": ((0,), (1, 2))}
 
 
@@ -118,7 +119,7 @@ def test_kept_layers_are_left_out_whatever_the_threshold(unit, alone, threshold)
     thresholds = threshold if isinstance(threshold, dict) else dict.fromkeys(("stage1", "stage2", "stage3"), threshold)
     algebra = groups_of(soft)
     families = families_of(soft, algebra, unit, keep)
-    found = cut_families(families, similarities_of(algebra, "coefficients"), thresholds, "complete")["stage2"]
+    found = cut_families(families, similarities_of(algebra), thresholds, "complete")["stage2"]
     assert {row for cluster in found if len(cluster) == 1 for row in cluster} == alone
 
 
