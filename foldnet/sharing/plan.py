@@ -106,19 +106,19 @@ def check_plan(network: nn.Module, plan: SharingPlan) -> None:
         if group.name != _legal(group.name) or not group.name:
             raise SettingError(f"a group cannot be called '{group.name}', modules forbid it; choose another name")
         for name in group.layers:
+            this = f"layer '{name}' of group '{group.name}'"
             if name not in modules:
-                raise UnknownName(f"layer '{name}' of group '{group.name}' does not exist{nearest(name, modules)}")
+                raise UnknownName(f"{this} does not exist{nearest(name, modules)}")
             if name in seen:
                 raise SettingError(f"layer '{name}' stands in the plan twice; a layer belongs to one group")
             seen.add(name)
             weight = modules[name]._parameters.get("weight")
             if not isinstance(modules[name], SHAREABLE) or weight is None:
                 raise SettingError(
-                    f"layer '{name}' of group '{group.name}' cannot share; only convolutions and linear layers "
-                    f"with a weight of their own can"
+                    f"{this} cannot share; only convolutions and linear layers with a weight of their own can"
                 )
             if (reason := _obstacle(name, modules[name], twice)) is not None:
-                raise SettingError(f"layer '{name}' of group '{group.name}' cannot share; {reason}")
+                raise SettingError(f"{this} cannot share; {reason}")
             if tuple(weight.shape) != group.shape:
                 raise ShapeMismatch(
                     f"layer '{name}' has a weight of shape {tuple(weight.shape)}, group '{group.name}' is of shape "
