@@ -102,7 +102,7 @@ def shown(seen: list[Seen]) -> Iterator[None]:
     finally:
         for entry, held in zip(seen, before, strict=True):
             for name, value in vars(entry.twins[-1]).items():
-                if name not in _TENSORS and not (name in held and value is held[name]):
+                if name not in DICTIONARIES and not (name in held and value is held[name]):
                     vars(entry.module)[name] = entry.attributes[name] = value
 
 
