@@ -2,7 +2,7 @@
 wanted."""
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from foldnet.data.dataset import Dataset
 from foldnet.errors import SettingError
 from foldnet.folding.looped import LoopedNetwork
 from foldnet.folding.recalibrate import recalibrate
-from foldnet.program.data import check_trips
+from foldnet.program.data import check_trips, loops_of
 from foldnet.training.evaluate import LengthScore, Score, score_by_length
 from foldnet.training.machine import Machine
 from foldnet.training.observer import Observer
@@ -38,6 +38,27 @@ class Dial:
     data: str
     test: Loader
     train: Loader | None
+
+    @property
+    def loops(self) -> dict[str, int]:
+        """The loops of a folded network by name, with the trips found; none of another."""
+        return loops_of(self.model.program) if isinstance(self.model, LoopedNetwork) else {}
+
+    @property
+    def ways(self) -> tuple[bool, ...]:
+        """Whether batch norm is estimated anew: as it is first, then anew where there are images for that."""
+        return (False,) if self.train is None else (False, True)
+
+    def turn(
+        self, loop: str, counts: Iterable[int], *, anew: bool, damped: bool = False, observer: Observer | None = None
+    ) -> dict[int, Score]:
+        """The scores where one loop runs each of `counts` times, the others as found. The observer hears of each."""
+        found = {}
+        for count in counts:
+            if observer is not None:
+                observer.advance()
+            found[count] = self.score({loop: count}, anew=anew, damped=damped)[0]
+        return found
 
     def score(
         self,

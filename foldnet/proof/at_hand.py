@@ -10,6 +10,7 @@ from foldnet.folding.opening import run_of_fold
 from foldnet.sharing.share import SharedNetwork
 from foldnet.store.tensors import digest_of
 from foldnet.training.checkpoint import FILE
+from foldnet.training.machine import Machine, choose_machine
 from foldnet.training.observer import Silent
 from foldnet.training.runs import Run
 
@@ -18,11 +19,15 @@ UNCOMPARED = "soft and dense, and what folding the run again gives, are left out
 
 @dataclass(frozen=True, slots=True)
 class AtHand:
-    """`run` is None where there is none, `soft` where it is not the network that was folded, `laboratory` where the
+    """A fold, the machine to run it on, and what there is to compare it with.
+
+    `run` is None where there is none, `soft` where it is not the network that was folded, `laboratory` where the
     run's data cannot be had; `missing` says of each why, and what is left out for it. `checkpoint_sha256` is the digest
     that stands in the run's checkpoint now.
     """
 
+    fold: Fold
+    machine: Machine
     run: Run | None = None
     soft: SharedNetwork | None = None
     checkpoint_sha256: str | None = None
@@ -39,16 +44,19 @@ def at_hand(fold: Fold, named: Path | str | None, *, data: bool, data_dir: Path 
     Raises RunError where the run that is named is another, DataError where the place that is named does not hold the
     data.
     """
+    machine = choose_machine(device, "fp32")
     try:
         run = run_of_fold(fold, named)
     except RunError:
         if named is not None:
             raise
         return AtHand(
+            fold,
+            machine,
             missing=(
                 f"run '{fold.run}' is not around the fold, and no `run` names it: {UNCOMPARED}, "
                 f"and only random inputs are compared",
-            )
+            ),
         )
     soft, digest, missing = _soft_of(run, fold)
     laboratory = None
@@ -62,7 +70,7 @@ def at_hand(fold: Fold, named: Path | str | None, *, data: bool, data_dir: Path 
                 raise
             where = f"the data of run '{run.folder.name}' are not to be had as they were, and no `data_dir` names them"
             missing = (*missing, f"{where}: only random inputs are compared")
-    return AtHand(run, soft, digest, laboratory, missing)
+    return AtHand(fold, machine, run, soft, digest, laboratory, missing)
 
 
 def _soft_of(run: Run, fold: Fold) -> tuple[SharedNetwork | None, str | None, tuple[str, ...]]:

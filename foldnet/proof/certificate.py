@@ -1,19 +1,19 @@
 """What `foldnet verify` found: a certificate, and what it says when a promise is broken."""
 
 import math
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import torch
 from torch import nn
 
-from foldnet.data.tasks import Task
+from foldnet.data.tasks import CLASSES, Task
 from foldnet.errors import BrokenPromise
 from foldnet.folding.folds import WEIGHTS, Fold
 from foldnet.folding.looped import LoopedNetwork, gain_slots
 from foldnet.proof import promises as promised
-from foldnet.proof.compare import PAIRS, Comparison, LayerDifference
+from foldnet.proof.compare import LIMIT, PAIRS, Comparison, LayerDifference
 from foldnet.proof.fold_report import FoldReport, Sizes
 from foldnet.proof.promises import Findings, Promise
 from foldnet.sharing.share import SharedNetwork, materialise
@@ -31,66 +31,50 @@ class Certificate(Report):
     """Whether one fold is what it says, recomputed: promises that were kept or broken, and notes of what could not be
     checked.
 
-    `comparisons` has one entry for each kind of inputs, "test" and "random"; what is said without naming one is the
-    worst of both. Pairs are "dense" (to soft) and "looped" (to tied); None is what was not compared. `run` is the run's
-    name. `score` is in the data's own `measure`, `accuracy` the same where it is a share (0..1), `bytes` are those of a
-    safetensors file of each form (of the folded one: of its file), `files` the SHA-256 of the fold's files,
-    `checkpoint_sha256` the digest of the run's soft weights as they are now.
+    `unmeasured` are the notes that decide nothing, since nobody can measure again what they name, such as the accuracy
+    of a network that no fold keeps. `inputs` has one entry for each kind of inputs, "test" and "random"; what is said
+    without naming one is the worst of both. Pairs are "dense" (to soft) and "looped" (to tied); None is what was not
+    compared. `run` is the run's name. `score` is in the data's own `measure`, `accuracy` the same where it is a share
+    (0..1), `bytes` are those of a safetensors file of each form (of the folded one: of its file), `files` the SHA-256
+    of the fold's files, `checkpoint_sha256` the digest of the run's soft weights as they are now.
     """
 
     computed: ClassVar = (
-        *("passed", "verdict", "precision", "agreement", "agreement_soft", "promises", "notes", "inputs=comparisons"),
+        *("passed", "verdict", "precision", "agreement", "agreement_soft"),
         *("accuracy", "measure=task.measure", "better=task.better"),
         *(f"{measure}_difference=differences.{measure}" for measure in MEASURES),
     )
-    unwritten: ClassVar = ("task", "compared_with_run", "findings", "comparisons")
+    unwritten: ClassVar = ("task",)
     precision: ClassVar = "fp32"
     fold: str
     run: str
     device: str
-    task: Task
-    compared_with_run: bool
     files: dict[str, str]
     checkpoint_sha256: str | None
-    findings: Findings
-    comparisons: tuple[Comparison, ...] = ()
+    promises: tuple[Promise, ...]
+    notes: tuple[str, ...] = ()
+    unmeasured: tuple[str, ...] = ()
+    inputs: tuple[Comparison, ...] = ()
     layers: tuple[LayerDifference, ...] = ()
     score: dict[str, float | None] = field(default_factory=dict)
     images: int | None = None
     parameters: Numbers = field(default_factory=dict)
     bytes: Numbers = field(default_factory=dict)
     seconds: float = 0.0
+    task: Task = CLASSES
 
     @property
     def accuracy(self) -> dict[str, float | None]:
         """The scores where they are shares."""
         return {form: score if self.task.share else None for form, score in self.score.items()}
 
-    def and_found(self, findings: Findings) -> "Certificate":
-        """The same with more that was found."""
-        return replace(self, findings=self.findings + findings)
-
-    @property
-    def promises(self) -> tuple[Promise, ...]:
-        """Everything that was checked."""
-        return self.findings.promises
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """What was not checked, and why."""
-        return self.findings.notes + self.findings.unmeasured
-
     @property
     def passed(self) -> bool | None:
         """Whether every promise holds; None where all that were checked do, and something could not be checked that can
-        be.
-
-        What nobody can measure again, such as the accuracy of a network that no fold keeps, is in the notes and decides
-        nothing.
-        """
+        be."""
         if not all(promise.held for promise in self.promises):
             return False
-        return None if self.findings.notes else True
+        return None if set(self.notes) - set(self.unmeasured) else True
 
     @property
     def verdict(self) -> str:
@@ -100,7 +84,7 @@ class Certificate(Report):
             return f"FAILED: {held} of {of} promises hold"
         if self.passed:
             return f"passed: {held} of {of} promises hold"
-        if not self.compared_with_run:
+        if not any(found.dense for found in self.inputs):
             return "consistent in itself; not compared with its run"
         return "nothing false was found, but not everything could be checked"
 
@@ -113,17 +97,18 @@ class Certificate(Report):
     @property
     def agreement(self) -> float | None:
         """Share of predictions in which looped and tied are alike."""
-        return min((comparison.agreement for comparison in self.comparisons), default=None)
+        return min((comparison.agreement for comparison in self.inputs), default=None)
 
     @property
     def agreement_soft(self) -> float | None:
         """Share of the test images, else of the random inputs, that looped and soft predict alike."""
-        return next((comparison.agreement_soft for comparison in self.comparisons), None)
+        return next((comparison.agreement_soft for comparison in self.inputs), None)
 
     def worst(self, pair: str, measure: str) -> float | None:
         """The largest of one measure of a pair's logits, such as ("looped", "relative"); None where not compared."""
-        found = [comparison.logits[pair] for comparison in self.comparisons]
-        return _largest(getattr(difference, measure) for difference in found if difference is not None)
+        pairs = (found for comparison in self.inputs for found in comparison.pairs())
+        values = [getattr(difference, measure) for form, _, difference in pairs if form == pair]
+        return promised.largest(values) if values else None
 
     @property
     def differences(self) -> dict[str, dict[str, float | None]]:
@@ -141,8 +126,8 @@ class Certificate(Report):
     def parts(self) -> Iterator[Table | Text]:
         """What was compared, the worst layer of each pair, what each form is, and every promise."""
         yield Table("", ("compared", "inputs", "largest", "mean", "relative", "agree"), tuple(self._compared()))
-        for pair, (form, reference) in PAIRS.items():
-            apart = {layer.name: found.relative for layer in self.layers if (found := getattr(layer, pair)) is not None}
+        for form, reference in PAIRS.items():
+            apart = {layer.name: found.relative for layer in self.layers if (found := getattr(layer, form)) is not None}
             if apart:
                 worst = max(apart, key=lambda name: apart[name])
                 yield Text(f"{form} with {reference}, layer by layer: {apart[worst]:.2e} relative at most, at {worst}")
@@ -158,13 +143,11 @@ class Certificate(Report):
 
     def _compared(self) -> Iterator[tuple[str, ...]]:
         """A row for each kind of inputs and pair of forms."""
-        for found in self.comparisons:
-            for pair, (form, reference) in PAIRS.items():
-                difference = found.logits[pair]
-                if difference is not None:
-                    numbers = (f"{getattr(difference, measure):.2e}" for measure in MEASURES)
-                    agree = percent(found.agreement) if pair == "looped" else ""
-                    yield (f"{form} with {reference}", f"{found.count} {found.inputs}", *numbers, agree)
+        for found in self.inputs:
+            for form, reference, difference in found.pairs():
+                numbers = (f"{getattr(difference, measure):.2e}" for measure in MEASURES)
+                agree = percent(found.agreement) if form == "looped" else ""
+                yield (f"{form} with {reference}", f"{found.count} {found.inputs}", *numbers, agree)
 
     def _forms(self) -> Iterator[tuple[str | int | None, ...]]:
         """Score, parameters and bytes of each form."""
@@ -182,9 +165,28 @@ def _wanted(promise: Promise) -> str:
     return f"at most {promise.limit}" if is_ceiling else repr(promise.limit)
 
 
-def _largest(values: Iterable[float]) -> float | None:
-    """The largest, where what is not a number counts as more than any number; None of nothing."""
-    return max(values, key=lambda value: (math.isnan(value), value), default=None)
+def check_comparison(comparison: Comparison) -> Findings:
+    """What must hold on one kind of inputs.
+
+    Where the soft network itself leaves fp32 nothing can be compared; where it is not there, the same is said of the
+    tied one.
+    """
+    inputs, overflown = comparison.inputs, comparison.overflown
+    source = "tied" if comparison.dense is None else "soft"
+    notes, promises = [], []
+    if source in overflown:
+        notes.append(
+            f"the {source} network itself overflows fp32 on {inputs} inputs: its forms cannot be compared there"
+        )
+    for form, reference, difference in comparison.pairs():
+        if not (source in overflown and reference in overflown):
+            name = f"relative difference of {form} to {reference} on {inputs} inputs"
+            promises.append(promised.at_most(name, difference.relative, LIMIT))
+    if not (source in overflown and "tied" in overflown):
+        form = "dense" if comparison.looped is None else "looped"
+        name = f"agreement of {form} with {PAIRS[form]} on {inputs} inputs"
+        promises.append(Promise(name, comparison.broken == 0, comparison.agreement, 1.0))
+    return Findings(tuple(promises), tuple(notes))
 
 
 def count(fold: Fold, looped: LoopedNetwork, report: FoldReport) -> tuple[Numbers, Numbers, list[Promise]]:

@@ -19,7 +19,7 @@ from foldnet.sharing.share import SharedNetwork
 
 LIMIT = 1e-5  # relative difference, in norm at the logits, that two forms of one network may have in fp32
 LAYER_IMAGES = 32  # inputs whose layers are compared: one form's activations of so many are held at a time
-PAIRS = {"dense": ("dense", "soft"), "looped": ("looped", "tied")}  # a comparison's name: (form, its reference)
+PAIRS = {"dense": "soft", "looped": "tied"}  # a form, which names the pair, and its reference
 
 Places = dict[nn.Module, tuple[str, ...]]  # a module -> the unrolled layers that its first, second, ... call stands for
 
@@ -38,9 +38,7 @@ class Gauge:
     """Adds up the difference of two forms over batches, in float64. What is not a number stays so."""
 
     largest: Tensor = field(default_factory=lambda: torch.zeros((), dtype=torch.float64))
-    total: Tensor = field(default_factory=lambda: torch.zeros((), dtype=torch.float64))
-    squares: Tensor = field(default_factory=lambda: torch.zeros((), dtype=torch.float64))
-    reference: Tensor = field(default_factory=lambda: torch.zeros((), dtype=torch.float64))
+    sums: Tensor = field(default_factory=lambda: torch.zeros(3, dtype=torch.float64))  # of |a - b|, its square, and b's
     count: int = 0
 
     def add(self, value: Tensor, reference: Tensor) -> None:
@@ -49,16 +47,16 @@ class Gauge:
         apart = value.double() - expected
         # torch.maximum keeps what is not a number, which Python's max does not.
         self.largest = torch.maximum(self.largest.to(apart.device), apart.abs().max())
-        self.total = self.total.to(apart.device) + apart.abs().sum()
-        self.squares = self.squares.to(apart.device) + apart.square().sum()
-        self.reference = self.reference.to(apart.device) + expected.square().sum()
+        sums = torch.stack((apart.abs().sum(), apart.square().sum(), expected.square().sum()))
+        self.sums = self.sums.to(apart.device) + sums
         self.count += apart.numel()
 
     def difference(self) -> Difference:
         """The difference over everything added. Raises ZeroDivisionError where nothing was."""
-        missing, length = float(self.squares) ** 0.5, float(self.reference) ** 0.5
+        total, squares, reference = self.sums.tolist()
+        missing, length = squares**0.5, reference**0.5
         relative = missing / length if length else (0.0 if missing == 0 else float("inf"))
-        return Difference(float(self.largest), float(self.total) / self.count, relative)
+        return Difference(float(self.largest), total / self.count, relative)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,21 +76,28 @@ class Comparison:
 
     `agreement` is the share of predictions (one an input, or one a cell) in which looped and tied are alike. One in
     which they are not may be undecided: its margin is smaller than the rounding that LIMIT allows; `broken` counts the
-    others. `counts` are those of the task, by form, None on random inputs. `overflown` are forms whose logits are not
-    all finite.
+    others. `dense` (to soft) and `looped` (to tied) are of the logits, None where not compared. `counts` are those of
+    the task, by form, None on random inputs. `overflown` are forms whose logits are not all finite.
     """
 
-    computed: ClassVar = ("dense=logits.dense", "looped=logits.looped")
-    unwritten: ClassVar = ("logits", "broken", "counts", "overflown")
+    unwritten: ClassVar = ("broken", "counts", "overflown")
     inputs: str
     count: int
-    logits: dict[str, Difference | None]
     agreement: float
     undecided: int
-    broken: int
     agreement_soft: float | None
-    counts: dict[str, tuple[float, ...]] | None
+    dense: Difference | None = None
+    looped: Difference | None = None
+    broken: int = 0
+    counts: dict[str, tuple[float, ...]] | None = None
     overflown: tuple[str, ...] = ()
+
+    def pairs(self) -> Iterator[tuple[str, str, Difference]]:
+        """(form, its reference, the difference of their logits) of what was compared."""
+        for form, reference in PAIRS.items():
+            difference: Difference | None = getattr(self, form)
+            if difference is not None:
+                yield form, reference, difference
 
 
 class LayerGauges:
@@ -192,20 +197,19 @@ def compare_forms(
     Layers are compared on the first LAYER_IMAGES inputs, and added to `layers`; the logits on all of them, in what
     precision the forms have. `seen` hears of every batch. Raises ZeroDivisionError where there is no batch.
     """
-    pairs = {pair: names for pair, names in PAIRS.items() if all(name in forms for name in names)}
-    gauges = {pair: Gauge() for pair in pairs}
+    gauges = {form: Gauge() for form, reference in PAIRS.items() if form in forms and reference in forms}
     counts: dict[str, Tensor] = {}
     alike: Counter[str] = Counter()
     overflown: dict[str, None] = {}  # used as an ordered set
     count = 0
     for x, labels in batches:
         if not count:
-            for pair, (form, reference) in pairs.items():
-                both = [(forms[name], places_of(forms[name], program)) for name in (form, reference)]
-                layers.compare(pair, both[0], both[1], x[:LAYER_IMAGES])
+            for form in gauges:
+                ours, theirs = ((forms[name], places_of(forms[name], program)) for name in (form, PAIRS[form]))
+                layers.compare(form, ours, theirs, x[:LAYER_IMAGES])
         logits = {name: model(x).float() for name, model in forms.items()}
-        for pair, (form, reference) in pairs.items():
-            gauges[pair].add(logits[form], logits[reference])
+        for form, gauge in gauges.items():
+            gauge.add(logits[form], logits[PAIRS[form]])
         alike.update(_agreements(logits, task))
         overflown.update(dict.fromkeys(name for name, value in logits.items() if not torch.isfinite(value).all()))
         if labels is not None:
@@ -217,13 +221,13 @@ def compare_forms(
     return Comparison(
         inputs,
         count,
-        {pair: gauges[pair].difference() if pair in gauges else None for pair in PAIRS},
         alike["looped"] / alike["all"],
         alike["undecided"],
-        alike["all"] - alike["looped"] - alike["undecided"],
         alike["soft"] / alike["all"] if "soft" in forms else None,
-        {name: tuple(found.tolist()) for name, found in counts.items()} or None,
-        tuple(overflown),
+        **{form: gauge.difference() for form, gauge in gauges.items()},
+        broken=alike["all"] - alike["looped"] - alike["undecided"],
+        counts={name: tuple(found.tolist()) for name, found in counts.items()} or None,
+        overflown=tuple(overflown),
     )
 
 

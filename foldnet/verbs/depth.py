@@ -1,8 +1,7 @@
 """The depth dial turned: how good a folded network is when one of its loops runs more or less often."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import starmap
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
@@ -126,26 +125,15 @@ def depth(
         name: [trips for trips in tried[name] if trips not in (0, found)] if looped.can_be_damped(name) else None
         for name, found in loops.items()
     }
-    observer.begin("depth", 2 * sum(map(len, tried.values())) + 2 * sum(len(some or ()) for some in turned.values()))
-
-    def curve(loop: str, counts: Iterable[int], *, anew: bool, damped: bool = False) -> dict[int, float]:
-        found = {}
-        for count in counts:
-            observer.advance()
-            found[count] = dial.score({loop: count}, anew=anew, damped=damped)[0].value
-        return found
-
+    observer.begin("depth", sum(len(dial.ways) * (len(tried[name]) + len(turned[name] or ())) for name in loops))
     measured = []
     for name, found in loops.items():
-        plain = [curve(name, tried[name], anew=anew) for anew in (False, True)]
+        curves = [dial.turn(name, tried[name], anew=anew, observer=observer) for anew in dial.ways]
         further = turned[name]
-        damped = [
-            known | curve(name, further, anew=anew, damped=True)
-            for anew, known in zip((False, True), plain, strict=True)
-            if further is not None
-        ]
-        measured.append(
-            LoopDepth(name, found, *(tuple(starmap(DepthPoint, curve.items())) for curve in (*plain, *damped)))
-        )
+        if further is not None:
+            damped = (dial.turn(name, further, anew=anew, damped=True, observer=observer) for anew in dial.ways)
+            curves += [known | more for known, more in zip(curves, list(damped), strict=True)]
+        points = (tuple(DepthPoint(trips, score.value) for trips, score in curve.items()) for curve in curves)
+        measured.append(LoopDepth(name, found, *points))
     observer.end()
     return DepthReport(str(folder), fold.arch, dial.test.images, tuple(measured), dial.dataset.task)

@@ -1,11 +1,9 @@
 """How far networks that find paths reach beyond their training: on other grids, after more steps, on longer paths."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
-
-from torch import nn
 
 from foldnet.benching.dial import Dial, dial_of
 from foldnet.bounds import check_number
@@ -13,7 +11,7 @@ from foldnet.data.tasks import CELLS, Task
 from foldnet.errors import SettingError
 from foldnet.folding.looped import LoopedNetwork
 from foldnet.folding.opening import kind_of, open_network
-from foldnet.program.data import loops_of, schedule
+from foldnet.program.data import schedule
 from foldnet.show.progress import watched
 from foldnet.show.report import Report, Table, percent
 from foldnet.training.evaluate import LengthScore, Score
@@ -110,7 +108,7 @@ def reach(
     found, data, images = [], "", 0
     task: Task = CELLS
     for number, (path, model, origin, form) in enumerate(opened):
-        anew = recalibrated and bool(_loops_in(model))
+        anew = recalibrated and form == "looped"
         dial = dial_of(model, origin, machine, grids=grids or OtherGrids(), anew=anew)
         data, images, task = dial.data, dial.test.images, dial.dataset.task
         observer.begin(f"reach of {path}", 1, number, len(opened))
@@ -132,30 +130,26 @@ def _named(paths: Sequence[Path], run: Path | str | None) -> list[tuple[Path, Pa
 
 def _reach_of(path: str, arch: str, form: str, dial: Dial, trips: Sequence[int] | None) -> Reach:
     """One network, its dial turned."""
-
-    def point(score: Score, trips: dict[str, int], anew: bool) -> ReachPoint:
-        steps, whole = _steps_of(dial.model, trips), (score.right or 0) / score.images
-        return ReachPoint(next(iter(trips.values()), None), steps, score.value, whole, anew)
-
-    loops = _loops_in(dial.model)
+    loops = dial.loops
     loop = max(loops, key=lambda name: loops[name], default=None)
-    score, by_length = dial.score()
+    as_found, by_length = dial.score()
     if loop is None:
-        return Reach(path, arch, form, None, None, (point(score, {}, False),), by_length)
-    settings = [{loop: count} for count in trips or sorted({max(1, round(times * loops[loop])) for times in TIMES})]
-    ways = (False,) if dial.train is None else (False, True)
-    points = tuple(point(dial.score(turned, anew=anew)[0], turned, anew) for anew in ways for turned in settings)
+        return Reach(path, arch, form, None, None, (_point(dial, {}, as_found, False),), by_length)
+    counts = trips or sorted({max(1, round(times * loops[loop])) for times in TIMES})
+    points = tuple(
+        _point(dial, {loop: count}, score, anew)
+        for anew in dial.ways
+        for count, score in dial.turn(loop, counts, anew=anew).items()
+    )
     return Reach(path, arch, form, loop, loops[loop], points, by_length)
 
 
-def _loops_in(model: nn.Module) -> dict[str, int]:
-    """The loops of a folded network by name, with the trips found; none of another."""
-    return loops_of(model.program) if isinstance(model, LoopedNetwork) else {}
-
-
-def _steps_of(model: nn.Module, trips: Mapping[str, int]) -> int:
-    """How many blocks run one after the other."""
-    if isinstance(model, LoopedNetwork):
-        return sum(len(schedule(stage.items, trips)) for stage in model.program.stages)
-    network: Any = getattr(model, "network", model)
-    return len(network.body)
+def _point(dial: Dial, trips: dict[str, int], score: Score, anew: bool) -> ReachPoint:
+    """A score, with the number of blocks that ran one after the other."""
+    if isinstance(dial.model, LoopedNetwork):
+        steps = sum(len(schedule(stage.items, trips)) for stage in dial.model.program.stages)
+    else:
+        network: Any = getattr(dial.model, "network", dial.model)
+        steps = len(network.body)
+    whole = (score.right or 0) / score.images
+    return ReachPoint(next(iter(trips.values()), None), steps, score.value, whole, anew)

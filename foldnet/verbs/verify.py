@@ -1,8 +1,7 @@
 """foldnet verify: compute again whether a fold is what it says."""
 
 import time
-from collections.abc import Iterable, Iterator
-from dataclasses import replace
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -10,16 +9,15 @@ import torch
 from torch import Tensor, nn
 
 from foldnet.bounds import check_number
-from foldnet.data.batches import Loader
 from foldnet.errors import FoldnetError
 from foldnet.folding.folds import SEALED, Fold, open_fold, settings_of
 from foldnet.folding.looped import LoopedNetwork, unroll
 from foldnet.folding.opening import fold_folder
 from foldnet.proof import promises as promised
 from foldnet.proof.at_hand import AtHand, at_hand
-from foldnet.proof.certificate import Certificate, check_origin, count
+from foldnet.proof.certificate import Certificate, check_comparison, check_origin, count
 from foldnet.proof.claims import check_claims, check_proof, check_statements
-from foldnet.proof.compare import LIMIT, Comparison, LayerGauges, compare_forms, kinds_of
+from foldnet.proof.compare import Comparison, LayerGauges, compare_forms, kinds_of
 from foldnet.proof.fold_report import FoldReport, read_fold_report
 from foldnet.proof.promises import Findings, Promise
 from foldnet.proof.refold import Refold, check_norms, check_refold, fold_again
@@ -28,7 +26,6 @@ from foldnet.show.progress import watched
 from foldnet.store.artifact import refuse_linked
 from foldnet.store.files import write_json
 from foldnet.store.seals import check_files, sha256_of
-from foldnet.training.machine import Machine, choose_machine
 from foldnet.training.observer import Observer, Silent
 from foldnet.training.session import loader_of
 from foldnet.typed import checked
@@ -87,181 +84,132 @@ def verify(
         refuse_linked(folder)
     fold = open_fold(folder)
     check_files(fold.folder, fold.files, SEALED)
-    machine = choose_machine(device, "fp32")
     there = at_hand(fold, run, data=data, data_dir=data_dir, device=device)
     with torch.device("meta"):
         plain = materialise(fold.blueprint.build())
-    certificate = _begun(fold, there, str(machine.device), _check_structure(fold, plain, there))
-    try:
-        report = read_fold_report(fold)
-    except ValueError as error:
-        unread = Promise("report.json is the report of a fold", False, str(error), "as foldnet writes it")
-        note = "report.json cannot be read, so that it was not compared and no form was run"
-        certificate = certificate.and_found(Findings((unread,), (note,)))
-    else:
-        if certificate.passed is False:
-            note = "the program does not fit the architecture, so that no form could be run"
-            certificate = certificate.and_found(Findings(notes=(note,)))
-        else:
-            certificate = _run_forms(certificate, fold, plain, report, there, machine, images, observer or Silent())
-    certificate = replace(certificate, seconds=time.perf_counter() - start)
+    findings, report = _check_structure(there, plain)
+    measured: dict[str, Any] = {"score": dict.fromkeys(FORMS)}
+    if report is not None:
+        found, measured = _run_forms(there, plain, report, images, observer or Silent())
+        findings += found
+    certificate = Certificate(
+        fold=str(fold.folder),
+        run=fold.run,
+        device=str(there.machine.device),
+        files={name: sha256_of(fold.folder / name) for name in ("config.json", *dict(fold.files))},
+        checkpoint_sha256=there.checkpoint_sha256,
+        promises=findings.promises,
+        notes=findings.notes + findings.unmeasured,
+        unmeasured=findings.unmeasured,
+        **measured,
+        seconds=time.perf_counter() - start,
+        task=fold.task,
+    )
     if written:
         write_json(folder / CERTIFICATE, certificate.to_json() | {"fold": folder.name})
     return certificate
 
 
-def _begun(fold: Fold, there: AtHand, device: str, findings: Findings) -> Certificate:
-    """A certificate of what was found before any form is run."""
-    return Certificate(
-        fold=str(fold.folder),
-        run=fold.run,
-        device=device,
-        task=fold.task,
-        compared_with_run=there.soft is not None,
-        files={name: sha256_of(fold.folder / name) for name in ("config.json", *dict(fold.files))},
-        checkpoint_sha256=there.checkpoint_sha256,
-        findings=findings,
-        score=dict.fromkeys(FORMS),
-    )
-
-
-def _check_structure(fold: Fold, plain: nn.Module, there: AtHand) -> Findings:
-    """What must hold before anything can be run."""
-    owners = {group.name: group.owners for group in fold.groups}
-    promises = promised.check_program(fold.program, plain, owners)
-    origin = [] if there.soft is None or there.run is None else [check_origin(fold, there.run)]
-    return Findings((*promises, *origin), there.missing)
+def _check_structure(there: AtHand, plain: nn.Module) -> tuple[Findings, FoldReport | None]:
+    """What must hold before anything can be run, and the fold's report, None where it does not."""
+    fold = there.fold
+    promises = promised.check_program(fold.program, plain, {group.name: group.owners for group in fold.groups})
+    if there.soft is not None and there.run is not None:
+        promises.append(check_origin(fold, there.run))
+    runs, notes, report = all(promise.held for promise in promises), there.missing, None
+    if not runs:
+        notes += ("the program does not fit the architecture, so that no form could be run",)
+    try:
+        report = read_fold_report(fold)
+    except ValueError as error:
+        promises.append(Promise("report.json is the report of a fold", False, str(error), "as foldnet writes it"))
+        notes += ("report.json cannot be read, so that nothing was compared with it and no form was run",)
+    return Findings(tuple(promises), notes), report if runs else None
 
 
 def _run_forms(
-    certificate: Certificate,
-    fold: Fold,
-    plain: nn.Module,
-    report: FoldReport,
-    there: AtHand,
-    machine: Machine,
-    images: int | None,
-    observer: Observer,
-) -> Certificate:
-    """Count, fold again, run the forms and measure; each finding is added to the certificate."""
-    kinds, looped, settings = kinds_of(plain, fold.program), fold.load(), settings_of(fold.folder)
-    parameters, bytes_, counted = count(fold, looped, report)
+    there: AtHand, plain: nn.Module, report: FoldReport, images: int | None, observer: Observer
+) -> tuple[Findings, dict[str, Any]]:
+    """Count, fold again, run the forms and measure: what was found, and what else the certificate says."""
+    fold, laboratory, settings = there.fold, there.laboratory, settings_of(there.fold.folder)
+    looped = fold.load()
+    parameters, in_bytes, counted = count(fold, looped, report)
     tied = unroll(looped, plain).eval()
-    refold, again = _fold_again(fold, settings, there, tied, report)
+    refold, again = _fold_again(there, settings, tied, report)
     layers = LayerGauges()
-    comparisons = _compare(fold, looped, tied, layers, there, machine, images, observer)
-    findings = Findings((*counted, promised.check_settings(report, settings, fold.checkpoint))) + again
+    comparisons = _compare(there, looped, tied, layers, images, observer)
+    misses = promised.equal("layers that did not run as the program says", ", ".join(layers.misses), "")
+    findings = Findings((misses, *counted, promised.check_settings(report, settings, fold.checkpoint))) + again
     findings += check_statements(report, fold, refold)
     for comparison in comparisons:
-        findings += _check_comparison(comparison)
-    misses = promised.equal("layers that did not run as the program says", ", ".join(layers.misses), "")
-    scores, seen = _scores(fold, comparisons)
-    whole = there.laboratory is not None and seen == there.laboratory.test.images
-    with machine.exact_fp32():
-        anew = report.is_tuned or not report.stated().keys().isdisjoint(("recalibrated", "finetuned"))
-        findings += check_norms(tied, there.soft, there.laboratory, anew)
-        findings += check_claims(report, there.laboratory, refold, scores if whole else {}, observer)
-        findings += check_proof(report, looped, tied, fold, there.laboratory)
-    return replace(
-        certificate.and_found(Findings((misses,)) + findings),
-        comparisons=comparisons,
-        layers=layers.layers(kinds),
-        score=scores,
-        images=seen,
-        parameters=parameters,
-        bytes=bytes_,
+        findings += check_comparison(comparison)
+    seen, scores = next(
+        ((found.count, _scores(fold, found)) for found in comparisons if found.counts is not None),
+        (None, dict.fromkeys(FORMS)),
     )
+    whole = laboratory is not None and seen == laboratory.test.images
+    with there.machine.exact_fp32():
+        anew = report.is_tuned or not report.stated().keys().isdisjoint(("recalibrated", "finetuned"))
+        findings += check_norms(tied, there.soft, laboratory, anew)
+        findings += check_claims(report, laboratory, refold, scores if whole else {}, observer)
+        findings += check_proof(report, looped, tied, fold, laboratory)
+    return findings, {
+        "inputs": comparisons,
+        "layers": layers.layers(kinds_of(plain, fold.program)),
+        "score": scores,
+        "images": seen,
+        "parameters": parameters,
+        "bytes": in_bytes,
+    }
 
 
 def _fold_again(
-    fold: Fold, settings: dict[str, Any], there: AtHand, tied: nn.Module, report: FoldReport
+    there: AtHand, settings: dict[str, Any], tied: nn.Module, report: FoldReport
 ) -> tuple[Refold | None, Findings]:
     """The fold made again from its run, where that is there, and what the comparison gives."""
     if there.soft is None:
         return None, Findings()
     try:
-        refold = fold_again(there.soft, fold, settings)
+        refold = fold_again(there.soft, there.fold, settings)
     except (FoldnetError, TypeError, ValueError) as error:
         return None, Findings((Promise("settings in config.json fold the checkpoint", False, str(error), "they do"),))
-    return refold, check_refold(refold, fold, tied, report)
+    return refold, check_refold(refold, there.fold, tied, report)
 
 
 def _compare(
-    fold: Fold,
+    there: AtHand,
     looped: LoopedNetwork,
     tied: nn.Module,
     layers: LayerGauges,
-    there: AtHand,
-    machine: Machine,
     images: int | None,
     observer: Observer,
 ) -> tuple[Comparison, ...]:
-    """Run the forms on test images, where they are there, and on random inputs."""
-    task = fold.task
+    """Run the forms on the first test images, where they are there, and on random inputs, the same on every device."""
+    fold, machine = there.fold, there.machine
     forms: dict[str, nn.Module] = {"looped": looped, "tied": tied}
     if there.soft is not None:
         forms |= {"soft": there.soft, "dense": materialise(there.soft).eval()}
     forms = {name: model.to(machine.device) for name, model in forms.items()}
-    sources: dict[str, tuple[int, Iterator[tuple[Tensor, Tensor | None]]]] = {}
+    sources: dict[str, tuple[int, Iterable[tuple[Tensor, Tensor | None]]]] = {}
     if there.laboratory is not None:
-        loader = _first(there, machine, images)
+        test = there.laboratory.split.test
+        rows = torch.arange(min(images or len(test), len(test)))
+        loader = loader_of(there.laboratory.dataset, test.take(rows), BATCH, machine)
         sources["test"] = loader.images, loader.in_order()
-    sources["random"] = RANDOM_INPUTS, _random_inputs(fold, machine)
+    numbers = torch.randn(RANDOM_INPUTS, *fold.blueprint.image, generator=torch.Generator().manual_seed(SEED))
+    parts = (numbers[start : start + BATCH] for start in range(0, RANDOM_INPUTS, BATCH))
+    batches = (x.to(machine.device, memory_format=torch.channels_last) for x in parts)
+    sources["random"] = RANDOM_INPUTS, ((x, None) for x in batches)
     found = []
     with machine.exact_fp32():
-        for name, (total, batches) in sources.items():
+        for name, (total, source) in sources.items():
             observer.begin(f"verify on {name} inputs", total)
-            found.append(compare_forms(forms, fold.program, name, batches, layers, observer.advance, task))
+            found.append(compare_forms(forms, fold.program, name, source, layers, observer.advance, fold.task))
             observer.end()
     return tuple(found)
 
 
-def _first(there: AtHand, machine: Machine, images: int | None) -> Loader:
-    """The first test images, all of them where `images` is None."""
-    assert there.laboratory is not None
-    test = there.laboratory.split.test
-    rows = torch.arange(min(images or len(test), len(test)))
-    return loader_of(there.laboratory.dataset, test.take(rows), BATCH, machine)
-
-
-def _check_comparison(comparison: Comparison) -> Findings:
-    """What must hold on one kind of inputs.
-
-    Where the soft network itself leaves fp32 nothing can be compared; where it is not there, the same is said of the
-    tied one.
-    """
-    inputs, overflown = comparison.inputs, comparison.overflown
-    source = "soft" if comparison.logits["dense"] is not None else "tied"
-    notes, promises = [], []
-    if source in overflown:
-        notes.append(
-            f"the {source} network itself overflows fp32 on {inputs} inputs: its forms cannot be compared there"
-        )
-    for pair, difference in comparison.logits.items():
-        reference = "soft" if pair == "dense" else "tied"
-        if difference is not None and not (source in overflown and reference in overflown):
-            name = f"relative difference of {pair} to {reference} on {inputs} inputs"
-            promises.append(promised.at_most(name, difference.relative, LIMIT))
-    if not (source in overflown and "tied" in overflown):
-        name = f"agreement of looped with tied on {inputs} inputs"
-        promises.append(Promise(name, comparison.broken == 0, comparison.agreement, 1.0))
-    return Findings(tuple(promises), tuple(notes))
-
-
-def _scores(fold: Fold, comparisons: tuple[Comparison, ...]) -> tuple[dict[str, float | None], int | None]:
-    """The score of each form on the test images that were seen, and how many those were."""
-    task = fold.task
-    test = next((found for found in comparisons if found.counts is not None), None)
-    if test is None or test.counts is None:
-        return dict.fromkeys(FORMS), None
-    counts = test.counts
-    return {form: task.score(counts[form], test.count) if form in counts else None for form in FORMS}, test.count
-
-
-def _random_inputs(fold: Fold, machine: Machine) -> Iterator[tuple[Tensor, None]]:
-    """Normal numbers, the same on every device."""
-    generator = torch.Generator().manual_seed(SEED)
-    for start in range(0, RANDOM_INPUTS, BATCH):
-        count = min(BATCH, RANDOM_INPUTS - start)
-        x = torch.randn(count, *fold.blueprint.image, generator=generator)
-        yield x.to(machine.device, memory_format=torch.channels_last), None
+def _scores(fold: Fold, comparison: Comparison) -> dict[str, float | None]:
+    """The score of each form on the test images that were seen."""
+    counts = comparison.counts or {}
+    return {form: fold.task.score(counts[form], comparison.count) if form in counts else None for form in FORMS}

@@ -11,14 +11,11 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
-from foldnet.data.tasks import CLASSES
 from foldnet.errors import SettingError
 from foldnet.folding.calling import batches_of, count_of, inputs_of, run_on
 from foldnet.folding.looped import LoopedNetwork
-from foldnet.proof import promises as promised
-from foldnet.proof.certificate import Certificate
-from foldnet.proof.compare import LIMIT, PAIRS, Comparison, Gauge
-from foldnet.proof.promises import Findings, Promise
+from foldnet.proof.certificate import Certificate, check_comparison
+from foldnet.proof.compare import LIMIT, Comparison, Gauge
 from foldnet.training.machine import choose_machine
 
 NAME = "network in memory"
@@ -42,31 +39,14 @@ def verify_in_memory(network: nn.Module, against: nn.Module | None, inputs: Iter
     device = next((tensor.device for tensor in network.parameters()), torch.device("cpu"))
     with choose_machine(str(device), "fp32").exact_fp32(), torch.no_grad():
         comparison = _compare(copy.deepcopy(network).eval(), copy.deepcopy(against).eval(), inputs, pair)
-    difference = comparison.logits[pair]
-    assert difference is not None
-    form, reference = PAIRS[pair]
     return Certificate(
         fold=NAME,
         run="",
         device=str(device),
-        task=CLASSES,
-        compared_with_run=False,
         files={},
         checkpoint_sha256=None,
-        findings=Findings(
-            (
-                promised.at_most(
-                    f"relative difference of {form} to {reference} on given inputs", difference.relative, LIMIT
-                ),
-                Promise(
-                    f"agreement of {form} with {reference} on given inputs",
-                    comparison.broken == 0,
-                    comparison.agreement,
-                    1.0,
-                ),
-            )
-        ),
-        comparisons=(comparison,),
+        promises=check_comparison(comparison).promises,
+        inputs=(comparison,),
         seconds=time.perf_counter() - start,
     )
 
@@ -98,9 +78,9 @@ def _compare(network: nn.Module, against: nn.Module, inputs: Iterable[Any], pair
     difference = gauge.difference()
     # Within the limit two forms may differ in a prediction that only rounding decides.
     broken = 0 if difference.relative <= LIMIT else predictions - alike
-    logits = dict.fromkeys(PAIRS) | {pair: difference}
-    agreement = alike / predictions if predictions else 1.0
-    return Comparison("given", count, logits, agreement, predictions - alike - broken, broken, None, None)
+    dense, looped = (None, difference) if pair == "looped" else (difference, None)
+    agreement, undecided = alike / predictions if predictions else 1.0, predictions - alike - broken
+    return Comparison("given", count, agreement, undecided, None, dense, looped, broken)
 
 
 def _outputs(model: nn.Module, positional: tuple[Any, ...], keywords: dict[str, Any]) -> list[Tensor]:

@@ -120,8 +120,8 @@ def test_equal_forms_differ_nowhere(forms, x):
     found = compare_forms(forms, program, "test", [(x, labels), (x, labels)], gauges)
     assert found.count == 4
     assert (found.agreement, found.undecided, found.broken) == (1.0, 0, 0)
-    assert found.logits["dense"].relative <= LIMIT
-    assert found.logits["looped"].relative <= LIMIT
+    assert found.dense.relative <= LIMIT
+    assert found.looped.relative <= LIMIT
     with torch.no_grad():
         right = {name: 2 * int((model(x).argmax(1) == 0).sum()) for name, model in forms.items()}
     assert found.counts == {form: (count,) for form, count in right.items()}
@@ -135,7 +135,7 @@ def test_without_soft_only_tied_and_looped_are_compared(forms, x):
     pair = {name: forms[name] for name in ("looped", "tied")}
     gauges = LayerGauges()
     found = compare_forms(pair, forms["looped"].program, "random", [(x, None)], gauges)
-    assert found.logits["dense"] is None
+    assert found.dense is None
     assert (found.agreement_soft, found.counts) == (None, None)
     layers = gauges.layers(kinds_of(forms["tied"], forms["looped"].program))
     assert [layer.dense for layer in layers] == [None] * 40
@@ -162,7 +162,7 @@ def test_a_loop_that_turns_once_too_few_is_noticed(forms, x):
     gauges = LayerGauges()
     found = compare_forms({"looped": looped, "tied": forms["tied"]}, looped.program, "random", [(x, None)], gauges)
     assert list(gauges.misses) == ["stage1.2.conv1", "stage1.2.conv2", "stage1.2"]
-    assert found.logits["looped"].relative > LIMIT
+    assert found.looped.relative > LIMIT
 
 
 def test_a_loop_that_turns_once_too_often_is_noticed(forms, x):
@@ -172,7 +172,7 @@ def test_a_loop_that_turns_once_too_often_is_noticed(forms, x):
     gauges = LayerGauges()
     found = compare_forms({"looped": looped, "tied": forms["tied"]}, looped.program, "random", [(x, None)], gauges)
     assert list(gauges.misses) == ["stage1.2.conv1 again", "stage1.2.conv2 again", "stage1.2 again"]
-    assert found.logits["looped"].relative > LIMIT
+    assert found.looped.relative > LIMIT
 
 
 def loop_again(forms: dict[str, nn.Module]) -> LoopedNetwork:

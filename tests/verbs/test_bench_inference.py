@@ -49,7 +49,7 @@ def test_the_forms_compute_what_they_stand_for(run):
     x = torch.randn(3, 1, 8, 8, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         logits = {name: model(x) for name, model in forms.items()}
-    for form, reference in PAIRS.values():  # in norm: the logits of this untrained network are hundreds
+    for form, reference in PAIRS.items():  # in norm: the logits of this untrained network are hundreds
         assert (logits[form] - logits[reference]).norm() <= LIMIT * logits[reference].norm()
     assert logits["plain"].shape == logits["dense"].shape
     assert not any(model.training for model in forms.values())

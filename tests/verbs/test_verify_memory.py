@@ -33,7 +33,7 @@ def test_looped_equals_tied_and_dense_equals_soft(folded):
     found = foldnet.verify(looped, against=tied, inputs=batches())
     assert (found.passed, found.exit_status, found.verdict) == (True, 0, "passed: 2 of 2 promises hold")
     assert found.worst("looped", "relative") < 1e-5
-    assert found.comparisons[0].count == 5
+    assert found.inputs[0].count == 5
     assert [module.training for module in looped.modules()] == modes
     assert all(torch.equal(tensor, kept[name]) for name, tensor in looped.state_dict().items())
     dense = foldnet.verify(foldnet.materialise(soft), against=soft, inputs=batches())

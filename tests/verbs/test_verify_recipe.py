@@ -21,7 +21,9 @@ from foldnet.folding.owners import Owners
 from foldnet.folding.stepped import SteppedBlock
 from foldnet.program.data import Loop, Program, Step
 from foldnet.proof.certificate import Certificate
+from foldnet.proof.fold_report import FoldReport
 from foldnet.sharing.share import materialise
+from foldnet.store.codec import from_plain
 from foldnet.store.tensors import file_bytes
 from foldnet.training.runs import open_run
 from foldnet.verbs.evaluate import evaluate
@@ -90,6 +92,17 @@ def test_a_sound_fold_passes(run):
     assert len(found["layers"]) == 40
     assert {layer["kind"] for layer in found["layers"]} == {"conv", "block", "linear"}
     assert all(layer["looped"]["relative"] <= 1e-5 and layer["dense"]["relative"] <= 1e-5 for layer in found["layers"])
+
+
+def test_a_certificate_and_a_report_are_read_as_they_were_written(run):
+    verify(run)
+    for kind, name in ((Certificate, "certificate.json"), (FoldReport, "report.json")):
+        found = json.loads((run / "fold" / name).read_text())
+        assert from_plain(kind, found).to_json() == found
+        with pytest.raises(ValueError, match=r"^'fold' expected str( \| null)?, got int$"):
+            from_plain(kind, found | {"fold": 1})
+        with pytest.raises(ValueError, match=r"^'odd' is unknown$"):
+            from_plain(kind, found | {"odd": 1})
 
 
 def test_its_counts_are_those_of_the_files(run):
@@ -270,7 +283,7 @@ def test_a_program_with_a_trip_less_breaks_promises(run):
     wrong = next(promise for promise in certificate.promises if not promise.held)
     assert wrong.value == "stage1.2.conv1, stage1.2.conv2"
     assert certificate.notes == ("the program does not fit the architecture, so that no form could be run",)
-    assert (certificate.comparisons, certificate.agreement) == ((), None)
+    assert (certificate.inputs, certificate.agreement) == ((), None)
     sentence = (
         f"fold '{folder}' breaks a promise (layers that program and architecture do not both have: "
         f"'stage1.2.conv1, stage1.2.conv2' instead of ''); fold the run again"
@@ -376,7 +389,7 @@ def test_a_checkpoint_that_is_gone_leaves_out_soft_and_dense(run):
     certificate = verify(run)
     assert certificate.passed is None
     assert certificate.notes == (f"checkpoint 'last' of run 'run' is gone: {LEFT_OUT}", NO_NORMS)
-    assert [found.inputs for found in certificate.comparisons] == ["test", "random"]
+    assert [found.inputs for found in certificate.inputs] == ["test", "random"]
     assert (certificate.accuracy["soft"], certificate.worst("dense", "relative")) == (None, None)
     assert certificate.accuracy["looped"] is not None
 
