@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Sampler
+from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as Rows
 
 from foldnet.bounds import check_number
@@ -50,7 +50,7 @@ def in_workers(read: Read, batches: Sequence[Tensor], *, workers: int, pin: bool
         return
     loader: DataLoader[Any] = DataLoader(
         _Reader(read),
-        batch_sampler=_Batches(batches),
+        batch_sampler=map(Tensor.tolist, batches),
         num_workers=workers,
         prefetch_factor=AHEAD,
         collate_fn=_as_it_is,
@@ -78,20 +78,6 @@ def in_workers(read: Read, batches: Sequence[Tensor], *, workers: int, pin: bool
         if isinstance(result, str):
             raise DataError(result)
         yield result
-
-
-class _Batches(Sampler[list[int]]):
-    """Rows batch by batch, as lists that live no longer than they must."""
-
-    def __init__(self, batches: Sequence[Tensor]) -> None:
-        self.batches = batches
-
-    def __iter__(self) -> Iterator[list[int]]:
-        for rows in self.batches:
-            yield rows.tolist()
-
-    def __len__(self) -> int:
-        return len(self.batches)
 
 
 class _Reader(Rows[Any]):

@@ -24,9 +24,7 @@ LARGEST_TOML = 64 << 10  # bytes of a TOML file: settings fill a page
 LONGEST_LINE = 1000  # characters of a line of TOML: the time for dotted keys grows with the square of their length
 DEEPEST = 100  # lists in lists
 LONGEST_NUMBER = 40  # digits of a whole number
-HALF_A_LETTER = re.compile(
-    r"\\u[dD][89a-fA-F]"
-)  # half of a UTF-16 pair: alone it can neither be printed nor name a file
+HALF_A_LETTER = re.compile(r"\\u[dD][89a-fA-F]")  # of a UTF-16 pair: alone it can neither be printed nor name a file
 
 KINDS = {
     stat.S_IFDIR: "a folder",
@@ -94,18 +92,27 @@ def parse_toml(text: str) -> dict[str, Any]:
     return content
 
 
-def read_json(path: Path) -> Any:
-    """The JSON value in a file of a run or fold. Raises RunError where it is missing, no plain file, or not JSON."""
+@contextmanager
+def of_a_folder(path: Path) -> Iterator[None]:
+    """Turn what keeps a file of a run or fold from being read into a RunError of one sentence."""
     try:
-        return parse_json(read_text(path))
+        yield
     except FileNotFoundError:
         raise RunError(f"'{path}' is missing; was the folder copied whole?") from None
     except OSError as error:
         raise RunError(f"'{path}' cannot be read ({error.strerror}); check its permissions") from None
     except NotPlain as error:
         raise RunError(f"'{path}' {error}") from None
+
+
+def read_json(path: Path) -> Any:
+    """The JSON value in a file of a run or fold. Raises RunError where it is missing, no plain file, or not JSON."""
+    try:
+        with of_a_folder(path):
+            value = parse_json(read_text(path))
     except ValueError as error:
         raise RunError(f"'{path}' is not valid JSON ({error}); it was cut short or edited") from None
+    return value
 
 
 def _open(path: Path, *, links: bool) -> int:

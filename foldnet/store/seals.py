@@ -10,7 +10,7 @@ from typing import Any
 from torch import Tensor
 
 from foldnet.errors import FoldnetWarning, RunError
-from foldnet.store.reading import NotPlain, open_plain, read_bytes
+from foldnet.store.reading import of_a_folder, open_plain, read_bytes
 from foldnet.store.tensors import check_header, digest_of_tensors
 
 AGAIN = {"run": "train again", "fold": "fold the run again", "sweep": "sweep the run again"}
@@ -59,18 +59,13 @@ def check_sealed(content: Mapping[str, Any], file: Path, kind: str) -> None:
 
 def sha256_of(file: Path) -> str:
     """SHA-256 of a file's bytes. Raises RunError where it is missing or cannot be read."""
-    try:
+    with of_a_folder(file):
         if file.suffix != ".safetensors":
             return hashlib.sha256(read_bytes(file)).hexdigest()
         check_header(file)
         with open_plain(file) as opened:
-            return hashlib.file_digest(opened, "sha256").hexdigest()
-    except FileNotFoundError:
-        raise RunError(f"'{file}' is missing; was the folder copied whole?") from None
-    except OSError as error:
-        raise RunError(f"'{file}' cannot be read ({error.strerror}); check its permissions") from None
-    except NotPlain as error:
-        raise RunError(f"'{file}' {error}") from None
+            digest = hashlib.file_digest(opened, "sha256").hexdigest()
+    return digest
 
 
 def check_files(folder: Path, files: Iterable[tuple[str, str]], names: Iterable[str]) -> None:

@@ -4,7 +4,7 @@ import hashlib
 import json
 import math
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +18,7 @@ from torch import Tensor
 from foldnet.errors import RunError
 from foldnet.hardware import memory_bytes
 from foldnet.store.files import write_whole
-from foldnet.store.reading import NotPlain, open_plain, parse_json
+from foldnet.store.reading import of_a_folder, open_plain, parse_json
 
 # The format's names for types, in the order in which it puts their tensors.
 _TYPES = {
@@ -90,7 +90,11 @@ def facts_of(path: Path) -> dict[str, Any]:
 
 def digest_of_tensors(tensors: Mapping[str, Tensor]) -> str:
     """SHA-256 over names, types, shapes and contents of tensors on the CPU."""
-    return _digest_of_all(tensors, sorted(tensors))
+    sha = hashlib.sha256()
+    for name, tensor in sorted(tensors.items()):
+        sha.update(f"{name}|{tensor.dtype}|{tuple(tensor.shape)}|".encode())
+        sha.update(tensor.contiguous().view(-1).view(torch.uint8).numpy().data)
+    return sha.hexdigest()
 
 
 def list_tensors(path: Path) -> tuple[list[tuple[str, str, tuple[int, ...]]], bool | None]:
@@ -152,15 +156,8 @@ def _stated(metadata: Mapping[str, Any] | None, digests: Mapping[str, str]) -> s
 @contextmanager
 def _opened(path: Path) -> Iterator[Any]:
     """A safetensors file; whatever is wrong with it becomes one sentence."""
-    try:
-        with open_plain(path) as plain:  # before safetensors, which follows links
-            size = os.fstat(plain.fileno()).st_size
-    except FileNotFoundError:
-        raise RunError(f"'{path}' is missing; was the folder copied whole?") from None
-    except OSError as error:
-        raise RunError(f"'{path}' cannot be read ({error.strerror}); check its permissions") from None
-    except NotPlain as error:
-        raise RunError(f"'{path}' {error}") from None
+    with of_a_folder(path), open_plain(path) as plain:  # before safetensors, which follows links
+        size = os.fstat(plain.fileno()).st_size
     total, _ = memory_bytes()
     if total is not None and size > total:
         raise RunError(f"'{path}' has {size:,} bytes, more than this machine's memory; restore the original file")
@@ -206,14 +203,4 @@ def _digest_of_facts(metadata: Mapping[str, Any]) -> str:
 
 def _digest(tensors: Mapping[str, Tensor], part: str) -> str:
     """The digest of the tensors of one part."""
-    return _digest_of_all(tensors, sorted(name for name in tensors if _part(name) == part))
-
-
-def _digest_of_all(tensors: Mapping[str, Tensor], names: Iterable[str]) -> str:
-    """SHA-256 over names, types, shapes and contents of the tensors called `names`."""
-    sha = hashlib.sha256()
-    for name in names:
-        tensor = tensors[name]
-        sha.update(f"{name}|{tensor.dtype}|{tuple(tensor.shape)}|".encode())
-        sha.update(tensor.contiguous().view(-1).view(torch.uint8).numpy().data)
-    return sha.hexdigest()
+    return digest_of_tensors({name: tensor for name, tensor in tensors.items() if _part(name) == part})
