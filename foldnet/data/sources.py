@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from foldnet.bounds import as_code
 from foldnet.errors import SettingError, UnknownName, nearest
-from foldnet.options import Option, check_fields, fields_of, given_of
+from foldnet.options import Option, check_fields, fields_of
 
 if TYPE_CHECKING:
     from foldnet.data.dataset import Dataset, Split
@@ -242,10 +242,3 @@ def make_source(name: str, given: Mapping[str, Any]) -> Source:
                 f"`dataset={owners[setting][0]!r}`"
             )
     return kind(**given)
-
-
-def load_dataset(
-    name: str, *, data_dir: Path | None = None, download: bool = False, beside: int = 1, **own: Any
-) -> Dataset:
-    """A dataset of images by name, `own` being the source's settings. Raises UnknownName, SettingError, DataError."""
-    return make_source(name, given_of(own)).images(Asked(data_dir=data_dir, download=download, beside=beside))

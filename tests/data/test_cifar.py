@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from loading import load_dataset
 from torchvision.datasets import CIFAR10, CIFAR100
 from torchvision.datasets import utils as torchvision_utils
 
 from foldnet.data.augment import Augmentation
-from foldnet.data.sources import load_dataset
 from foldnet.errors import DataError
 
 READERS = {"cifar10": CIFAR10, "cifar100": CIFAR100}

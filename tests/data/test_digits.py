@@ -2,9 +2,8 @@
 
 import pytest
 import torch
+from loading import load_dataset
 from sklearn.datasets import load_digits as sklearn_digits
-
-from foldnet.data.sources import load_dataset
 
 
 def test_digits_are_split_once_for_all():

@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from loading import load_dataset
 from PIL import Image
 
 from foldnet.data import folder
 from foldnet.data.dataset import Images, split_validation
 from foldnet.data.pictures import Pictures
-from foldnet.data.sources import load_dataset
 from foldnet.errors import DataError, SettingError
 
 

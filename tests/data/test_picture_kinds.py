@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from loading import load_dataset
 from PIL import Image
 
-from foldnet.data.sources import load_dataset
 from foldnet.errors import DataError
 
 

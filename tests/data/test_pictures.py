@@ -9,13 +9,13 @@ import zlib
 import numpy as np
 import pytest
 import torch
+from loading import load_dataset
 from PIL import Image
 
 from foldnet.data import batches as batching
 from foldnet.data import folder
 from foldnet.data.batches import Loader
 from foldnet.data.pictures import Pictures, decode, pictures_of
-from foldnet.data.sources import load_dataset
 from foldnet.errors import DataError
 
 CPU = torch.device("cpu")

@@ -4,8 +4,9 @@ import subprocess
 import sys
 
 import pytest
+from loading import load_dataset
 
-from foldnet.data.sources import SOURCES, load_dataset
+from foldnet.data.sources import SOURCES
 from foldnet.errors import SettingError, UnknownName
 
 

@@ -8,10 +8,10 @@ import hypothesis.strategies as st
 import pytest
 import torch
 from hypothesis import given, settings
+from loading import load_dataset
 
 from foldnet.data.augment import Augmentation
 from foldnet.data.dataset import Dataset, Images, images_of, split_validation
-from foldnet.data.sources import load_dataset
 from foldnet.errors import SettingError
 from foldnet.training.settings import train_settings
 

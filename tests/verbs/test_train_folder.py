@@ -4,12 +4,12 @@ import json
 
 import numpy as np
 import pytest
+from loading import load_dataset
 from PIL import Image
 
 from foldnet.data import folder
 from foldnet.data.dataset import Images
 from foldnet.data.pictures import Pictures
-from foldnet.data.sources import load_dataset
 from foldnet.errors import DataError, RunError
 from foldnet.store.seals import sealed
 from foldnet.training.checkpoint import FILE
