@@ -48,10 +48,8 @@ def chance_levels(algebra: Sequence[GroupAlgebra], families: Sequence[Family], m
             level = groups[name].chance(metric, len(judged)).network_q95
             assert level is not None
         else:
-            merges = [
-                first_merges(family.similarity(drawn))
-                for drawn in untrained_similarities([groups[name] for name in family.groups], metric, LEVEL_DRAWS)
-            ]
+            draws = untrained_similarities([groups[name] for name in family.groups], metric, LEVEL_DRAWS)
+            merges = [first_merges(family.similarity(drawn)) for drawn in draws]
             level = float(np.quantile(np.concatenate(merges), network_share(len(judged))))
         levels[family.name] = min(level, 1.0)
     return levels
