@@ -138,9 +138,7 @@ def _draw_steps(axes: Axes, curve: ReachCurve, column: int, color: str) -> None:
     _draw_scores(axes, found, column, color, markersize=13, markeredgewidth=2, **FOUND)
 
 
-def _draw_scores(
-    axes: Axes, points: Sequence[tuple[float, float, float]], column: int, color: str, **style: Any
-) -> None:
+def _draw_scores(axes: Axes, points: Sequence[tuple[float, ...]], column: int, color: str, **style: Any) -> None:
     """A column of `points` against the first."""
     axes.plot(*([point[at] for point in points] for at in (0, column)), color=color, **{"linewidth": 1.2, **style})
 

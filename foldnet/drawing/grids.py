@@ -63,10 +63,8 @@ def grids_figure(grids: Sequence[GridPicture], title: str = "") -> Figure:
     for number, grid in enumerate(grids):
         row, column = divmod(number, columns)
         _draw_grid(place_axes(figure, left + column * (SIDE + GAP), top + row * (SIDE + GAP + 0.16), SIDE), grid)
-    keys = [
-        patch_key(name, facecolor=color, edgecolor=BOX_LINE, linewidth=0.6)
-        for color, name in zip(CELL_COLORS[1:], NAMES[1:], strict=True)
-    ]
+    kinds = zip(CELL_COLORS[1:], NAMES[1:], strict=True)
+    keys = [patch_key(name, facecolor=color, edgecolor=BOX_LINE, linewidth=0.6) for color, name in kinds]
     keys.append(line_key("query", markersize=5, markeredgewidth=1.2, **QUERY))
     keys.append(line_key("border of the true path", color=QUERY_LINE, linewidth=1.0))
     draw_words(figure, title, keys)

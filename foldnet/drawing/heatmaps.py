@@ -138,22 +138,23 @@ def chosen_epochs(last: int) -> tuple[int, ...]:
 def short_names(group: str, layers: Sequence[str]) -> tuple[str, ...]:
     """The layers' names without the group's, where that says as much: stage2.1.conv1 -> 1.conv1."""
     prefix = f"{group}."
-    return tuple(layer.removeprefix(prefix * all(layer.startswith(prefix) for layer in layers)) for layer in layers)
+    within = all(layer.startswith(prefix) for layer in layers)
+    return tuple(layer.removeprefix(prefix) if within else layer for layer in layers)
 
 
 def draw_matrix(axes: Axes, matrix: NDArray[np.float64], digits: float = 0) -> None:
     """The shaded cells, with their numbers in `digits` points where that is not 0."""
     axes.imshow(matrix, cmap="gray", vmin=0.0, vmax=1.0, interpolation="nearest", aspect="auto", origin="upper")
-    for (i, j), value in np.ndenumerate(matrix) if digits else ():
-        shade = "black" if value > 0.5 else "white"
-        axes.text(j, i, f"{value:.2f}".lstrip("0"), ha="center", va="center", fontsize=digits, color=shade)
+    if digits:
+        for (i, j), value in np.ndenumerate(matrix):
+            shade = "black" if value > 0.5 else "white"
+            axes.text(j, i, f"{value:.2f}".lstrip("0"), ha="center", va="center", fontsize=digits, color=shade)
 
 
 def _panel(group: GroupSimilarity) -> Panel:
     """A group with its names, marks and chance level."""
     matrix, chance = np.asarray(group.matrix, dtype=np.float64), group.chance
-    marked = len(matrix) <= MARKS_UP_TO
-    marks = beyond_chance(matrix, chance) if marked else np.zeros(matrix.shape, dtype=bool)
+    marks = beyond_chance(matrix, chance) & (len(matrix) <= MARKS_UP_TO)
     caption = "one layer: no pairs"
     if chance.mean is not None and chance.max is not None and chance.network_q95 is not None:
         caption = f"chance: mean {chance.mean:.2f}, max {chance.max:.2f}, q95 {shown_level(chance.network_q95)}"
