@@ -67,11 +67,7 @@ def check_program(program: Program, network: nn.Module, owners: Mapping[str, int
     for stage in program.stages:
         labels = " ".join(block.label for block in stage.blocks)
         promises.append(equal(f"program of {stage.name}", " ".join(expand(stage.items)), labels))
-    covered = [
-        *program.before,
-        *(use.layer for use in program.uses),
-        *program.after,
-    ]
+    covered = [*program.before, *(use.layer for use in program.uses), *program.after]
     there = [name for name, module in network.named_modules() if isinstance(module, SHAREABLE)]
     lacking = [name for name in there if name not in covered] + [name for name in covered if name not in there]
     promises.append(equal("layers that program and architecture do not both have", ", ".join(lacking), ""))

@@ -71,13 +71,9 @@ def fold_again(model: SharedNetwork, fold: Fold, settings: Mapping[str, Any]) ->
 
 def check_refold(refold: Refold, fold: Fold, tied: nn.Module, report: FoldReport) -> Findings:
     """The fold's program, choice, gains and weights are those of folding again; `tied` is the fold, written out."""
+    ours, theirs = fold.program, refold.plan.program
     promises = [
-        Promise(
-            "program of folding the checkpoint again",
-            fold.program == refold.plan.program,
-            program_text(fold.program),
-            program_text(refold.plan.program),
-        ),
+        Promise("program of folding the checkpoint again", ours == theirs, program_text(ours), program_text(theirs)),
         *_check_choice(refold, report),
         _check_gains(refold, report),
         check_advice(refold.soft, refold.plan, refold.choice, report),
@@ -114,31 +110,20 @@ def _clusters(owners: Mapping[str, int], layers: tuple[str, ...]) -> Clusters:
     return tuple(tuple(rows) for rows in groups.values())
 
 
-def _apart(clusters: Clusters) -> Clusters:
-    """The same rows, each on its own."""
-    return tuple((row,) for row in sorted(row for cluster in clusters for row in cluster))
-
-
 def _check_choice(refold: Refold, report: FoldReport) -> list[Promise]:
     """Thresholds choose the clusters that were tied, and report.json names them, and the metric."""
     metric = equal("metric in report.json", report.metric, refold.soft.metric)
     if refold.choice is None:
         return [metric]
-    tied = {group.name: sorted(sorted(cluster) for cluster in group.clusters) for group in refold.plan.groups}
-    found = {
-        group.name: refold.choice.clusters.get(group.name) or _apart(group.clusters) for group in refold.plan.groups
-    }
-    wrong = [name for name, chosen in found.items() if sorted(map(sorted, chosen)) != tied[name]]
-    stated = report.threshold
+    chosen, threshold, wrong = refold.choice.clusters, refold.choice.threshold, []
+    for group in refold.plan.groups:
+        apart = tuple((row,) for row in range(len(group.layers)))
+        if sorted(map(sorted, chosen.get(group.name) or apart)) != sorted(map(sorted, group.clusters)):
+            wrong.append(group.name)
     return [
         metric,
         equal("groups whose clusters are not those at the threshold", ", ".join(wrong), ""),
-        Promise(
-            "threshold in report.json",
-            close(stated, refold.choice.threshold),
-            str(stated),
-            str(refold.choice.threshold),
-        ),
+        Promise("threshold in report.json", close(report.threshold, threshold), str(report.threshold), str(threshold)),
     ]
 
 

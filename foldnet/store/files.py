@@ -190,11 +190,11 @@ def new_folder(path: Path, *, check: Callable[[Path], None] | None = None) -> It
     with said_plainly(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         remove_leftovers(path.parent)
-        _check(path, check)
+        check_free(path, check)
         with unfinished_folder(path) as temporary:
             os.chmod(temporary, 0o777 & ~umask())
             yield temporary
-            if _check(path, check):
+            if check_free(path, check):
                 _replace(temporary, path)
             else:
                 _rename_new(temporary, path)
@@ -231,8 +231,9 @@ def _reserve(path: Path, stack: ExitStack) -> tuple[Path, Path]:
     raise OutputError(f"'{path}' and {FREE_NAMES} names like it exist already; give `out` another name")
 
 
-def _check(path: Path, check: Callable[[Path], None] | None) -> bool:
-    """Whether there is a folder to be replaced. Raises OutputError where it may not be."""
+def check_free(path: Path, check: Callable[[Path], None] | None) -> bool:
+    """Whether there is a folder to be replaced. Raises OutputError where it may not be: without a `check`, and for what
+    that refuses."""
     if not os.path.lexists(path):
         return False
     if check is None:

@@ -1,8 +1,7 @@
 """foldnet fold: from a soft run to a folder with the network that loops."""
 
 import copy
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -12,7 +11,7 @@ from torch import nn
 
 from foldnet.choosing.choose import Choice, Soft, check_budget_of, choose, soft_of
 from foldnet.choosing.laboratory import Laboratory, added_loss_shares
-from foldnet.errors import OutputError, SettingError
+from foldnet.errors import SettingError
 from foldnet.folding.folds import Fold, open_fold, save_fold, stored_groups
 from foldnet.folding.looped import LoopedNetwork, loop_tied
 from foldnet.folding.plan import FoldPlan, apply_fold
@@ -24,7 +23,7 @@ from foldnet.sharing.share import SharedNetwork
 from foldnet.show.progress import watched
 from foldnet.store.artifact import FOLD, refuse_linked
 from foldnet.store.codec import to_plain
-from foldnet.store.files import new_folder, numbered_folder, refuse_unnamed
+from foldnet.store.files import check_free, new_folder, numbered_folder, refuse_unnamed
 from foldnet.store.leftovers import remove_leftovers
 from foldnet.store.tensors import digest_of
 from foldnet.training.checkpoint import FILE
@@ -73,18 +72,19 @@ def fold(
     """
     chosen = FoldSettings(**settings)
     if isinstance(run, nn.Module):
-        if out is not None:
-            raise SettingError(
-                f"`out={str(out)!r}` is for the fold of a run, and a network in memory belongs to none; leave it out "
-                f"and keep `looped` of what is returned"
-            )
-        return fold_in_memory(run, chosen, inputs)
+        return fold_in_memory(run, chosen, out, inputs)
     if inputs is not None:
         raise SettingError("`inputs` are for a network in memory, and a run has its own data; leave them out")
     opened = open_run(Path(run) if run is not None else newest_run())
     folder, numbered = _folder(opened, chosen, out), out is None and not force
+    replaces = partial(FOLD.check_replaceable, opened=open_fold, force=force) if force else None
     if not dry_run:
-        _clear(folder, opened, named=out is not None, free=not numbered, force=force)
+        if out is None:
+            refuse_linked(opened.folder)
+        remove_leftovers(folder.parent)
+        if not numbered:
+            refuse_unnamed(folder)
+            check_free(folder, replaces)
     soft = soft_of(opened.load(chosen.checkpoint)[0], chosen)
     check_budget_of(soft)
     laboratory = None
@@ -94,8 +94,7 @@ def fold(
     plan = soft.plan(choice.clusters)
     tied, score, shares = apply_fold(soft.model, plan), Accuracies(), None
     if laboratory is not None:
-        if chosen.shares and laboratory.split.validation is not None:
-            shares = _measure_shares(soft, plan, laboratory)
+        shares = _measure_shares(soft, plan, laboratory)
         score = _train_and_measure(laboratory, soft, tied, evaluated)
     looped = loop_tied(tied, plan.program)
     proof = check_fold(looped, tied, plan.program, opened, laboratory if evaluated else None, chosen.ignore)
@@ -105,9 +104,13 @@ def fold(
         run=str(opened.folder),
     ).measured(score, opened.task)
     if not dry_run:
-        with numbered_folder(folder) if numbered else _named(folder, force) as (temporary, name):
-            report = replace(report, fold=str(name))
-            _write(temporary, opened, name, chosen, plan, looped, report)
+        with ExitStack() as stack:
+            if numbered:
+                temporary, folder = stack.enter_context(numbered_folder(folder))
+            else:
+                temporary = stack.enter_context(new_folder(folder, check=replaces))
+            report = replace(report, fold=str(folder))
+            _write(temporary, opened, chosen, looped, report)
     return FoldedNetwork(looped.cpu(), tied.cpu(), plan, report)
 
 
@@ -118,8 +121,10 @@ def _choose(run: Run, soft: Soft, laboratory: Laboratory | None) -> Choice:
     return choose(soft, curve_of(run, soft, laboratory))
 
 
-def _measure_shares(soft: Soft, plan: FoldPlan, laboratory: Laboratory) -> dict[str, float]:
-    """Each tied layer's share of the added validation loss."""
+def _measure_shares(soft: Soft, plan: FoldPlan, laboratory: Laboratory) -> dict[str, float] | None:
+    """Each tied layer's share of the added validation loss, where that is asked for and can be measured."""
+    if not soft.settings.shares or laboratory.split.validation is None:
+        return None
     tied = sum(len(cluster) for group in plan.groups for cluster in group.clusters if len(cluster) > 1)
     laboratory.observer.begin("shares of the added validation loss", tied + 1)
     shares = dict(added_loss_shares(plan, soft.algebra, laboratory.share_loss(soft.model)))
@@ -170,57 +175,13 @@ def _folder(run: Run, settings: FoldSettings, out: Path | str | None) -> Path:
     return run.folder / "-".join(["fold", names[settings.chooser], *extra, *tuned])
 
 
-def _clear(folder: Path, run: Run, *, named: bool, free: bool, force: int) -> None:
-    """Make sure, before anything is computed, that the fold's folder can be written; `free` where it gets no other
-    number."""
-    if not named:
-        refuse_linked(run.folder)
-    remove_leftovers(folder.parent)
-    if free:
-        _check_free(folder, force)
-
-
-def _check_free(folder: Path, force: int) -> None:
-    """Raise OutputError where the fold's folder exists already; with `force` only a fold or an empty folder is
-    replaced."""
-    refuse_unnamed(folder)
-    if not folder.exists():
-        return
-    if not force:
-        raise OutputError(f"'{folder}' exists already; give `out` another name or add `force=True`")
-    FOLD.check_replaceable(folder, open_fold, force=force)
-
-
-@contextmanager
-def _named(folder: Path, force: int) -> Iterator[tuple[Path, Path]]:
-    """(a temporary folder to fill, the name that it gets at the end), of a fold that the user names or wishes
-    replaced."""
-    with new_folder(
-        folder, check=partial(FOLD.check_replaceable, opened=open_fold, force=force) if force else None
-    ) as temporary:
-        yield temporary, folder
-
-
-def _write(
-    temporary: Path,
-    run: Run,
-    folder: Path,
-    settings: FoldSettings,
-    plan: FoldPlan,
-    looped: LoopedNetwork,
-    report: FoldReport,
-) -> None:
-    """Fill a temporary folder with the fold that will be `folder`."""
-    stored = Fold(
-        folder,
-        run.folder.resolve().name,
-        digest_of(run.folder / settings.checkpoint / FILE, "model"),
-        settings.checkpoint,
-        run.blueprint,
-        stored_groups(looped),
-        plan.program,
-    )
+def _write(temporary: Path, run: Run, settings: FoldSettings, looped: LoopedNetwork, report: FoldReport) -> None:
+    """Fill a temporary folder with the fold that the report tells of."""
+    folder, name = Path(str(report.fold)), run.folder.resolve().name
+    digest = digest_of(run.folder / settings.checkpoint / FILE, "model")
+    groups = stored_groups(looped)
+    stored = Fold(folder, name, digest, settings.checkpoint, run.blueprint, groups, looped.program)
     # Folds are given away: what lies in the file are names, never where anything was on this machine.
-    names = {"fold": folder.name, "run": stored.run}
+    names = {"fold": folder.name, "run": name}
     given = {"clusters": None if settings.clusters is None else Path(settings.clusters).name}
     save_fold(temporary, stored, looped.cpu(), to_plain(settings) | given, report.to_json() | names)

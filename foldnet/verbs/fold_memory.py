@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -54,13 +55,20 @@ class FoldedNetwork(Report):
         return self.report.parts()
 
 
-def fold_in_memory(model: nn.Module, settings: FoldSettings, inputs: Any = None) -> FoldedNetwork:
+def fold_in_memory(
+    model: nn.Module, settings: FoldSettings, out: Path | str | None = None, inputs: Any = None
+) -> FoldedNetwork:
     """Fold a soft network; `model` stays as it was, and batch norm as it is there.
 
     With `inputs`, a tensor or a tuple of what the network is called with, looped is run against tied; without, the
     report's `unproven` says that it was not. Raises NothingToFold for a network without shared groups, SettingError for
     settings that need a run and inputs that prove nothing, UnknownName, BrokenPromise where the two differ.
     """
+    if out is not None:
+        raise SettingError(
+            f"`out={str(out)!r}` is for the fold of a run, and a network in memory belongs to none; leave it out and "
+            f"keep `looped` of what is returned"
+        )
     _refuse_of_a_run(settings)
     soft = soft_of(model, settings)
     choice = choose(soft)

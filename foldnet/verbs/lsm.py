@@ -1,6 +1,6 @@
 """foldnet lsm: which layers of a network came to be alike."""
 
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -84,10 +84,11 @@ def lsm(
     Source: Savarese & Maire 2019, section 3.2. Raises RunError, SettingError, NothingToFold.
     """
     if isinstance(source, nn.Module):
-        return _report(source, metric, None, None, None, None)
+        return _measured(source, metric)
     run = open_run(Path(source) if source is not None else newest_run())
     model, progress = run.load(checkpoint)
-    return _report(model, metric, str(run.folder), run.settings.arch, checkpoint, progress.epoch)
+    report = _measured(model, metric)
+    return replace(report, run=str(run.folder), arch=run.settings.arch, checkpoint=checkpoint, epoch=progress.epoch)
 
 
 def lsm_history(folder: Path | str | None = None) -> tuple[GroupHistory, ...]:
@@ -111,19 +112,12 @@ def lsm_history(folder: Path | str | None = None) -> tuple[GroupHistory, ...]:
     )
 
 
-def _report(
-    model: nn.Module,
-    metric: str | None,
-    run: str | None,
-    arch: str | None,
-    checkpoint: str | None,
-    epoch: int | None,
-) -> LsmReport:
-    """Measure every group."""
-    chosen = check_metric(metric, model)
-    algebra = groups_of(model)
-    groups = tuple(_measure(entry, chosen, judged_together(algebra)) for entry in algebra)
-    return LsmReport(run, arch, chosen, checkpoint, epoch, groups)
+def _measured(model: nn.Module, metric: str | None) -> LsmReport:
+    """Every group of a network, measured."""
+    chosen, algebra = check_metric(metric, model), groups_of(model)
+    together = judged_together(algebra)
+    groups = tuple(_measure(entry, chosen, together) for entry in algebra)
+    return LsmReport(None, None, chosen, None, None, groups)
 
 
 def _measure(algebra: GroupAlgebra, metric: str, together: int) -> GroupLsm:
