@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from foldnet.errors import DataError
@@ -29,9 +30,7 @@ class Pictures:
     (n,) int64, and `ids` (n,) int64: what an image's augmentation depends on.
     """
 
-    files: np.ndarray[
-        tuple[int], np.dtype[np.bytes_]
-    ]  # an array: worker processes share its memory, a list they would copy
+    files: NDArray[np.bytes_]  # an array: worker processes share its memory, a list they would copy
     labels: Tensor
     ids: Tensor
     size: int

@@ -50,8 +50,6 @@ class PathRule:
             raise SettingError(
                 "`obstacles=1` makes every cell an obstacle, so that no grid has a pair of free cells; give less"
             )
-        for name in ("grid", "window"):
-            check_number(name, getattr(self, name))
         if self.target not in WAYS:
             raise SettingError(
                 f"`target={self.target!r}` is not legal; choose {' or '.join(WAYS)}{nearest(self.target, WAYS)}"
@@ -96,7 +94,6 @@ class MazeRule:
                 f"`size={self.size}` is no maze's side; give an odd number of at least 3, since rooms and "
                 "walls alternate"
             )
-        check_number("size", self.size)
 
     @property
     def side(self) -> int:
