@@ -1,10 +1,13 @@
 """The sweep walks down greedily, and what picks from its curve picks the right point or says why it can't."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from foldnet.choosing.sweep import Ladder, Outcome, Rung, SweepPoint, knee, sweep, within_budget, within_drop
+from foldnet.data.tasks import Classification
 from foldnet.errors import NothingToFold
 from foldnet.folding.plan import FoldPlan
 from foldnet.program.data import Program
@@ -196,3 +199,22 @@ def test_the_knee_is_never_beaten_by_a_smaller_point(values):
         p.stored_numbers for p in points
     ):
         assert not [p for p in points if p.stored_numbers < best.stored_numbers and p.accuracy >= best.accuracy]
+
+
+def test_where_lower_is_better_the_choices_are_those_of_the_mirrored_scores():
+    less = Classification(measure="error", parts=("errors",), better="lower", share=False)
+    points = (point(100, 900), point(80, 898), point(60, 895), point(40, 896), point(20, 500))
+    mirrored = tuple(replace(p, score=-p.score, accuracy=None) for p in points)
+    for drop in (0.005, 0.0, 0.002, 1.0):
+        assert within_drop(mirrored, -0.9, drop, less).parameters == within_drop(points, 0.9, drop).parameters
+    for budget in (1000, 99, 50, 30):
+        chosen = within_budget(mirrored, budget, less, in_bytes=False)
+        assert chosen.parameters == within_budget(points, budget, in_bytes=False).parameters
+    best, why = knee(mirrored, less)
+    assert best is mirrored[points.index(knee(points)[0])]
+    assert why == (
+        "40 shared numbers give error -0.8960 on validation data; the next smaller fold, 20, gives error -0.5000"
+    )
+    said = "^`max_drop=0.1` cannot be met: the best point of the sweep is 0.4000 points under the soft network; "
+    with pytest.raises(NothingToFold, match=said):
+        within_drop(mirrored[4:], -0.9, 0.1, less)
