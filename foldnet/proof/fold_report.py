@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from foldnet.choosing.advice import LIKELY, Advice
 from foldnet.data.tasks import CLASSES, Task
+from foldnet.errors import RunError
 from foldnet.folding.folds import Fold
 from foldnet.folding.structures import KeptApart
 from foldnet.program.data import letters
@@ -210,8 +211,17 @@ class FoldReport(Advice, Report):
 
 
 def read_fold_report(fold: Fold) -> FoldReport:
-    """What report.json says of a fold. Raises RunError where it is missing or not JSON, ValueError, saying where, for
-    what foldnet does not write."""
+    """What report.json says of a fold. Raises RunError where it is missing or no fold's."""
+    try:
+        return parsed_fold_report(fold)
+    except ValueError as error:
+        file = fold.folder / "report.json"
+        raise RunError(f"'{file}' is not the report of a fold ({error}); fold the run again") from None
+
+
+def parsed_fold_report(fold: Fold) -> FoldReport:
+    """The same. Raises RunError where it is missing or not JSON, ValueError, saying where, for what foldnet does not
+    write."""
     return replace(from_plain(FoldReport, read_json(fold.folder / "report.json")), task=fold.task)
 
 

@@ -3,15 +3,15 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from foldnet.data.tasks import CLASSES, Lengthened, Task
 from foldnet.errors import FoldnetError
 from foldnet.folding.folds import open_fold
+from foldnet.proof.fold_report import read_fold_report
 from foldnet.show.report import Report, Text, megabytes
 from foldnet.store.artifact import FOLD
 from foldnet.store.files import runs_home
-from foldnet.store.reading import read_json
 from foldnet.store.seals import check_files
 from foldnet.training.checkpoint import read_metrics
 from foldnet.training.runs import all_runs, open_run
@@ -159,17 +159,12 @@ def line_of_fold(folder: Path) -> FoldLine:
         fold = open_fold(folder)
         if fold.files:
             check_files(folder, fold.files, ["report.json"])
-        return FoldLine(str(folder), size, _stated(read_json(folder / "report.json"), fold.task), fold.task)
+        stated = read_fold_report(fold).stated()
+        scores = (stated[name] for name in STATED if name in stated)
+        legal = (score for score in scores if 0 <= score <= 1 or not fold.task.share)
+        return FoldLine(str(folder), size, next(legal, None), fold.task)
     except FoldnetError as error:
         return FoldLine(str(folder), size, problem=str(error))
-
-
-def _stated(report: Any, task: Task) -> float | None:
-    """The score that a fold's report.json states of it, None where it states none."""
-    found = report.get("accuracy" if task.share else "score") if isinstance(report, dict) else None
-    values = [found.get(name) for name in STATED] if isinstance(found, dict) else []
-    legal = (value for value in values if isinstance(value, float) and (0 <= value <= 1 or not task.share))
-    return next(legal, None)
 
 
 def _bytes(folder: Path) -> int:

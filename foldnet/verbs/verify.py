@@ -18,7 +18,7 @@ from foldnet.proof.at_hand import AtHand, at_hand
 from foldnet.proof.certificate import Certificate, check_comparison, check_origin, count
 from foldnet.proof.claims import check_claims, check_proof, check_statements
 from foldnet.proof.compare import Comparison, LayerGauges, compare_forms, kinds_of
-from foldnet.proof.fold_report import FoldReport, read_fold_report
+from foldnet.proof.fold_report import FoldReport, parsed_fold_report
 from foldnet.proof.promises import Findings, Promise
 from foldnet.proof.refold import Refold, check_norms, check_refold, fold_again
 from foldnet.sharing.share import materialise
@@ -120,7 +120,7 @@ def _check_structure(there: AtHand, plain: nn.Module) -> tuple[Findings, FoldRep
     if not runs:
         notes += ("the program does not fit the architecture, so that no form could be run",)
     try:
-        report = read_fold_report(fold)
+        report = parsed_fold_report(fold)
     except ValueError as error:
         promises.append(Promise("report.json is the report of a fold", False, str(error), "as foldnet writes it"))
         notes += ("report.json cannot be read, so that nothing was compared with it and no form was run",)

@@ -3,6 +3,7 @@
 import json
 import os
 
+import planted
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -78,6 +79,17 @@ def test_a_damaged_fold_is_named_beside_the_sound_ones(cli, home, put):
     (fold,) = cli.done("info", "runs/tied")["trained"]["folds"]
     assert "runs/tied/fold-0.95/report.json" in fold["problem"]
     assert "damaged: 'runs/tied/fold-0.95/report.json'" in " ".join(cli("info", "runs/tied").out.split())
+
+
+def test_a_fold_whose_report_is_none_is_damaged(cli, home, put):
+    made = home / "runs/tied/fold-0.95"
+    put(made / "report.json", "[]")
+    put(made / "config.json", (made / "config.json").read_bytes())  # as `home` shares its files with other tests
+    planted.reseal(made)
+    (fold,) = cli.done("info", "runs/tied")["trained"]["folds"]
+    assert fold["problem"] == (
+        "'runs/tied/fold-0.95/report.json' is not the report of a fold (expected object, got array); fold the run again"
+    )
 
 
 def test_a_fold_is_what_its_report_says(cli, shelf):

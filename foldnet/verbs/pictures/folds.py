@@ -71,11 +71,11 @@ class Fold(Output):
         from foldnet.folding.folds import open_fold
         from foldnet.folding.groups import check_metric, groups_of
         from foldnet.folding.opening import soft_of_fold
-        from foldnet.store.reading import read_json
+        from foldnet.proof.fold_report import read_fold_report
 
         fold = open_fold(what)
         model = soft_of_fold(fold, self.run)
-        metric = check_metric(str(read_json(what / "report.json").get("metric", "coefficients")), model)
+        metric = check_metric(read_fold_report(fold).metric, model)
         matrices = {entry.group.name: (entry.group.layers, entry.similarity(metric)) for entry in groups_of(model)}
         stages = [_folded_stage(stage, matrices) for stage in fold.program.stages]
         write_figure(fold_figure(stages, f"{fold.arch}, similarity by {metric}"), file)
