@@ -43,7 +43,6 @@ def write_whole(path: Path, content: bytes | str) -> None:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
-                os.chmod(temporary, 0o666 & ~umask())
                 os.replace(temporary, path)
             flush_folder(path.parent)
         except BaseException:
@@ -147,13 +146,6 @@ def said_plainly(path: Path) -> Iterator[None]:
         raise OutputError(f"'{path}' cannot be written ({reason}); free the place or choose another") from error
 
 
-def umask() -> int:
-    """The process's file mode mask, which can only be read by setting it."""
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
-
-
 _HERE = -100  # AT_FDCWD: paths start from the working directory
 _EXCHANGE = 2  # RENAME_EXCHANGE
 _CANNOT = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
@@ -192,7 +184,6 @@ def new_folder(path: Path, *, check: Callable[[Path], None] | None = None) -> It
         remove_leftovers(path.parent)
         check_free(path, check)
         with unfinished_folder(path) as temporary:
-            os.chmod(temporary, 0o777 & ~umask())
             yield temporary
             if check_free(path, check):
                 _replace(temporary, path)
@@ -213,7 +204,6 @@ def numbered_folder(path: Path) -> Iterator[tuple[Path, Path]]:
         path.parent.mkdir(parents=True, exist_ok=True)
         remove_leftovers(path.parent)
         temporary, name = _reserve(path, stack)
-        os.chmod(temporary, 0o777 & ~umask())
         yield temporary, name
         _rename_new(temporary, name)
         flush_folder(path.parent)

@@ -4,9 +4,9 @@ and removed."""
 import fcntl
 import os
 import re
+import secrets
 import shutil
 import stat
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -20,9 +20,10 @@ _MADE_BY_FOLDNET = re.compile(rf"\.(?P<name>.+?)(?:\.[a-z0-9_]{{8}})?(?P<ending>
 def unfinished_file(path: Path) -> tuple[int, Path]:
     """(handle, name) of a new file beside `path`, held by this process until the handle is closed. Raises OSError."""
     while True:
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=UNFINISHED)
-        if _hold(handle, Path(name)):
-            return handle, Path(name)
+        name = _beside(path)
+        handle = os.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+        if _hold(handle, name):
+            return handle, name
         os.close(handle)
 
 
@@ -41,14 +42,16 @@ def unfinished_folder(path: Path, *, reserve: bool = False) -> Iterator[Path]:
         os.close(handle)
 
 
+def _beside(path: Path) -> Path:
+    """A name for what is being written and will be `path`, which nothing else has."""
+    return path.with_name(f".{path.name}.{secrets.token_hex(4)}{UNFINISHED}")
+
+
 def _held_folder(path: Path, reserve: bool) -> tuple[int, Path]:
     """(handle, name) of a new folder beside `path`, held until the handle is closed."""
     while True:
-        if reserve:
-            folder = path.with_name(f".{path.name}{UNFINISHED}")
-            folder.mkdir()
-        else:
-            folder = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=UNFINISHED))
+        folder = path.with_name(f".{path.name}{UNFINISHED}") if reserve else _beside(path)
+        folder.mkdir()
         with suppress(FileNotFoundError):  # taken for abandoned, and removed, before it was held
             handle = os.open(folder, FOLDER_FLAGS)
             if _hold(handle, folder):
