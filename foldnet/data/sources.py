@@ -119,6 +119,7 @@ class PictureFolder(Source):
 
 # What the paper says of shortest paths (section 4.4); batch size, decay and held-out grids it does not say.
 GRID_PRESET = {"batch_size": 32, "optimiser": "adam", "lr": 0.01, "schedule": "constant", "weight_decay": 0.0}
+WINDOWS = (5, 9, 13, 17, 21)
 TRAINED_ON = Option("Grids to train on in each phase of `paths` and `mazes`.")
 TESTED_ON = Option("Grids to test on, as the last phase draws them.")
 
@@ -157,13 +158,7 @@ class Paths(GridSource):
     name: ClassVar[str] = "paths"
     preset: ClassVar[Mapping[str, Any]] = GRID_PRESET | {"epochs": 250}
     grid: Annotated[int, Option("Side of the grids of `paths` in cells.")] = 32
-    windows: Annotated[tuple[int, ...], Option("Windows (odd) of the queries of `paths`, a phase each.")] = (
-        5,
-        9,
-        13,
-        17,
-        21,
-    )
+    windows: Annotated[tuple[int, ...], Option("Windows (odd) of the queries of `paths`, a phase each.")] = WINDOWS
     obstacles: Annotated[float, Option("Probability that a cell of `paths` is an obstacle.")] = 0.1
     target: Annotated[str, Option("What `paths` asks for: union of all shortest paths, or one.")] = "union"
     examples: Annotated[int, TRAINED_ON] = 5000
