@@ -141,11 +141,10 @@ def _check_gains(refold: Refold, report: FoldReport) -> Promise:
 def _check_untouched(refold: Refold, tied: nn.Module, report: FoldReport) -> Findings:
     """Nothing was trained: private tensors are the checkpoint's to the bit, and tied weights those of tying again."""
     shared = dict(refold.soft.model.shared_weights())
-    before, distances = dict(refold.soft.model.network.named_parameters()), {}
+    before = dict(refold.soft.model.network.named_parameters())
     again = {name: weight.detach() for name, weight in refold.tied.shared_weights()}
     moved = [name for name, now in tied.named_parameters() if name in before and not _equal(before[name], now)]
-    for name, soft in shared.items():
-        distances[name.removesuffix(".weight")] = _relative(tied.get_parameter(name), soft)
+    distances = {name.removesuffix(".weight"): _relative(tied.get_parameter(name), shared[name]) for name in shared}
     worst = largest(_relative(tied.get_parameter(name), weight) for name, weight in again.items())
     return Findings(
         (
@@ -230,11 +229,9 @@ def check_advice(soft: Soft, plan: FoldPlan, choice: Choice | None, report: Fold
         stated = to_plain(report)
         wrong = [name for name, value in to_plain(advice).items() if not close(stated[name], value)]
         shares = {group.name: group.chance for group in report.groups}
-        wrong += [
-            f"chance of {group.name}"
-            for group in plan.groups
-            if advice.chance is None or not close(shares.get(group.name), advice.chance.of_group(group.name))
-        ]
+        assert advice.chance is not None
+        again = {name: advice.chance.of_group(name) for name in clusters}
+        wrong += [f"chance of {name}" for name in clusters if not close(shares.get(name), again[name])]
     return equal("advice in report.json that is not that of folding again", ", ".join(wrong), "")
 
 

@@ -18,6 +18,8 @@ from foldnet.training.other_grids import OtherGrids
 from foldnet.training.runs import newest_run
 from foldnet.typed import checked
 
+SCORED = ("accuracy", "right", "images", "loss", "seconds", "images_per_second", "task")  # what a report has of a score
+
 
 @dataclass(frozen=True, slots=True)
 class EvaluateReport(Report):
@@ -111,16 +113,10 @@ def evaluate(
         steps=dict(steps or {}),
         recalibrated=recalibrated,
         score=score.value,
-        accuracy=score.accuracy,
-        right=score.right,
-        images=score.images,
-        loss=score.loss,
+        **{name: getattr(score, name) for name in SCORED},
         parameters=sum(parameter.numel() for parameter in model.parameters()),
         precision=machine.precision,
         device=str(machine.device),
-        seconds=score.seconds,
-        images_per_second=score.images_per_second,
-        task=score.task,
         data=dial.data,
         whole=(score.right or 0) / score.images if by_length else None,
         by_length=by_length,
