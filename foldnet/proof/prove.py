@@ -59,16 +59,17 @@ def prove(
     passes = PASSES if _trains(tied, inputs) else EVALUATION
     with torch.no_grad():
         copied = copy.deepcopy(tied)
-        theirs = _run(copied, _blocks_of(copied, program, blocks), inputs, passes)
+        theirs = _run(copied, _blocks_of(copied, program), inputs, passes)
         ours = _run_looped(copy.deepcopy(looped), program, inputs, passes)
         relative = apart(ours.outputs, theirs.outputs)
         limit, excused = _limits(tied, inputs)
         runs = (looped, ours), (tied, theirs)
         if not relative <= limit and not (relative <= excused and _only_rounding(runs, inputs, passes, excused)):
             first = blocks.get(_first_difference(ours, theirs, limit))
+            place = f", and block '{first.name}' is the first to differ" if first is not None else ""
             raise BrokenPromise(
                 f"the looped network differs from the tied one by {relative:.2g} of its output"
-                f"{_place(first)}{_mode(ours, theirs, passes, limit)}; {_mend(first, ignored)}"
+                f"{place}{_mode(ours, theirs, passes, limit)}; {_mend(first, ignored)}"
             )
     return Proof(kind, next((len(x) for x in tree_leaves(inputs) if isinstance(x, Tensor) and x.ndim), 1), relative)
 
@@ -110,17 +111,15 @@ def _run(model: nn.Module, places: Places, inputs: tuple[Any, ...], passes: tupl
 
 def _run_looped(looped: nn.Module, program: Program, inputs: tuple[Any, ...], passes: tuple[bool, ...]) -> _Run:
     """What the looped network gives. Raises BrokenPromise where it fails, since the tied one has run."""
-    blocks = [block.name for stage in program.stages for block in stage.blocks]
     try:
-        return _run(looped, _blocks_of(looped, program, blocks), inputs, passes)
+        return _run(looped, _blocks_of(looped, program), inputs, passes)
     except FoldnetError:
         raise
     except Exception as error:
         said = str(error).strip().partition("\n")[0] or type(error).__name__
         raise BrokenPromise(
-            f"the looped network fails where the tied one runs ({said}): a block may reach a layer through "
-            "an object in which foldnet does "
-            f"not look; hold layers as submodules, or in lists and dictionaries"
+            f"the looped network fails where the tied one runs ({said}): a block may reach a layer through an object "
+            "in which foldnet does not look; hold layers as submodules, or in lists and dictionaries"
         ) from error
 
 
@@ -208,14 +207,10 @@ def _first_difference(one: _Run, other: _Run, limit: float) -> str:
     return ""
 
 
-def _blocks_of(model: nn.Module, program: Program, blocks: Collection[str]) -> Places:
+def _blocks_of(model: nn.Module, program: Program) -> Places:
     """Where the blocks run."""
+    blocks = {block.name for stage in program.stages for block in stage.blocks}
     return {module: names for module, names in places_of(model, program).items() if names[0] in blocks}
-
-
-def _place(first: Block | None) -> str:
-    """Where the difference begins."""
-    return "" if first is None else f", and block '{first.name}' is the first to differ"
 
 
 def _mode(one: _Run, other: _Run, passes: tuple[bool, ...], limit: float) -> str:
