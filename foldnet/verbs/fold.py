@@ -1,7 +1,8 @@
 """foldnet fold: from a soft run to a folder with the network that loops."""
 
 import copy
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -85,33 +86,39 @@ def fold(
         if not numbered:
             refuse_unnamed(folder)
             check_free(folder, replaces)
-    soft = soft_of(opened.load(chosen.checkpoint)[0], chosen)
+    folded = _fold_run(opened, chosen, evaluated, partial(Laboratory, opened, data_dir, device, observer or Silent()))
+    if dry_run:
+        return folded
+    with numbered_folder(folder) if numbered else _named(folder, replaces) as (temporary, name):
+        report = replace(folded.report, fold=str(name))
+        _write(temporary, opened, chosen, folded.looped, report)
+    return replace(folded, report=report)
+
+
+def _fold_run(run: Run, chosen: FoldSettings, evaluated: bool, data_of_run: Callable[[], Laboratory]) -> FoldedNetwork:
+    """Choose, tie, train and loop; nothing is written. The run's data are loaded where they are needed."""
+    soft = soft_of(run.load(chosen.checkpoint)[0], chosen)
     check_budget_of(soft)
-    laboratory = None
-    if evaluated or chosen.finetune or chosen.chooser in PICKING:
-        laboratory = Laboratory(opened, data_dir, device, observer or Silent())
-    choice = _choose(opened, soft, laboratory)
+    needed = evaluated or chosen.finetune or chosen.chooser in PICKING
+    laboratory = data_of_run() if needed else None
+    choice = _choose(run, soft, laboratory)
     plan = soft.plan(choice.clusters)
     tied, score, shares = apply_fold(soft.model, plan), Accuracies(), None
     if laboratory is not None:
         shares = _measure_shares(soft, plan, laboratory)
         score = _train_and_measure(laboratory, soft, tied, evaluated)
     looped = loop_tied(tied, plan.program)
-    proof = check_fold(looped, tied, plan.program, opened, laboratory if evaluated else None, chosen.ignore)
-    report = replace(
-        report_of(soft, choice, plan, looped, proof, shares),
-        fold=None if dry_run else str(folder),
-        run=str(opened.folder),
-    ).measured(score, opened.task)
-    if not dry_run:
-        with ExitStack() as stack:
-            if numbered:
-                temporary, folder = stack.enter_context(numbered_folder(folder))
-            else:
-                temporary = stack.enter_context(new_folder(folder, check=replaces))
-            report = replace(report, fold=str(folder))
-            _write(temporary, opened, chosen, looped, report)
-    return FoldedNetwork(looped.cpu(), tied.cpu(), plan, report)
+    proof = check_fold(looped, tied, plan.program, run, laboratory if evaluated else None, chosen.ignore)
+    report = replace(report_of(soft, choice, plan, looped, proof, shares), run=str(run.folder))
+    return FoldedNetwork(looped.cpu(), tied.cpu(), plan, report.measured(score, run.task))
+
+
+@contextmanager
+def _named(folder: Path, check: Callable[[Path], None] | None) -> Iterator[tuple[Path, Path]]:
+    """(a temporary folder to fill, the name that it gets at the end), of a fold that the user names or wishes
+    replaced."""
+    with new_folder(folder, check=check) as temporary:
+        yield temporary, folder
 
 
 def _choose(run: Run, soft: Soft, laboratory: Laboratory | None) -> Choice:

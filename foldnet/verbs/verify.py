@@ -1,7 +1,7 @@
 """foldnet verify: compute again whether a fold is what it says."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -92,7 +92,16 @@ def verify(
     if report is not None:
         found, measured = _run_forms(there, plain, report, images, observer or Silent())
         findings += found
-    certificate = Certificate(
+    certificate = _certificate(there, findings, measured, start)
+    if written:
+        write_json(folder / CERTIFICATE, certificate.to_json() | {"fold": folder.name})
+    return certificate
+
+
+def _certificate(there: AtHand, findings: Findings, measured: Mapping[str, Any], start: float) -> Certificate:
+    """What was found since `start`, beside what it was found of."""
+    fold = there.fold
+    return Certificate(
         fold=str(fold.folder),
         run=fold.run,
         device=str(there.machine.device),
@@ -105,9 +114,6 @@ def verify(
         seconds=time.perf_counter() - start,
         task=fold.task,
     )
-    if written:
-        write_json(folder / CERTIFICATE, certificate.to_json() | {"fold": folder.name})
-    return certificate
 
 
 def _check_structure(there: AtHand, plain: nn.Module) -> tuple[Findings, FoldReport | None]:
