@@ -25,7 +25,10 @@ from foldnet_cli.outputs import taken, watch
     *parameters_of(OtherGrids).values(),
 )
 def evaluate(path: Path | None, steps: list[str] | None, recalibrate: bool, **given: Any) -> Any:
-    """Score a run's network, or a fold's loops, on the test set, or on other grids: see --dataset to --count."""
+    """Score a run's network, or a fold's loops, on the test set, or on other grids.
+
+    Other grids are those of --dataset, --grid, --window, --obstacles, --target, --size and --count.
+    """
     from foldnet.verbs.evaluate import evaluate as recipe
 
     grids = {name: given.pop(name) for name in fields_of(OtherGrids)}

@@ -5,14 +5,16 @@ from typing import Any
 
 from foldnet.errors import SettingError
 from foldnet.verbs.pictures.runs import History, Lsm, write_matrices
-from foldnet_cli.options import FORCE, OUTPUT, RUN_ARGUMENT, shared, switch, takes
+from foldnet_cli.options import FORCE, RUN_ARGUMENT, out_file, shared, switch, takes
 from foldnet_cli.outputs import taken, write
 from foldnet_cli.page import tell
+
+FILE = "File to write as well; its ending chooses the format.  [default: none; a history: inside the run]"
 
 
 @takes(
     *(RUN_ARGUMENT, *shared("metric"), switch("history", "Draw how the matrices came to be, epoch by epoch.")),
-    *(*shared("checkpoint"), OUTPUT, FORCE),
+    *(*shared("checkpoint"), out_file(FILE), FORCE),
 )
 def lsm(run: Path | None, metric: str | None, history: bool, checkpoint: str, output: Path | None, force: bool) -> Any:
     """Show which layers came to be alike: the layer similarity matrix of every group, with its chance level.

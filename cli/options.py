@@ -47,7 +47,7 @@ def out_file(help: str) -> inspect.Parameter:
 
 
 RUN_ARGUMENT, FOLD_ARGUMENT = argument_of(RUN, "run"), argument_of(FOLD, "fold")
-OUTPUT = out_file("File to write; its ending chooses the format.")
+OUTPUT = out_file("File to write; its ending chooses the format.  [default: inside the run or fold]")
 FORCE = switch("force", "Replace what exists.")
 TWICE = "Replace the run or fold that is there; twice: with folds and notes inside it."
 FORCE_TWICE = keyword("force", int, 0, "--force", count=True, metavar="<bool>", show_default=False, help=TWICE)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from foldnet.data.sources import SOURCES
-from foldnet.errors import RunError
+from foldnet.errors import RunError, either
 from foldnet.options import fields_of
 from foldnet.training.settings import TrainSettings, usual, written
 from foldnet_cli.options import FORCE_TWICE, keyword, parameters_of, shared, switch, takes, values_of
@@ -61,8 +61,7 @@ def train(gpus: int | None, data_dir: Path | None, **given: Any) -> Any:
 
 def train_command() -> Any:
     """`train` with an option for each setting that there is when the command line is made."""
-    *names, last = SOURCES
-    said = f"{', '.join(names)} or {last}.  [default: digits]"
+    said = f"{either(SOURCES)}.  [default: digits]"
     dataset = keyword("dataset", str, help=said, autocompletion=lambda: list(SOURCES))
     own: dict[str, inspect.Parameter] = {}
     for source in SOURCES.values():

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console, ConsoleOptions, RenderResult
@@ -12,6 +14,7 @@ from rich.text import Text
 
 from foldnet.analysis.chance import beyond_chance, shown_level
 from foldnet.show.report import WIDTH, Report, Table, shown, spelt_out, wrapped
+from foldnet.store.files import runs_home
 from foldnet_cli.page import Page, shortened
 from foldnet_cli.words import spoken, spoken_notes
 
@@ -23,7 +26,8 @@ if TYPE_CHECKING:
 
 
 WIDEST_WITH_NUMBERS = 12  # layers up to which a shaded cell also carries its number; without shades all do
-LONGEST_NAME = 24  # letters of a layer's name
+LONGEST_LAYER = 24  # letters of a layer's name
+LONGEST_NAME = 40  # letters of a name up to which values stand beside it
 SHOWN_LAYERS = 40  # a wider matrix does not fit a terminal; its file does
 
 
@@ -39,7 +43,7 @@ def show_lsm(report: LsmReport, console: Console) -> None:
 
 def _show_matrix(group: GroupLsm, console: Console) -> None:
     """One group as a shaded matrix, white where layers are alike; a star marks what chance rarely shows."""
-    count, names = len(group.layers), [shortened(_short(layer, group.name), LONGEST_NAME) for layer in group.layers]
+    count, names = len(group.layers), [shortened(_short(layer, group.name), LONGEST_LAYER) for layer in group.layers]
     chance, starred = group.chance, beyond_chance(group.matrix, group.chance)
     width = max(map(len, names))
     title = f"{group.name}: {count} layers" + (f", {group.templates} templates" if group.templates else "")
@@ -65,7 +69,7 @@ def _show_matrix(group: GroupLsm, console: Console) -> None:
         console.print(
             f"largest off-diagonal {top:.3f}; by chance: mean {chance.mean:.2f}, expected maximum {chance.max:.2f}"
         )
-        console.print(f"* above {shown_level(chance.network_q95)}: not in any group of 95 % of untrained networks")
+        console.print(f"* above {shown_level(chance.network_q95)}: reached in under 5 % of untrained networks")
     if group.disagreements:
         pairs = ", ".join("=".join(_short(layer, group.name) for layer in pair) for pair in group.disagreements)
         console.print(f"the two metrics disagree at 0.95 on {pairs}", style="yellow")
@@ -131,11 +135,12 @@ class Pairs:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """A line a pair, or several."""
-        width = max(len(name) for name, _ in self.rows) + 2
+        width = max((len(name) for name, _ in self.rows if len(name) <= LONGEST_NAME), default=0) + 2
         for name, value in self.rows:
             value = spelt_out(value)
             longest = max(map(len, value.split()), default=0)
-            below = longest > options.max_width - width  # a path that does not fit beside
+            # A path that does not fit beside, or what belongs to a long name.
+            below = longest > options.max_width - width or len(name) + 2 > width
             yield Text(name if below else f"{name:<{width}}", style="dim", end="\n" if below else "")
             said = wrapped(value, indent=2 if below else width, width=options.max_width)
             yield Text(said if below else said.lstrip())
@@ -150,8 +155,11 @@ def show_health(report: Health, console: Console) -> None:
 def show_train(report: TrainReport, console: Console) -> None:
     """What was trained, and what comes next."""
     show_parts(report, console)
-    soft = "foldnet lsm, foldnet fold, foldnet render graph"
-    plain = "foldnet evaluate, foldnet lsm (nothing is shared, so there is nothing to fold)"
+    run = Path(report.run)
+    at_home = run.resolve().parent == runs_home().resolve()  # then it is the newest, which commands take by themselves
+    named = "" if at_home else f" {shlex.quote(report.run)}"
+    soft = f"foldnet lsm{named}, foldnet fold{named}, foldnet render graph{named}"
+    plain = f"foldnet evaluate{named}, foldnet lsm{named} (nothing is shared, so there is nothing to fold)"
     console.print(f"next: {soft if report.arch.startswith('s') else plain}")
 
 

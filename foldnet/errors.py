@@ -97,6 +97,12 @@ def check_known(names: Iterable[str], known: Collection[str], said: Callable[[st
             raise UnknownName(f"{said(name)}{nearest(str(name), known) or otherwise}")
 
 
+def either(names: Iterable[str]) -> str:
+    """Names of which one is to be taken: "a, b or c"."""
+    *others, last = names
+    return f"{', '.join(others)} or {last}" if others else last
+
+
 def said_to_be_meant(names: Sequence[str]) -> str:
     """Names as the end of a sentence: "; did you mean 'a' or 'b'?", or nothing where there are none."""
     return f"; did you mean {' or '.join(map(repr, names))}?" if names else ""

@@ -14,7 +14,7 @@ from dataclasses import MISSING, dataclass, fields
 from typing import Any, TypeVar
 
 from foldnet.bounds import BOUNDS, Bound, as_code, check_number
-from foldnet.errors import SettingError, nearest
+from foldnet.errors import SettingError, either, nearest
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -122,11 +122,11 @@ def check_choice(name: str, value: Any, legal: tuple[str, ...], *, before: str |
     """Raise SettingError unless `value` is one of the legal words, or begins with one where they stand `before`
     something."""
     if not isinstance(value, str):
-        wrong = "give a text" if before else f"choose {', '.join(legal)}"
+        wrong = "give a text" if before else f"choose {either(legal)}"
         raise SettingError(f"{as_code(name, value)} is not legal; {wrong}")
     word = value.split(before)[0] if before else value
     if word not in legal:
-        raise SettingError(f"{as_code(name, word)} is not legal; choose {', '.join(legal)}{nearest(word, legal)}")
+        raise SettingError(f"{as_code(name, word)} is not legal; choose {either(legal)}{nearest(word, legal)}")
 
 
 def plain(settings: Any) -> dict[str, Any]:

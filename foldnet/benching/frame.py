@@ -10,7 +10,7 @@ from torch import Tensor
 
 from foldnet.benching.settings import InferenceBench, TrainBench, command_of
 from foldnet.hardware import cpu_features, processor_name
-from foldnet.show.report import Report, Text
+from foldnet.show.report import Report, Text, counted
 from foldnet.training.machine import Machine
 
 SEED = 0  # of the inputs
@@ -41,7 +41,8 @@ class BenchReport(Report):
 
     def below(self, what: str, how: str) -> Iterator[Text]:
         """What stands below the tables: what was measured, where and how, and what to make of it."""
-        place = "{processor}, {device}, {threads} threads, torch {torch}".format_map(self.machine)
+        machine = self.machine | {"threads": counted(self.machine["threads"], "thread")}
+        place = "{processor}, {device}, {threads}, torch {torch}".format_map(machine)
         yield Text(f"\n{what}, {place}, {how}")
         yield Text(self.saying)
         yield from (Text(f"note: {note}", "note") for note in self.notes)

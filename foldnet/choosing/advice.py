@@ -175,7 +175,7 @@ class Advice:
             height = f"{int(self.would_merge_at * 1000) / 1000:.3f}"  # rounded down: the threshold said really merges
             yield Text(f"nothing merged; at `threshold={height}` something would", "note")
             if not self.would_merge_beyond_chance:
-                yield Text("but so it would in more than 5 % of untrained networks", "note")
+                yield Text("in more than 5 % of untrained networks something would merge there too", "note")
 
 
 def advise(soft: Soft, plan: FoldPlan, choice: Choice) -> Advice:

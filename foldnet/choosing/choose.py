@@ -73,7 +73,9 @@ class Soft:
     def kept(self) -> frozenset[str]:
         """The layers that are never tied. Raises UnknownName for one that does not share."""
         layers = list(chain(*self.layers.values()))
-        check_known(self.settings.keep, layers, lambda name: f"`keep` names '{name}', which is not a layer that shares")
+        mend = "; give one that `foldnet.lsm()` prints"
+        said = "`keep` names '{}', which is not a layer that shares".format
+        check_known(self.settings.keep, layers, said, mend)
         return frozenset(self.settings.keep)
 
     def families(self, unit: str) -> tuple[Family, ...]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
-from foldnet.errors import SettingError, UnknownName, nearest
+from foldnet.errors import SettingError, UnknownName, either, nearest
 from foldnet.options import check_fields, fields_of
 from foldnet.store.files import free_name, refuse_existing
 
@@ -141,7 +141,7 @@ def _default(file: Path, force: bool) -> Path:
 def chosen(outputs: Mapping[str, type[Output]], name: str, kind: str) -> type[Output]:
     """The output of that name. Raises UnknownName where there is none."""
     if name not in outputs:
-        raise UnknownName(f"there is no {kind} '{name}'; choose {', '.join(outputs)}{nearest(name, outputs)}")
+        raise UnknownName(f"there is no {kind} '{name}'; choose {either(outputs)}{nearest(name, outputs)}")
     return outputs[name]
 
 
@@ -150,7 +150,7 @@ def _take_run(named: Any) -> Taken:
     from foldnet.training.runs import newest_run
 
     path = Path(named) if named is not None else newest_run()
-    return Taken(path, path, "" if named is not None else f"takes {path}, the newest run", {"run": str(path)})
+    return Taken(path, path, "" if named is not None else f"using {path}, the newest run", {"run": str(path)})
 
 
 def _take_fold(named: Any) -> Taken:
@@ -161,7 +161,7 @@ def _take_fold(named: Any) -> Taken:
     if not isinstance(named, str | Path | None):
         return Taken(named)
     folder = fold_folder(named)
-    said = f"takes {folder}, the newest fold of {'the newest run' if named is None else named}"
+    said = f"using {folder}, the newest fold of {'the newest run' if named is None else named}"
     return Taken(folder, folder, "" if named is not None and folder == Path(named) else said, {"fold": str(folder)})
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from foldnet.errors import RunError, SettingError
 from foldnet.folding.folds import Fold, open_fold, read_fold
 from foldnet.store.artifact import FOLD, RUN, newest_that_opens
+from foldnet.store.leftovers import replaced_meanwhile
 from foldnet.store.reading import read_json
 from foldnet.store.tensors import digest_of
 from foldnet.typed import checked
@@ -54,7 +55,10 @@ def open_network(folder: Path, checkpoint: str = "last", named: Path | str | Non
 
 
 def kind_of(folder: Path) -> str:
-    """ "run" or "fold", by the folder's config.json; "run" where that says nothing, for open_run to complain."""
+    """ "run" or "fold", by the folder's config.json; "run" where that says nothing, for open_run to complain. Raises
+    RunError where there is no such folder."""
+    if not folder.is_dir() and replaced_meanwhile(folder) is None:
+        raise RunError(f"'{folder}' is not a folder; give the folder of a run or fold, such as {RUN.example}")
     config = folder / "config.json"
     found = read_json(config) if config.is_file() else None
     return "fold" if isinstance(found, dict) and found.get("kind") == "fold" else "run"

@@ -43,7 +43,8 @@ def structures_of(network: nn.Module, plan: SharingPlan, ignore: Collection[str]
     sequences = {name: block_names(network, name) for name in sequences_of(network, list(shared))}
     blocks = {name: network.get_submodule(name) for names in sequences.values() for name in names}
     known = set().union(*map(attribute_names, blocks.values()))
-    check_known(ignore, known, lambda name: f"`ignore` names '{name}', which is no attribute of any block")
+    said = "`ignore` names '{}', which is no attribute of any block".format
+    check_known(ignore, known, said, "; give one that kept blocks apart, as a fold without it says")
     entangled = _entangled(network, blocks)
     numbers: dict[str, int] = {}
     kept_apart: list[KeptApart] = []

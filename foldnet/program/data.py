@@ -233,8 +233,8 @@ def check_trips(program: Program, trips: Mapping[str, int], setting: str = "step
     loops = loops_of(program)
     for name, count in trips.items():
         if name not in loops:
-            there = f"the loops are {', '.join(loops)}" if loops else "this network has no loop"
-            raise UnknownName(f"`{setting}` names '{name}', which is not a loop{nearest(str(name), loops)}; {there}")
+            there = f"; the loops are {', '.join(loops)}" if loops else "; this network has no loop"
+            raise UnknownName(f"`{setting}` names '{name}', which is not a loop{nearest(str(name), loops) or there}")
         if not BOUNDS["steps"].holds(count):
             raise SettingError(f"`{setting}={{{name!r}: {shown(count)}}}` is not legal; give {BOUNDS['steps']}")
     runs = sum(count_runs(stage.items, trips) for stage in program.stages)

@@ -11,7 +11,7 @@ from foldnet.folding.folds import Fold
 from foldnet.folding.structures import KeptApart
 from foldnet.program.data import letters
 from foldnet.proof.prove import Proof
-from foldnet.show.report import Report, Table, Text, percent, share_of_draws
+from foldnet.show.report import Report, Table, Text, counted, percent, share_of_draws
 from foldnet.store.codec import Count, Share, from_plain
 from foldnet.store.reading import read_json
 
@@ -193,8 +193,10 @@ class FoldReport(Advice, Report):
             yield Text(f"attributes that were not compared: {', '.join(self.ignored)}")
         yield from _apart(self.kept_apart or ())
         columns = ("group", "layers", "templates", "owners", "stored", "by chance")
-        title = f"{self.run or 'network in memory'}: {self.loops} loops"
+        title = f"{self.run or 'network in memory'}: {counted(self.loops, 'loop')}"
         yield Table(title, columns, tuple(group.row() for group in self.groups))
+        if any((group.chance or 0.0) > LIKELY for group in self.groups):
+            yield Text("(!) more than 5 % of untrained networks would merge as much in that group")
         ties = tuple(row for group in self.groups for row in group.ties())
         if ties:
             names = ("tied layer", "owner", "gain", "weight error", "share of added validation loss")

@@ -40,6 +40,11 @@ class _Filler(textwrap.TextWrapper):
         cur_line.append(reversed_chunks.pop())
 
 
+def counted(count: int, noun: str) -> str:
+    """So many things: "1 thread", "2 threads"."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
 def percent(share: float, digits: int = 2) -> str:
     """A share (0..1) as per cent."""
     return f"{100 * share:.{digits}f} %"

@@ -165,7 +165,8 @@ def _opened(path: Path) -> Iterator[Any]:
         with safe_open(path, framework="pt") as file:
             yield file
     except (SafetensorError, OSError, ValueError, RuntimeError) as error:
-        raise RunError(f"'{path}' cannot be read as tensors ({error}); it was cut short or changed") from None
+        why = "it was cut short or changed" if path.suffix == ".safetensors" else "it is no safetensors file"
+        raise RunError(f"'{path}' cannot be read as tensors ({error}); {why}") from None
 
 
 def _about(file: Any, path: Path) -> tuple[dict[str, Any], dict[str, str]]:

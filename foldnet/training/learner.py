@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from foldnet.data.tasks import CLASSES, Task
-from foldnet.errors import MissingTool, SettingError
+from foldnet.errors import MissingTool, SettingError, either
 from foldnet.training.machine import Machine, seeded
 from foldnet.training.settings import COMPILE, OPTIMISERS
 
@@ -72,7 +72,7 @@ def choose_compilation(choice: str, machine: Machine) -> Compilation:
     for another word, MissingTool where "on" lacks a compiler.
     """
     if choice not in COMPILE:
-        raise SettingError(f"`compile={choice!r}` is not legal; choose {', '.join(COMPILE)}")
+        raise SettingError(f"`compile={choice!r}` is not legal; choose {either(COMPILE)}")
     if choice == "off":
         return UNCOMPILED
     mode = "reduce-overhead" if machine.on_cuda and machine.world.alone else "default"

@@ -13,7 +13,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from foldnet.errors import SettingError
+from foldnet.errors import SettingError, either
 from foldnet.hardware import BF16, cpu_features
 from foldnet.training.settings import PRECISIONS
 
@@ -174,7 +174,7 @@ def choose_machine(device: str = "auto", precision: str = "auto", world: World =
     if chosen.type == "cuda":
         chosen = _gpu(device, chosen, world)
     if precision not in PRECISIONS:
-        raise SettingError(f"`precision={precision!r}` is not legal; choose {', '.join(PRECISIONS)}")
+        raise SettingError(f"`precision={precision!r}` is not legal; choose {either(PRECISIONS)}")
     if precision == "auto":
         precision = "bf16" if _has_bf16(chosen, emulated=False) else "fp32"
     if precision == "bf16" and not _has_bf16(chosen, emulated=True):

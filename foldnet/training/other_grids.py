@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Annotated
 
-from foldnet.errors import SettingError, UnknownName, nearest
+from foldnet.errors import SettingError, UnknownName, either, nearest
 from foldnet.options import Option, fields_of, given_of, plain
 from foldnet.typed import checked
 
@@ -53,13 +53,12 @@ def other_grids(run: Run, wanted: OtherGrids) -> tuple[Dataset, str]:
     own = run.settings.source
     grids = tuple(name for name, source in SOURCES.items() if issubclass(source, GridSource))
     if not isinstance(own, GridSource):
-        raise SettingError(
-            f"run '{run.folder}' was trained on {own.name}, whose images have no grids; leave out "
-            "`dataset`, `grid` and the like"
-        )
+        asked = given_of(asdict(wanted) | {"count": None})
+        mend = "leave out `dataset`, `grid` and the like" if asked else f"name one that was trained on {either(grids)}"
+        raise SettingError(f"run '{run.folder}' was trained on {own.name}, whose images have no grids; {mend}")
     name = wanted.dataset or own.name
     if name not in grids:
-        raise UnknownName(f"`dataset={name!r}` has no grids; choose {' or '.join(grids)}{nearest(name, grids)}")
+        raise UnknownName(f"`dataset={name!r}` has no grids; choose {either(grids)}{nearest(name, grids)}")
     known, given = fields_of(SOURCES[name]), given_of(asdict(wanted) | {"dataset": None})
     count = given.pop("count", COUNT)
     if "window" in given and "windows" in known:

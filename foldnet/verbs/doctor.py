@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 import torch
 
 from foldnet.hardware import Gpu, Processor, gpus, memory_bytes, processor
-from foldnet.show.report import Report, Table, Text, gibibytes
+from foldnet.show.report import Report, Table, Text, counted, gibibytes
 from foldnet.store.codec import to_plain
 from foldnet.store.files import runs_home
 from foldnet.training.learner import COMPILERS, choose_compilation
@@ -95,7 +95,7 @@ class Health(Report):
             yield "GPU", f"{gpu.name}, {about}"
         if not self.gpus:
             yield "GPU", missing
-        yield "processor", f"{cpu.name}, {cpu.cores} of {cpu.logical} cores, {self.threads} threads"
+        yield "processor", f"{cpu.name}, {cpu.cores} of {cpu.logical} cores, {counted(self.threads, 'thread')}"
         yield "vectors", ", ".join(cpu.features) or missing
         yield "memory", f"{gibibytes(self.memory_bytes)}, {gibibytes(self.memory_free_bytes)} free"
         writable = "" if self.disk_writable else ", NOT writable"

@@ -10,7 +10,7 @@ from foldnet.data.tasks import CLASSES, Task
 from foldnet.errors import SettingError
 from foldnet.folding.opening import open_network
 from foldnet.show.progress import watched
-from foldnet.show.report import Report, Table, percent
+from foldnet.show.report import Report, Table, counted, percent
 from foldnet.training.evaluate import LengthScore, binned
 from foldnet.training.machine import choose_machine
 from foldnet.training.observer import Observer
@@ -55,7 +55,7 @@ class EvaluateReport(Report):
         test = self.task.counted(self.score, self.images, self.right)
         rows = (
             (self.form, self.path),
-            ("steps", ", ".join(f"{loop} runs {count} times" for loop, count in self.steps.items())),
+            ("steps", ", ".join(f"{loop} runs {counted(count, 'time')}" for loop, count in self.steps.items())),
             ("changes", "damped by the trips found to those run" if self.damped else ""),
             ("batch norm", "estimated anew on training images" if self.recalibrated else ""),
             ("grids", self.data if self.by_length else ""),

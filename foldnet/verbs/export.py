@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from foldnet.drawing.output import Output, chosen, make
-from foldnet.errors import SettingError, nearest
+from foldnet.errors import SettingError, either, nearest
 from foldnet.options import fields_of
 from foldnet.typed import checked
 from foldnet.verbs.pictures.folds import Graph
@@ -69,4 +69,5 @@ def format_of(name: str | None, out: Path | str | None) -> type[Output]:
     for known in EXPORTS.values():
         if ending in known.endings:
             return known
-    raise SettingError(f"no `format` is given and `out` names none by its ending; choose {', '.join(EXPORTS)}")
+    told = f"ending '{ending}' of `out` names none" if ending else "`out` names none by its ending"
+    raise SettingError(f"no `format` is given and {told}; choose {either(EXPORTS)}")

@@ -14,13 +14,13 @@ from foldnet.folding.folds import Fold, is_as_stated, open_fold
 from foldnet.folding.opening import kind_of
 from foldnet.program.text import program_text
 from foldnet.sharing.share import SharedNetwork, materialise
-from foldnet.show.report import Report, Table, Text, times
+from foldnet.show.report import Report, Table, Text, counted, times
 from foldnet.store.tensors import list_tensors
 from foldnet.training.runs import Run, open_run
 from foldnet.training.settings import flat
 from foldnet.typed import checked
 from foldnet.verbs.listing import FoldLine, RunLine, line_of_fold, line_of_run
-from foldnet.zoo.blueprint import build
+from foldnet.zoo.blueprint import blueprint
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +44,7 @@ class GroupInfo:
 class NetworkInfo(Report):
     """What `foldnet info` says of a network. `virtual_parameters` counts as if every layer had a weight of its own.
 
+    `assumed` is what an architecture by name is counted for, of which a run or fold has its own.
     `trained` tells how a run came to be and of its folds, `folded` how well a fold does; of an architecture both are
     None.
     """
@@ -55,6 +56,7 @@ class NetworkInfo(Report):
     virtual_parameters: int
     groups: tuple[GroupInfo, ...]
     private: tuple[tuple[str, str], ...] = ()
+    assumed: str | None = None
     program: str | None = None
     settings: dict[str, Any] | None = None
     trained: RunLine | None = None
@@ -63,6 +65,7 @@ class NetworkInfo(Report):
     def parts(self) -> Iterator[Table | Text]:
         """Sizes, how a run was trained and its folds, groups, private layers, and the program of a fold."""
         rows = [(self.kind, self.name), *(self.trained.facts() if self.trained else ())]
+        rows += [("assumed", self.assumed)] if self.assumed else []
         rows.append(("parameters", f"{self.parameters:,} ({self.trainable:,} trainable)"))
         rows.append(("virtual", f"{self.virtual_parameters:,} as if every layer had a weight of its own"))
         rows += [("test, size", str(self.folded))] if self.folded else []
@@ -120,8 +123,11 @@ def info(name: Path | str) -> NetworkInfo | FileInfo:
         return _of_file(path)
     if path.suffix == ".safetensors" or len(path.parts) > 1:
         raise RunError(f"'{name}' does not exist; give an architecture, a run or fold folder, or a safetensors file")
+    built = blueprint(str(name))
+    answers = f" and {built.classes} classes" if built.task == "classes" else ""
     with torch.device("meta"):
-        return _of_network(str(name), "architecture", build(str(name)))
+        found = _of_network(str(name), "architecture", built.build())
+    return replace(found, assumed=f"{counted(built.channels, 'input channel')}{answers}")
 
 
 def _of_run(run: Run) -> NetworkInfo:

@@ -9,7 +9,7 @@ from foldnet.data.tasks import CLASSES, Lengthened, Task
 from foldnet.errors import FoldnetError
 from foldnet.folding.folds import open_fold
 from foldnet.proof.fold_report import read_fold_report
-from foldnet.show.report import Report, Text, megabytes
+from foldnet.show.report import Report, Table, Text, megabytes
 from foldnet.store.artifact import FOLD
 from foldnet.store.files import runs_home
 from foldnet.store.seals import check_files
@@ -17,7 +17,6 @@ from foldnet.training.checkpoint import read_metrics
 from foldnet.training.runs import all_runs, open_run
 from foldnet.verbs.train import read_report
 
-NAMES = 40  # columns up to which the names of runs are set below each other
 STATED = ("finetuned", "recalibrated", "tied")  # scores in report.json: the first that it has is that of its file
 
 
@@ -99,18 +98,18 @@ class Runs(Report):
     home: str
     runs: tuple[RunLine, ...]
 
-    def parts(self) -> Iterator[Text]:
+    def parts(self) -> Iterator[Table | Text]:
         """A line a run and, indented, a line a fold; damaged runs at the end."""
         if not self.runs:
             yield Text(f"no runs under '{self.home}'; train one with `foldnet.train()`")
-        sound = [line for line in self.runs if line.problem is None]
-        names = [line.run for line in sound] + [f"  {fold.fold}" for line in sound for fold in line.folds]
-        width = min(max(map(len, names), default=0), NAMES)
-        for line in sound:
-            trained = f"{line.arch} {line.dataset}, seed {line.seed}, {line.epochs}/{line.of} epochs"
-            yield Text(f"{line.run:<{width}}  {trained}, {line.task.written(line.score)}, {megabytes(line.bytes)}")
-            for fold in line.folds:
-                yield Text(f"{'  ' + fold.fold:<{width}}  fold, {fold}")
+        rows = []
+        for line in self.runs:
+            if line.problem is None:
+                trained = f"{line.arch} {line.dataset}, seed {line.seed}, {line.epochs}/{line.of} epochs"
+                rows.append((line.run, f"{trained}, {line.task.written(line.score)}, {megabytes(line.bytes)}"))
+                rows += [(f"  {fold.fold}", f"fold, {fold}") for fold in line.folds]
+        if rows:
+            yield Table("", (), tuple(rows))
         yield from (Text(f"damaged: {line.run}: {line.problem}", "note") for line in self.runs if line.problem)
 
 

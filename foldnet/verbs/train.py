@@ -143,6 +143,9 @@ def train(
             if recall:
                 asked["arch"] = with_recall(asked, config)
             settings = train_settings(asked, file=config)
+            if resume:
+                where = "" if folder is None else f" at '{folder}'"
+                observer.note(f"nothing to go on with{where}; starting a new run")
             material, session, lock = begin_run(
                 settings, folder, resume=resume, force=force, download=download, world=world
             )

@@ -137,7 +137,7 @@ def test_wrong_clusters_are_named(clusters, error, text):
 
 
 def test_other_wrong_inputs_are_named():
-    text = "^`linkage='ward'` is not legal; choose complete, average, single$"
+    text = "^`linkage='ward'` is not legal; choose complete, average or single$"
     for cluster in (
         lambda: cut(CHESSBOARD, 0.9, "ward"),
         lambda: heights_of(CHESSBOARD, "ward"),

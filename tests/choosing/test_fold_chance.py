@@ -49,6 +49,7 @@ def test_what_untrained_networks_would_merge_too_is_said_and_warned_of(capsys):
     lines = shown(report, capsys)
     assert f"of untrained networks {share(chance.merges)} merge as much" in " ".join(lines)
     assert "that may be chance: --threshold chance merges what 95 % of them do not" in lines
+    assert "(!) more than 5 % of untrained networks would merge as much in that group" in lines
     document = report.to_json()
     assert document["chance"].keys() == {"levels", "draws", "merges", "loops"}
     assert document["chance"]["draws"] >= 1000
@@ -127,7 +128,7 @@ def test_the_first_merge_is_said_to_be_chance_where_it_may_be(capsys):
         assert f"nothing merged; at --threshold {cosine - 0.001 * (cosine == 0.9):.3f} something would"[:40] in "".join(
             lines
         )
-        assert ("but so it would in more than 5 % of untrained networks" in lines) is not beyond
+        assert ("in more than 5 % of untrained networks something would merge there too" in lines) is not beyond
         document = report.to_json()
         assert document["would_merge_at"] == pytest.approx(cosine, abs=1e-4)
         assert document["would_merge_beyond_chance"] is beyond

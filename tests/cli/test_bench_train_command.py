@@ -15,7 +15,7 @@ def test_a_table_with_the_three_networks(cli):
     assert lines[1].split()[-2:] == ["fp32", "126,688"]
     below = " ".join(" ".join(lines[5:]).split())
     assert below.startswith("swrn-16-1-1 and wrn-16-1, ")
-    assert ", cpu, 1 threads, torch " in below
+    assert ", cpu, 1 thread, torch " in below
     assert (
         "the reference mixes one layer's weight at a time, in fp32 and NCHW; plain and soft are what `foldnet train` runs"
     ) in below

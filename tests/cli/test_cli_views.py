@@ -49,7 +49,7 @@ def test_the_matrix_names_its_layers_and_stars_what_chance_rarely_shows(cli, she
     assert lines[stage2 + 1] == "1.conv1  1.00  0.00  1.00* 0.00  1.00* 0.00 "
     assert lines[stage2 + 7 : stage2 + 9] == [
         "largest off-diagonal 1.000; by chance: mean 0.27, expected maximum 0.77",
-        "* above 0.976: not in any group of 95 % of untrained networks",
+        "* above 0.976: reached in under 5 % of untrained networks",
     ]
 
 
@@ -152,7 +152,7 @@ def test_a_training_ends_with_what_comes_next(cli, tmp_path, monkeypatch):
     outcome = cli("train", *arch, "--out", "here")
     assert outcome.code == 0
     assert outcome.out.splitlines()[0].split() == ["run", "here"]
-    assert outcome.out.endswith("next: foldnet lsm, foldnet fold, foldnet render graph\n")
+    assert outcome.out.endswith("next: foldnet lsm here, foldnet fold here, foldnet render graph here\n")
     epochs = outcome.err.splitlines()
     assert len(epochs) == 1
     assert epochs[0].startswith("epoch   1  loss ")

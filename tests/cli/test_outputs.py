@@ -64,7 +64,7 @@ def test_a_picture_from_outside_is_a_command_with_help_bounds_and_completion(tmp
     assert "Draw a toy of a run." in toy("render", "--help")[1]
     refused = "Error: --side 10 is not legal; give a whole number from 1 to 9\n"
     assert toy("render", "toy", "run", "--side", 10) == (1, "", refused)
-    refused = "Error: --tone lihgt is not legal; choose light, dark; did you mean 'light'?\n"
+    refused = "Error: --tone lihgt is not legal; choose light or dark; did you mean 'light'?\n"
     assert toy("render", "toy", "run", "--tone", "lihgt") == (1, "", refused)
     for words, offered in (("render toy --tone ", "dark"), ("render t", "toy"), ("export --format to", "toy")):
         completing = {
@@ -83,7 +83,7 @@ def test_a_picture_from_outside_is_a_command_with_help_bounds_and_completion(tmp
         (["render", "lsm", "-o", "here.svg"], "exists already"),
         (["lsm", "--history", "-o", "a.xyz"], "has ending '.xyz'"),
         (["render", "paths", "--examples", "0"], "is not legal"),
-        (["export", "-o", "a.xyz"], "names none by its ending"),
+        (["export", "-o", "a.xyz"], "ending '.xyz' of --out names none"),
     ],
 )
 def test_what_is_refused_at_sight_imports_no_torch(tmp_path, arguments, said):

@@ -7,8 +7,8 @@ import pytest
 from foldnet.training.runs import newest_run
 
 RUN, FOLD = "runs/tied", "runs/tied/fold-0.95"
-OF_RUNS = f"takes {RUN}, the newest run"
-OF_FOLDS = f"takes {FOLD}, the newest fold of the newest run"
+OF_RUNS = f"using {RUN}, the newest run"
+OF_FOLDS = f"using {FOLD}, the newest fold of the newest run"
 
 
 @pytest.mark.parametrize(
@@ -32,7 +32,7 @@ def test_a_command_says_what_it_took(cli, home, command, said, field):
     outcome = cli(*command, "--json")
     assert outcome.code in (0, 3), outcome
     assert outcome.err.splitlines()[0] == said
-    assert outcome.err.count("takes ") == 1
+    assert outcome.err.count("using ") == 1
     assert f'"{field}": "{FOLD if field == "fold" else RUN}"' in outcome.out
 
 
@@ -44,14 +44,14 @@ def test_what_is_named_is_not_said(cli, home):
 def test_the_fold_of_a_run_that_is_named_is_said(cli, home):
     outcome = cli("render", "graph", RUN, "-o", "g.dot", "--json")
     assert outcome.json == {"file": "g.dot", "fold": FOLD}
-    assert outcome.err == f"takes {FOLD}, the newest fold of {RUN}\n"
+    assert outcome.err == f"using {FOLD}, the newest fold of {RUN}\n"
 
 
 def test_a_training_says_which_run_it_goes_on_with(cli, home):
     shutil.rmtree(home / "runs/tied")
     shutil.rmtree(home / "runs/plain")
     outcome = cli("train", "--resume", "--json")
-    assert outcome.err.splitlines()[0] == "takes runs/soft, the newest run"
+    assert outcome.err.splitlines()[0] == "using runs/soft, the newest run"
     assert outcome.json["run"] == "runs/soft"
 
 
@@ -63,7 +63,7 @@ def test_runs_may_lie_elsewhere(cli, home, monkeypatch, way):
         monkeypatch.setenv("FOLDNET_HOME", "elsewhere")
         option = ()
         assert str(newest_run()) == "elsewhere/tied"
-    assert cli("lsm", *option).err == "takes elsewhere/tied, the newest run\n"
+    assert cli("lsm", *option).err == "using elsewhere/tied, the newest run\n"
     assert [line["run"] for line in cli.done("runs", *option)["runs"]][-1] == "elsewhere/tied"
     assert '"runs": "elsewhere"' in cli("doctor", *option, "--json").out
     made = cli.done("train", "--arch", "wrn-10-1", "--epochs", "1", "--device", "cpu", *option)

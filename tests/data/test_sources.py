@@ -17,9 +17,9 @@ def test_names():
 @pytest.mark.parametrize(
     ("name", "sentence"),
     [
-        ("cifar", r"^dataset 'cifar' is not known; choose digits, cifar10, cifar100, folder, paths, mazes; did you mean 'cifar10' or 'cifar100'\?$"),
-        ("mnist", r"^dataset 'mnist' is not known; choose digits, cifar10, cifar100, folder, paths, mazes$"),
-        ("", r"^dataset '' is not known; choose digits, cifar10, cifar100, folder, paths, mazes$"),
+        ("cifar", r"^dataset 'cifar' is not known; choose digits, cifar10, cifar100, folder, paths or mazes; did you mean 'cifar10' or 'cifar100'\?$"),
+        ("mnist", r"^dataset 'mnist' is not known; choose digits, cifar10, cifar100, folder, paths or mazes$"),
+        ("", r"^dataset '' is not known; choose digits, cifar10, cifar100, folder, paths or mazes$"),
     ],
 )  # fmt: skip
 def test_a_name_that_does_not_exist(name, sentence):

@@ -144,7 +144,7 @@ def test_wrong_trips_are_named_as_trips(folded, trips, error, said):
 @pytest.mark.parametrize(
     ("group", "threshold", "error", "said"),
     [
-        ("body", "high", SettingError, "`threshold='high'` is not legal; choose auto, chance"),
+        ("body", "high", SettingError, "`threshold='high'` is not legal; choose auto or chance"),
         ("body", 2, SettingError, "`threshold=2` is not a similarity; give a number from 0 to 1, chance or auto"),
         (3, 0.5, UnknownName, "`thresholds` names '3', which is no group; there are body"),
     ],

@@ -191,15 +191,15 @@ GROUPS = "the groups are stage1, stage2, stage3"
         (
             {"unit": "blocks"},
             SettingError,
-            "`unit='blocks'` is not legal; choose layer, block; did you mean 'block'?",
+            "`unit='blocks'` is not legal; choose layer or block; did you mean 'block'?",
         ),
         (
             {"metric": "weigths"},
             SettingError,
-            "`metric='weigths'` is not legal; choose coefficients, weights; did you mean 'weights'?",
+            "`metric='weigths'` is not legal; choose coefficients or weights; did you mean 'weights'?",
         ),
-        ({"linkage": "ward"}, SettingError, "`linkage='ward'` is not legal; choose complete, average, single"),
-        ({"tie": "best"}, SettingError, "`tie='best'` is not legal; choose gain, signed, mean"),
+        ({"linkage": "ward"}, SettingError, "`linkage='ward'` is not legal; choose complete, average or single"),
+        ({"tie": "best"}, SettingError, "`tie='best'` is not legal; choose gain, signed or mean"),
         (
             {"thresholds": (("stage4", 0.5),)},
             UnknownName,

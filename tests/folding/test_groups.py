@@ -126,5 +126,5 @@ def test_kept_layers_are_left_out_whatever_the_threshold(unit, alone, threshold)
 @pytest.mark.parametrize("unit", ["blocks", ""])
 def test_an_unknown_unit_is_refused(unit):
     soft = build("swrn-28-1-4")
-    with pytest.raises(SettingError, match=f"^`unit='{unit}'` is not legal; choose layer, block"):
+    with pytest.raises(SettingError, match=f"^`unit='{unit}'` is not legal; choose layer or block"):
         families_of(soft, groups_of(soft), unit)

@@ -170,7 +170,7 @@ def test_layers_that_differ_only_in_what_no_template_shows_fold_exactly():
 
 
 WRONG = [
-    ({"how": "median"}, SettingError, "`tie='median'` is not legal; choose gain, signed, mean; did you mean 'mean'?"),
+    ({"how": "median"}, SettingError, "`tie='median'` is not legal; choose gain, signed or mean; did you mean 'mean'?"),
     (
         {"clusters": [(0, 1)]},
         SettingError,

@@ -149,8 +149,7 @@ def test_loops_come_with_the_trips_that_they_were_found_with():
         (
             {"s.loop3": 2},
             UnknownName,
-            "`steps` names 's.loop3', which is not a loop; did you mean 's.loop1' or 's.loop2' or 't.loop1'?; "
-            "the loops are s.loop1, s.loop2, t.loop1",
+            "`steps` names 's.loop3', which is not a loop; did you mean 's.loop1' or 's.loop2' or 't.loop1'?",
         ),
         ({"zzz": 2}, UnknownName, "`steps` names 'zzz', which is not a loop; the loops are s.loop1, s.loop2, t.loop1"),
         ({"s.loop1": -3}, SettingError, "`steps={'s.loop1': -3}` is not legal; give a whole number from 0 to 10000"),

@@ -52,7 +52,7 @@ def test_what_is_chosen(lacking, choice, machine, what, on, mode):
 
 
 def test_what_is_refused(lacking):
-    sentence = "`compile='maybe'` is not legal; choose auto, on, off"
+    sentence = "`compile='maybe'` is not legal; choose auto, on or off"
     with pytest.raises(SettingError, match=f"^{re.escape(sentence)}$"):
         choose_compilation("maybe", CPU)
     lacking("a C++ compiler (g++ or clang++)")

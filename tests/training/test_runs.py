@@ -86,7 +86,7 @@ def test_another_schema_is_refused(cli, home, put, schema):
         ({"surprise": 1}, "'surprise' does not exist"),
         ({"epochs": "many"}, "--epochs many is not legal; give a whole number from 1 to 10000"),
         ({"lr": -1}, "--lr -1 is not legal; give a number above 0, at most 1000"),
-        ({"precision": "fp8"}, "--precision fp8 is not legal; choose auto, fp32, bf16"),
+        ({"precision": "fp8"}, "--precision fp8 is not legal; choose auto, fp32 or bf16"),
     ],
 )
 def test_settings_that_are_not_legal_are_the_files_fault(cli, home, put, changes, reason):

@@ -61,16 +61,16 @@ def test_settings_are_plain_data_and_come_back_from_json():
         ("recurrence", -0.5, "`recurrence=-0.5` is not legal; give a number from 0 to 1000"),
         ("dropout", 1.0, "`dropout=1.0` is not legal; give a number from 0 to 0.99"),
         ("cutout", 2.5, "`cutout=2.5` is not legal; give a whole number from 0 to 10000"),
-        ("device", "gpu", "`device='gpu'` is not legal; choose auto, cpu, cuda; did you mean 'cpu'?"),
+        ("device", "gpu", "`device='gpu'` is not legal; choose auto, cpu or cuda; did you mean 'cpu'?"),
         (
             "precision",
             "fp16",
-            "`precision='fp16'` is not legal; choose auto, fp32, bf16; did you mean 'bf16' or 'fp32'?",
+            "`precision='fp16'` is not legal; choose auto, fp32 or bf16; did you mean 'bf16' or 'fp32'?",
         ),
         (
             "recurrence_form",
             "max",
-            "`recurrence_form='max'` is not legal; choose mean, sum, loops; did you mean 'mean'?",
+            "`recurrence_form='max'` is not legal; choose mean, sum or loops; did you mean 'mean'?",
         ),
     ],
 )
@@ -154,7 +154,7 @@ def test_unknown_keys_are_refused_with_the_nearest(tmp_path, text, said):
         ("data_dir = 1", "`data_dir=1` is not legal; give a text"),
         ("sync_bn = 1", "`sync_bn=1` is not legal; write true or false"),
         ("lr = '0.1'", "`lr='0.1'` is not legal; give a number above 0, at most 1000"),
-        ("optimiser = 1", "`optimiser=1` is not legal; choose sgd, adam"),
+        ("optimiser = 1", "`optimiser=1` is not legal; choose sgd or adam"),
         ("dataset = 'paths'\nwindows = 5", "`windows=5` is not legal; give a list of whole numbers"),
         ("dataset = 'paths'\nwindows = [[5]]", "`windows=[5]` is not legal; give a whole number from 3 to 1023"),
         ("lr = nan", "`lr=nan` is not legal; give a number above 0, at most 1000"),

@@ -138,7 +138,7 @@ def test_a_file_is_written_and_not_replaced(tmp_path):
             SettingError,
             "`arch='wrn-28-4'` is plain and the bench compares a soft network with its twin; write 'swrn-28-4-4'",
         ),
-        ({"compile": "yes"}, SettingError, "`compile='yes'` is not legal; choose auto, on, off"),
+        ({"compile": "yes"}, SettingError, "`compile='yes'` is not legal; choose auto, on or off"),
         (
             {"arch": "swrn-28-4-9"},
             UnknownName,

@@ -172,7 +172,7 @@ def test_changed_data_are_refused(cli, home, put):
 @pytest.mark.parametrize("path", ["nope", "runs"])
 def test_what_is_no_run_is_not_loaded(shelf, path):
     said = {
-        "nope": "'nope' is not a folder; give the folder of a run, such as runs/NAME",
+        "nope": "'nope' is not a folder; give the folder of a run or fold, such as runs/NAME",
         "runs": "'runs' holds no config.json; it is not the folder of a run",
     }[path]
     with pytest.raises(RunError, match=exactly(said)):

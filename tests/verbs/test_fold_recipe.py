@@ -125,7 +125,10 @@ def test_a_threshold_that_is_none(cli, shelf, threshold, said):
     [
         (["--threshold", "stage9=0.9"], "--threshold names 'stage9', which is no group"),
         (["--groups", "stage9"], "--groups names 'stage9', which does not exist"),
-        (["--keep", "stage9.1.conv1"], "--keep names 'stage9.1.conv1', which is not a layer that shares"),
+        (
+            ["--keep", "stage9.1.conv1"],
+            "--keep names 'stage9.1.conv1', which is not a layer that shares; give one that `foldnet lsm` prints",
+        ),
     ],
 )
 def test_names_that_do_not_exist_come_with_those_that_do(cli, shelf, options, start):
@@ -137,9 +140,9 @@ def test_names_that_do_not_exist_come_with_those_that_do(cli, shelf, options, st
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["--tie", "foo"], "--tie foo is not legal; choose gain, signed, mean"),
-        (["--linkage", "ward"], "--linkage ward is not legal; choose complete, average, single"),
-        (["--metric", "foo"], "--metric foo is not legal; choose coefficients, weights"),
+        (["--tie", "foo"], "--tie foo is not legal; choose gain, signed or mean"),
+        (["--linkage", "ward"], "--linkage ward is not legal; choose complete, average or single"),
+        (["--metric", "foo"], "--metric foo is not legal; choose coefficients or weights"),
         (["--checkpoint", "foo"], "run 'runs/tied' has no 'foo' checkpoint; use --checkpoint last"),
     ],
 )

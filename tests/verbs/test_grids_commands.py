@@ -81,7 +81,7 @@ def test_the_same_command_writes_the_same_bytes_and_names_are_free(cli, here):
         ("mazes --seed -1", "--seed -1 is not legal; give a whole number from 0 to 4294967295"),
         (
             "mazes --split tests",
-            "--split tests is not legal; choose train, validation, test; did you mean 'test'?",
+            "--split tests is not legal; choose train, validation or test; did you mean 'test'?",
         ),
         (
             "mazes --size 8",

@@ -28,6 +28,7 @@ def test_an_architecture_is_counted_as_it_is_built(cli, shelf, name):
     assert (report["name"], report["kind"]) == (name, "architecture")
     assert report["parameters"] == report["trainable"] == count(model)
     assert report["virtual_parameters"] == count(foldnet.materialise(model))
+    assert report["assumed"] == "3 input channels and 10 classes"
     assert [group["name"] for group in report["groups"]] == (["stage1", "stage2", "stage3"] if name[0] == "s" else [])
 
 
@@ -189,7 +190,9 @@ def test_a_depth_that_is_not_legal(cli, shelf):
 
 def test_a_file_that_holds_no_tensors(cli, home):
     (home / "text.txt").write_text("text")
-    assert cli.refused("info", "text.txt").startswith("'text.txt' cannot be read as tensors (")
+    said = cli.refused("info", "text.txt")
+    assert said.startswith("'text.txt' cannot be read as tensors (")
+    assert said.endswith("); it is no safetensors file")
 
 
 def test_a_pipe_is_not_waited_for(cli, tmp_path, monkeypatch):

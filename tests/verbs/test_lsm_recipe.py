@@ -121,7 +121,7 @@ def test_a_run_without_a_best_checkpoint(cli, shelf):
     ("metric", "hint"), [("weight", "; did you mean 'weights'?"), ("foo", ""), ("Weights", "; did you mean 'weights'?")]
 )
 def test_a_metric_that_is_none(cli, shelf, metric, hint):
-    said = f"--metric {metric} is not legal; choose coefficients, weights{hint}"
+    said = f"--metric {metric} is not legal; choose coefficients or weights{hint}"
     assert cli.refused("lsm", "runs/soft", "--metric", metric) == said
 
 

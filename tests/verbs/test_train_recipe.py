@@ -434,7 +434,14 @@ def test_without_momentum_it_goes_on_too(place):
 def test_resume_where_nothing_is_yet_starts(whole, place, there):
     if there:
         (place / "run").mkdir()
-    train(out="run", resume=True, **TINY)
+    said = []
+
+    class Hearing(Silent):
+        def note(self, sentence):
+            said.append(sentence)
+
+    train(out="run", resume=True, observer=Hearing(), **TINY)
+    assert said[0] == "nothing to go on with at 'run'; starting a new run"
     assert_same_run(whole, place / "run")
 
 

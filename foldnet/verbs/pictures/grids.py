@@ -40,7 +40,7 @@ class Paths(Output):
         paths = several(named)
         if self.curves:
             runs = paths or tuple(_grid_runs())
-            said = "" if paths else f"takes {', '.join(map(str, runs))}, all runs that were trained on grids"
+            said = "" if paths else f"using {', '.join(map(str, runs))}, all runs that were trained on grids"
             return Taken(runs, runs[0].parent, said, {"runs": [str(run) for run in runs]}, "figure5.svg")
         if len(paths) > 1:
             raise SettingError("grids are drawn of one network; name one run or fold, or add --curves")
@@ -64,6 +64,7 @@ def _marked_grids(options: Paths, folder: Path) -> Any:
     from foldnet.data.curriculum import lengths_of
     from foldnet.drawing.grids import GridPicture, grids_figure
     from foldnet.folding.opening import open_network
+    from foldnet.show.report import counted
     from foldnet.training.machine import choose_machine
     from foldnet.training.other_grids import other_grids
     from foldnet.training.session import loader_of
@@ -84,7 +85,7 @@ def _marked_grids(options: Paths, folder: Path) -> Any:
             wanted.numpy(),
             maps[0].nonzero().numpy(),
             marked.numpy(),
-            f"{length} step{'s' if length > 1 else ''}, {task.measure} {score:.2f}",
+            f"{counted(length, 'step')}, {task.measure} {score:.2f}",
         )
         for maps, wanted, marked, length, score in zip(
             x.cpu(), y.cpu(), marks, lengths_of(dataset.test), scores, strict=True
@@ -170,7 +171,7 @@ class Reach(Output):
     """Measure and draw how far networks that find paths reach: F1 and grids wholly right, by steps and by length of
     path.
 
-    Runs and folds are scored on the same grids; of a fold the loop that runs most often is turned.
+    Runs and folds are scored on the same grids; of a fold the loop that runs most often is varied.
     """
 
     of, name, endings, watched = NETWORKS, "reach.svg", FIGURE_ENDINGS, True
