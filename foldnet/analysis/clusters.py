@@ -4,7 +4,7 @@ The paper (Savarese & Maire 2019, section 4.3, https://arxiv.org/abs/1902.09701)
 threshold does.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Sequence
 
 import numpy as np
@@ -15,7 +15,7 @@ from scipy.spatial.distance import squareform
 
 from foldnet.analysis.choices import LINKAGES
 from foldnet.analysis.similarity import SLACK, Matrix
-from foldnet.errors import SettingError, ShapeMismatch, UnknownName, nearest
+from foldnet.errors import SettingError, ShapeMismatch, check_known
 from foldnet.options import check_choice
 
 Clusters = tuple[tuple[int, ...], ...]
@@ -111,17 +111,12 @@ def check_clusters(clusters: object, layers: Sequence[str], *, group: str, keep:
             '[["layer", "layer"], ...] in the `clusters` file'
         )
     index = {layer: i for i, layer in enumerate(layers)}
-    seen: set[str] = set()
-    for layer in (layer for cluster in clusters for layer in cluster):
-        if not isinstance(layer, str) or layer not in index:
-            known = f"group '{group}' holds {', '.join(layers)}"
-            close = nearest(layer, layers) if isinstance(layer, str) else ""
-            raise UnknownName(
-                f"there is no layer {layer!r} in the `clusters` file's group '{group}'{close or '; ' + known}"
-            )
-        if layer in seen:
-            raise SettingError(f"layer '{layer}' is named twice in the `clusters` file's group '{group}'; name it once")
-        seen.add(layer)
+    place, listed = f"in the `clusters` file's group '{group}'", f"; group '{group}' holds {', '.join(layers)}"
+    named = [layer for cluster in clusters for layer in cluster]
+    check_known(named, layers, lambda layer: f"there is no layer {layer!r} {place}", listed)
+    for layer, count in Counter(named).items():
+        if count > 1:
+            raise SettingError(f"layer '{layer}' is named twice {place}; name it once")
     tied = [[index[layer] for layer in cluster if layer not in keep] for cluster in clusters]
     return partition(tied, len(layers))
 

@@ -67,8 +67,7 @@ def unit_rows(rows: Matrix) -> Matrix:
     largest = np.abs(rows).max(axis=-1, keepdims=True, initial=0.0)
     scaled = rows / np.where(largest > 0, largest, 1.0)
     lengths = np.linalg.norm(scaled, axis=-1, keepdims=True)
-    units: Matrix = scaled / np.where(lengths > 0, lengths, 1.0)
-    return units
+    return scaled / np.where(lengths > 0, lengths, 1.0)
 
 
 def max_off_diagonal(similarity: Matrix) -> float | None:

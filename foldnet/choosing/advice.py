@@ -58,18 +58,11 @@ def chance_of(soft: Soft, plan: FoldPlan, choice: Choice) -> FoldChance:
     whole = soft.plan({name: (tuple(range(count)),) for name, count in layers.items()}).program
     heights = _heights(soft, families, plan, choice)
     found = untrained_merging(soft.algebra, families, heights, soft.metric, soft.settings.linkage, whole)
-    return FoldChance(
-        levels,
-        len(found.loops),
-        {name: _share(found.owners[name] <= owners[name]) if owners[name] < layers[name] else None for name in owners},
-        _share(np.sum(list(found.owners.values()), axis=0) <= sum(owners.values())),
-        _share(found.loops >= loops) if (loops := plan.program.loops) else None,
-    )
-
-
-def _share(as_much: np.ndarray[tuple[int, ...], np.dtype[np.bool_]]) -> float:
-    """Of draws."""
-    return float(as_much.mean())
+    merged = {name: found.owners[name] <= count for name, count in owners.items() if count < layers[name]}
+    as_much = np.sum(list(found.owners.values()), axis=0) <= sum(owners.values())
+    loops = float(np.mean(found.loops >= plan.program.loops)) if plan.program.loops else None
+    groups = {name: float(merged[name].mean()) if name in merged else None for name in owners}
+    return FoldChance(levels, len(found.loops), groups, float(as_much.mean()), loops)
 
 
 def _heights(soft: Soft, families: tuple[Family, ...], plan: FoldPlan, choice: Choice) -> dict[str, tuple[float, ...]]:

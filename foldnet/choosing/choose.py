@@ -9,17 +9,7 @@ from torch import nn
 
 from foldnet.analysis.clusters import Clusters, check_clusters
 from foldnet.analysis.similarity import Matrix
-from foldnet.choosing.sweep import (
-    Curve,
-    Judge,
-    Ladder,
-    SweepPoint,
-    check_budget,
-    complete_tying,
-    ladders_of,
-    pick,
-    sweep,
-)
+from foldnet.choosing.sweep import Curve, Ladder, SweepPoint, check_budget, complete_tying, ladders_of, pick
 from foldnet.choosing.untrained import chance_levels
 from foldnet.data.tasks import CLASSES, Task
 from foldnet.errors import SettingError, check_known
@@ -29,7 +19,7 @@ from foldnet.folding.plan import FoldPlan, apply_fold, plan_fold, soft_network
 from foldnet.folding.settings import FoldSettings, parse_budget
 from foldnet.folding.structures import Structures, structures_of
 from foldnet.sharing.share import SharedNetwork
-from foldnet.store.reading import NotPlain, parse_json, read_text
+from foldnet.store.reading import of_a_setting, parse_json, read_text
 from foldnet.store.tensors import file_bytes
 
 
@@ -106,10 +96,6 @@ class Soft:
         """The fold that ties these clusters."""
         return plan_fold(self.model, self.algebra, clusters, self.settings.tie, self.structures)
 
-    def sweep(self, unit: str, judge: Judge, task: Task = CLASSES) -> tuple[SweepPoint, ...]:
-        """The curve for one unit. Raises SettingError for an unknown unit."""
-        return sweep(self.ladders(unit), unit, self.plan, judge, task)
-
 
 def soft_of(model: nn.Module, settings: FoldSettings) -> Soft:
     """A soft network as folding needs it.
@@ -159,8 +145,8 @@ def check_budget_of(soft: Soft) -> None:
     budget, in_bytes = parse_budget(soft.settings.budget)
     plan = soft.plan(complete_tying(soft.ladders(soft.settings.unit)))
     looped = loop_tied(apply_fold(soft.model, plan), plan.program)
-    parameters = sum(parameter.numel() for parameter in looped.parameters())
-    check_budget(file_bytes(looped.state_dict()) if in_bytes else parameters, budget, in_bytes=in_bytes)
+    least = file_bytes(looped.state_dict()) if in_bytes else sum(one.numel() for one in looped.parameters())
+    check_budget(least, budget, in_bytes=in_bytes)
 
 
 def _by_threshold(soft: Soft) -> Choice:
@@ -177,8 +163,7 @@ def _by_threshold(soft: Soft) -> Choice:
     by_chance = settings.chooser == "chance"
     usual = soft.chance_thresholds() if by_chance else dict.fromkeys(soft.chosen_groups(), settings.overall_threshold)
     thresholds = usual | single
-    families = soft.families(settings.unit)
-    clusters = cut_families(families, soft.similarities, thresholds, settings.linkage)
+    clusters = cut_families(soft.families(settings.unit), soft.similarities, thresholds, settings.linkage)
     one_for_all = not single and len(set(thresholds.values())) == 1
     threshold = next(iter(thresholds.values())) if one_for_all else thresholds
     return Choice(clusters, threshold, str(reason_of(settings)), None)
@@ -186,21 +171,12 @@ def _by_threshold(soft: Soft) -> Choice:
 
 def _of_file(soft: Soft, file: Path) -> dict[str, Clusters]:
     """A user's own clusters: {"stage2": [["layer", "layer"], ...], ...}, kept layers taken out."""
-    try:
+    with of_a_setting("clusters", file, "JSON"):
         content = parse_json(read_text(file, links=True))
-    except OSError as error:
-        raise SettingError(f"`clusters={str(file)!r}` cannot be read ({error.strerror}); check the path") from None
-    except NotPlain as error:
-        raise SettingError(f"`clusters={str(file)!r}` {error}") from None
-    except ValueError as error:
-        raise SettingError(f"`clusters={str(file)!r}` is not valid JSON ({error}); mend that line") from None
     if not isinstance(content, dict):
         raise SettingError(f'`clusters={str(file)!r}` is not an object such as {{"stage2": [["layer", "layer"]]}}')
-    layers = soft.layers
+    layers, chosen, keep = soft.layers, soft.chosen_groups(), soft.kept()
     said = f"`clusters={str(file)!r}` names group"
     check_known(content, layers, lambda name: f"{said} '{name}', which does not exist")
-    return {
-        name: check_clusters(value, layers[name], group=name, keep=soft.kept())
-        for name, value in content.items()
-        if name in soft.chosen_groups()
-    }
+    given = {name: value for name, value in content.items() if name in chosen}
+    return {name: check_clusters(value, layers[name], group=name, keep=keep) for name, value in given.items()}

@@ -77,7 +77,7 @@ class SweepPoint(Outcome):
     clusters: dict[str, Clusters]
 
 
-def sweep(
+def descend(
     ladders: tuple[Ladder, ...],
     unit: str,
     plan: Callable[[Mapping[str, Clusters]], FoldPlan],

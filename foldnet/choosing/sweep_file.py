@@ -13,13 +13,9 @@ from foldnet.training.checkpoint import FILE
 from foldnet.training.runs import Run
 
 SWEEP_FILE = "sweep.json"
-OTHERS = {
-    "checkpoint": "another checkpoint",
+OTHERS = {  # what is said of an entry besides "another" and its name
     "checkpoint_sha256": "other weights",
     "split": "other validation images",
-    "metric": "another metric",
-    "tie": "another tie",
-    "linkage": "another linkage",
     "groups": "other groups",
     "kept": "other kept layers",
     "ignored": "other ignored attributes",
@@ -86,7 +82,7 @@ def kept_curve(run: Run, soft: Soft) -> Curve | None:
         stated, now = content["of"], made_of(run, soft)
         for name, value in now.items():
             if stated[name] != value:
-                raise OtherSweep(f"{SWEEP_FILE} is of {OTHERS[name]}")
+                raise OtherSweep(f"{SWEEP_FILE} is of {OTHERS.get(name, f'another {name}')}")
         points = from_plain(tuple[SweepPoint, ...], content["units"][soft.settings.unit])
         score = from_plain(Share if run.task.share else float, content["score"]["soft"])
         counts = [counts_of(soft.plan(point.clusters)) for point in points]

@@ -23,17 +23,14 @@ def batches_of(batches: Iterable[Any]) -> Iterable[Any]:
 def inputs_of(batch: Any) -> Inputs:
     """What a network is called with for one batch, x or (x, y). Raises SettingError for a batch without a tensor."""
     x = batch[0] if isinstance(batch, tuple | list) and len(batch) else batch
-    inputs: Inputs
-    if isinstance(x, Mapping):
-        inputs = (), dict(x)
-    else:
-        inputs = tuple(x) if isinstance(x, tuple | list) else (x,), {}
-    if not any(isinstance(value, Tensor) and value.dim() for value in (*inputs[0], *inputs[1].values())):
+    positional = () if isinstance(x, Mapping) else tuple(x) if isinstance(x, tuple | list) else (x,)
+    keywords = dict(x) if isinstance(x, Mapping) else {}
+    if not any(isinstance(value, Tensor) and value.dim() for value in (*positional, *keywords.values())):
         raise SettingError(
             f"a batch is a {type(batch).__name__} without a tensor; give x or (x, y), where x is a tensor, a tuple of "
             "positional inputs or a dictionary of keyword inputs"
         )
-    return inputs
+    return positional, keywords
 
 
 def count_of(inputs: Any) -> int:

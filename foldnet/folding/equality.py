@@ -18,8 +18,6 @@ from foldnet.sharing.lend import tensors_of
 from foldnet.sharing.reached import MISSING
 from foldnet.sharing.sequences import joined
 
-Numbers = dict[tuple[str, str], int | float]  # (submodule, attribute) -> number
-
 # By the name of the class, since that of timm is not imported: which attribute it is.
 _DROPOUTS = ("AlphaDropout", "Dropout", "Dropout1d", "Dropout2d", "Dropout3d", "FeatureAlphaDropout", "StochasticDepth")
 OWNED = dict.fromkeys(_DROPOUTS, "p") | {"DropPath": "drop_prob"}
@@ -35,14 +33,13 @@ def owned_number(module: nn.Module) -> str | None:
 
 def own_numbers(blocks: list[nn.Module]) -> dict[tuple[str, str], tuple[int | float, ...]]:
     """The numbers in which blocks of one structure differ, one a block."""
-    found = {}
-    for path, module in blocks[0].named_modules():
-        name = owned_number(module)
-        if name is not None:
-            numbers = tuple(vars(block.get_submodule(path))[name] for block in blocks)
-            if len(set(numbers)) > 1:
-                found[path, name] = numbers
-    return found
+    places = ((path, owned_number(module)) for path, module in blocks[0].named_modules())
+    found = {
+        (path, name): tuple(vars(block.get_submodule(path))[name] for block in blocks)
+        for path, name in places
+        if name is not None
+    }
+    return {place: numbers for place, numbers in found.items() if len(set(numbers)) > 1}
 
 
 _EVERY = frozenset(vars(nn.Module()))  # attributes that every module has
@@ -115,15 +112,12 @@ def _of_module(
         unlike = ((name, _unlike(tensor, second[name])) for name, tensor in first.items())
         yield from (Difference(joined(path, name), reason) for name, reason in unlike if reason is not None)
     if not type(one).__module__.startswith("torch.nn.modules."):
-        for name, buffer in one._buffers.items():
-            if buffer is None:
-                yield Difference(joined(path, name), "a buffer that a pass may fill cannot be stacked before it is")
-    owned = owned_number(one)
+        for name in (name for name, buffer in one._buffers.items() if buffer is None):
+            yield Difference(joined(path, name), "a buffer that a pass may fill cannot be stacked before it is")
+    owned = owned_number(one) if owned_number(one) == owned_number(other) else None
     for name, value, counterpart in paired(attributes(one), attributes(other)):
         place = joined(path, name)
-        if (name in _EVERY and name != "_is_full_backward_hook") or name in ignore or place in ignore:
-            continue
-        if name == owned and name == owned_number(other):
+        if name == owned or (name in _EVERY and name != "_is_full_backward_hook") or name in ignore or place in ignore:
             continue
         if value is MISSING or counterpart is MISSING:
             yield Difference(place, "an attribute of one block alone")

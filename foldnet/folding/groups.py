@@ -88,9 +88,7 @@ def check_metric(metric: str | None, model: nn.Module) -> str:
     chosen = metric or ("coefficients" if soft else "weights")
     check_choice("metric", chosen, METRICS)
     if chosen == "coefficients" and not soft:
-        raise SettingError(
-            "`metric='coefficients'` needs a soft network, and this one is plain; use `metric='weights'`"
-        )
+        raise SettingError(f"`metric={chosen!r}` needs a soft network, and this one is plain; use `metric='weights'`")
     return chosen
 
 

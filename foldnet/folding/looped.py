@@ -10,13 +10,15 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from foldnet.errors import SettingError
+from foldnet.folding.equality import own_numbers
+from foldnet.folding.memory import in_several_places
 from foldnet.folding.owners import Owners, TiedLayers, only_calls_layers, scale_outputs
 from foldnet.folding.parts import pairs
-from foldnet.folding.ready import Ready, in_several_places, keep
+from foldnet.folding.ready import Ready, keep
 from foldnet.folding.stages import LoopedList, LoopedStage
 from foldnet.folding.stepped import SteppedBlock
 from foldnet.program.data import Program, check_trips, expand, gain_names
-from foldnet.sharing.lend import Lent, lend, tensors_of, undisturbed
+from foldnet.sharing.lend import Lent, lend, undisturbed
 from foldnet.sharing.sequences import joined, stands_in
 from foldnet.sharing.share import SharedNetwork
 from foldnet.typed import checked
@@ -143,13 +145,16 @@ class LoopedNetwork(nn.Module):
         parts: list[nn.Module] = []
         for name, block in self._stepped():
             block.follow()
-            own, by = block.given(_owners_of(name, given))
-            for part, gain in by.items():
-                if scaled or "forward" in vars(part):  # who knows what is done with the weight
-                    own[part]["weight"] = gain * own[part]["weight"]
-                else:
+            for _, part, own, gain in block.given(_owners_of(name, given)):
+                if gain is not None and (scaled or "forward" in vars(part)):  # who knows what is done with the weight
+                    own["weight"] = gain * own["weight"]
+                elif gain is not None:
                     gains[part] = gain
-            tensors |= own
+                tensors.setdefault(part, {}).update(own)
+            if block.compiled:  # numbers of a step's own come as inputs, so that one body is compiled for all
+                for (path, attribute), numbers in own_numbers(list(block.parts)).items():
+                    for part in block.parts:
+                        tensors.setdefault(part.get_submodule(path), {})[attribute] = numbers[0]
             parts += block.parts
         for stage in (module for module in self.network.modules() if isinstance(module, LoopedStage)):
             instead[stage] = instead[stage.sequence] = stage.unrolled()
@@ -162,17 +167,13 @@ class LoopedNetwork(nn.Module):
         """Each step's tensors by where they stand in the parts, which are in the modes that their bodies are in."""
         found: dict[str, Tensor] = {}
         for name, block in self._stepped():
-            owners = _owners_of(name, given)
-            for path, module, twins in pairs(block.body, list(block.parts)):
-                for step, twin in enumerate(twins):
-                    if twin.training != module.training:
-                        twin.training = module.training
-                    place = joined(name, "parts", str(step), path)
-                    for key, tensor in tensors_of(module).items():
-                        if not (key == "gain" and path in block.tied):
-                            found[f"{place}.{key}"] = tensor if joined(path, key) in block.kept else tensor[step]
-                    if path in owners:
-                        found[f"{place}.weight"] = module.gain[step] * owners[path]  # type: ignore[index]
+            for _, module, twins in pairs(block.body, list(block.parts)):
+                for twin in (twin for twin in twins if twin.training != module.training):
+                    twin.training = module.training
+            for place, _, own, gain in block.given(_owners_of(name, given)):
+                if gain is not None:
+                    own["weight"] = gain * own["weight"]
+                found.update((joined(name, "parts", place, key), tensor) for key, tensor in own.items())
         return found
 
     def _put(self, module: nn.Module, name: str, tensor: Any) -> bool:

@@ -1,7 +1,8 @@
 """Registered tensors that are more than their numbers: a stack would part them from what else shows their memory."""
 
 import gc
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from types import FrameType, FunctionType, ModuleType, TracebackType
 
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 from foldnet.folding.values import attributes
 from foldnet.sharing.lend import DICTIONARIES, tensors_of
 from foldnet.sharing.reached import inside
+from foldnet.sharing.sequences import joined
 
 _CLOSED = (nn.Module, type, ModuleType, FrameType, TracebackType)  # what is behind them is not the value's own
 
@@ -19,13 +21,46 @@ def attributes_of(tensor: Tensor) -> list[str]:
     return [name for name in vars(tensor) if not name.startswith("_dynamo_")]
 
 
+def stackable(network: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    """(name, tensor) for every parameter and buffer of a network, wherever it stands, outside TorchScript modules:
+    their tensors have fixed places."""
+    for path, module in network.named_modules():
+        if not isinstance(module, torch.jit.ScriptModule):
+            for key, tensor in tensors_of(module).items():
+                yield joined(path, key), tensor
+
+
+def in_several_places(network: nn.Module, blocks: Mapping[str, nn.Module]) -> frozenset[int]:
+    """Ids of the modules and tensors that stand in more than one block, or in a block and outside of the blocks, of the
+    tensors that are registered twice or whose memory is reached in another way, and of those with attributes of their
+    own. `blocks` are by their names.
+    """
+    block_of = {id(block): name for name, block in blocks.items()}
+    homes: dict[int, set[str]] = {}
+    seen: set[tuple[int, str]] = set()
+
+    def walk(module: nn.Module, home: str) -> None:
+        if (id(module), home) in seen or isinstance(module, torch.jit.ScriptModule):
+            return
+        seen.add((id(module), home))
+        for part in (module, *tensors_of(module).values()):
+            homes.setdefault(id(part), set()).add(home)
+        for child in module.children():
+            walk(child, block_of.get(id(child), home))
+
+    walk(network, "")
+    tensors = [tensor for _, tensor in stackable(network)]
+    several = {key for key, found in homes.items() if len(found) > 1}
+    several |= {key for key, count in Counter(map(id, tensors)).items() if count > 1}
+    return in_other_tensors(network) | several | {id(tensor) for tensor in tensors if attributes_of(tensor)}
+
+
 def in_other_tensors(network: nn.Module) -> frozenset[int]:
     """Ids of the registered tensors of a network whose memory is reached in another way too: by another tensor that is
     registered, or by one, perhaps the same, that a plain attribute holds, however deep."""
-    modules = [module for module in network.modules() if not isinstance(module, torch.jit.ScriptModule)]
-    registered = {id(tensor): tensor for module in modules for tensor in tensors_of(module).values()}
+    registered = {id(tensor): tensor for _, tensor in stackable(network)}
     spans: dict[int, list[tuple[int, int, int]]] = {}  # where in a storage tensors begin and end
-    for tensor in (*registered.values(), *_held(modules)):
+    for tensor in (*registered.values(), *_held(network)):
         if (span := _span(tensor)) is not None:
             spans.setdefault(span[0], []).append((*span[1:], id(tensor)))
     found: set[int] = set()
@@ -50,9 +85,10 @@ def _span(tensor: Tensor) -> tuple[int, int, int] | None:
     return storage, start, start + tensor.itemsize * (1 + sum((size - 1) * stride for size, stride in steps))
 
 
-def _held(modules: Iterable[nn.Module]) -> Iterator[Tensor]:
+def _held(network: nn.Module) -> Iterator[Tensor]:
     """The tensors that plain attributes of modules hold. Nothing of a value is called: the collector of garbage says
     what it holds."""
+    modules = [module for module in network.modules() if not isinstance(module, torch.jit.ScriptModule)]
     found = [value for module in modules for name, value in attributes(module).items() if name not in DICTIONARIES]
     seen: set[int] = set()
     while found:

@@ -9,7 +9,6 @@ How it may fail: a tensor that moves and then moves back to the very same addres
 memory alive, so that nothing else can be put there meanwhile.
 """
 
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from operator import is_
@@ -18,8 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from foldnet.folding.memory import attributes_of, in_other_tensors
-from foldnet.sharing.lend import tensors_of
+from foldnet.folding.memory import stackable
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,23 +34,19 @@ class Ready:
 
     def holds(self, root: nn.Module, weights: tuple[Tensor, ...]) -> bool:
         """Whether the network is still what would be made of `root` and the owners `weights` now."""
-        if root is not self.root:  # a replica of nn.DataParallel is given all that the module had
-            return False
-        if len(weights) != len(self.weights) or not all(map(is_, weights, self.weights)):
-            return False
-        if any(self.hooks):
-            return False
-        for found, kept in self.held:
-            if len(found) != len(kept) or not all(map(is_, found.values(), kept)):
-                return False
-        return all(tensor.data_ptr() == address for tensor, address in self.addresses)
+        return (
+            root is self.root  # a replica of nn.DataParallel is given all that the module had
+            and (len(weights) == len(self.weights) and all(map(is_, weights, self.weights)))
+            and not any(self.hooks)
+            and all(len(found) == len(kept) and all(map(is_, found.values(), kept)) for found, kept in self.held)
+            and all(tensor.data_ptr() == address for tensor, address in self.addresses)
+        )
 
 
 def keep(root: nn.Module, network: nn.Module, weights: tuple[Tensor, ...], bodies: Iterable[nn.Module]) -> Ready | None:
     """`network`, lent from `root` with the owners `weights` and slices of the tensors of `bodies`; None where it cannot
     be kept."""
-    inside = [module for body in bodies for module in body.modules() if not isinstance(module, torch.jit.ScriptModule)]
-    stacks = [tensor for module in inside for tensor in tensors_of(module).values()]
+    stacks = [tensor for body in bodies for _, tensor in stackable(body)]
     if not all(map(_lies_in_memory, (*stacks, *weights))):
         return None
     plain = [module for module in root.modules() if not isinstance(module, torch.jit.ScriptModule)]
@@ -79,29 +73,3 @@ def _lies_in_memory(tensor: Tensor) -> bool:
         return type(part) is Tensor and part.untyped_storage().data_ptr() == tensor.untyped_storage().data_ptr()
     except (RuntimeError, NotImplementedError):  # of torch.func's wrappers, which have no storage
         return False
-
-
-def in_several_places(network: nn.Module, blocks: Mapping[str, nn.Module]) -> frozenset[int]:
-    """Ids of the modules and tensors that stand in more than one block, or in a block and outside of the blocks, of the
-    tensors that are registered twice or whose memory is reached in another way, and of those with attributes of their
-    own. `blocks` are by their names.
-    """
-    block_of = {id(block): name for name, block in blocks.items()}
-    homes: dict[int, set[str]] = {}
-    seen: set[tuple[int, str]] = set()
-
-    def walk(module: nn.Module, home: str) -> None:
-        if (id(module), home) in seen or isinstance(module, torch.jit.ScriptModule):
-            return
-        seen.add((id(module), home))
-        for part in (module, *tensors_of(module).values()):
-            homes.setdefault(id(part), set()).add(home)
-        for child in module.children():
-            walk(child, block_of.get(id(child), home))
-
-    walk(network, "")
-    plain = (module for module in network.modules() if not isinstance(module, torch.jit.ScriptModule))
-    tensors = [tensor for module in plain for tensor in tensors_of(module).values()]
-    several = {key for key, found in homes.items() if len(found) > 1}
-    several |= {key for key, count in Counter(map(id, tensors)).items() if count > 1}
-    return in_other_tensors(network) | several | {id(tensor) for tensor in tensors if attributes_of(tensor)}

@@ -19,16 +19,14 @@ def parse_budget(text: str) -> tuple[int, bool]:
 
     Raises SettingError for anything else.
     """
-    number, in_bytes = text.strip(), False
-    if number[-1:] in ("B", "b"):
-        number, in_bytes = number[:-1], True
-    factors = {"k": 10**3, "K": 10**3, "M": 10**6, "m": 10**6, "G": 10**9}
-    factor = factors.get(number[-1:], 1)
+    size = text.strip()
+    number = size[:-1] if size.endswith(("B", "b")) else size
+    factor = {"k": 10**3, "K": 10**3, "M": 10**6, "m": 10**6, "G": 10**9}.get(number[-1:], 1)
     try:
         value = float(number[:-1] if factor > 1 else number) * factor
         if not 1 <= value < 1e18:
             raise ValueError
-        return int(value), in_bytes
+        return int(value), number != size
     except ValueError:
         raise SettingError(
             f"`budget={text!r}` is not a size; write 12M or 500k for parameters, 12MB or 500kB for bytes"

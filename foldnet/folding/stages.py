@@ -41,10 +41,8 @@ class LoopedStage(nn.Module):
         """Run loops by `trips`; see LoopedNetwork.set_trips."""
         order = schedule(self.stage.items, trips)
         copied: dict[str, tuple[int, ...]] = {}
-        self.scales = ()
-        if damped:
-            scaled = zip(order, scales(self.stage.items, trips), strict=True)
-            self.scales = tuple(scale if self.adds_to_state(label) else 1.0 for (label, _), scale in scaled)
+        scaled = zip(order, scales(self.stage.items, trips), strict=True) if damped else ()
+        self.scales = tuple(scale if self.adds_to_state(label) else 1.0 for (label, _), scale in scaled)
         stepped = {label: block for label, block in self.blocks.items() if isinstance(block, SteppedBlock)}
         if own_steps:
             order, copied = give_own_steps(order, {label: block.found for label, block in stepped.items()})

@@ -10,11 +10,10 @@ from torch import Tensor, nn
 
 from foldnet.errors import BrokenPromise, NothingToFold
 from foldnet.folding.equality import own_numbers
+from foldnet.folding.memory import stackable
 from foldnet.folding.parts import bare, follow, pairs, shown, snapshots, without_tensors
 from foldnet.sharing.lend import HOOKS, tensors_of, view
 from foldnet.sharing.sequences import joined
-
-Given = dict[nn.Module, dict[str, Any]]  # a module -> tensors that it is lent
 
 
 class SteppedBlock(nn.Module):
@@ -41,13 +40,13 @@ class SteppedBlock(nn.Module):
         super().__init__()
         _check_scripts(blocks)
         self.body = bare(blocks[0], elsewhere, tensors=True)
-        self.kept = frozenset(name for name, tensor in _tensors(self.body) if id(tensor) in elsewhere)
+        self.kept = frozenset(name for name, tensor in stackable(self.body) if id(tensor) in elsewhere)
         self.tied = tied
         self.found = len(blocks)
         self.copied: tuple[int, ...] = ()  # of the steps past those found: which of them each is a copy of
         self._options: dict[str, Any] | None = None
         self._compiled: Any = None
-        held = [dict(_tensors(block)) for block in blocks]
+        held = [dict(stackable(block)) for block in blocks]
         for name, tensor in self._stacks().items():
             _replace(self.body, name, torch.stack([tensors[name].detach() for tensors in held]), tensor)
         like = next((one for one in self.body.parameters() if one.is_floating_point()), torch.empty(0))
@@ -97,30 +96,21 @@ class SteppedBlock(nn.Module):
         """Whether the body is compiled."""
         return self._compiled is not None
 
-    def given(self, owners: Mapping[str, Tensor]) -> tuple[Given, dict[nn.Module, Tensor]]:
-        """What each step's modules are lent, and the gains () of their layers that use owners.
+    def given(self, owners: Mapping[str, Tensor]) -> Iterator[tuple[str, nn.Module, dict[str, Tensor], Tensor | None]]:
+        """(its place in `parts`, module, what it is lent, its gain () where it uses an owner) for each step's modules.
 
         `owners` are (O, I, *kernel) each, by the position of the layer in the block; layers are lent them as they are.
         """
-        lent: Given = {}
-        gains: dict[nn.Module, Tensor] = {}
         for path, module, parts in pairs(self.body, list(self.parts)):
-            for key, tensor in tensors_of(module).items():
-                sliced = joined(path, key) not in self.kept
-                values = tensor.unbind(0) if sliced else (tensor,) * len(parts)
-                for part, value in zip(parts, values, strict=True):
-                    if key == "gain" and path in self.tied:
-                        gains[part] = value
-                    else:
-                        lent.setdefault(part, {})[key] = value
+            held = {
+                key: (tensor,) * len(parts) if joined(path, key) in self.kept else tensor.unbind(0)
+                for key, tensor in tensors_of(module).items()
+            }
+            gains = held.pop("gain") if path in self.tied else (None,) * len(parts)
             if path in owners:
-                for part in parts:
-                    lent.setdefault(part, {})["weight"] = owners[path]
-        if self.compiled:  # numbers of a step's own come as inputs, so that one body is compiled for all
-            for (path, name), numbers in own_numbers(list(self.parts)).items():
-                for part in self.parts:
-                    lent.setdefault(part.get_submodule(path), {})[name] = numbers[0]
-        return lent, gains
+                held["weight"] = (owners[path],) * len(parts)
+            for step, (part, gain) in enumerate(zip(parts, gains, strict=True)):
+                yield joined(str(step), path), part, {key: its[step] for key, its in held.items()}, gain
 
     def put(self, module: nn.Module, name: str, tensor: Any) -> bool:
         """Keep what a pass assigned to a buffer of a step; False where `module` is in none of the parts.
@@ -179,7 +169,7 @@ class SteppedBlock(nn.Module):
 
     def _stacks(self) -> dict[str, Tensor]:
         """The tensors that steps have of their own."""
-        return {name: tensor for name, tensor in _tensors(self.body) if name not in self.kept}
+        return {name: tensor for name, tensor in stackable(self.body) if name not in self.kept}
 
 
 def running(module: nn.Module, forward: Any) -> nn.Module:
@@ -190,9 +180,7 @@ def running(module: nn.Module, forward: Any) -> nn.Module:
     return other
 
 
-def _run(
-    module: nn.Module, numbers: tuple[tuple[tuple[str, str], int | float], ...], *inputs: Any, **options: Any
-) -> Any:
+def _run(module: nn.Module, numbers: tuple[tuple[tuple[str, str], float], ...], *inputs: Any, **options: Any) -> Any:
     """A view of a step's part with its numbers: the same code and shapes whichever step it is, so it compiles once."""
     for (path, name), number in numbers:
         setattr(module.get_submodule(path), name, number)
@@ -205,15 +193,6 @@ def _lost(module: nn.Module, place: str, why: str) -> str:
         f"a forward pass assigned '{place}' of a block that loops, a {type(module).__name__}, and it is {why}, so it "
         "would be lost; keep the layers of such blocks out of the fold, or let them write into the tensor that is there"
     )
-
-
-def _tensors(body: nn.Module) -> Iterator[tuple[str, Tensor]]:
-    """(name, tensor) for every parameter and buffer of `body` outside TorchScript modules, whose tensors have fixed
-    places."""
-    for path, module in body.named_modules():
-        if not isinstance(module, torch.jit.ScriptModule):
-            for key, tensor in tensors_of(module).items():
-                yield joined(path, key), tensor
 
 
 def _replace(module: nn.Module, name: str, tensor: Tensor, like: Tensor) -> None:

@@ -51,22 +51,19 @@ def structures_of(network: nn.Module, plan: SharingPlan, ignore: Collection[str]
     for sequence, names in sequences.items():
         firsts: list[str] = []  # the first block of every structure
         for name in names:
-            alone = (first for first in firsts if not {first, name} & entangled.keys())
-            alike = (
-                first for first in alone if not any(True for _ in differences(blocks[first], blocks[name], ignore))
-            )
-            if (first := next(alike, None)) is not None:
-                numbers[name] = numbers[first]
-                continue
-            numbers[name] = len(set(numbers.values()))
-            near = _near(name, firsts, blocks, shared)
-            if near is not None:
-                found = [entangled[block] for block in (near, name) if block in entangled]
-                found += differences(blocks[near], blocks[name], ignore)
-                kept_apart += (
-                    KeptApart(sequence or ROOT, entry.attribute, (near, name), entry.reason) for entry in found
-                )
-            firsts.append(name)
+            for first in firsts if name not in entangled else ():
+                if first not in entangled and next(differences(blocks[first], blocks[name], ignore), None) is None:
+                    numbers[name] = numbers[first]
+                    break
+            else:
+                numbers[name] = len(set(numbers.values()))
+                if (near := _near(name, firsts, blocks, shared)) is not None:
+                    found = [entangled[block] for block in (near, name) if block in entangled]
+                    found += differences(blocks[near], blocks[name], ignore)
+                    kept_apart += (
+                        KeptApart(sequence or ROOT, one.attribute, (near, name), one.reason) for one in found
+                    )
+                firsts.append(name)
     return Structures(sequences, numbers, tuple(kept_apart))
 
 

@@ -13,6 +13,7 @@ import types
 from abc import ABCMeta
 from collections import OrderedDict, defaultdict, deque
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from enum import Enum
 from functools import partial
 from itertools import chain, starmap
@@ -178,24 +179,24 @@ class Comparison:
 
 def attributes(value: object) -> dict[str, Any]:
     """What an object of a Python class keeps in its __dict__ and its slots."""
-    try:
-        found: dict[str, Any] = dict(object.__getattribute__(value, "__dict__"))
-    except AttributeError:
-        found = {}
-    for cls in type(value).__mro__:
-        for name, slot in vars(cls).items():
-            if type(slot) is types.MemberDescriptorType:
-                try:
-                    found[name] = slot.__get__(value)
-                except AttributeError:
-                    continue  # a slot that was never filled
+    found: dict[str, Any] = {}
+    with suppress(AttributeError):
+        found.update(object.__getattribute__(value, "__dict__"))
+    for name, slot in _slots(type(value)):
+        with suppress(AttributeError):  # of a slot that was never filled
+            found[name] = slot.__get__(value)
     return found
+
+
+def _slots(kind: type) -> list[tuple[str, types.MemberDescriptorType]]:
+    """The slots of a class and of those that it is made of."""
+    named = chain.from_iterable(vars(cls).items() for cls in kind.__mro__)
+    return [(name, slot) for name, slot in named if type(slot) is types.MemberDescriptorType]
 
 
 def paired(one: Mapping[str, Any], other: Mapping[str, Any]) -> Iterable[tuple[str, Any, Any]]:
     """(name, value, value) for every name that either has."""
-    for name in {**one, **other}:
-        yield name, one.get(name, MISSING), other.get(name, MISSING)
+    return ((name, one.get(name, MISSING), other.get(name, MISSING)) for name in {**one, **other})
 
 
 def is_open(kind: type, base: type = object) -> bool:
@@ -205,8 +206,7 @@ def is_open(kind: type, base: type = object) -> bool:
         return False
     if base.__itemsize__:  # numbers, tuples, text: Python gives their subclasses a __dict__ and no slots
         return True
-    slots = sum(type(slot) is types.MemberDescriptorType for cls in kind.__mro__ for slot in vars(cls).values())
-    slots -= sum(type(slot) is types.MemberDescriptorType for cls in base.__mro__ for slot in vars(cls).values())
+    slots = len(_slots(kind)) - len(_slots(base))
     where = ("__dictoffset__", "__weakrefoffset__")  # at most 0 where these are not among the fields
     added = slots + sum((getattr(kind, name) > 0) - (getattr(base, name) > 0) for name in where)
     return kind.__basicsize__ == base.__basicsize__ + 8 * added and not kind.__itemsize__

@@ -112,17 +112,14 @@ def check_plan(network: nn.Module, plan: SharingPlan) -> None:
             if name in seen:
                 raise SettingError(f"layer '{name}' stands in the plan twice; a layer belongs to one group")
             seen.add(name)
-            weight = modules[name]._parameters.get("weight")
-            if not isinstance(modules[name], SHAREABLE) or weight is None:
-                raise SettingError(
-                    f"{this} cannot share; only convolutions and linear layers with a weight of their own can"
-                )
-            if (reason := _obstacle(name, modules[name], twice)) is not None:
+            layer, shareable = modules[name], "only convolutions and linear layers can"
+            reason = _obstacle(name, layer, twice) if isinstance(layer, SHAREABLE) else shareable
+            if reason is not None:
                 raise SettingError(f"{this} cannot share; {reason}")
-            if tuple(weight.shape) != group.shape:
+            if (shape := tuple(network.get_parameter(f"{name}.weight").shape)) != group.shape:
                 raise ShapeMismatch(
-                    f"layer '{name}' has a weight of shape {tuple(weight.shape)}, group '{group.name}' is of shape "
-                    f"{group.shape}; give it a group of its own"
+                    f"layer '{name}' has a weight of shape {shape}, group '{group.name}' is of shape {group.shape}; "
+                    "give it a group of its own"
                 )
 
 

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
-from foldnet.errors import RunError
+from foldnet.errors import RunError, SettingError
 
 LARGEST = 16 << 20  # bytes of a JSON file; empty lists, the worst that JSON can hold, take 20 times as much memory
 LARGEST_TOML = 64 << 10  # bytes of a TOML file: settings fill a page
@@ -103,6 +103,20 @@ def of_a_folder(path: Path) -> Iterator[None]:
         raise RunError(f"'{path}' cannot be read ({error.strerror}); check its permissions") from None
     except NotPlain as error:
         raise RunError(f"'{path}' {error}") from None
+
+
+@contextmanager
+def of_a_setting(setting: str, path: Path, kind: str) -> Iterator[None]:
+    """Turn what keeps a file that a setting names from being read as JSON or TOML into a SettingError."""
+    given = f"`{setting}={str(path)!r}`"
+    try:
+        yield
+    except OSError as error:
+        raise SettingError(f"{given} cannot be read ({error.strerror}); check the path") from None
+    except NotPlain as error:
+        raise SettingError(f"{given} {error}") from None
+    except ValueError as error:
+        raise SettingError(f"{given} is not valid {kind} ({error}); mend that line") from None
 
 
 def read_json(path: Path) -> Any:

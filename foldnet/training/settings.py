@@ -11,7 +11,7 @@ from foldnet.bounds import as_code
 from foldnet.data.sources import SOURCES, Digits, Source, make_source, source_settings, source_type
 from foldnet.errors import SettingError, UnknownName, nearest
 from foldnet.options import Option, check_fields, fields_of, given_of, plain
-from foldnet.store.reading import LARGEST_TOML, NotPlain, parse_toml, read_text
+from foldnet.store.reading import LARGEST_TOML, of_a_setting, parse_toml, read_text
 from foldnet.zoo.families import FAMILIES, family_of, is_soft, published
 
 DEVICES = ("auto", "cpu", "cuda")
@@ -158,14 +158,8 @@ def flat(settings: TrainSettings) -> dict[str, Any]:
 def read_toml(file: Path) -> dict[str, Any]:
     """The settings in a TOML file, flat; dashes in keys may stand for underscores. Raises SettingError where it cannot
     be read."""
-    try:
+    with of_a_setting("config", file, "TOML"):
         content = parse_toml(read_text(file, most=LARGEST_TOML, links=True))
-    except OSError as error:
-        raise SettingError(f"`config={str(file)!r}` cannot be read ({error.strerror}); check the path") from None
-    except NotPlain as error:
-        raise SettingError(f"`config={str(file)!r}` {error}") from None
-    except ValueError as error:
-        raise SettingError(f"`config={str(file)!r}` is not valid TOML ({error}); mend that line") from None
     table = content.pop("source", {})
     if not isinstance(table, dict):
         raise SettingError(

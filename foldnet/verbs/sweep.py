@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from foldnet.analysis.choices import UNITS
 from foldnet.choosing.choose import Soft, soft_of
 from foldnet.choosing.laboratory import Laboratory
-from foldnet.choosing.sweep import Curve, Judge, Outcome, SweepPoint, knee
+from foldnet.choosing.sweep import Curve, Judge, Outcome, SweepPoint, descend, knee
 from foldnet.choosing.sweep_file import SWEEP_FILE, OtherSweep, kept_curve, made_of
 from foldnet.data.tasks import CLASSES, Task
 from foldnet.folding.plan import FoldPlan
@@ -174,7 +174,7 @@ def _walk(soft: Soft, unit: str, laboratory: Laboratory) -> tuple[SweepPoint, ..
     folds, observer = _judgements(soft, unit), laboratory.observer
     observer.begin(f"sweep by {unit}", folds)
     judge = announcing(laboratory.judge(soft.model), f"sweep by {unit}", folds, observer)
-    points = soft.sweep(unit, judge, laboratory.dataset.task)
+    points = descend(soft.ladders(unit), unit, soft.plan, judge, laboratory.dataset.task)
     observer.end()
     return points
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from foldnet.choosing.sweep import Ladder, Outcome, Rung, SweepPoint, knee, sweep, within_budget, within_drop
+from foldnet.choosing.sweep import Ladder, Outcome, Rung, SweepPoint, descend, knee, within_budget, within_drop
 from foldnet.data.tasks import Classification
 from foldnet.errors import NothingToFold
 from foldnet.folding.plan import FoldPlan
@@ -45,7 +45,7 @@ def walk(ladders, right):
         count = right(last["clusters"])
         return Outcome(count / 100, count / 100, count, 100, 10, 40)
 
-    return sweep(tuple(ladders), "layer", plan, judge), judged
+    return descend(tuple(ladders), "layer", plan, judge), judged
 
 
 def test_the_merge_that_costs_least_goes_first():

@@ -297,7 +297,8 @@ def test_a_block_may_be_a_layer_itself():
     weight = torch.randn(3, 3)
     block.body.gain.data = torch.tensor([2.0, -1.0])
     x = torch.randn(2, 3)
-    given, gains = block.given({"": weight})
+    lent = [(part, own, gain) for _, part, own, gain in block.given({"": weight})]
+    given, gains = {part: own for part, own, _ in lent}, {part: gain for part, _, gain in lent}
     for step, bias in enumerate(biases):
         part = block.entry(step)
         out = lend(part, given, {}).module(x)

@@ -45,9 +45,9 @@ def stepped(halves: list[Half]) -> SteppedBlock:
 
 def run(block: SteppedBlock, weight: Tensor, x: Tensor, step: int) -> Tensor:
     block.follow()
-    given, gains = block.given({"layer": weight})
-    for layer, gain in gains.items():
-        given[layer]["weight"] = gain * given[layer]["weight"]
+    given = {}
+    for _, part, own, gain in block.given({"layer": weight}):
+        given[part] = own if gain is None else own | {"weight": gain * own["weight"]}
     return next(lend(block.entry(step), given, {}, block.parts).passes(block.put, (x,), {}))
 
 
@@ -134,7 +134,7 @@ def test_what_a_pass_writes_is_kept_by_its_step():
 def test_what_a_step_cannot_keep_is_refused_by_its_name(value):
     block = SteppedBlock([Stating(), Stating()], ("layer",))
     block.parts[0].forward = lambda x: setattr(block.parts[0], "calls", 0)
-    lent = lend(block.parts[1], block.given({"layer": torch.eye(3)})[0], {})
+    lent = lend(block.parts[1], {part: own for _, part, own, _ in block.given({"layer": torch.eye(3)})}, {})
     lent.module.number = value
     with pytest.raises(
         BrokenPromise, match=r"^a forward pass assigned 'number' of a block that loops, a Stating, and it is "
