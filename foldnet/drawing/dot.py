@@ -38,7 +38,7 @@ def graph_dot(graph: nx.MultiDiGraph, title: str) -> graphviz.Digraph:
     ends at a word at the row's end, and goes on at the next row's.
     """
     style = {**GRAPH_STYLE, "fontname": FONT, "label": _title(graph, title)}
-    digraph = graphviz.Digraph(graph_attr=style, node_attr=NODE_STYLE, edge_attr=EDGE_STYLE)
+    digraph = graphviz.Digraph(title, graph_attr=style, node_attr=NODE_STYLE, edge_attr=EDGE_STYLE)
     ids = {node: f"n{number}" for number, node in enumerate(graph.nodes)}
     for node, data in graph.nodes(data=True):
         if not data["stage"]:
@@ -99,7 +99,7 @@ def _title(graph: nx.MultiDiGraph, title: str) -> str:
         colors = (PLAIN if number is None else distinct(number - 1) for _, number in words)
         keys = (f'<font color="{color}">{word}{GAP * 2}</font>' for (word, _), color in zip(words, colors, strict=True))
         lines.append(f'<font point-size="12">{"".join(keys)}</font>')
-        said.append("the passes that take it")
+        said.append("the passes that take it, coloured by the first")
     if any(_when(graph, *edge) for edge in edges):
         said.append("at which steps of the network, or how often (&#215;)")
     if said:

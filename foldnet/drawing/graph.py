@@ -213,6 +213,7 @@ def pass_words(drawn: Collection[int], last: int) -> tuple[tuple[str, int | None
         if own:
             words += [(f"pass {number}", number) for number in numbers]
         else:
-            said = f"pass {numbers[0]}: arrows" if len(numbers) == 1 else f"passes {ranges(numbers)}: arrows"
-            words.append((f"{said} of earlier passes", None))
+            alone = len(numbers) == 1
+            said = f"pass {numbers[0]} takes" if alone else f"passes {ranges(numbers)} take"
+            words.append((f"{said} arrows of earlier ones", None))
     return tuple(words)

@@ -46,7 +46,9 @@ def sharing_dot(groups: Sequence[SharedGroup], title: str) -> graphviz.Digraph:
     coefficients, is left out, and the group says how many that are.
     """
     style = {**GRAPH_STYLE, "label": _title(title), "fontname": FONT}
-    digraph = graphviz.Digraph(graph_attr=style, node_attr={**NODE_STYLE, "fontname": FONT}, edge_attr=EDGE_STYLE)
+    digraph = graphviz.Digraph(
+        title, graph_attr=style, node_attr={**NODE_STYLE, "fontname": FONT}, edge_attr=EDGE_STYLE
+    )
     top = 0.0
     for first in range(0, len(groups), GROUPS_A_ROW):
         left = lowest = 0.0

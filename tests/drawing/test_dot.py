@@ -90,10 +90,13 @@ def test_the_title_says_where_each_pass_is() -> None:
     keys = re.findall(r'<font color="(#\w+)">(pass[^<&]*)(?:&#160;)+</font>', source)
     assert keys == [
         (DISTINCT[0], "pass 1"),
-        (PLAIN, "passes 2–5: arrows of earlier passes"),
+        (PLAIN, "passes 2–5 take arrows of earlier ones"),
         (DISTINCT[5], "pass 6"),
     ]
-    assert "at an arrow: the passes that take it, and at which steps of the network, or how often (&#215;)" in source
+    assert (
+        "at an arrow: the passes that take it, coloured by the first, and at which steps of the network, or how often (&#215;)"
+        in source
+    )
 
 
 def test_without_jumps_nothing_is_explained() -> None:

@@ -120,7 +120,7 @@ def test_arrows_bear_the_numbers_of_their_passes():
     assert (said["1"] - 1, said["1–3"], said["1, 2"], said["3"] - 1) == (2, 1, 1, 1)  # 1 and 3 are names of blocks too
     assert said["number at an arrow: the passes that take it"] == 1
     said = words(fold_figure(fold([(0, 0)] * 5)))
-    assert (said["1–9"], said["10"], said["passes 2–9: arrows of earlier passes"]) == (1, 1, 1)
+    assert (said["1–9"], said["10"], said["passes 2–9 take arrows of earlier ones"]) == (1, 1, 1)
     assert words(fold_figure(fold(ALONE)))["number at an arrow: the passes that take it"] == 0
 
 

@@ -57,8 +57,8 @@ def test_a_legend_leaves_no_pass_out() -> None:
     assert pass_words({1, 2, 3}, 3) == (("pass 1", 1), ("pass 2", 2), ("pass 3", 3))
     assert pass_words({1, 3, 6}, 6) == (
         ("pass 1", 1),
-        ("pass 2: arrows of earlier passes", None),
+        ("pass 2 takes arrows of earlier ones", None),
         ("pass 3", 3),
-        ("passes 4, 5: arrows of earlier passes", None),
+        ("passes 4, 5 take arrows of earlier ones", None),
         ("pass 6", 6),
     )
