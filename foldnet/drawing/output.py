@@ -93,8 +93,8 @@ class Output:
     def check_place(cls, out: Path | str | None, *, force: bool) -> None:
         """Raise OutputError for a place that will not do, SettingError for an ending that names no format of this
         output."""
+        refuse_existing(out, force=force)
         if out is not None:
-            refuse_existing(Path(out), force=force)
             check_ending(Path(out), cls.endings)
 
 

@@ -93,8 +93,11 @@ def refuse_long(path: Path) -> None:
         path.lstat()
 
 
-def refuse_existing(path: Path, *, force: bool) -> None:
-    """Raise OutputError if `path` exists and `force` is off, or if its parent folder does not."""
+def refuse_existing(path: Path | str | None, *, force: bool) -> None:
+    """Raise OutputError if `path` exists and `force` is off, or if its parent folder does not; None names no place."""
+    if path is None:
+        return
+    path = Path(path)
     refuse_long(path)
     if not path.parent.is_dir():
         raise OutputError(f"'{path.parent}' is not a folder; make it first or give `out` another place")

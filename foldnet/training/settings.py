@@ -118,9 +118,25 @@ def train_settings(given: Mapping[str, Any], *, file: Path | None = None) -> Tra
     """Settings from what was given on top of a TOML file on top of the preset; values of None were not given.
 
     `dataset` names the source, whose own settings stand beside the others, or in the file in a table [source]. Raises
-    SettingError for an illegal value or an unreadable file, UnknownName for a key that does not exist.
+    SettingError for an illegal value or an unreadable file, UnknownName for a key that does not exist, naming the file
+    where what was given is not at fault by itself.
     """
-    chosen = (read_toml(file) if file is not None else {}) | given_of(given)
+    if file is None:
+        return _settings_of(given_of(given))
+    together = read_toml(file) | given_of(given)
+    try:
+        return _settings_of(together)
+    except (SettingError, UnknownName) as error:
+        try:
+            _settings_of(given_of(given))
+        except (SettingError, UnknownName) as own:
+            if str(own) == str(error):
+                raise
+        raise type(error)(f"'{file}': {error}") from None
+
+
+def _settings_of(chosen: dict[str, Any]) -> TrainSettings:
+    """Settings from some, by name, on top of the preset."""
     own = source_settings()
     known = {"dataset", *fields_of(TrainSettings), *own}
     for key in chosen:

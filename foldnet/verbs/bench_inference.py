@@ -125,8 +125,7 @@ def bench_inference(
     Raises RunError, SettingError, OutputError.
     """
     settings = InferenceBench(path, **options)
-    if out is not None:
-        refuse_existing(Path(out), force=force)
+    refuse_existing(out, force=force)
     fold = open_fold(fold_folder(path))
     machine = choose_machine(settings.device, settings.precision)
     forms, notes = forms_of(fold, settings.run)

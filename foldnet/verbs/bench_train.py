@@ -123,8 +123,7 @@ def bench_train(
     OutputError.
     """
     settings = TrainBench(arch, **options)
-    if out is not None:
-        refuse_existing(Path(out), force=force)
+    refuse_existing(out, force=force)
     soft = blueprint(arch, classes=CLASSES)
     if not soft.soft:
         raise SettingError(

@@ -141,7 +141,7 @@ def test_bad_files_are_one_sentence(tmp_path):
 def test_unknown_keys_are_refused_with_the_nearest(tmp_path, text, said):
     file = tmp_path / "a.toml"
     file.write_text(text)
-    with pytest.raises(UnknownName, match=exactly(said)):
+    with pytest.raises(UnknownName, match=exactly(f"'{file}': {said}")):
         train_settings({}, file=file)
 
 
@@ -163,8 +163,19 @@ def test_unknown_keys_are_refused_with_the_nearest(tmp_path, text, said):
 def test_values_of_the_wrong_type_are_refused(tmp_path, text, said):
     file = tmp_path / "a.toml"
     file.write_text(text)
-    with pytest.raises(SettingError, match=exactly(said)):
+    with pytest.raises(SettingError, match=exactly(f"'{file}': {said}")):
         train_settings({}, file=file)
+
+
+def test_what_is_wrong_beside_a_file_is_not_its_fault(tmp_path):
+    file = tmp_path / "a.toml"
+    file.write_text("seed = 1")
+    with pytest.raises(SettingError, match=exactly("`epochs=0` is not legal; give a whole number from 1 to 10000")):
+        train_settings({"epochs": 0}, file=file)
+    file.write_text("dataset = 'paths'\nlr = 0")
+    said = f"'{file}': `lr=0` is not legal; give a number above 0, at most 1000"
+    with pytest.raises(SettingError, match=exactly(said)):
+        train_settings({"windows": (5,)}, file=file)
 
 
 def test_a_number_that_python_cannot_write_is_refused():
