@@ -34,7 +34,7 @@ class Blueprint:
     """
 
     arch: str
-    family: str
+    family: Family
     options: Any
     templates: int | None
     classes: int = 10
@@ -47,14 +47,9 @@ class Blueprint:
         return self.templates is not None
 
     @property
-    def kind(self) -> Family:
-        """The family."""
-        return FAMILIES[self.family]
-
-    @property
     def task(self) -> str:
         """What the network answers for, a name in TASKS."""
-        return self.kind.task
+        return self.family.task
 
     @property
     def image(self) -> tuple[int, int, int]:
@@ -64,7 +59,9 @@ class Blueprint:
     @property
     def plain(self) -> Blueprint:
         """The network of this shape that shares nothing."""
-        return replace(self, arch=_text(self.kind, self.options), templates=None)
+        numbers = [str(getattr(self.options, name)) for name in self.family.numbers]
+        flags = (flag for flag in self.family.flags if getattr(self.options, flag))
+        return replace(self, arch="-".join([self.family.name, *numbers, *flags]), templates=None)
 
     @property
     def dropout(self) -> float:
@@ -83,7 +80,7 @@ class Blueprint:
 
     def build_plain(self) -> nn.Module:
         """The network whose layers have weights of their own."""
-        return self.kind.make(self.options, self.channels, self.classes)
+        return self.family.make(self.options, self.channels, self.classes)
 
 
 def blueprint(
@@ -113,7 +110,7 @@ def blueprint(
     if wrong is not None:
         raise UnknownName(f"architecture '{arch}' {wrong}{_near(arch)}")
     templates = (numbers[wanted:] or [family.layers(options)])[0] if soft else None
-    return Blueprint(arch, family.name, options, templates, classes, channels or family.channels, size)
+    return Blueprint(arch, family, options, templates, classes, channels or family.channels, size)
 
 
 @checked
@@ -160,12 +157,6 @@ def _wrong(family: Family, options: Any, soft: bool, templates: list[int]) -> st
     of = f"depth {options.depth}" if hasattr(options, "depth") else "the family"
     asked = f"asks for {templates[0] if templates else most} templates"
     return f"{asked}; {of} has {most} layers a group, so 1 to {most} are legal"
-
-
-def _text(family: Family, options: Any) -> str:
-    """The name of a plain network."""
-    numbers = [str(getattr(options, name)) for name in family.numbers]
-    return "-".join([family.name, *numbers, *(flag for flag in family.flags if getattr(options, flag))])
 
 
 def _near(arch: str) -> str:

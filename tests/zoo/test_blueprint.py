@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from foldnet.errors import UnknownName
 from foldnet.zoo.blueprint import Blueprint, blueprint, build
-from foldnet.zoo.families import StepOptions, WideOptions, published
+from foldnet.zoo.families import FAMILIES, StepOptions, WideOptions, published
 
 
 def exactly(sentence: str) -> str:
@@ -35,7 +35,7 @@ LEGAL = (
     ],
 )
 def test_legal_names(name, depth, width, templates):
-    assert blueprint(name) == Blueprint(name, "wrn", WideOptions(depth, width), templates)
+    assert blueprint(name) == Blueprint(name, FAMILIES["wrn"], WideOptions(depth, width), templates)
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ def test_legal_names(name, depth, width, templates):
 )
 def test_legal_names_of_networks_for_cells(name, depth, width, templates, recall, plain):
     found = blueprint(name)
-    assert found == Blueprint(name, "cnn", StepOptions(depth, width, recall), templates, channels=2)
+    assert found == Blueprint(name, FAMILIES["cnn"], StepOptions(depth, width, recall), templates, channels=2)
     assert (found.plain.arch, found.task, found.soft) == (plain, "cells", templates is not None)
     assert blueprint("swrn-28-10-4").plain.arch == "wrn-28-10"
     assert blueprint("wrn-28-10").task == "classes"
@@ -139,6 +139,6 @@ def test_a_name_means_a_network_or_is_refused(name):
         ):
             assert blueprint(near).arch == near
     else:
-        assert architecture.family == "cnn" or (architecture.options.depth - 4) % 6 == 0
+        assert architecture.family.name == "cnn" or (architecture.options.depth - 4) % 6 == 0
         assert min(architecture.options.depth, architecture.options.width) >= 1
         assert (architecture.templates is None) == name.startswith(("w", "c"))
