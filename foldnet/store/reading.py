@@ -25,6 +25,7 @@ LONGEST_LINE = 1000  # characters of a line of TOML: the time for dotted keys gr
 DEEPEST = 100  # lists in lists
 LONGEST_NUMBER = 40  # digits of a whole number
 HALF_A_LETTER = re.compile(r"\\u[dD][89a-fA-F]")  # of a UTF-16 pair: alone it can neither be printed nor name a file
+LINKED = "is a symbolic link, and none is followed inside a run or fold; copy the folder with `cp -RL`"
 
 KINDS = {
     stat.S_IFDIR: "a folder",
@@ -139,9 +140,7 @@ def _open(path: Path, *, links: bool) -> int:
     except OSError as error:
         if links or error.errno not in (errno.ELOOP, errno.EMLINK):
             raise
-        raise NotPlain(
-            "is a symbolic link, and none is followed inside a run or fold; copy the folder with `cp -RL`"
-        ) from None
+        raise NotPlain(LINKED) from None
     found = stat.S_IFMT(os.fstat(handle).st_mode)
     if found != stat.S_IFREG:
         os.close(handle)

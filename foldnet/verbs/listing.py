@@ -12,6 +12,7 @@ from foldnet.proof.fold_report import read_fold_report
 from foldnet.show.report import Report, Table, Text, megabytes
 from foldnet.store.artifact import FOLD
 from foldnet.store.files import runs_home
+from foldnet.store.reading import LINKED
 from foldnet.store.seals import check_files
 from foldnet.training.checkpoint import read_metrics
 from foldnet.training.runs import all_runs, open_run
@@ -147,8 +148,7 @@ def _links(run: Path) -> Iterator[FoldLine]:
     """Links to folders inside a run, which are no part of it: what they lead to is elsewhere."""
     for path in sorted(run.iterdir()):
         if path.is_symlink() and path.is_dir():
-            said = "is a symbolic link, and none is followed inside a run or fold; copy the folder with `cp -RL`"
-            yield FoldLine(str(path), 0, problem=f"'{path}' {said}")
+            yield FoldLine(str(path), 0, problem=f"'{path}' {LINKED}")
 
 
 def line_of_fold(folder: Path) -> FoldLine:
