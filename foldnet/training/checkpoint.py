@@ -1,26 +1,38 @@
 """What a run keeps of its training: the checkpoint, one file with the model, the optimiser and where it stands, and the
 histories that the checkpoint vouches for."""
 
+from __future__ import annotations
+
 import json
 import os
+import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
-from foldnet.errors import OutputError, RunError, in_order
-from foldnet.store.artifact import CHECKPOINT
+from foldnet.errors import RunError, in_order
+from foldnet.store.artifact import BOARD, CHECKPOINT
 from foldnet.store.codec import from_plain, to_plain
-from foldnet.store.files import refuse_link, write_json, write_whole
-from foldnet.store.reading import NotPlain, parse_json, read_json, read_text
-from foldnet.store.seals import changed, digest_of_json
+from foldnet.store.files import refuse_link, said_plainly, write_json, write_whole
+from foldnet.store.reading import of_a_folder, parse_json, read_json, read_text
+from foldnet.store.seals import changed, digest_of_json, seal_of
 from foldnet.store.tensors import digest_of_tensors, facts_of, load_tensors, save_tensors
-from foldnet.training.observer import Progress
+from foldnet.training.observer import EpochMetrics, Journal, Progress, UnderWay
+from foldnet.training.recurrence import banks_of
+
+if TYPE_CHECKING:
+    from foldnet.training.runs import Run
+    from foldnet.training.session import Session
+    from foldnet.training.tensorboard import Board
 
 FILE = CHECKPOINT
-PROGRESS = "progress.json"  # how far the last checkpoint has come
+PROGRESS = "progress.json"  # how far the last checkpoint has come, so that its loss is noticed
+EVERY = 30.0  # seconds: epochs that end sooner after a checkpoint make none, and a killed run repeats them
+WITHIN = 300.0  # seconds after which a checkpoint is made within an epoch
 
 
 def save_checkpoint(
@@ -46,11 +58,9 @@ def save_checkpoint(
             kept = {f"optimiser/{names[parameter]}/{key}": value for key, value in state.items()}
             tensors |= {name: value for name, value in kept.items() if isinstance(value, Tensor)}
     refuse_link(folder)
-    try:
+    with said_plainly(folder):
         folder.mkdir(exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"'{folder}' cannot be made ({error.strerror}); free the place or choose another") from error
-    save_tensors(folder / FILE, tensors, to_plain(progress) | ({} if seal is None else {"seal": dict(seal)}))
+    save_tensors(folder / FILE, tensors, to_plain(progress) | ({"seal": dict(seal)} if seal else {}))
 
 
 def load_model(folder: Path, model: nn.Module) -> Progress:
@@ -73,15 +83,12 @@ def load_optimiser(folder: Path, model: nn.Module, optimiser: torch.optim.Optimi
     does."""
     if not any(group.get("momentum", 1) for group in optimiser.param_groups):
         return  # without momentum there is nothing to keep, and the checkpoint has no such part
-    file = load_tensors(folder / FILE, "optimiser")
-    parameters = dict(model.named_parameters())
-    for entry, tensor in file.tensors.items():
+    path, parameters = folder / FILE, dict(model.named_parameters())
+    for entry, tensor in load_tensors(path, "optimiser").tensors.items():
         name, _, key = entry.partition("/")
         owner = parameters.get(name)
         if owner is None or (tensor.dim() and owner.shape != tensor.shape):
-            raise RunError(
-                f"'{folder / FILE}' holds a momentum for '{name}' that the network has not; it is another run's"
-            )
+            raise RunError(f"'{path}' holds a momentum for '{name}' that the network has not; it is another run's")
         state = torch.empty_like(owner) if tensor.dim() else torch.empty((), device=owner.device)
         # Before there was more than one optimiser, the name alone meant SGD's momentum.
         optimiser.state[owner][key or "momentum_buffer"] = state.copy_(tensor)
@@ -112,10 +119,9 @@ def read_metrics(folder: Path) -> list[dict[str, Any]]:
     file = folder / "metrics.jsonl"
     epochs, seal = _counted(folder)
     try:
-        lines = [parse_json(line) for line in read_text(file).splitlines()] if os.path.lexists(file) else []
-    except NotPlain as error:
-        raise RunError(f"'{file}' {error}") from None
-    except (OSError, ValueError) as error:
+        with of_a_folder(file):
+            lines = [parse_json(line) for line in read_text(file).splitlines()] if os.path.lexists(file) else []
+    except ValueError as error:
         raise RunError(f"'{file}' is not one JSON object a line ({error}); restore it or remove it") from None
     if not all(isinstance(line, dict) for line in lines):
         raise RunError(f"'{file}' is not one JSON object a line; restore it or remove it")
@@ -166,11 +172,6 @@ def _counted(folder: Path) -> tuple[int, dict[str, str]]:
     return (epochs, seal) if type(epochs) is int and isinstance(seal, dict) else (0, {})
 
 
-def note_progress(folder: Path, progress: Progress) -> None:
-    """Say beside the checkpoint how far it has come, so that its loss is noticed."""
-    write_json(folder / PROGRESS, {"epoch": progress.epoch, "step": progress.under_way.step})
-
-
 def check_nothing_lost(folder: Path) -> None:
     """Raise RunError where a run once had a checkpoint and has none now: training on would begin anew."""
     file = folder / "last" / FILE
@@ -182,3 +183,85 @@ def check_nothing_lost(folder: Path) -> None:
         f"'{file}' is lost, with which the training had come to epoch {epoch}; restore it, use `checkpoint='best'`, "
         f"or train again with `force=True`"
     )
+
+
+class Recorder(Journal):
+    """The journal of a run folder. Epochs leave a line of metrics and a row of coefficients, and, at most every `every`
+    seconds and at the end, a checkpoint. Of several processes the first writes, the others count."""
+
+    def __init__(self, run: Run, session: Session, *, every: float = EVERY, board: bool = False) -> None:
+        """With `board` the epochs' numbers go to TensorBoard too.
+
+        Cuts the histories back to where the checkpoint stands: a killed process may have written epochs more."""
+        folder, done = run.folder, session.start.epoch
+        self.run, self.session, self.model, self.progress = run, session, session.model, session.start
+        self.writes, self.every, self.saved = session.machine.world.writes, every, time.monotonic()
+        self.best: tuple[dict[str, Tensor], Progress] | None = None  # not on the disk yet
+        self.metrics = read_metrics(folder)[:done]
+        history = load_coefficients(folder) if banks_of(self.model) else {}
+        self.coefficients = {name: rows[: done + 1] for name, rows in history.items()}
+        check_count(folder / "metrics.jsonl", len(self.metrics), done)
+        for rows in self.coefficients.values():
+            check_count(folder / "coefficients.safetensors", len(rows), done + 1)
+        best, file = self.progress.best_epoch, folder / "best" / FILE
+        if best is not None and not file.is_file():
+            raise RunError(f"'{file}' is lost, the weights of epoch {best}; restore it or train again")
+        self.board: Board | None = None
+        if self.writes and (board or (folder / BOARD).is_dir()):  # as the run began
+            from foldnet.training import tensorboard
+
+            self.board = tensorboard.Board(folder, done)
+
+    def after_epoch(self, metrics: EpochMetrics) -> None:
+        """Record one whole epoch."""
+        score, merit = metrics.validation_score, self.session.objective.task.merit
+        best = None if metrics.epoch - 1 in self.session.course.restarts else self.progress.best_score
+        better = score is not None and (best is None or merit(score) > merit(best))
+        best, best_epoch = (score, metrics.epoch) if better else (best, self.progress.best_epoch)
+        self.progress = Progress(metrics.epoch, best, best_epoch, self.progress.seconds + metrics.seconds)
+        self.metrics.append(to_plain(metrics))
+        if not self.writes:
+            return
+        append_metrics(self.run.folder, self.metrics)
+        if self.coefficients:
+            self.coefficients = coefficients(self.model, self.coefficients)
+            save_coefficients(self.run.folder, self.coefficients)
+        if better:
+            self.best = {name: tensor.cpu().clone() for name, tensor in self.model.state_dict().items()}, self.progress
+        if metrics.epoch == self.run.settings.epochs or self._since_saved() >= self.every:
+            self._save()
+        if self.board is not None:
+            self.board.epoch(self.metrics[-1])
+
+    def due(self) -> bool:
+        """Whether a killed process would lose much by now."""
+        return self.writes and self._since_saved() >= max(WITHIN, self.every)
+
+    def within_epoch(self, under_way: UnderWay) -> None:
+        """Keep the state between two steps."""
+        self.progress = replace(self.progress, under_way=under_way)
+        if self.writes:
+            self._save()
+
+    def _since_saved(self) -> float:
+        """Seconds since the last checkpoint."""
+        return time.monotonic() - self.saved
+
+    def _save(self) -> None:
+        """Write the best weights, where they are new, and the checkpoint, which states the histories as they are by
+        now."""
+        folder, identity = self.run.folder, self.run.identity
+        seal = seal_of(identity, self.metrics, self.coefficients)
+        if self.best is not None:
+            weights, progress = self.best
+            save_checkpoint(folder / "best", weights, None, progress, {"run": identity})
+            self.best = None
+        save_checkpoint(folder / "last", self.model, self.session.optimiser, self.progress, seal)
+        write_json(folder / PROGRESS, {"epoch": self.progress.epoch, "step": self.progress.under_way.step})
+        self.saved = time.monotonic()
+
+
+def coefficients(model: nn.Module, history: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The history of coefficients with the present ones at its end: (epochs + 1, L, K) a group."""
+    present = {name: bank.coefficients.detach().cpu().clone()[None] for name, bank in banks_of(model).items()}
+    return {name: torch.cat([history[name], rows]) if name in history else rows for name, rows in present.items()}

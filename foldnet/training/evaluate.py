@@ -142,11 +142,8 @@ def score_by_length(
     if dataset.lengths is None:
         return evaluate(model, loader, machine, observer), ()
     counted: list[Tensor] = []
-
-    def see(outputs: Tensor, targets: Tensor) -> None:
-        counted.append(loader.task.counts_of_each(outputs, targets))
-
-    score = evaluate(model, loader, machine, observer, see)
+    count = loader.task.counts_of_each
+    score = evaluate(model, loader, machine, observer, lambda outputs, y: counted.append(count(outputs, y)))
     counts, lengths = torch.cat(counted).cpu().numpy(), dataset.lengths(dataset.test)
     return score, tuple(
         LengthScore(length, length, int((lengths == length).sum()), *counts[lengths == length].sum(0).tolist())

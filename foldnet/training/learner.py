@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from foldnet.data.tasks import CLASSES, Task
-from foldnet.errors import MissingTool, SettingError, either
+from foldnet.errors import MissingTool
+from foldnet.options import check_choice
 from foldnet.training.machine import Machine, seeded
 from foldnet.training.settings import COMPILE, OPTIMISERS
 
@@ -71,8 +72,7 @@ def choose_compilation(choice: str, machine: Machine) -> Compilation:
     On a CPU it is off: convolutions are nearly all of a step and compiling leaves them as they are. Raises SettingError
     for another word, MissingTool where "on" lacks a compiler.
     """
-    if choice not in COMPILE:
-        raise SettingError(f"`compile={choice!r}` is not legal; choose {either(COMPILE)}")
+    check_choice("compile", choice, COMPILE)
     if choice == "off":
         return UNCOMPILED
     mode = "reduce-overhead" if machine.on_cuda and machine.world.alone else "default"
@@ -97,7 +97,7 @@ def _lacking(machine: Machine) -> str | None:
     return None if any(map(shutil.which, COMPILERS)) else "a C++ compiler (g++ or clang++)"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Learner:
     """A network on its machine, the optimiser of its parameters, what its steps minimise, and whether they are
     compiled."""

@@ -13,8 +13,9 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from foldnet.errors import SettingError, either
+from foldnet.errors import SettingError
 from foldnet.hardware import BF16, cpu_features
+from foldnet.options import check_choice
 from foldnet.training.settings import PRECISIONS
 
 
@@ -72,9 +73,6 @@ class World:
                     return self.hear(topic)
                 time.sleep(0.1)
         return None
-
-
-ALONE = World()
 
 
 ALONE = World()
@@ -173,8 +171,7 @@ def choose_machine(device: str = "auto", precision: str = "auto", world: World =
         raise SettingError(f"`device={device!r}` is not a device; write cpu, cuda or cuda:0")
     if chosen.type == "cuda":
         chosen = _gpu(device, chosen, world)
-    if precision not in PRECISIONS:
-        raise SettingError(f"`precision={precision!r}` is not legal; choose {either(PRECISIONS)}")
+    check_choice("precision", precision, PRECISIONS)
     if precision == "auto":
         precision = "bf16" if _has_bf16(chosen, emulated=False) else "fp32"
     if precision == "bf16" and not _has_bf16(chosen, emulated=True):

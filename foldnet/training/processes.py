@@ -25,6 +25,7 @@ BEAT = 1.0  # seconds between two signs of life
 SILENCE = 12.0  # seconds without one after which a process is taken for dead
 GRACE = 3.0  # seconds that the main thread then has to fail by itself before it is ended
 LEFT = "left"
+ENDS = "so this one ends too; go on from the last checkpoint with `resume=True`"
 # Words of torch's and gloo's errors where the other end has gone.
 CONNECTION = re.compile("Connection (closed by peer|reset|refused)|Broken pipe|gloo|NCCL|TCPStore")
 
@@ -79,10 +80,7 @@ def unreachable(error: Exception) -> str | None:
     if not isinstance(error, dist.DistError) and not CONNECTION.search(text):
         return None
     reason = text.split("\n")[0].strip()[:200]
-    return (
-        f"another process cannot be reached any more ({reason}), so this one ends too; "
-        f"go on from the last checkpoint with `resume=True`"
-    )
+    return f"another process cannot be reached any more ({reason}), {ENDS}"
 
 
 def _not_met(error: Exception) -> str:
@@ -131,7 +129,7 @@ class _Pulse(threading.Thread):
 
     def _end(self, what: str) -> None:
         """Say so to the main thread, and end the process where that one does not hear."""
-        self.death = f"{what}, so this one ends too; go on from the last checkpoint with `resume=True`"
+        self.death = f"{what}, {ENDS}"
         if not self.stopped.wait(GRACE):
             self.last_words(self.death)
             os._exit(1)

@@ -37,12 +37,11 @@ def recurrence(model: nn.Module, form: str = "mean") -> Tensor:
         return loop_shares([rows[group][list(place)] for group in rows for place in places[group]]).mean()
     if form not in ("mean", "sum"):
         raise SettingError(f"the form '{form}' of the regulariser is not legal; choose mean, sum or loops")
-    similarities = [(unit @ unit.T).abs() for unit in rows.values()]
+    alike = [(unit @ unit.T).abs() for unit in rows.values()]
     if form == "sum":
-        return torch.stack([similarity.sum() for similarity in similarities]).sum()
-    others = [similarity.sum() - similarity.diagonal().sum() for similarity in similarities]
-    pairs = [max(len(similarity) * (len(similarity) - 1), 1) for similarity in similarities]
-    return torch.stack([total / count for total, count in zip(others, pairs, strict=True)]).mean()
+        return torch.stack([every.sum() for every in alike]).sum()
+    pairs = [(every.sum() - every.diagonal().sum()) / max(len(every) * (len(every) - 1), 1) for every in alike]
+    return torch.stack(pairs).mean()
 
 
 def loop_shares(places: list[Tensor]) -> Tensor:

@@ -13,7 +13,7 @@ from foldnet.data.sources import Asked
 from foldnet.data.tasks import Lengthened, length_at
 from foldnet.errors import RunError, SettingError
 from foldnet.hardware import memory_bytes
-from foldnet.training.checkpoint import FILE, check_nothing_lost, load_model, load_optimiser
+from foldnet.training.checkpoint import FILE, check_nothing_lost, load_optimiser
 from foldnet.training.learner import Learner, Objective, build_optimiser, choose_compilation
 from foldnet.training.machine import Machine, seeded
 from foldnet.training.observer import BEGINNING, EPOCH, SILENT, Observer, Progress
@@ -158,8 +158,7 @@ def session_of(material: Material, *, new: bool = False) -> tuple[Run, Session]:
     if not new:
         check_nothing_lost(run.folder)
         if (last / FILE).is_file():
-            start = load_model(last, model)
-            run.check_own("last")
+            start = run.fill(model, "last")
         run = lengthened(run, start)
     if machine.on_cuda:  # what asks for the current one, such as pinning threads, then means this one
         torch.cuda.set_device(machine.device)
@@ -177,18 +176,10 @@ def session_of(material: Material, *, new: bool = False) -> tuple[Run, Session]:
         from foldnet.training.progressive import progressive_loss
 
         loss = progressive_loss(model, task, machine, settings.progressive)
+    objective = Objective(settings.recurrence, settings.recurrence_form, task, loss)
+    learner = model, optimiser, machine, objective, compilation
     train, validation = material.batches()
-    return run, Session(
-        model=model,
-        optimiser=optimiser,
-        machine=machine,
-        objective=Objective(settings.recurrence, settings.recurrence_form, task, loss),
-        compilation=compilation,
-        train=train,
-        validation=validation,
-        course=course_of(run),
-        start=start,
-    )
+    return run, Session(*learner, train=train, validation=validation, course=course_of(run), start=start)
 
 
 def course_of(run: Run) -> Course:

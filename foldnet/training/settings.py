@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 from foldnet.bounds import as_code
 from foldnet.data.sources import SOURCES, Digits, Source, make_source, source_settings, source_type
-from foldnet.errors import SettingError, UnknownName, nearest
+from foldnet.errors import SettingError, UnknownName, check_known
 from foldnet.options import Option, check_fields, fields_of, given_of, plain
 from foldnet.store.reading import LARGEST_TOML, of_a_setting, parse_toml, read_text
 from foldnet.zoo.families import FAMILIES, family_of, is_soft, published
@@ -20,6 +20,13 @@ COMPILE = ("auto", "on", "off")
 FORMS = ("mean", "sum", "loops")
 OPTIMISERS = ("sgd", "adam")
 SCHEDULES = ("steps", "constant")
+NETWORK = Option(
+    "swrn-DEPTH-WIDTH[-TEMPLATES] (soft) or wrn-DEPTH-WIDTH (plain); for paths and mazes scnn- and cnn-.",
+    suggested=published(),
+)
+REWARDED = Option(
+    "loops (layers at one place of successive blocks), or mean or sum (the paper's) over all pairs of layers.", FORMS
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +42,7 @@ class TrainSettings:
     """
 
     source: Source = field(default_factory=Digits)
-    arch: Annotated[
-        str,
-        Option(
-            "swrn-DEPTH-WIDTH[-TEMPLATES] (soft) or wrn-DEPTH-WIDTH (plain); for paths and mazes scnn- and cnn-.",
-            suggested=published(),
-        ),
-    ] = "swrn-28-2-4"
+    arch: Annotated[str, NETWORK] = "swrn-28-2-4"
     epochs: Annotated[int, Option("All phases together; with --resume, more make a run longer.")] = 200
     batch_size: Annotated[int, Option("Images a step.")] = 128
     optimiser: Annotated[str, Option("sgd (Nesterov momentum 0.9) or adam.", OPTIMISERS)] = "sgd"
@@ -58,13 +59,7 @@ class TrainSettings:
     )
     compile: Annotated[str, Option("auto (on CUDA), on or off: torch.compile of the training steps.", COMPILE)] = "auto"
     recurrence: Annotated[float, Option("Weight of the recurrence regulariser.")] = 0.0
-    recurrence_form: Annotated[
-        str,
-        Option(
-            "loops (layers at one place of successive blocks), or mean or sum (the paper's) over all pairs of layers.",
-            FORMS,
-        ),
-    ] = "mean"
+    recurrence_form: Annotated[str, REWARDED] = "mean"
     dropout: Annotated[float, Option("Rate of dropout between the two convolutions of a block.")] = 0.0
     cutout: Annotated[int, Option("Side of the square hole in pixels, 0 for none.")] = 0
     validation: Annotated[float, Option("Share of the training data, or a number of images.")] = 0.1
@@ -74,8 +69,6 @@ class TrainSettings:
 
     def __post_init__(self) -> None:
         check_fields(self)
-        if not isinstance(self.source, Source):
-            raise SettingError(f"{as_code('source', self.source)} is not legal; give one of foldnet's sources")
         if not 1 <= self.source.phases <= self.epochs:
             raise SettingError(
                 f"`windows` names {self.source.phases} phases and `epochs={self.epochs}` has room for 1 to "
@@ -139,9 +132,7 @@ def _settings_of(chosen: dict[str, Any]) -> TrainSettings:
     """Settings from some, by name, on top of the preset."""
     own = source_settings()
     known = {"dataset", *fields_of(TrainSettings), *own}
-    for key in chosen:
-        if key not in known:
-            raise UnknownName(f"setting '{key}' does not exist{nearest(key, known)}")
+    check_known(chosen, known, lambda key: f"setting '{key}' does not exist")
     dataset = chosen.pop("dataset", Digits.name)
     for name, value in (("dataset", dataset), ("arch", chosen.get("arch", ""))):
         if not isinstance(value, str):
@@ -178,9 +169,8 @@ def read_toml(file: Path) -> dict[str, Any]:
         content = parse_toml(read_text(file, most=LARGEST_TOML, links=True))
     table = content.pop("source", {})
     if not isinstance(table, dict):
-        raise SettingError(
-            f'`config={str(file)!r}` has a source that is no table; write [source] and below it name = "paths"'
-        )
+        said = f"`config={str(file)!r}` has a source that is no table"
+        raise SettingError(f'{said}; write [source] and below it name = "paths"')
     if "name" in table:
         content.setdefault("dataset", table.pop("name"))
     values = {key: tuple(value) if isinstance(value, list) else value for key, value in (content | table).items()}

@@ -200,11 +200,7 @@ class _Form(Steps):
     ) -> None:
         model = machine.place(network).train()
         optimiser = build_optimiser(model, lr=LR, momentum=0.9, weight_decay=5e-4)
-        objective = Objective(task=task)
-        super().__init__(
-            Learner(model=model, optimiser=optimiser, machine=machine, objective=objective, compilation=compilation),
-            len(x),
-        )
+        super().__init__(Learner(model, optimiser, machine, Objective(task=task), compilation), len(x))
         self.x, self.y = x, y
         self.compile_seconds = self.forward.warm_up(x, machine)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 import torch
 
+from foldnet.bounds import check_number
 from foldnet.data.batches import Loader
 from foldnet.data.sources import SOURCES
 from foldnet.data.tasks import CLASSES, Lengthened, Task
@@ -22,23 +23,15 @@ from foldnet.store.files import write_json
 from foldnet.store.lock import take_lock
 from foldnet.store.reading import read_json
 from foldnet.store.seals import SEAL, check_sealed, sealed
-from foldnet.training.begin import (
-    begin_run,
-    clear_leftovers,
-    is_longer,
-    keep_length,
-    material_of,
-    place_of,
-    take_up,
-    with_recall,
-)
+from foldnet.training.begin import Wanted, clear_leftovers, is_finished, keep_length
+from foldnet.training.checkpoint import EVERY, Recorder
 from foldnet.training.evaluate import evaluate
 from foldnet.training.loop import Agreement, fit
 from foldnet.training.machine import ALONE, World
-from foldnet.training.observer import Observer, Progress, Silent, Stopped
-from foldnet.training.runs import EVERY, Recorder, Run, check_every, open_run
+from foldnet.training.observer import Observer, Silent, Stopped
+from foldnet.training.runs import Run, open_run
 from foldnet.training.session import Material, Session, session_of
-from foldnet.training.settings import TrainSettings, train_settings
+from foldnet.training.settings import TrainSettings
 from foldnet.typed import checked
 
 
@@ -123,32 +116,28 @@ def train(
     into the run), OutputError, TrainingDiverged, ProcessLost, and MissingTool where `tensorboard` is not installed.
     """
     observer = observer or Silent()
-    asked = given_of(given | {"dataset": dataset})
+    given = given_of(given | {"dataset": dataset})
+    wanted = Wanted(given, config, recall, resume, force, download, world)
     if not world.writes:
-        return _follow(asked, config, recall, observer, checkpoint_every, world)
+        return _follow(wanted, observer, checkpoint_every)
     try:
-        check_every(checkpoint_every)
+        check_number("checkpoint_every", checkpoint_every)
         if tensorboard:
             from foldnet.training.tensorboard import writer_kind
 
             writer_kind()
-        folder = place_of(out, resume, force)
+        folder = wanted.place(out)
         if resume and folder is not None and (folder / "config.json").is_file():
-            run = take_up(open_run(folder), asked, config, recall)
-            if _finished(run):
+            run = wanted.take_up(folder)
+            if is_finished(run):
                 world.tell("run", {"folder": str(folder)})
                 return read_report(folder)
-            material, session, lock = material_of(run, download, world), None, take_lock(folder)
+            material, session, lock = wanted.material(run), None, take_lock(folder)
         else:
-            if recall:
-                asked["arch"] = with_recall(asked, config)
-            settings = train_settings(asked, file=config)
+            material, session, lock = wanted.begin(folder)
             if resume:
                 where = "" if folder is None else f" at '{folder}'"
                 observer.note(f"nothing to go on with{where}; starting a new run")
-            material, session, lock = begin_run(
-                settings, folder, resume=resume, force=force, download=download, world=world
-            )
     except BaseException:
         world.tell("run", {"folder": None})
         raise
@@ -167,22 +156,15 @@ def train(
             ) from None
 
 
-def _follow(
-    asked: Mapping[str, Any], config: Path | None, recall: bool, observer: Observer, every: float, world: World
-) -> TrainReport:
+def _follow(wanted: Wanted, observer: Observer, every: float) -> TrainReport:
     """Take part in what process 0 began or goes on with."""
-    folder = world.hear("run")["folder"]
+    folder = wanted.world.hear("run")["folder"]
     if folder is None:
         raise ProcessLost("process 0 could not begin; it says why", told=True)
-    run = take_up(open_run(Path(folder)), asked, config, recall)
-    if _finished(run):
+    run = wanted.take_up(Path(folder))
+    if is_finished(run):
         return read_report(run.folder)
-    return _train_on(material_of(run, False, world), None, observer, every)
-
-
-def _finished(run: Run) -> bool:
-    """Whether a run has come to its end, and is not to go further now."""
-    return (run.folder / "report.json").is_file() and not is_longer(run)
+    return _train_on(wanted.material(run), None, observer, every)
 
 
 def _train_on(
@@ -205,17 +187,13 @@ def _train_on(
             f"`batch_size={run.settings.batch_size}` needs more memory than '{machine.device}' has free; give less"
         ) from None
     except Stopped:
-        raise Stopped(_where_stopped(run.folder, recorder.progress)) from None
+        epoch, steps = recorder.progress.epoch, recorder.progress.under_way.step
+        where = f"after step {steps} of epoch {epoch + 1}" if steps else f"after epoch {epoch}"
+        mend = f"go on with `foldnet.train(resume=True, out={str(run.folder)!r})`"
+        raise Stopped(f"stopped {where}, all of it saved; {mend}") from None
     if machine.world.writes:
         write_json(run.folder / "report.json", sealed(report.to_json() | {"identity": run.identity}))
     return report
-
-
-def _where_stopped(folder: Path, progress: Progress) -> str:
-    """What is said of a training that was stopped and saved."""
-    steps = progress.under_way.step
-    where = f"after step {steps} of epoch {progress.epoch + 1}" if steps else f"after epoch {progress.epoch}"
-    return f"stopped {where}, all of it saved; go on with `foldnet.train(resume=True, out={str(folder)!r})`"
 
 
 def _report(run: Run, session: Session, recorder: Recorder, test: Loader) -> TrainReport:
@@ -257,8 +235,7 @@ def read_report(folder: Path) -> TrainReport:
         plain = {key: value for key, value in content.items() if key not in ("identity", SEAL)}
         if "score" not in plain:  # every score was an accuracy once, and had no other name
             plain |= {"score": plain.get("test_accuracy"), "best_score": plain.get("best_validation_accuracy")}
-        report = from_plain(TrainReport, plain)
-        report = replace(report, run=str(folder), task=run.task, lengthened=run.lengthened)
+        report = replace(from_plain(TrainReport, plain), run=str(folder), task=run.task, lengthened=run.lengthened)
     except (AttributeError, ValueError) as error:
         raise RunError(f"'{file}' is not a training report ({error}); restore it") from None
     if run.sealed or SEAL in content:

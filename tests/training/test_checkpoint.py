@@ -220,7 +220,7 @@ def test_a_folder_that_cannot_be_made_is_one_sentence(tmp_path):
     model, _ = trained(steps=0)
     (tmp_path / "file").write_text("")
     folder = tmp_path / "file" / "last"
-    sentence = f"'{folder}' cannot be made (Not a directory); free the place or choose another"
+    sentence = f"'{folder}' cannot be written (Not a directory); free the place or choose another"
     with pytest.raises(OutputError, match=exactly(sentence)):
         save_checkpoint(folder, model, None, PROGRESS)
 

@@ -21,8 +21,8 @@ from foldnet.errors import MissingTool, OutputError, RunError, SettingError, Tra
 from foldnet.store.leftovers import UNFINISHED
 from foldnet.store.tensors import load_tensors
 from foldnet.training import begin
+from foldnet.training import checkpoint as recording
 from foldnet.training import learner as compiling
-from foldnet.training import runs as recording
 from foldnet.training.checkpoint import FILE, load_coefficients, read_metrics
 from foldnet.training.learner import build_optimiser
 from foldnet.training.machine import choose_machine
@@ -339,9 +339,7 @@ def test_checkpoints_are_made_at_most_as_often_as_is_asked_and_at_the_end(whole,
     assert saved[-1] == ("last", EPOCHS)
     assert [name for name, _ in saved] in (["last"], ["best", "last"])
     assert_same_run(whole, place / "run")
-    with pytest.raises(
-        SettingError, match=exactly("`checkpoint_every=-1` is not legal; give a number of seconds from 0")
-    ):
+    with pytest.raises(SettingError, match=exactly("`checkpoint_every=-1` is not legal; give a number from 0 to inf")):
         recipe.train(out="other", checkpoint_every=-1, **TINY)
 
 
@@ -773,7 +771,7 @@ def test_the_digits_themselves_with_their_preset(place, monkeypatch):
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ({"checkpoint_every": -1}, "`checkpoint_every=-1` is not legal; give a number of seconds from 0"),
+        ({"checkpoint_every": -1}, "`checkpoint_every=-1` is not legal; give a number from 0 to inf"),
         ({"device": "cuda:7"}, None),
         ({"progressive": 0.5}, None),
         ({"compile": "on"}, "`compile='on'` needs a C++ compiler (g++ or clang++); install it or use `compile='off'`"),
