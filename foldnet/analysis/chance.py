@@ -23,6 +23,8 @@ WORK = 5e7  # numbers drawn or compared in one call; bounds the seconds
 CHUNK = 2e6  # and at one time; bounds the memory
 SURE = 0.95  # share of untrained networks that stay below what is called a chance level
 
+Draw = Callable[[int, np.random.Generator], Matrix]  # so many matrices of rows
+
 
 @dataclass(frozen=True, slots=True)
 class Chance:
@@ -77,14 +79,8 @@ def chance(layers: int, templates: int, *, gram: ArrayLike | None = None, seed: 
     """
     _check_sizes(layers=layers, templates=templates, groups=groups)
     if gram is None:
-        return _coefficient_chance(layers, templates, seed, groups)
+        return _remembered(layers, templates, None, seed, groups)
     return _soft_chance(layers, templates, coordinate_map(gram, templates), seed, groups)
-
-
-@lru_cache(maxsize=256)
-def _coefficient_chance(layers: int, templates: int, seed: int, groups: int) -> Chance:
-    """By coefficients, remembered: the groups of a network often have one size, and fold asks again what lsm asked."""
-    return _soft_chance(layers, templates, None, seed, groups)
 
 
 def _soft_chance(layers: int, templates: int, coordinates: Matrix | None, seed: int, groups: int) -> Chance:
@@ -97,6 +93,10 @@ def _soft_chance(layers: int, templates: int, coordinates: Matrix | None, seed: 
         return drawn if coordinates is None else drawn @ coordinates
 
     return _sampled(rows, layers, templates, seed, groups)
+
+
+# The groups of a network often have one size, and fold asks again what lsm asked.
+_remembered = lru_cache(maxsize=256)(_soft_chance)
 
 
 def plain_chance(layers: int, weight_numbers: int, *, seed: int = 0, groups: int = 1) -> Chance:
@@ -115,9 +115,7 @@ def plain_chance(layers: int, weight_numbers: int, *, seed: int = 0, groups: int
     return _sampled(rows, layers, min(layers, weight_numbers), seed, groups)
 
 
-def _sampled(
-    rows: Callable[[int, np.random.Generator], Matrix], layers: int, width: int, seed: int, groups: int
-) -> Chance:
+def _sampled(rows: Draw, layers: int, width: int, seed: int, groups: int) -> Chance:
     """Of as many draws of `rows`, (size, L, width), as one call may take, cut into chunks that fit in memory."""
     if layers == 1:
         return Chance(None, None, None, 0)

@@ -95,8 +95,6 @@ def as_matrix(values: ArrayLike, what: str) -> Matrix:
     if matrix.ndim != 2:
         raise ShapeMismatch(f"the {what} have shape {matrix.shape}; give a matrix with two axes")
     if not np.isfinite(matrix).all():
-        row, column = (int(axis[0]) for axis in np.nonzero(~np.isfinite(matrix)))
-        raise SettingError(
-            f"the {what} hold {matrix[row, column]} at row {row}, column {column}; did the training diverge?"
-        )
+        row, col = np.argwhere(~np.isfinite(matrix))[0]
+        raise SettingError(f"the {what} hold {matrix[row, col]} at row {row}, column {col}; did the training diverge?")
     return matrix

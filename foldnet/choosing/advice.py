@@ -85,12 +85,9 @@ def _last_merge(soft: Soft, family: Family, clusters: Mapping[str, Clusters]) ->
     """The similarity of the last merge inside a fold's clusters of one family; None where nothing merged."""
     alike = family.similarity(soft.similarities)
     group, rows = family.positions[0]
-    heights: list[float] = []
-    for cluster in clusters[group]:
-        members = [member for member, row in enumerate(rows) if row in cluster]
-        path = merge_path(alike[np.ix_(members, members)], soft.settings.linkage)
-        heights += [height for height, _ in path[-1:]]
-    return min(heights, default=None)
+    members = ([member for member, row in enumerate(rows) if row in cluster] for cluster in clusters[group])
+    paths = [merge_path(alike[np.ix_(its, its)], soft.settings.linkage) for its in members]
+    return min((path[-1][0] for path in paths if path), default=None)
 
 
 RUNGS = 64  # how many further merges of a group are looked at
@@ -123,9 +120,7 @@ def near_misses(
     now = {stage.name: written(stage.items) for stage in plan.program.stages}
     found: dict[str, NearMiss] = {}
     for ladder in ladders:
-        ties = (
-            ({g: joined(rung.clusters[g], clusters[g]) for g in rung.clusters}, rung.height) for rung in ladder.rungs
-        )
+        ties = (({g: joined(one.clusters[g], clusters[g]) for g in one.clusters}, one.height) for one in ladder.rungs)
         deeper = [(tied, height) for tied, height in ties if any(len(tied[g]) < len(clusters[g]) for g in tied)]
         for tied, height in deeper[:RUNGS]:
             stages = describe(model.network, model.plan, clusters | tied, structures).stages

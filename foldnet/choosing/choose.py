@@ -87,10 +87,8 @@ class Soft:
         """For every chosen group the similarity that 95 % of untrained networks stay below, in it and in all others."""
         families = self.families(self.settings.unit)
         levels = chance_levels(self.algebra, families, self.metric)
-        return {
-            name: max((levels[family.name] for family in families if name in family.groups), default=1.0)
-            for name in self.chosen_groups()
-        }
+        found = {name: [levels[one.name] for one in families if name in one.groups] for name in self.chosen_groups()}
+        return {name: max(its, default=1.0) for name, its in found.items()}
 
     def plan(self, clusters: Mapping[str, Clusters]) -> FoldPlan:
         """The fold that ties these clusters."""

@@ -74,33 +74,26 @@ class Laboratory:
         recalibrate(model, self.train, self.machine, images=images)
         return model
 
-    def judge(self, soft: SharedNetwork) -> Callable[[FoldPlan], Outcome]:
-        """Tie, recalibrate, and score on validation images."""
-        validation = self.validation
-
-        def judge(plan: FoldPlan) -> Outcome:
-            tied = apply_fold(soft, plan)
-            looped = loop_tied(tied, plan.program)
-            score = self.score(self.recalibrated(tied), validation)
-            parameters = sum(parameter.numel() for parameter in looped.parameters())
-            self.observer.advance()
-            size = file_bytes(looped.state_dict())
-            return Outcome(score.value, score.accuracy, score.right, score.images, parameters, size)
-
-        return judge
-
-    def share_loss(self, soft: SharedNetwork) -> Callable[[FoldPlan], float]:
-        """Tie, recalibrate, and take the validation loss, all on few images."""
+    @cached_property
+    def few(self) -> Loader:
+        """The first of the validation images."""
         images = self.validation.source
-        few = images.take(torch.arange(min(SHARE_IMAGES, len(images))))
-        loader = loader_of(self.dataset, few, BATCH, self.machine)
+        return loader_of(self.dataset, images.take(torch.arange(min(SHARE_IMAGES, len(images)))), BATCH, self.machine)
 
-        def loss(plan: FoldPlan) -> float:
-            tied = self.recalibrated(apply_fold(soft, plan), SHARE_IMAGES)
-            self.observer.advance()
-            return self.score(tied, loader).loss
+    def judge(self, soft: SharedNetwork, plan: FoldPlan) -> Outcome:
+        """Tie, recalibrate, and score on validation images."""
+        tied = apply_fold(soft, plan)
+        looped = loop_tied(tied, plan.program)
+        score = self.score(self.recalibrated(tied), self.validation)
+        parameters, size = sum(one.numel() for one in looped.parameters()), file_bytes(looped.state_dict())
+        self.observer.advance()
+        return Outcome(score.value, score.accuracy, score.right, score.images, parameters, size)
 
-        return loss
+    def share_loss(self, soft: SharedNetwork, plan: FoldPlan) -> float:
+        """Tie, recalibrate, and take the validation loss, all on few images."""
+        tied = self.recalibrated(apply_fold(soft, plan), SHARE_IMAGES)
+        self.observer.advance()
+        return self.score(tied, self.few).loss
 
     def finetune(self, model: nn.Module, settings: FoldSettings, teacher: nn.Module | None, name: str = TUNING) -> None:
         """Train `model` in place on what it stores, as the run was trained, then estimate its batch norm anew.

@@ -57,6 +57,7 @@ class Outcome:
     bytes: Count
 
 
+Planner = Callable[[Mapping[str, Clusters]], FoldPlan]
 Judge = Callable[[FoldPlan], Outcome]
 
 
@@ -78,11 +79,7 @@ class SweepPoint(Outcome):
 
 
 def descend(
-    ladders: tuple[Ladder, ...],
-    unit: str,
-    plan: Callable[[Mapping[str, Clusters]], FoldPlan],
-    judge: Judge,
-    task: Task = CLASSES,
+    ladders: tuple[Ladder, ...], unit: str, plan: Planner, judge: Judge, task: Task = CLASSES
 ) -> tuple[SweepPoint, ...]:
     """Walk down all ladders, one merge at a time: always the merge that leaves the best validation score of `task`.
 
@@ -95,20 +92,17 @@ def descend(
         counts = to_plain(judge(fold)) | counts_of(fold)
         return SweepPoint(**counts, unit=unit, merged=merged, height=height, clusters=clusters)
 
+    def below(ladder: Ladder) -> SweepPoint:
+        rung = state[ladder.name] + 1
+        return point(ladder.name, ladder.rungs[rung].height, _clusters(ladders, state | {ladder.name: rung}))
+
     state = dict.fromkeys((ladder.name for ladder in ladders), -1)
     points = [point("", None, {})]
-    while True:
-        candidates = []
-        for ladder in ladders:
-            below = state[ladder.name] + 1
-            if below < len(ladder.rungs):
-                clusters = _clusters(ladders, state | {ladder.name: below})
-                candidates.append(point(ladder.name, ladder.rungs[below].height, clusters))
-        if not candidates:
-            return tuple(points)
-        best = max(candidates, key=lambda point: (task.merit(point.score), point.height or 0.0))
+    while left := [ladder for ladder in ladders if state[ladder.name] + 1 < len(ladder.rungs)]:
+        best = max(map(below, left), key=lambda point: (task.merit(point.score), point.height or 0.0))
         state[best.merged] += 1
         points.append(best)
+    return tuple(points)
 
 
 @dataclass(frozen=True, slots=True)

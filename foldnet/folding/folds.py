@@ -110,14 +110,13 @@ class Fold:
 
     def gains(self) -> dict[str, float]:
         """The gain of each layer that uses an owner, by its name; no network is built. Raises RunError."""
-        tensors = load_tensors(self.folder / WEIGHTS).tensors
+        file = self.folder / WEIGHTS
+        tensors = load_tensors(file).tensors
         self.check_weights()
         try:
             return {layer: tensors[f"network.{name}"][step].item() for name, step, layer in gain_names(self.program)}
         except (KeyError, IndexError):
-            raise RunError(
-                f"'{self.folder / WEIGHTS}' does not fit the program beside it; it is another fold's"
-            ) from None
+            raise RunError(f"'{file}' does not fit the program beside it; it is another fold's") from None
 
     def check_weights(self) -> None:
         """Raise RunError where the weights, though sound in themselves, are another fold's."""

@@ -73,9 +73,7 @@ def groups_of(model: nn.Module) -> tuple[GroupAlgebra, ...]:
         return tuple(_of_bank(group, model.sources[group.name]) for group in model.plan.groups)
     plan = plan_sharing(model)
     if not plan.groups:
-        raise NothingToFold(
-            "the network has no two layers of one weight shape in one stage; there is nothing to compare"
-        )
+        raise NothingToFold("no two layers have one weight shape in one stage; there is nothing to compare")
     return tuple(_of_layers(group, model) for group in plan.groups)
 
 
@@ -97,7 +95,7 @@ def _of_bank(group: Group, source: nn.Module) -> GroupAlgebra:
     if not isinstance(source, Bank):
         raise NothingToFold(f"group '{group.name}' is tied already; fold the soft network that it came from")
     rows = source.coefficients.detach().cpu().double().numpy()
-    return GroupAlgebra(group, rows, source.gram().cpu().numpy(), plain=False)
+    return GroupAlgebra(group, rows, gram(source.templates).cpu().numpy(), plain=False)
 
 
 def _of_layers(group: Group, model: nn.Module) -> GroupAlgebra:
@@ -156,10 +154,8 @@ def families_of(
     for an unknown unit.
     """
     check_choice("unit", unit, UNITS)
-    free = {
-        entry.group.name: tuple(row for row, layer in enumerate(entry.group.layers) if layer not in keep)
-        for entry in algebra
-    }
+    layers = {entry.group.name: enumerate(entry.group.layers) for entry in algebra}
+    free = {name: tuple(row for row, layer in its if layer not in keep) for name, its in layers.items()}
     if unit == "layer":
         return tuple(Family(name, ((name, rows),)) for name, rows in free.items() if len(rows) > 1)
     structures = structures or structures_of(model.network, model.plan)

@@ -78,10 +78,8 @@ class LoopedNetwork(nn.Module):
 
     def can_be_damped(self, loop: str) -> bool:
         """Whether a loop, by its name, has a block that may add to its input."""
-        loops = ((stage, inner) for stage in self._stages() for inner in stage.stage.loops)
-        return any(
-            stage.adds_to_state(label) for stage, inner in loops if inner.name == loop for label in expand(inner.body)
-        )
+        bodies = ((stage, one.body) for stage in self._stages() for one in stage.stage.loops if one.name == loop)
+        return any(stage.adds_to_state(label) for stage, body in bodies for label in expand(body))
 
     def _stages(self) -> list[LoopedStage]:
         """The stages that loop, in order."""

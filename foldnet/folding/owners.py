@@ -127,10 +127,8 @@ class Owners(nn.Module):
 
     def owner_weights(self) -> tuple[Tensor, ...]:
         """The M owners, (O, I, *kernel) each. They exist once; where templates are kept they are mixed here."""
-        if self.owners is not None:
-            return tuple(self.owners)
-        assert self.templates is not None
-        assert self.coefficients is not None
+        if self.templates is None or self.coefficients is None:
+            return tuple(self.owners or ())
         stacked = torch.stack(list(self.templates)).movedim(2, -1)  # input channels last, as in a bank
         return mix(self.coefficients, stacked).unbind(0)
 

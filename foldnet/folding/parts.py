@@ -33,6 +33,7 @@ class _Refused(Tensor):
         return "_REFUSED"  # the one of this module
 
 
+Twins = tuple[nn.Module, ...]  # one in each part
 _ABSENT = torch.empty(0, device="meta")
 _REFUSED = _ABSENT.as_subclass(_Refused)
 
@@ -43,14 +44,12 @@ class Seen:
     alike."""
 
     module: nn.Module
-    twins: tuple[nn.Module, ...]
+    twins: Twins
     attributes: dict[str, Any]
     children: dict[str, Any]
 
 
-def pairs(
-    body: nn.Module, parts: Sequence[nn.Module], path: str = ""
-) -> Iterator[tuple[str, nn.Module, tuple[nn.Module, ...]]]:
+def pairs(body: nn.Module, parts: Sequence[nn.Module], path: str = "") -> Iterator[tuple[str, nn.Module, Twins]]:
     """(path, module of the body, its twins) for every module that is not the parts' own too, such as one that stands
     elsewhere."""
     if isinstance(body, torch.jit.ScriptModule) or any(part is body for part in parts):

@@ -51,8 +51,7 @@ def keep(root: nn.Module, network: nn.Module, weights: tuple[Tensor, ...], bodie
         return None
     plain = [module for module in root.modules() if not isinstance(module, torch.jit.ScriptModule)]
     held: list[Mapping[str, Any]] = [vars(module) for module in plain]
-    held += [module._modules for module in plain if module._modules]
-    held += [place for module in plain for place in (module._parameters, module._buffers) if place]
+    held += [place for module in plain for place in (module._modules, module._parameters, module._buffers) if place]
     return Ready(
         root,
         network,

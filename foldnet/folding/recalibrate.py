@@ -82,9 +82,7 @@ def recalibrate(
                 break
         observer.end()
         if not used:
-            raise SettingError(
-                "there is no batch to recalibrate on; give an iterable of x or (x, y) that is not used up"
-            )
+            raise SettingError("there is no batch to recalibrate on; give an iterable of x or (x, y) not used up")
     for pool in pools.values():
         pool.store()
     return used

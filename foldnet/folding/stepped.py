@@ -45,7 +45,7 @@ class SteppedBlock(nn.Module):
         self.found = len(blocks)
         self.copied: tuple[int, ...] = ()  # of the steps past those found: which of them each is a copy of
         self._options: dict[str, Any] | None = None
-        self._compiled: Any = None
+        self.compiled: Any = None  # what runs a part by the compiled body
         held = [dict(stackable(block)) for block in blocks]
         for name, tensor in self._stacks().items():
             _replace(self.body, name, torch.stack([tensors[name].detach() for tensors in held]), tensor)
@@ -82,19 +82,14 @@ class SteppedBlock(nn.Module):
     def entry(self, step: int) -> nn.Module:
         """What runs a step: its part, or where the body is compiled a view of it that runs the compiled body."""
         part: nn.Module = self.parts[step]
-        if self._compiled is None:
+        if self.compiled is None:
             return part
         numbers = own_numbers(list(self.parts)).items()  # a copy of a step has those of the step
-        return running(part, partial(self._compiled, part, tuple((place, its[step]) for place, its in numbers)))
+        return running(part, partial(self.compiled, part, tuple((place, its[step]) for place, its in numbers)))
 
     def compile_body(self, **options: Any) -> None:
         """torch.compile the body, once for all steps; `options` are torch.compile's."""
-        self._options, self._compiled = options, torch.compile(_run, **options)
-
-    @property
-    def compiled(self) -> bool:
-        """Whether the body is compiled."""
-        return self._compiled is not None
+        self._options, self.compiled = options, torch.compile(_run, **options)
 
     def given(self, owners: Mapping[str, Tensor]) -> Iterator[tuple[str, nn.Module, dict[str, Tensor], Tensor | None]]:
         """(its place in `parts`, module, what it is lent, its gain () where it uses an owner) for each step's modules.
@@ -150,16 +145,11 @@ class SteppedBlock(nn.Module):
         found = [*self.parts][: self.found]
         self._hold([*found, *(bare(found[row]) for row in copied)])
 
-    @property
-    def steps(self) -> int:
-        """How many steps have tensors of their own."""
-        return self.found + len(self.copied)
-
     def __getstate__(self) -> dict[str, Any]:
         """A copy compiles a body of its own; what was changed of the body is compared by identity, which a file does
         not keep."""
         self.follow()
-        return {**vars(self), "_compiled": None, "_seen": ()}
+        return {**vars(self), "compiled": None, "_seen": ()}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)  # type: ignore[no-untyped-call]

@@ -60,9 +60,7 @@ def structures_of(network: nn.Module, plan: SharingPlan, ignore: Collection[str]
                 if (near := _near(name, firsts, blocks, shared)) is not None:
                     found = [entangled[block] for block in (near, name) if block in entangled]
                     found += differences(blocks[near], blocks[name], ignore)
-                    kept_apart += (
-                        KeptApart(sequence or ROOT, one.attribute, (near, name), one.reason) for one in found
-                    )
+                    kept_apart += (KeptApart(sequence or ROOT, d.attribute, (near, name), d.reason) for d in found)
                 firsts.append(name)
     return Structures(sequences, numbers, tuple(kept_apart))
 
@@ -72,17 +70,14 @@ def _entangled(network: nn.Module, blocks: Mapping[str, nn.Module]) -> dict[str,
     reached otherwise."""
     inside = {id(part) for block in blocks.values() for part in block.modules()}
     places: dict[int, dict[str, str]] = {}  # a tensor's homes: block, "" outside of blocks -> full name
-    for name, block in blocks.items():
-        for place, tensor in registered(block):
-            places.setdefault(id(tensor), {}).setdefault(name, f"{name}.{place}")
-    for place, tensor in registered(network, inside):
-        places.setdefault(id(tensor), {}).setdefault("", place)
+    for name, part in (*blocks.items(), ("", network)):
+        for place, tensor in registered(part, () if name else inside):
+            places.setdefault(id(tensor), {}).setdefault(name, joined(name, place))
     found: dict[str, Difference] = {}
     for homes in places.values():
-        for name in homes if len(homes) > 1 else ():
-            if name and name not in found:
-                twin = next(place for other, place in homes.items() if other != name)
-                found[name] = Difference(homes[name].removeprefix(f"{name}."), f"the same tensor as {twin}")
+        for name in filter(None, homes if len(homes) > 1 else ()):
+            twin = next(place for other, place in homes.items() if other != name)
+            found.setdefault(name, Difference(homes[name].removeprefix(f"{name}."), f"the same tensor as {twin}"))
     several = in_other_tensors(network)
     for name, block in blocks.items():
         for place, tensor in registered(block):
@@ -96,8 +91,7 @@ def _near(name: str, firsts: list[str], blocks: Mapping[str, nn.Module], shared:
     places."""
 
     def kind(block: str) -> object:
-        weighted = [path for path, module in blocks[block].named_modules() if isinstance(module, SHAREABLE)]
-        uses = [(path, shared.get(joined(block, path))) for path in weighted]
+        uses = [(path, shared.get(joined(block, path))) for path in _weighted(blocks[block])]
         return uses or type(blocks[block])  # blocks without weights are all possible
 
     wanted = kind(name)
@@ -134,10 +128,11 @@ def _blocks(
 ) -> Iterator[tuple[str, Hashable, tuple[Use, ...]]]:
     """(name, structure, uses) of every block of a sequence."""
     for name in structures.sequences[sequence]:
-        layers = {
-            position: joined(name, position)
-            for position, module in network.get_submodule(name).named_modules()
-            if isinstance(module, SHAREABLE)
-        }
+        layers = {position: joined(name, position) for position in _weighted(network.get_submodule(name))}
         uses = (Use(layer, position, *owners.get(layer, (None, None))) for position, layer in layers.items())
         yield name, structures.numbers[name], tuple(uses)
+
+
+def _weighted(module: nn.Module) -> list[str]:
+    """The names of the layers with weights in a module; "" is the module itself."""
+    return [name for name, part in module.named_modules() if isinstance(part, SHAREABLE)]

@@ -15,7 +15,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache, partial
-from operator import is_
+from operator import call, is_
 from types import MemberDescriptorType
 from typing import Any, TypeVar
 
@@ -169,12 +169,8 @@ def undisturbed(function: Callable[..., T]) -> Callable[..., T]:
 def _uncompiled() -> Callable[..., Any]:
     """What calls a function so. Made once, since it takes longer than a block's pass; not at import, for it loads the
     compiler."""
-    called: Callable[..., Any] = torch.compiler.disable(_call)  # type: ignore[no-untyped-call]
+    called: Callable[..., Any] = torch.compiler.disable(call)  # type: ignore[no-untyped-call]
     return called
-
-
-def _call(function: Callable[..., T], *inputs: Any, **options: Any) -> T:
-    return function(*inputs, **options)
 
 
 def nowhere(module: nn.Module, name: str, tensor: Any) -> bool:

@@ -40,10 +40,7 @@ class SharingPlan:
 
 @checked
 def plan_sharing(
-    network: nn.Module,
-    templates: int | Mapping[str, int] | None = None,
-    *,
-    keep: Mapping[str, str] | None = None,
+    network: nn.Module, templates: int | Mapping[str, int] | None = None, *, keep: Mapping[str, str] | None = None
 ) -> SharingPlan:
     """Group the convolutions and linear layers of a network by stage and weight shape.
 

@@ -82,10 +82,7 @@ def _rebuild(value: Any, other: Callable[[Any], Any]) -> Any:
         vars(made).update(vars(value))
         return made
     if isinstance(value, dict):
-        copied = value.copy()
-        copied.clear()
-        copied.update((other(key), other(part)) for key, part in value.items())
-        return copied
+        return type(value)((other(key), other(part)) for key, part in value.items())
     return deque(map(other, value), value.maxlen) if isinstance(value, deque) else type(value)(map(other, value))
 
 

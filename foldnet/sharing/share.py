@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from foldnet.errors import NothingToFold, SettingError
-from foldnet.sharing.lend import lend, nowhere, undisturbed
+from foldnet.sharing.lend import Lent, lend, nowhere, undisturbed
 from foldnet.sharing.plan import NO_PARTNER, SharingPlan, check_plan, plan_sharing
 from foldnet.typed import checked
 
@@ -41,10 +41,6 @@ class Bank(nn.Module):
         """The same as L weights (O, I, *kernel)."""
         return self.weights().unbind(0)
 
-    def gram(self) -> Tensor:
-        """G = T T^t, the inner products of the templates, (K, K) in float64."""
-        return gram(self.templates)
-
 
 def mix(coefficients: Tensor, templates: Tensor) -> Tensor:
     """sum_j a_ij T_j: coefficients (M, K), templates (K, O, *kernel, I) -> weights (M, O, I, *kernel)."""
@@ -53,7 +49,7 @@ def mix(coefficients: Tensor, templates: Tensor) -> Tensor:
 
 
 def gram(templates: Tensor) -> Tensor:
-    """Inner products of the templates, (K, ...) -> (K, K), in float64 without a float64 copy of more than one slice."""
+    """G = T T^t, (K, ...) -> (K, K): inner products in float64 without a float64 copy of more than one slice."""
     flat = templates.detach().flatten(1)
     total = torch.zeros(len(flat), len(flat), dtype=torch.float64, device=flat.device)
     for slice_ in torch.split(flat, 1 << 18, dim=1):
@@ -74,7 +70,9 @@ class SharedNetwork(nn.Module):
     def __init__(self, network: nn.Module, plan: SharingPlan, sources: dict[str, nn.Module]) -> None:
         super().__init__()
         self.plan = plan
-        self.network = without_weights(network, [name for group in plan.groups for name in group.layers])
+        for name in (layer for group in plan.groups for layer in group.layers):
+            network.get_submodule(name).register_parameter("weight", None)
+        self.network = network
         self.sources = nn.ModuleDict(sources)
 
     def forward(self, *inputs: Any, **options: Any) -> Any:
@@ -91,8 +89,12 @@ class SharedNetwork(nn.Module):
         if torch.compiler.is_dynamo_compiling():
             yield functional_call(self.network, given, inputs, options, tie_weights=False)
         else:
-            lent = undisturbed(lend)(self.network, undisturbed(by_module)(self.network, given), {})
-            yield from lent.passes(nowhere, inputs, options)
+            yield from undisturbed(self._lent)(given).passes(nowhere, inputs, options)
+
+    def _lent(self, given: Mapping[str, Tensor]) -> Lent:
+        """The network with its shared weights lent."""
+        layers = {name: self.network.get_submodule(name.removesuffix(".weight")) for name in given}
+        return lend(self.network, {layers[name]: {"weight": weight} for name, weight in given.items()}, {})
 
     def shared_weights(self) -> Iterator[tuple[str, Tensor]]:
         """(name of the parameter, weight (O, I, *kernel)) for every shared layer: one matrix product a group."""
@@ -129,9 +131,7 @@ def share(model: nn.Module, plan: SharingPlan | int | None = None) -> SharedNetw
         copied = copy.deepcopy(model)
     except (RuntimeError, TypeError, AttributeError) as error:
         reason = textwrap.shorten(str(error), 100, placeholder="...")
-        raise SettingError(
-            f"the network cannot be copied ({reason}); leave out of it what copy.deepcopy refuses"
-        ) from error
+        raise SettingError(f"the network cannot be copied ({reason}); leave out what copy.deepcopy refuses") from error
     return SharedNetwork(copied, plan, sources)
 
 
@@ -152,22 +152,5 @@ def materialise(model: nn.Module) -> nn.Module:
     dense = copy.deepcopy(model.network)
     with torch.no_grad():
         for name, weight in model.shared_weights():
-            layer, _, attribute = name.rpartition(".")
-            setattr(dense.get_submodule(layer), attribute, nn.Parameter(weight.detach().clone()))
+            dense.get_submodule(name.removesuffix(".weight")).weight = nn.Parameter(weight.detach().clone())
     return dense
-
-
-def by_module(network: nn.Module, given: Mapping[str, Tensor]) -> dict[nn.Module, dict[str, Tensor]]:
-    """{"stage1.1.conv1.weight": w} as {the module: {"weight": w}}."""
-    found: dict[nn.Module, dict[str, Tensor]] = {}
-    for name, tensor in given.items():
-        path, _, attribute = name.rpartition(".")
-        found.setdefault(network.get_submodule(path), {})[attribute] = tensor
-    return found
-
-
-def without_weights(network: nn.Module, layers: list[str]) -> nn.Module:
-    """`network` itself, with the weights of `layers` taken off; what is taken off must be given at every call."""
-    for name in layers:
-        network.get_submodule(name).register_parameter("weight", None)
-    return network

@@ -134,7 +134,7 @@ def _measure_shares(soft: Soft, plan: FoldPlan, laboratory: Laboratory) -> dict[
         return None
     tied = sum(len(cluster) for group in plan.groups for cluster in group.clusters if len(cluster) > 1)
     laboratory.observer.begin("shares of the added validation loss", tied + 1)
-    shares = dict(added_loss_shares(plan, soft.algebra, laboratory.share_loss(soft.model)))
+    shares = dict(added_loss_shares(plan, soft.algebra, partial(laboratory.share_loss, soft.model)))
     laboratory.observer.end()
     return shares
 

@@ -4,6 +4,7 @@ import copy
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -173,7 +174,7 @@ def _walk(soft: Soft, unit: str, laboratory: Laboratory) -> tuple[SweepPoint, ..
     """One unit's points."""
     folds, observer = _judgements(soft, unit), laboratory.observer
     observer.begin(f"sweep by {unit}", folds)
-    judge = announcing(laboratory.judge(soft.model), f"sweep by {unit}", folds, observer)
+    judge = announcing(partial(laboratory.judge, soft.model), f"sweep by {unit}", folds, observer)
     points = descend(soft.ladders(unit), unit, soft.plan, judge, laboratory.dataset.task)
     observer.end()
     return points

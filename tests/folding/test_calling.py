@@ -56,7 +56,7 @@ def refused(call, error=SettingError):
 def test_a_tensor_or_keyword_inputs_are_one_batch(folded, batches):
     looped, tied = folded
     found = foldnet.verify(looped, against=tied, inputs=batches)
-    assert (found.passed, found.comparisons[0].count) == (True, 4)
+    assert (found.passed, found.inputs[0].count) == (True, 4)
     assert foldnet.recalibrate(looped, batches) == 4
     foldnet.recalibrate(tied, [X])
     torch.testing.assert_close(looped(X), tied(X))

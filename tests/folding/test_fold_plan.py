@@ -251,7 +251,7 @@ def test_the_layers_of_a_plain_network_are_compared_by_their_weights():
     np.testing.assert_allclose(group.similarity("weights"), np.abs(unit @ unit.T), atol=1e-6)
     assert group.plain
     assert group.weight_numbers == 32 * 32 * 9
-    said = "the network has no two layers of one weight shape in one stage; there is nothing to compare"
+    said = "no two layers have one weight shape in one stage; there is nothing to compare"
     with pytest.raises(NothingToFold, match=exactly(said)):
         groups_of(nn.Linear(2, 2))
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from foldnet.analysis.choices import TIES
 from foldnet.folding.owners import Owners, TiedLayers, sum_in_double, tie_bank, tie_rows
-from foldnet.sharing.share import Bank
+from foldnet.sharing.share import Bank, gram
 
 SHAPES = [(4, 3, 3, 3), (5, 2), (3, 4, 5)]
 
@@ -18,7 +18,7 @@ def tied_bank(seed, layers, templates, shape, clusters, how="gain"):
     bank = Bank(layers, templates, shape)
     with torch.no_grad():
         bank.coefficients.normal_()
-    tie = tie_rows(bank.coefficients.detach().double().numpy(), bank.gram().numpy(), clusters, how)
+    tie = tie_rows(bank.coefficients.detach().double().numpy(), gram(bank.templates).numpy(), clusters, how)
     return bank, tie, tie_bank(bank, tie)
 
 
@@ -81,7 +81,7 @@ def test_tying_leaves_the_bank_alone_and_shares_no_memory_with_it():
 def test_the_precision_is_that_of_the_bank(templates):
     torch.manual_seed(0)
     bank = Bank(4, templates, (5, 2)).double()
-    tie = tie_rows(bank.coefficients.detach().numpy(), bank.gram().numpy(), [[0], [1], [2, 3]])
+    tie = tie_rows(bank.coefficients.detach().numpy(), gram(bank.templates).numpy(), [[0], [1], [2, 3]])
     tied = tie_bank(bank, tie)
     assert {parameter.dtype for parameter in tied.parameters()} == {torch.float64}
     np.testing.assert_allclose(tied.gains.detach().numpy(), tie.gains, rtol=1e-15)

@@ -283,7 +283,7 @@ def test_any_iterable_of_inputs_will_do():
 @pytest.mark.parametrize(
     ("batches", "said"),
     [
-        ([], "there is no batch to recalibrate on; give an iterable of x or (x, y) that is not used up"),
+        ([], "there is no batch to recalibrate on; give an iterable of x or (x, y) not used up"),
         (
             [3.0],
             "a batch is a float without a tensor; give x or (x, y), where x is a tensor, a tuple of positional inputs or a "

@@ -13,7 +13,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from foldnet.errors import NothingToFold, SettingError, ShapeMismatch, UnknownName
 from foldnet.sharing.plan import Group, SharingPlan, plan_sharing
-from foldnet.sharing.share import Bank, SharedNetwork, materialise, share, without_weights
+from foldnet.sharing.share import Bank, SharedNetwork, materialise, share
 from foldnet.zoo.blueprint import build
 
 
@@ -266,8 +266,8 @@ def test_a_source_with_too_few_weights_is_an_error():
 
 
 def test_weights_are_taken_off_in_place():
-    network = Mlp(2)
-    assert without_weights(network, ["body.0"]) is network
+    network, plan = Mlp(2), SharingPlan((Group("body", ("body.0",), (6, 6), 1),), ())
+    assert SharedNetwork(network, plan, {"body": Bank(1, 1, (6, 6))}).network is network
     assert network.body[0].weight is None
     assert network.body[1].weight is not None
 
@@ -358,9 +358,7 @@ def test_modules_and_tensors_of_which_nothing_can_be_made_are_refused():
         soft(torch.ones(1, 2))
     network = nn.Sequential(nn.Sequential(*[nn.Linear(2, 2) for _ in range(3)]))
     network.made = torch.ones(2, requires_grad=True) * 2
-    said = (
-        r"^the network cannot be copied \(Only Tensors created explicitly by the user .*\.\.\.\); leave out of it what "
-    )
+    said = r"^the network cannot be copied \(Only Tensors created explicitly by the user .*\.\.\.\); leave out what "
     with pytest.raises(SettingError, match=said):
         share(network)
 
