@@ -195,9 +195,10 @@ class FoldReport(Advice, Report):
         columns = ("group", "layers", "templates", "owners", "stored", "by chance")
         title = f"{self.run or 'network in memory'}: {counted(self.loops, 'loop')}"
         yield Table(title, columns, tuple(group.row() for group in self.groups))
-        if any((group.chance or 0.0) > LIKELY for group in self.groups):
-            yield Text("(!) more than 5 % of untrained networks would merge as much in that group")
         ties = tuple(row for group in self.groups for row in group.ties())
+        if any((group.chance or 0.0) > LIKELY for group in self.groups):
+            said = "(!) more than 5 % of untrained networks would merge as much in that group"
+            yield Text(f"{said}\n" if ties else said)
         if ties:
             names = ("tied layer", "owner", "gain", "weight error", "share of added validation loss")
             yield Table("", names[: len(ties[0])], ties)

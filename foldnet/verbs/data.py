@@ -1,9 +1,8 @@
 """foldnet data: sets of grids in files to keep, each declared in SETS. Knows no numpy until it draws."""
 
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
@@ -13,7 +12,7 @@ from foldnet.show.report import Report, Table, Text, percent
 from foldnet.store.files import refuse_existing, write_new, write_whole
 
 if TYPE_CHECKING:
-    from foldnet.data.grids import Grids
+    from foldnet.data.rules import Rule
 
 ENDING = ".npz"
 
@@ -29,9 +28,8 @@ class GridSet:
     phase: Annotated[int, Option("Phase of the curriculum, from 1: each draws numbers of its own.")] = 1
     split: Annotated[str, Option("train, validation or test.")] = "train"
 
-    def drawing(self) -> "Callable[..., Grids]":
-        """What draws them from a seed, a phase and a split. Raises SettingError for a rule by which none can be
-        drawn."""
+    def rule(self) -> "Rule":
+        """The rule of the grids. Raises SettingError for one by which none can be drawn."""
         raise NotImplementedError
 
 
@@ -48,11 +46,11 @@ class PathSet(GridSet):
     obstacles: Annotated[float, Option("Probability that a cell is an obstacle.")] = 0.1
     target: Annotated[str, Option("What is to be found: union of all shortest paths, or one of them.")] = "union"
 
-    def drawing(self) -> "Callable[..., Grids]":
+    def rule(self) -> "Rule":
         """See GridSet."""
-        from foldnet.data.rules import PathRule, draw_grids
+        from foldnet.data.rules import PathRule
 
-        return partial(draw_grids, self.count, PathRule(self.grid, self.window, self.obstacles, self.target))
+        return PathRule(self.grid, self.window, self.obstacles, self.target)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +63,11 @@ class MazeSet(GridSet):
     name = "mazes"
     size: Annotated[int, Option("Side of a maze in cells, walls included (odd).")] = 9
 
-    def drawing(self) -> "Callable[..., Grids]":
+    def rule(self) -> "Rule":
         """See GridSet."""
-        from foldnet.data.rules import MazeRule, draw_grids
+        from foldnet.data.rules import MazeRule
 
-        return partial(draw_grids, self.count, MazeRule(self.size))
+        return MazeRule(self.size)
 
 
 SETS: dict[str, type[GridSet]] = {"paths": PathSet, "mazes": MazeSet}
@@ -114,14 +112,15 @@ def write_grids(wanted: GridSet, out: Path | str | None = None, *, force: bool =
     import numpy as np
 
     from foldnet.data.grids import SPLITS
+    from foldnet.data.rules import draw_grids
 
-    draw = wanted.drawing()
+    rule = wanted.rule()
     if out is not None:
         check_ending(Path(out), (ENDING,))
-        refuse_existing(Path(out), force=force)
+    refuse_existing(out, force=force)
     check_fields(wanted)
     check_choice("split", wanted.split, SPLITS)
-    drawn = draw(seed=wanted.seed, phase=wanted.phase - 1, split=wanted.split)
+    drawn = draw_grids(wanted.count, rule, seed=wanted.seed, phase=wanted.phase - 1, split=wanted.split)
     content = io.BytesIO()
     np.savez_compressed(content, obstacles=drawn.obstacles, queries=drawn.queries, target=drawn.target)
     if out is None:

@@ -17,7 +17,7 @@ from foldnet.data.tasks import CLASSES, Lengthened, Task
 from foldnet.errors import ProcessLost, RunError, SettingError
 from foldnet.options import given_of, takes_fields
 from foldnet.show.progress import watched
-from foldnet.show.report import Report, Table
+from foldnet.show.report import Report, Table, counted
 from foldnet.store.codec import Count, Share, from_plain
 from foldnet.store.files import write_json
 from foldnet.store.lock import take_lock
@@ -68,12 +68,16 @@ class TrainReport(Report):
         """What was trained, how long it took, and how well it does."""
         after = " and ".join(str(until) for until, _ in self.lengthened)
         longer = f" (lengthened after {after})" if after else ""
+        epochs = f"{counted(self.epochs, 'epoch')}{longer}"
         test = self.task.counted(self.score, self.test_images, self.test_right)
         best = f"{self.task.written(self.best_score)} at epoch {self.best_epoch}"
         rows = (
             ("run", self.run),
             ("network", f"{self.arch}, {self.parameters:,} parameters"),
-            ("trained", f"{self.epochs} epochs{longer} on {self.dataset}, seed {self.seed}, {self.precision}"),
+            (
+                "trained",
+                f"{epochs} on {self.dataset}, seed {self.seed}, {self.precision}",
+            ),
             ("time", f"{self.seconds:.1f} s, {self.images_per_second:,.0f} {self.task.unit}/s on {self.device}"),
             *([("best validation", best)] if self.best_score is not None else []),
             ("test", f"{test}, last epoch"),

@@ -47,7 +47,7 @@ def test_a_sound_fold_exits_with_0_and_says_what_was_compared(run):
     assert lines[2].split()[:5] == ["looped", "with", "tied", "50", "test"]
     assert lines[2].split()[-2:] == ["100.00", "%"]
     assert lines[-1].startswith("passed: 41 of 41 promises hold, runs/planted/fold, ")
-    assert lines[-2] == "promises kept: 41 of 41"
+    assert not [line for line in lines if line.startswith(("promises kept", "BROKEN"))]
     promises = json.loads((run / "fold" / "certificate.json").read_text())["promises"]
     assert [promise["held"] for promise in promises] == [True] * 41
     assert "numbers in the file that are not finite" in {promise["name"] for promise in promises}
