@@ -67,12 +67,9 @@ def chance_of(soft: Soft, plan: FoldPlan, choice: Choice) -> FoldChance:
 
 def _heights(soft: Soft, families: tuple[Family, ...], plan: FoldPlan, choice: Choice) -> dict[str, tuple[float, ...]]:
     """The similarity, for each position of a family, at which a fold merged."""
-    if choice.threshold is not None:
-        given = choice.threshold
-        return {
-            family.name: tuple(given if not isinstance(given, dict) else given[group] for group, _ in family.positions)
-            for family in families
-        }
+    if (given := choice.threshold) is not None:
+        levels = given if isinstance(given, dict) else dict.fromkeys(soft.layers, given)
+        return {family.name: tuple(levels[group] for group, _ in family.positions) for family in families}
     clusters = {group.name: group.clusters for group in plan.groups}
     found = {family.name: _last_merge(soft, family, clusters) for family in families}
     # A family that was left alone could have merged, had it been as alike as the least alike that was not.

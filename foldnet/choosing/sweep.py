@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from operator import attrgetter
 
 from foldnet.analysis.clusters import Clusters, joined, merge_path
 from foldnet.analysis.similarity import Matrix
@@ -149,10 +150,8 @@ def within_budget(points: tuple[SweepPoint, ...], budget: int, task: Task = CLAS
     Raises NothingToFold where even complete tying is larger, saying what can be reached.
     """
 
-    def size(point: SweepPoint) -> int:
-        return point.bytes if in_bytes else point.parameters
-
-    check_budget(min(size(point) for point in points), budget, in_bytes=in_bytes)
+    size = attrgetter("bytes" if in_bytes else "parameters")
+    check_budget(min(map(size, points)), budget, in_bytes=in_bytes)
     good = [point for point in points if size(point) <= budget]
     return max(good, key=lambda point: (task.merit(point.score), -point.stored_numbers, point.loops))
 
@@ -178,19 +177,16 @@ def knee(points: tuple[SweepPoint, ...], task: Task = CLASSES) -> tuple[SweepPoi
     score that each size can have.
     """
 
-    def merit(point: SweepPoint) -> float:
-        return task.merit(point.score)
-
     front = _front(points, task)
-    largest, best_of_all, last = max(point.stored_numbers for point in points), merit(front[0]), front[-1]
-    span, fall = largest - last.stored_numbers, best_of_all - merit(last)
-    flat, parts = (FLAT, "points") if task.share else (FLAT * abs(best_of_all), "%")
+    last, least, most = front[-1], task.merit(front[-1].score), task.merit(front[0].score)
+    span, fall = max(point.stored_numbers for point in points) - last.stored_numbers, most - least
+    flat, parts = (FLAT, "points") if task.share else (FLAT * abs(most), "%")
     if not span or fall <= flat + 1e-12:
         return last, f"the smallest fold is within {100 * FLAT:g} {parts} of the best, so there is no knee before it"
 
     def above(point: SweepPoint) -> float:
         kept = (point.stored_numbers - last.stored_numbers) / span
-        return round((merit(point) - merit(last)) / fall - kept, 9)  # equals stay equal in spite of rounding
+        return round((task.merit(point.score) - least) / fall - kept, 9)  # equals stay equal in spite of rounding
 
     best = max(front, key=lambda point: (above(point), -point.stored_numbers))
     beyond = front[front.index(best) + 1] if best is not last else None

@@ -39,12 +39,11 @@ class LoopedNetwork(nn.Module):
         names = [block.name for stage in program.stages for block in stage.blocks]
         elsewhere = in_several_places(network, {name: network.get_submodule(name) for name in names})
         for stage in program.stages:
-            parent, _, name = stage.path.rpartition(".")
             sequence = network.get_submodule(stage.path)
             kind = LoopedList if isinstance(sequence, nn.ModuleList) else LoopedStage
             looped = kind(stage, sequence, elsewhere)
             if stage.path:
-                setattr(network.get_submodule(parent), name, looped)
+                network.set_submodule(stage.path, looped)
             else:
                 network = looped
         self.network = network

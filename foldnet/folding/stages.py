@@ -33,8 +33,7 @@ class LoopedStage(nn.Module):
             alike = [block for block in stage.blocks if block.label == label]
             modules = [blocks.get_submodule(block.name.rpartition(".")[2]) for block in alike]
             tied = tuple(use.position for use in alike[0].uses if use.group is not None)
-            stepped = tied or len(modules) > 1
-            self.blocks[label] = SteppedBlock(modules, tied, elsewhere) if stepped else modules[0]
+            self.blocks[label] = SteppedBlock(modules, tied, elsewhere) if tied or len(modules) > 1 else modules[0]
         object.__setattr__(self, "sequence", blocks)  # whose place this module takes; not registered
 
     def set_trips(self, trips: Mapping[str, int], *, own_steps: bool, damped: bool) -> None:

@@ -143,8 +143,7 @@ def positions(network: nn.Module, plan: SharingPlan) -> dict[str, tuple[tuple[in
     Raises NothingToFold for a shared layer outside the sequences.
     """
     layers = [layer for group in plan.groups for layer in group.layers]
-    declared = tuple(getattr(network, "sequences", ()))
-    return _positions(plan, declared or sequences_of(network, layers))
+    return _positions(plan, tuple(getattr(network, "sequences", ())) or sequences_of(network, layers))
 
 
 @lru_cache(maxsize=64)  # asked in every training step
