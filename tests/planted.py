@@ -46,7 +46,7 @@ def plant_run(folder: Path, *, rows: list[list[float]] | None = None, arch: str 
     run = Run(folder, settings, blueprint(arch, channels=1, size=8), "fp32", split.hash)
     with torch.random.fork_rng([]):
         torch.manual_seed(seed)
-        model = run.network()
+        model = run.blueprint.build()
         for module in model.modules():
             if isinstance(module, nn.BatchNorm2d):
                 module.weight.data.uniform_(0.5, 1.5)

@@ -66,8 +66,9 @@ class Wanted:
 
     def settings(self) -> TrainSettings:
         """Those of a new run. Raises what `train_settings` raises."""
-        given, chosen = dict(self.given), self._chosen()
+        given = dict(self.given)
         if self.recall:
+            chosen = self._chosen()
             usual = source_type(chosen.get("dataset", Digits.name)).arch
             given["arch"] = _recalling(chosen.get("arch") or usual)
         return train_settings(given, file=self.config)

@@ -13,7 +13,7 @@ from foldnet.data.tasks import CLASSES, Task
 from foldnet.errors import MissingTool
 from foldnet.options import check_choice
 from foldnet.training.machine import Machine, seeded
-from foldnet.training.settings import COMPILE, OPTIMISERS
+from foldnet.training.settings import COMPILE
 
 MIXING = ("coefficients", "gains", "gain")  # what mixes or scales shared weights never decays
 
@@ -34,7 +34,6 @@ def build_optimiser(
 ) -> torch.optim.Optimizer:
     """SGD with Nesterov momentum, or Adam ("adam"; `momentum` is its first beta); coefficients and gains never
     decay."""
-    assert kind in OPTIMISERS
     decayed: list[nn.Parameter] = []
     free: list[nn.Parameter] = []
     for name, parameter in model.named_parameters():

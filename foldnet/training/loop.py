@@ -175,7 +175,7 @@ class _Training:
         if not math.isfinite(mean_loss):
             raise self._diverged(f"the loss of epoch {epoch + 1} is {mean_loss}")
         # The loss of a step is that before its update: what the last one did to the weights, no training loss has seen.
-        if not _all_finite(self.model):
+        if not torch.stack([parameter.isfinite().all() for parameter in self.model.parameters()]).all():  # one wait
             raise self._diverged(f"epoch {epoch + 1} leaves weights that are not finite")
 
     def _diverged(self, what: str) -> TrainingDiverged:
@@ -251,8 +251,3 @@ def _similarity(model: nn.Module) -> dict[str, float] | None:
         matrix[range(len(matrix)), range(len(matrix))] = 0.0
         largest[name] = float(matrix.max())
     return largest or None
-
-
-def _all_finite(model: nn.Module) -> bool:
-    """Whether every weight is a number, asked with one synchronisation."""
-    return bool(torch.stack([parameter.isfinite().all() for parameter in model.parameters()]).all())

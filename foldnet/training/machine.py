@@ -163,10 +163,9 @@ def choose_machine(device: str = "auto", precision: str = "auto", world: World =
     """
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
-    try:
+    chosen = None
+    with suppress(RuntimeError):
         chosen = torch.device(device)
-    except RuntimeError:
-        chosen = None
     if chosen is None or chosen.type not in ("cpu", "cuda"):
         raise SettingError(f"`device={device!r}` is not a device; write cpu, cuda or cuda:0")
     if chosen.type == "cuda":

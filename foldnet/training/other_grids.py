@@ -65,9 +65,8 @@ def other_grids(run: Run, wanted: OtherGrids) -> tuple[Dataset, str]:
         given["windows"] = (given.pop("window"),)
     for key, value in given.items():
         if key not in known:
-            raise SettingError(
-                f"--{key} {value} has no meaning for {name}; it is for {source_settings().get(key, ('paths',))[0]}"
-            )
+            owner = source_settings().get(key, ("paths",))[0]
+            raise SettingError(f"--{key} {value} has no meaning for {name}; it is for {owner}")
     source = make_source(name, {key: value for key, value in plain(own).items() if key in known} | given)
     assert isinstance(source, GridSource)
     rule = source.rules[-1]

@@ -23,9 +23,7 @@ def progressive_loss(
     """
     network = model.network if isinstance(model, SharedNetwork) else model
     if not isinstance(network, PathNetwork):
-        raise SettingError(
-            f"`progressive={weight:g}` needs a network of steps, such as scnn-20-32-1; leave it out for others"
-        )
+        raise SettingError(f"`progressive={weight:g}` needs a network of steps, such as scnn-20-32-1; leave it out")
     depth = len(network.body)
 
     def loss(outputs: Tensor, targets: Tensor, x: Tensor) -> Tensor:

@@ -29,9 +29,7 @@ def recurrence(model: nn.Module, form: str = "mean") -> Tensor:
     """
     rows = {name: F.normalize(bank.coefficients.float(), dim=1) for name, bank in banks_of(model).items()}
     if not rows:
-        raise SettingError(
-            "the network has no coefficients that could come to be alike; share it first with `foldnet.share`"
-        )
+        raise SettingError("the network has no coefficients to become alike; share it first with `foldnet.share`")
     if form == "loops" and isinstance(model, SharedNetwork):
         places = positions(model.network, model.plan)
         return loop_shares([rows[group][list(place)] for group in rows for place in places[group]]).mean()

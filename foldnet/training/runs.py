@@ -45,10 +45,6 @@ class Run:
         """What the network answers for."""
         return TASKS[self.blueprint.task]
 
-    def network(self) -> nn.Module:
-        """The architecture, freshly initialised (under torch.device("meta"): not allocated)."""
-        return self.blueprint.build()
-
     def load(self, checkpoint: str = "last") -> tuple[nn.Module, Progress]:
         """The trained network in evaluation mode, on the CPU, and where its training stood. Raises RunError."""
         place = self.folder / checkpoint
@@ -61,7 +57,7 @@ class Run:
                 mend = f"train it on with `foldnet.train(resume=True, out={str(self.folder)!r})`"
             raise RunError(f"run '{self.folder}' has no '{checkpoint}' checkpoint; {mend}")
         with torch.device("meta"):
-            model = self.network()
+            model = self.blueprint.build()
         progress = self.fill(model, checkpoint)
         return model.eval(), progress
 

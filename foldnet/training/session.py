@@ -18,7 +18,7 @@ from foldnet.training.learner import Learner, Objective, build_optimiser, choose
 from foldnet.training.machine import Machine, seeded
 from foldnet.training.observer import BEGINNING, EPOCH, SILENT, Observer, Progress
 from foldnet.training.runs import Run, lengthened
-from foldnet.training.settings import SCHEDULES, TrainSettings
+from foldnet.training.settings import TrainSettings
 
 FLOAT_BYTES = 4
 DROPS = (30, 60, 80)  # per cent of the epochs after which the learning rate falls
@@ -55,7 +55,6 @@ class Course:
     def rate(self, epoch: int) -> float:
         """The learning rate of epoch 0, 1, ...: `lr`, and with "steps" times 0.2 once 30, 60 and 80 % of the epochs are
         over."""
-        assert self.schedule in SCHEDULES
         if self.schedule == "constant":
             return self.lr
         epochs = length_at(epoch, self.epochs, self.lengthened)
@@ -153,7 +152,7 @@ def session_of(material: Material, *, new: bool = False) -> tuple[Run, Session]:
     compilation = choose_compilation(settings.compile, machine)
     _check_memory(run, machine)
     with seeded(settings.seed, torch.device("cpu")):  # the process's own random state stays untouched
-        model = run.network()
+        model = run.blueprint.build()
     start, last = BEGINNING, run.folder / "last"
     if not new:
         check_nothing_lost(run.folder)
@@ -192,7 +191,7 @@ def course_of(run: Run) -> Course:
 def _check_memory(run: Run, machine: Machine) -> None:
     """Raise SettingError for a network that the memory does not hold, before any of it is allocated."""
     with torch.device("meta"):
-        numbers = sum(parameter.numel() for parameter in run.network().parameters())
+        numbers = sum(parameter.numel() for parameter in run.blueprint.build().parameters())
     # Weights, gradients and momenta; a GPU's own memory says so itself.
     needed, (total, _) = numbers * FLOAT_BYTES * (1 if machine.on_cuda else 3), memory_bytes()
     if total is not None and needed > total:

@@ -133,7 +133,7 @@ def info(name: Path | str) -> NetworkInfo | FileInfo:
 def _of_run(run: Run) -> NetworkInfo:
     """A run, from its settings; no weight is read."""
     with torch.device("meta"):
-        found = _of_network(str(run.folder), "run", run.network())
+        found = _of_network(str(run.folder), "run", run.blueprint.build())
     return replace(found, settings=flat(run.settings), trained=line_of_run(run.folder))
 
 

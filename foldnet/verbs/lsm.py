@@ -95,7 +95,7 @@ def lsm_history(folder: Path | str | None = None) -> tuple[GroupHistory, ...]:
     """The matrices of every epoch of a soft run, by coefficients. Raises RunError where there are none."""
     run = open_run(Path(folder) if folder is not None else newest_run())
     with torch.device("meta"):
-        network = run.network()
+        network = run.blueprint.build()
     if not isinstance(network, SharedNetwork):
         raise RunError(f"run '{run.folder}' keeps no coefficients; only soft networks have them, such as swrn-28-2-4")
     history = load_coefficients(run.folder)

@@ -114,7 +114,7 @@ def weights(run: Path) -> torch.Tensor:
 def apart(one: Path, two: Path) -> float:
     """How far two runs are apart, against the way that the first has come."""
     with seeded(SETTINGS["seed"], torch.device("cpu")):
-        start = open_run(one).network().state_dict()
+        start = open_run(one).blueprint.build().state_dict()
     before = torch.cat([tensor.double().flatten() for _, tensor in sorted(start.items())])
     return float((weights(one) - weights(two)).norm() / (weights(one) - before).norm())
 

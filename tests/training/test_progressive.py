@@ -52,6 +52,6 @@ def test_every_start_and_every_number_of_steps_occurs(batch):
 
 
 def test_networks_without_steps_are_refused():
-    said = r"^`progressive=0.5` needs a network of steps, such as scnn-20-32-1; leave it out for others$"
+    said = r"^`progressive=0.5` needs a network of steps, such as scnn-20-32-1; leave it out$"
     with pytest.raises(SettingError, match=said):
         progressive_loss(build("wrn-10-1"), CELLS, MACHINE, 0.5)

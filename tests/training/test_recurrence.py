@@ -153,7 +153,7 @@ def test_a_place_with_one_layer_asks_for_nothing():
 def test_what_has_no_coefficients_no_blocks_or_no_such_form_is_refused():
     with pytest.raises(
         SettingError,
-        match=r"^the network has no coefficients that could come to be alike; share it first with `foldnet.share`$",
+        match=r"^the network has no coefficients to become alike; share it first with `foldnet.share`$",
     ):
         recurrence(build("wrn-16-1"), "mean")
     with pytest.raises(

@@ -441,7 +441,7 @@ def test_a_fold_whose_report_counts_bytes_as_version_0_1_did_passes(run):
     file = made / "report.json"
     report = json.loads(file.read_text())
     looped = open_fold(made).load()
-    soft = open_run(run).network()
+    soft = open_run(run).blueprint.build()
     forms = {"soft": soft, "dense": materialise(soft), "folded": looped}
     bare = {form: file_bytes(model.state_dict(), stated=False) for form, model in forms.items()}
     assert report["bytes"]["folded"] > bare["folded"]
