@@ -74,7 +74,7 @@ class Cli:
         assert (outcome.code, outcome.out) == (1, ""), outcome
         *took, sentence = outcome.err.removesuffix("\n").split("\n")
         assert sentence.startswith("Error: "), outcome
-        assert all(line.startswith("takes ") for line in took), outcome
+        assert all(line.startswith("using ") for line in took), outcome
         assert "unexpected" not in outcome.err, outcome
         assert state_of(Path()) == before
         return sentence.removeprefix("Error: ")

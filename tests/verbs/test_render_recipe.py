@@ -49,7 +49,7 @@ def test_pictures(cli, home, kind, ending):
 def test_sources(cli, home, kind, ending):
     outcome = cli("render", kind, "-o", f"a{ending}")
     assert (outcome.code, outcome.out) == (0, f"wrote a{ending}\n")
-    assert outcome.err.startswith("takes runs/tied")
+    assert outcome.err.startswith("using runs/tied")
     assert outcome.err.count("\n") == 1
     assert "digraph" in (home / f"a{ending}").read_text()
 
