@@ -65,3 +65,16 @@ def test_python_that_needs_no_training_runs_as_it_is_printed(page, tmp_path):
     for block in code:
         done = subprocess.run([sys.executable, "-c", block], capture_output=True, text=True, cwd=tmp_path)
         assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_tree_in_the_readme_names_files_that_are_there():
+    tree = (TOP / "README.md").read_text().split("## The code")[1].split("```")[1]
+    top, folder = TOP, TOP
+    for line in tree.strip().splitlines():
+        name, told = line[:20].strip(), line[20:]
+        if name:
+            top = TOP if not line.startswith(" ") else TOP / "foldnet"
+            folder = top / name if name.endswith("/") else top
+            assert (top / name).exists(), line
+        for file in re.findall(r"\b\w+\.py\b", told):
+            assert (folder / file).is_file(), line
