@@ -19,9 +19,10 @@ from foldnet.store.files import new_folder, numbered_folder, refuse_link, refuse
 from foldnet.store.leftovers import remove_leftovers
 from foldnet.store.lock import Lock, take_lock
 from foldnet.store.seals import sealed
-from foldnet.training.checkpoint import coefficients, save_coefficients
+from foldnet.training.checkpoint import save_coefficients
 from foldnet.training.machine import World, choose_machine
 from foldnet.training.observer import Observer
+from foldnet.training.recorder import coefficients
 from foldnet.training.recurrence import banks_of
 from foldnet.training.runs import Run, create_run, default_name, newest_run, open_run
 from foldnet.training.session import Material, Session, course_of, session_of, split_of, split_of_run

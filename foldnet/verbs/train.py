@@ -20,15 +20,15 @@ from foldnet.show.progress import watched
 from foldnet.show.report import Report, Table, counted
 from foldnet.store.codec import Count, Share, from_plain
 from foldnet.store.files import write_json
-from foldnet.store.lock import take_lock
+from foldnet.store.lock import Lock, take_lock
 from foldnet.store.reading import read_json
 from foldnet.store.seals import SEAL, check_sealed, sealed
 from foldnet.training.begin import Wanted, clear_leftovers, is_finished, keep_length
-from foldnet.training.checkpoint import EVERY, Recorder
 from foldnet.training.evaluate import evaluate
 from foldnet.training.loop import Agreement, fit
 from foldnet.training.machine import ALONE, World
 from foldnet.training.observer import Observer, Silent, Stopped
+from foldnet.training.recorder import EVERY, Recorder
 from foldnet.training.runs import Run, open_run
 from foldnet.training.session import Material, Session, session_of
 from foldnet.training.settings import TrainSettings
@@ -103,8 +103,7 @@ def train(
     dataset: str | None = None,
     **given: Any,
 ) -> TrainReport:
-    """Train a network and write its run folder; the keywords are the fields of TrainSettings, `recall` that form of the
-    network.
+    """Train a network and write its run folder; keywords are the fields of TrainSettings, `recall` that form of it.
 
     What is not given comes from the TOML file `config`, then from the preset of dataset and architecture. The test set
     is read once, at the end, with the weights of the last epoch, in fp32. With `resume` a stopped run goes on from its
@@ -120,8 +119,7 @@ def train(
     into the run), OutputError, TrainingDiverged, ProcessLost, and MissingTool where `tensorboard` is not installed.
     """
     observer = observer or Silent()
-    given = given_of(given | {"dataset": dataset})
-    wanted = Wanted(given, config, recall, resume, force, download, world)
+    wanted = Wanted(given_of(given | {"dataset": dataset}), config, recall, resume, force, download, world)
     if not world.writes:
         return _follow(wanted, observer, checkpoint_every)
     try:
@@ -130,21 +128,13 @@ def train(
             from foldnet.training.tensorboard import writer_kind
 
             writer_kind()
-        folder = wanted.place(out)
-        if resume and folder is not None and (folder / "config.json").is_file():
-            run = wanted.take_up(folder)
-            if is_finished(run):
-                world.tell("run", {"folder": str(folder)})
-                return read_report(folder)
-            material, session, lock = wanted.material(run), None, take_lock(folder)
-        else:
-            material, session, lock = wanted.begin(folder)
-            if resume:
-                where = "" if folder is None else f" at '{folder}'"
-                observer.note(f"nothing to go on with{where}; starting a new run")
+        begun = _begin(wanted, out, observer)
     except BaseException:
         world.tell("run", {"folder": None})
         raise
+    if isinstance(begun, TrainReport):
+        return begun
+    material, session, lock = begun
     folder = material.run.folder
     with closing(lock):
         world.tell("run", {"folder": str(folder)})
@@ -158,6 +148,24 @@ def train(
                 "interrupted; go on from the last checkpoint, if any, with `foldnet.train(resume=True, "
                 f"out={str(folder)!r})`"
             ) from None
+
+
+def _begin(
+    wanted: Wanted, out: Path | str | None, observer: Observer
+) -> TrainReport | tuple[Material, Session | None, Lock]:
+    """Begin a run or take one up, whose only writer this process is then; the report of one that is finished."""
+    folder = wanted.place(out)
+    if not wanted.resume or folder is None or not (folder / "config.json").is_file():
+        begun = wanted.begin(folder)
+        if wanted.resume:
+            where = "" if folder is None else f" at '{folder}'"
+            observer.note(f"nothing to go on with{where}; starting a new run")
+        return begun
+    run = wanted.take_up(folder)
+    if is_finished(run):
+        wanted.world.tell("run", {"folder": str(folder)})
+        return read_report(folder)
+    return wanted.material(run), None, take_lock(folder)
 
 
 def _follow(wanted: Wanted, observer: Observer, every: float) -> TrainReport:

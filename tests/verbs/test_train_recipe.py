@@ -21,8 +21,8 @@ from foldnet.errors import MissingTool, OutputError, RunError, SettingError, Tra
 from foldnet.store.leftovers import UNFINISHED
 from foldnet.store.tensors import load_tensors
 from foldnet.training import begin
-from foldnet.training import checkpoint as recording
 from foldnet.training import learner as compiling
+from foldnet.training import recorder as recording
 from foldnet.training.checkpoint import FILE, load_coefficients, read_metrics
 from foldnet.training.learner import build_optimiser
 from foldnet.training.machine import choose_machine
