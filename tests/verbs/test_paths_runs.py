@@ -15,7 +15,9 @@ import foldnet
 from foldnet.data.rules import MazeRule, PathRule, draw_grids
 from foldnet.errors import SettingError, UnknownName
 from foldnet.folding.looped import LoopedNetwork
+from foldnet.training.observer import Silent
 from foldnet.training.runs import open_run
+from foldnet.training.settings import train_settings
 from foldnet.verbs.train import read_report
 
 TINY = {
@@ -100,7 +102,7 @@ def test_a_stopped_training_goes_on_as_if_it_had_not(tmp_path):
     class Enough(Exception):
         pass
 
-    class Stop(foldnet.verbs.train.Silent):
+    class Stop(Silent):
         def epoch(self, metrics):
             if metrics["epoch"] == 2:
                 raise Enough
@@ -113,7 +115,7 @@ def test_a_stopped_training_goes_on_as_if_it_had_not(tmp_path):
 
 
 def test_what_the_paper_does_is_the_preset():
-    settings = foldnet.verbs.train.train_settings({"dataset": "paths"})
+    settings = train_settings({"dataset": "paths"})
     assert (settings.arch, settings.source.grid, settings.source.windows) == ("scnn-20-32-20", 32, (5, 9, 13, 17, 21))
     assert (settings.source.examples, settings.epochs, settings.source.obstacles, settings.source.target) == (
         5000,
