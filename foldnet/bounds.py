@@ -26,10 +26,11 @@ class Bound:
 
     def __str__(self) -> str:
         """What is legal, in words."""
-        kind = "whole number" if self.whole else "number"
-        if self.above:
-            return f"a {kind} above {self.least:.10g}, at most {self.most:.10g}"
-        return f"a {kind} from {self.least:.10g} to {self.most:.10g}"
+        kind = "a whole number" if self.whole else "a number"
+        if math.isinf(self.most):
+            return f"{kind} {'above' if self.above else 'of at least'} {self.least:.10g}"
+        between = f"above {self.least:.10g}, at most" if self.above else f"from {self.least:.10g} to"
+        return f"{kind} {between} {self.most:.10g}"
 
 
 def _number(least: float, most: float, *, above: bool = False) -> Bound:
