@@ -19,9 +19,10 @@ from foldnet_cli.page import Page, shortened
 from foldnet_cli.words import spoken, spoken_notes
 
 if TYPE_CHECKING:
+    from foldnet.analysis.chance import GroupLsm
     from foldnet.drawing.output import Written
     from foldnet.verbs.doctor import Health
-    from foldnet.verbs.lsm import GroupLsm, LsmReport
+    from foldnet.verbs.lsm import LsmReport
     from foldnet.verbs.train import TrainReport
 
 

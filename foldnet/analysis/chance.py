@@ -13,7 +13,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from foldnet.analysis.similarity import Matrix, coordinate_map, unit_rows
+from foldnet.analysis.similarity import Matrix, coordinate_map, max_off_diagonal, unit_rows
 from foldnet.bounds import check_number
 from foldnet.typed import checked
 
@@ -37,6 +37,28 @@ class Chance:
     draws: int
     # The same for a whole network: one untrained network in twenty exceeds it somewhere in any of its groups.
     network_q95: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class GroupLsm:
+    """The layer similarity matrix (L, L) of one group, and what chance alone would show.
+
+    `templates` is 0 for a plain network. `disagreements` are the pairs of layers that one metric puts above the fold's
+    default threshold and the other does not.
+    """
+
+    computed: ClassVar = ("max_off_diagonal",)
+    name: str
+    layers: tuple[str, ...]
+    templates: int
+    matrix: NDArray[np.float64]
+    chance: Chance
+    disagreements: tuple[tuple[str, str], ...]
+
+    @property
+    def max_off_diagonal(self) -> float | None:
+        """The largest similarity of two different layers; None for a single layer."""
+        return max_off_diagonal(self.matrix)
 
 
 def network_share(groups: int) -> float:

@@ -50,10 +50,10 @@ def in_workers(read: Read, batches: Sequence[Tensor], *, workers: int, pin: bool
         return
     loader: DataLoader[Any] = DataLoader(
         _Reader(read),
-        batch_sampler=map(Tensor.tolist, batches),
+        sampler=map(Tensor.tolist, batches),
+        batch_size=None,  # a batch is read whole: there is nothing to collate
         num_workers=workers,
         prefetch_factor=AHEAD,
-        collate_fn=_as_it_is,
         worker_init_fn=_start,
         pin_memory=pin,
         generator=torch.Generator(),  # else torch draws the workers' seed from the training's random numbers
@@ -87,16 +87,11 @@ class _Reader(Rows[Any]):
     def __init__(self, read: Read) -> None:
         self.read = read
 
-    def __getitems__(self, rows: list[int]) -> Tensor | str:
+    def __getitem__(self, rows: list[int]) -> Tensor | str:
         try:
             return self.read(rows)
         except DataError as error:
             return str(error)
-
-
-def _as_it_is(batch: Any) -> Any:
-    """A batch is read whole: there is nothing to collate."""
-    return batch
 
 
 def _start(number: int) -> None:

@@ -1,7 +1,8 @@
 """Grids in memory: obstacles, two queries, and the cells that a network is to find."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,9 +24,14 @@ class Grids:
     def __len__(self) -> int:
         return len(self.obstacles)
 
+    @property
+    def arrays(self) -> tuple[NDArray[Any], ...]:
+        """All four."""
+        return self.obstacles, self.queries, self.target, self.lengths
+
     def take(self, rows: NDArray[np.int64] | slice) -> "Grids":
         """Some of the grids."""
-        return Grids(self.obstacles[rows], self.queries[rows], self.target[rows], self.lengths[rows])
+        return Grids(*(array[rows] for array in self.arrays))
 
     def inputs(self) -> NDArray[np.uint8]:
         """What a network sees, (n, 2, h, w) of 0 and 1: a map of the queries and one of the obstacles."""
@@ -36,27 +42,12 @@ class Grids:
         return maps
 
 
-def joined(parts: list[Grids]) -> Grids:
-    """Grids one after the other."""
-    return Grids(
-        np.concatenate([part.obstacles for part in parts]),
-        np.concatenate([part.queries for part in parts]),
-        np.concatenate([part.target for part in parts]),
-        np.concatenate([part.lengths for part in parts]),
-    )
-
-
 def gather(count: int, block: Callable[[], Grids]) -> Grids:
     """The first `count` grids of as many blocks as it takes; a block may hold fewer than were drawn."""
-
-    def blocks() -> Iterator[Grids]:
-        missing = count
-        while missing > 0:
-            part = block()
-            yield part.take(slice(0, missing))
-            missing -= len(part)
-
-    return joined(list(blocks()))
+    parts: list[Grids] = []
+    while (missing := count - sum(map(len, parts))) > 0:
+        parts.append(block().take(slice(missing)))
+    return Grids(*map(np.concatenate, zip(*(part.arrays for part in parts), strict=True)))
 
 
 SPLITS = ("train", "validation", "test")

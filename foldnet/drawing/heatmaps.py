@@ -6,14 +6,14 @@ misleads.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence, Sized
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from foldnet.analysis.chance import Chance, beyond_chance, shown_level
+from foldnet.analysis.chance import GroupLsm, beyond_chance, shown_level
 from foldnet.drawing.colors import MARK
 from foldnet.drawing.figures import draw_words, legend_inches, own_settings, patch_key, place_axes, title_inches
 from foldnet.errors import SettingError
@@ -29,28 +29,6 @@ MARKS_UP_TO = 60  # layers of a panel whose frames would not hide the cells
 PANELS_A_ROW = 4
 GAP, NAME_ROOM, CAPTION_ROOM = 0.25, 0.28, 0.3  # inches: between panels, and for what stands above and below one
 HISTORY_COLUMNS = 8
-
-
-class GroupSimilarity(Protocol):
-    """One panel: the group's name, its L layers' names, their (L, L) matrix and its chance level."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def layers(self) -> Sequence[str]: ...
-    @property
-    def matrix(self) -> ArrayLike: ...
-    @property
-    def chance(self) -> Chance: ...
-
-
-@dataclass(frozen=True, slots=True)
-class GroupHistory:
-    """One row of panels: the matrices of one group, one an epoch, (epochs + 1, L, L), the first one before training."""
-
-    name: str
-    layers: tuple[str, ...]
-    matrices: NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +59,7 @@ class Panel:
 
 
 @own_settings()
-def lsm_figure(groups: Sequence[GroupSimilarity], title: str = "") -> Figure:
+def lsm_figure(groups: Sequence[GroupLsm], title: str = "") -> Figure:
     """The groups' matrices side by side, cells above the 95 % chance level framed.
 
     Raises SettingError where there is no group.
@@ -102,22 +80,21 @@ def lsm_figure(groups: Sequence[GroupSimilarity], title: str = "") -> Figure:
 
 
 @own_settings()
-def history_figure(groups: Sequence[GroupHistory], title: str = "") -> Figure:
-    """The groups' matrices as training went on: a row for each group, a column for each of at most eight epochs from
-    0 to the last, evenly spread.
+def history_figure(histories: Mapping[str, NDArray[np.float64]], title: str = "") -> Figure:
+    """The groups' matrices as training went on, (epochs + 1, L, L) by name: a row for each group, a column for each of
+    at most eight epochs from 0 to the last, evenly spread.
 
     Raises SettingError where there is no group.
     """
     from matplotlib.figure import Figure
 
-    _refuse_nothing(groups)
-    histories = [np.asarray(group.matrices, dtype=np.float64) for group in groups]
-    chosen = chosen_epochs(min(map(len, histories)) - 1)
+    _refuse_nothing(histories)
+    chosen = chosen_epochs(min(map(len, histories.values())) - 1)
     side, pitch, labels, top = 1.15, 1.23, 0.32, (0.42 if title else 0.08) + 0.24
     inner = labels + len(chosen) * pitch
     width = max(inner, title_inches(title))
-    figure = Figure(figsize=(width, top + len(groups) * pitch))
-    for row, (group, history) in enumerate(zip(groups, histories, strict=True)):
+    figure = Figure(figsize=(width, top + len(histories) * pitch))
+    for row, (name, history) in enumerate(histories.items()):
         for column, epoch in enumerate(chosen):
             left = (width - inner) / 2 + labels + column * pitch
             axes = place_axes(figure, left, top + row * pitch, side)
@@ -125,7 +102,7 @@ def history_figure(groups: Sequence[GroupHistory], title: str = "") -> Figure:
             if row == 0:
                 axes.set_title(f"epoch {epoch}" if column == 0 else str(epoch), fontsize=8, pad=3)
             if column == 0:
-                axes.set_ylabel(group.name, fontsize=8)
+                axes.set_ylabel(name, fontsize=8)
     draw_words(figure, title)
     return figure
 
@@ -151,7 +128,7 @@ def draw_matrix(axes: Axes, matrix: NDArray[np.float64], digits: float = 0) -> N
             axes.text(j, i, f"{value:.2f}".lstrip("0"), ha="center", va="center", fontsize=digits, color=shade)
 
 
-def _panel(group: GroupSimilarity) -> Panel:
+def _panel(group: GroupLsm) -> Panel:
     """A group with its names, marks and chance level."""
     matrix, chance = np.asarray(group.matrix, dtype=np.float64), group.chance
     marks = beyond_chance(matrix, chance) & (len(matrix) <= MARKS_UP_TO)
@@ -213,7 +190,7 @@ def _keys(panels: Sequence[Panel]) -> list[Artist]:
     return keys
 
 
-def _refuse_nothing(groups: Sequence[object]) -> None:
+def _refuse_nothing(groups: Sized) -> None:
     """Raise SettingError where there is no group to draw."""
     if not groups:
         raise SettingError(

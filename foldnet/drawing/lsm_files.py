@@ -11,16 +11,17 @@ from pathlib import Path
 from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
+from foldnet.analysis.chance import GroupLsm
 from foldnet.drawing.figures import figure_bytes
-from foldnet.drawing.heatmaps import GroupHistory, GroupSimilarity, history_figure, lsm_figure
+from foldnet.drawing.heatmaps import history_figure, lsm_figure
 from foldnet.drawing.output import FIGURE_ENDINGS, HISTORY_ENDINGS, LSM_ENDINGS, check_ending
 from foldnet.errors import SettingError
 from foldnet.store.files import write_whole
 
 
-def write_lsm(groups: Sequence[GroupSimilarity], path: Path, *, title: str, document: Mapping[str, object]) -> None:
+def write_lsm(groups: Sequence[GroupLsm], path: Path, *, title: str, document: Mapping[str, object]) -> None:
     """Write the groups' matrices to `path`, whole or not at all; what is there is replaced.
 
     .png .svg .pdf: the figure. .csv: group,layer_i,layer_j,similarity for every pair i < j. .json: `document`, the
@@ -41,34 +42,33 @@ def write_lsm(groups: Sequence[GroupSimilarity], path: Path, *, title: str, docu
     write_whole(path, content)
 
 
-def write_history(groups: Sequence[GroupHistory], path: Path, *, title: str = "") -> None:
+def write_history(histories: Mapping[str, NDArray[np.float64]], path: Path, *, title: str = "") -> None:
     """Write the groups' matrices of every epoch to `path`, whole or not at all; what is there is replaced.
 
-    .png .svg .pdf: the figure. .npy and .npz: as `write_lsm`, an array for a group being (E + 1, L, L). Raises as
-    `write_lsm`.
+    `histories` are (epochs + 1, L, L) by the group's name. .png .svg .pdf: the figure. .npy and .npz: as `write_lsm`.
+    Raises as `write_lsm`.
     """
     ending = check_ending(path, HISTORY_ENDINGS)
     if ending in FIGURE_ENDINGS:
-        content = figure_bytes(history_figure(groups, title), ending)
+        content = figure_bytes(history_figure(histories, title), ending)
     else:
-        content = _array_bytes({group.name: group.matrices for group in groups}, path)
+        content = _array_bytes(histories, path)
     write_whole(path, content)
 
 
-def _csv_text(groups: Sequence[GroupSimilarity]) -> str:
+def _csv_text(groups: Sequence[GroupLsm]) -> str:
     """A row for every pair of different layers; repr keeps every digit."""
     text = StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["group", "layer_i", "layer_j", "similarity"])
     for group in groups:
         for (i, first), (j, second) in combinations(enumerate(group.layers), 2):
-            writer.writerow([group.name, first, second, repr(float(np.asarray(group.matrix)[i, j]))])
+            writer.writerow([group.name, first, second, repr(float(group.matrix[i, j]))])
     return text.getvalue()
 
 
-def _array_bytes(named: Mapping[str, ArrayLike], path: Path) -> bytes:
+def _array_bytes(arrays: Mapping[str, NDArray[np.float64]], path: Path) -> bytes:
     """The arrays as an .npz, or as one .npy; nothing is pickled."""
-    arrays = {name: np.asarray(array, dtype=np.float64) for name, array in named.items()}
     buffer = BytesIO()
     if path.suffix.lower() == ".npz":
         # By hand, because np.savez takes names as arguments: no group could be called "file".

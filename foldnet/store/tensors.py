@@ -21,18 +21,7 @@ from foldnet.store.files import write_whole
 from foldnet.store.reading import of_a_folder, open_plain, parse_json
 
 # The format's names for types, in the order in which it puts their tensors.
-_TYPES = {
-    torch.int64: "I64",
-    torch.float64: "F64",
-    torch.float32: "F32",
-    torch.int32: "I32",
-    torch.bfloat16: "BF16",
-    torch.float16: "F16",
-    torch.int16: "I16",
-    torch.int8: "I8",
-    torch.uint8: "U8",
-    torch.bool: "BOOL",
-}
+_TYPES = ("I64", "F64", "F32", "I32", "BF16", "F16", "I16", "I8", "U8", "BOOL")
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,19 +120,19 @@ def file_bytes(tensors: Mapping[str, Tensor], metadata: Mapping[str, Any] | None
     digests = dict.fromkeys(sorted({_part(name) for name in tensors}), "0" * hashlib.sha256().digest_size * 2)
     header: dict[str, Any] = {"__metadata__": {"foldnet": _stated(metadata, digests)}} if stated else {}
     offset = 0
-    order = list(_TYPES)
     # The length of a header depends on the offsets that it states, so the order matters: by type, then by name.
-    for name, tensor in sorted(tensors.items(), key=lambda entry: (order.index(_stored(entry[1])), entry[0])):
+    for name, tensor in sorted(tensors.items(), key=lambda entry: (_TYPES.index(_type(entry[1])), entry[0])):
         end = offset + tensor.numel() * tensor.element_size()
-        header[name] = {"dtype": _TYPES[_stored(tensor)], "shape": list(tensor.shape), "data_offsets": [offset, end]}
+        header[name] = {"dtype": _type(tensor), "shape": list(tensor.shape), "data_offsets": [offset, end]}
         offset = end
     text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
     return 8 + math.ceil(len(text) / 8) * 8 + offset
 
 
-def _stored(tensor: Tensor) -> torch.dtype:
-    """The type by which a file holds a tensor."""
-    return tensor.dtype if tensor.dtype in _TYPES else torch.uint8
+def _type(tensor: Tensor) -> str:
+    """The format's name for a tensor's type, such as BF16 for torch.bfloat16; U8 for one that a file may not hold."""
+    name = str(tensor.dtype).removeprefix("torch.").replace("float", "F").replace("uint", "U").replace("int", "I")
+    return name.upper() if name.upper() in _TYPES else "U8"
 
 
 def _stated(metadata: Mapping[str, Any] | None, digests: Mapping[str, str]) -> str:

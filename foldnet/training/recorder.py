@@ -14,16 +14,7 @@ from foldnet.store.artifact import BOARD
 from foldnet.store.codec import to_plain
 from foldnet.store.files import write_json
 from foldnet.store.seals import seal_of
-from foldnet.training.checkpoint import (
-    FILE,
-    PROGRESS,
-    append_metrics,
-    check_count,
-    load_coefficients,
-    read_metrics,
-    save_checkpoint,
-    save_coefficients,
-)
+from foldnet.training import checkpoint
 from foldnet.training.observer import EpochMetrics, Journal, Progress, UnderWay
 from foldnet.training.recurrence import banks_of
 from foldnet.training.runs import Run
@@ -48,13 +39,13 @@ class Recorder(Journal):
         self.run, self.session, self.model, self.progress = run, session, session.model, session.start
         self.writes, self.every, self.saved = session.machine.world.writes, every, time.monotonic()
         self.best: tuple[dict[str, Tensor], Progress] | None = None  # not on the disk yet
-        self.metrics = read_metrics(folder)[:done]
-        history = load_coefficients(folder) if banks_of(self.model) else {}
+        self.metrics = checkpoint.read_metrics(folder)[:done]
+        history = checkpoint.load_coefficients(folder) if banks_of(self.model) else {}
         self.coefficients = {name: rows[: done + 1] for name, rows in history.items()}
-        check_count(folder / "metrics.jsonl", len(self.metrics), done)
+        checkpoint.check_count(folder / "metrics.jsonl", len(self.metrics), done)
         for rows in self.coefficients.values():
-            check_count(folder / "coefficients.safetensors", len(rows), done + 1)
-        best, file = self.progress.best_epoch, folder / "best" / FILE
+            checkpoint.check_count(folder / "coefficients.safetensors", len(rows), done + 1)
+        best, file = self.progress.best_epoch, folder / "best" / checkpoint.FILE
         if best is not None and not file.is_file():
             raise RunError(f"'{file}' is lost, the weights of epoch {best}; restore it or train again")
         self.board: Board | None = None
@@ -73,10 +64,10 @@ class Recorder(Journal):
         self.metrics.append(to_plain(metrics))
         if not self.writes:
             return
-        append_metrics(self.run.folder, self.metrics)
+        checkpoint.append_metrics(self.run.folder, self.metrics)
         if self.coefficients:
             self.coefficients = coefficients(self.model, self.coefficients)
-            save_coefficients(self.run.folder, self.coefficients)
+            checkpoint.save_coefficients(self.run.folder, self.coefficients)
         if better:
             self.best = {name: tensor.cpu().clone() for name, tensor in self.model.state_dict().items()}, self.progress
         if metrics.epoch == self.run.settings.epochs or self._since_saved() >= self.every:
@@ -105,10 +96,10 @@ class Recorder(Journal):
         seal = seal_of(identity, self.metrics, self.coefficients)
         if self.best is not None:
             weights, progress = self.best
-            save_checkpoint(folder / "best", weights, None, progress, {"run": identity})
+            checkpoint.save_checkpoint(folder / "best", weights, None, progress, {"run": identity})
             self.best = None
-        save_checkpoint(folder / "last", self.model, self.session.optimiser, self.progress, seal)
-        write_json(folder / PROGRESS, {"epoch": self.progress.epoch, "step": self.progress.under_way.step})
+        checkpoint.save_checkpoint(folder / "last", self.model, self.session.optimiser, self.progress, seal)
+        write_json(folder / checkpoint.PROGRESS, {"epoch": self.progress.epoch, "step": self.progress.under_way.step})
         self.saved = time.monotonic()
 
 

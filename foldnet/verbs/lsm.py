@@ -2,17 +2,15 @@
 
 from dataclasses import astuple, dataclass, replace
 from pathlib import Path
-from typing import ClassVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from foldnet.analysis.chance import Chance
+from foldnet.analysis.chance import GroupLsm
 from foldnet.analysis.choices import METRICS
-from foldnet.analysis.similarity import coefficient_similarity, disagreements, max_off_diagonal
-from foldnet.drawing.heatmaps import GroupHistory
+from foldnet.analysis.similarity import coefficient_similarity, disagreements
 from foldnet.errors import RunError
 from foldnet.folding.groups import GroupAlgebra, check_metric, groups_of, judged_together
 from foldnet.folding.settings import DEFAULT_THRESHOLD
@@ -21,28 +19,6 @@ from foldnet.show.report import Report, Table
 from foldnet.training.checkpoint import load_coefficients
 from foldnet.training.runs import newest_run, open_run
 from foldnet.typed import checked
-
-
-@dataclass(frozen=True, slots=True)
-class GroupLsm:
-    """The layer similarity matrix (L, L) of one group, and what chance alone would show.
-
-    `templates` is 0 for a plain network. `disagreements` are the pairs of layers that one metric puts above the fold's
-    default threshold and the other does not.
-    """
-
-    computed: ClassVar = ("max_off_diagonal",)
-    name: str
-    layers: tuple[str, ...]
-    templates: int
-    matrix: NDArray[np.float64]
-    chance: Chance
-    disagreements: tuple[tuple[str, str], ...]
-
-    @property
-    def max_off_diagonal(self) -> float | None:
-        """The largest similarity of two different layers; None for a single layer."""
-        return max_off_diagonal(self.matrix)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +67,11 @@ def lsm(
     return replace(report, run=str(run.folder), arch=run.settings.arch, checkpoint=checkpoint, epoch=progress.epoch)
 
 
-def lsm_history(folder: Path | str | None = None) -> tuple[GroupHistory, ...]:
-    """The matrices of every epoch of a soft run, by coefficients. Raises RunError where there are none."""
+def lsm_history(folder: Path | str | None = None) -> dict[str, NDArray[np.float64]]:
+    """The matrices of every epoch of a soft run, by coefficients: (epochs + 1, L, L) a group.
+
+    The first is that before training. Raises RunError where there are none.
+    """
     run = open_run(Path(folder) if folder is not None else newest_run())
     with torch.device("meta"):
         network = run.blueprint.build()
@@ -102,14 +81,9 @@ def lsm_history(folder: Path | str | None = None) -> tuple[GroupHistory, ...]:
     expected = {group.name: (len(group.layers), group.templates) for group in network.plan.groups}
     if {name: tuple(rows.shape[1:]) for name, rows in history.items()} != expected:
         raise RunError(f"'{run.folder / 'coefficients.safetensors'}' does not fit the network; it is another run's")
-    return tuple(
-        GroupHistory(
-            group.name,
-            group.layers,
-            np.stack([coefficient_similarity(rows) for rows in history[group.name].double().numpy()]),
-        )
-        for group in network.plan.groups
-    )
+    return {
+        name: np.stack([coefficient_similarity(rows) for rows in history[name].double().numpy()]) for name in expected
+    }
 
 
 def _measured(model: nn.Module, metric: str | None) -> LsmReport:

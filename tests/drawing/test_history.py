@@ -1,7 +1,6 @@
 """The history of matrices: a row a group, a column an epoch."""
 
 import re
-from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -10,15 +9,9 @@ from foldnet.drawing.heatmaps import chosen_epochs, history_figure
 from foldnet.errors import SettingError
 
 
-@dataclass(frozen=True)
-class History:
-    name: str
-    matrices: object
-
-
 def test_history_has_a_row_for_each_group_and_a_column_for_each_epoch():
     matrices = np.stack([np.eye(4) * (1 - t) + t for t in np.linspace(0, 1, 31)])
-    figure = history_figure([History("stage1", matrices), History("stage2", matrices[:, :2, :2])])
+    figure = history_figure({"stage1": matrices, "stage2": matrices[:, :2, :2]})
     assert len(figure.axes) == 16
     titles = ["epoch 0", "4", "9", "13", "17", "21", "26", "30"]
     assert [axes.get_title() for axes in figure.axes] == [*titles, *[""] * 8]
@@ -36,4 +29,4 @@ def test_epochs_are_spread_from_the_first_to_the_last():
 def test_wrong_inputs_are_named():
     text = "there is no group of layers to draw; a network without shared layers has no similarity matrix"
     with pytest.raises(SettingError, match=f"^{re.escape(text)}$"):
-        history_figure([])
+        history_figure({})

@@ -10,7 +10,6 @@ import pytest
 
 from foldnet.analysis.chance import Chance
 from foldnet.drawing import lsm_files
-from foldnet.drawing.lsm_files import write_history
 from foldnet.drawing.output import check_ending
 from foldnet.errors import OutputError, SettingError
 
@@ -20,7 +19,6 @@ class Group:
     name: str
     layers: tuple[str, ...]
     matrix: np.ndarray
-    matrices: np.ndarray
     chance: Chance
 
 
@@ -28,11 +26,15 @@ def write_lsm(groups, path, title="", document=None):
     lsm_files.write_lsm(groups, path, title=title, document=document or {})
 
 
+def write_history(groups, path):
+    lsm_files.write_history({group.name: np.stack([group.matrix, group.matrix / 2]) for group in groups}, path)
+
+
 def group(name, layers=3):
     matrix = np.eye(layers)
     matrix[0, 1] = matrix[1, 0] = 1 / 3
     names = tuple(f"{name}.{i}" for i in range(layers))
-    return Group(name, names, matrix, np.stack([matrix, matrix / 2]), Chance(0.1, 0.2, 0.3, 1000, 0.4))
+    return Group(name, names, matrix, Chance(0.1, 0.2, 0.3, 1000, 0.4))
 
 
 @pytest.mark.parametrize(("name", "start"), [("a.png", b"\x89PNG"), ("a.SVG", b"<?xml"), ("a.pdf", b"%PDF")])

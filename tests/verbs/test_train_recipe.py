@@ -21,6 +21,7 @@ from foldnet.errors import MissingTool, OutputError, RunError, SettingError, Tra
 from foldnet.store.leftovers import UNFINISHED
 from foldnet.store.tensors import load_tensors
 from foldnet.training import begin
+from foldnet.training import checkpoint as kept
 from foldnet.training import learner as compiling
 from foldnet.training import recorder as recording
 from foldnet.training.checkpoint import FILE, load_coefficients, read_metrics
@@ -143,7 +144,7 @@ class Stopping(Silent):
 
 def interrupted(name: str, number: int):
     """One of the functions that write, which does not come back from its call of that number."""
-    function, calls = getattr(recording if hasattr(recording, name) else recipe, name), []
+    function, calls = getattr(kept if hasattr(kept, name) else recipe, name), []
 
     def call(*args, **options):
         calls.append(args)
@@ -329,9 +330,9 @@ def test_a_training_stopped_after_each_single_step_arrives_at_the_same_bits(whol
 
 def test_checkpoints_are_made_at_most_as_often_as_is_asked_and_at_the_end(whole, place, monkeypatch):
     saved = []
-    save = recording.save_checkpoint
+    save = kept.save_checkpoint
     monkeypatch.setattr(
-        recording,
+        kept,
         "save_checkpoint",
         lambda folder, *content: saved.append((folder.name, content[-2].epoch)) or save(folder, *content),
     )
@@ -381,7 +382,7 @@ def test_adam_and_a_constant_rate_go_on_too(place):
 def test_a_training_killed_between_two_files_goes_on_as_if_it_never_had(whole, place, monkeypatch, function, number):
     with monkeypatch.context() as patch:
         writer = interrupted(function, number)
-        patch.setattr(recording, function, writer)
+        patch.setattr(kept, function, writer)
         with pytest.raises(KeyboardInterrupt):
             train(out="run", **TINY)
     train(out="run", resume=True)
@@ -631,7 +632,7 @@ def test_the_last_good_checkpoint_outlives_a_divergence(whole, place, monkeypatc
 
 @pytest.mark.parametrize("checkpoint", ["best", "last"])
 def test_a_full_disk_keeps_the_checkpoint_before(whole, place, monkeypatch, checkpoint):
-    save = recording.save_checkpoint
+    save = kept.save_checkpoint
 
     def full(handle):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -645,7 +646,7 @@ def test_a_full_disk_keeps_the_checkpoint_before(whole, place, monkeypatch, chec
     best_grows = read_metrics(whole)[1]["validation_accuracy"] > read_metrics(whole)[0]["validation_accuracy"]
     assert best_grows  # else nothing is written into best/ in the second epoch
     with monkeypatch.context() as patch:
-        patch.setattr(recording, "save_checkpoint", fill)
+        patch.setattr(kept, "save_checkpoint", fill)
         sentence = (
             f"'run/{checkpoint}/checkpoint.safetensors' cannot be written (No space left on device); "
             f"free the place or choose another"
@@ -771,7 +772,7 @@ def test_the_digits_themselves_with_their_preset(place, monkeypatch):
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ({"checkpoint_every": -1}, "`checkpoint_every=-1` is not legal; give a number from 0 to inf"),
+        ({"checkpoint_every": -1}, "`checkpoint_every=-1` is not legal; give a number of at least 0"),
         ({"device": "cuda:7"}, None),
         ({"progressive": 0.5}, None),
         ({"compile": "on"}, "`compile='on'` needs a C++ compiler (g++ or clang++); install it or use `compile='off'`"),
