@@ -7,8 +7,8 @@ from typing import Any
 
 from foldnet.benching.settings import InferenceBench, TrainBench
 from foldnet.drawing.output import FOLD
-from foldnet_cli.options import FOLD_ARGUMENT, FORCE, out_file, parameters_of, takes, values_of
-from foldnet_cli.outputs import taken, watch
+from foldnet_cli.options import FORCE, out_file, parameters_of, takes, values_of
+from foldnet_cli.outputs import FOLD_ARGUMENT, taken, watch
 
 JSON_FILE = out_file("JSON file to write as well.")
 
@@ -31,4 +31,8 @@ def train(output: Path | None, force: bool, **given: Any) -> Any:
 
 
 inference.__doc__, train.__doc__ = InferenceBench.__doc__, TrainBench.__doc__
-COMMANDS: dict[str, Callable[..., Any]] = {"train": train, "inference": inference}
+
+
+def bench() -> dict[str, Callable[..., Any]]:
+    """The commands."""
+    return {"train": train, "inference": inference}

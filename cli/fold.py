@@ -6,8 +6,8 @@ from typing import Any
 
 from foldnet.errors import SettingError
 from foldnet.folding.settings import FoldSettings
-from foldnet_cli.options import FORCE_TWICE, RUN_ARGUMENT, keyword, parameters_of, shared, switch, takes
-from foldnet_cli.outputs import taken, watch
+from foldnet_cli.options import FORCE_TWICE, keyword, parameters_of, shared, switch, takes
+from foldnet_cli.outputs import RUN_ARGUMENT, taken, watch
 
 THRESHOLD = (
     "Similarity at which layers are tied: 0.95, stage2=0.9 (may be repeated), chance, what 95 % of untrained networks "

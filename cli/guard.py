@@ -16,7 +16,7 @@ import typer
 
 from foldnet.errors import FoldnetError, FoldnetWarning, OutputError
 from foldnet.store.files import VARIABLE
-from foldnet_cli.options import keyword, switch
+from foldnet_cli.options import keyword, switch, taken_by
 from foldnet_cli.page import complain, shortened, warn
 
 
@@ -112,7 +112,7 @@ def _guarded(function: Callable[..., Any]) -> Callable[..., None]:
         if code:
             raise typer.Exit(code)
 
-    own = [entry.replace(kind=entry.KEYWORD_ONLY) for entry in inspect.signature(function).parameters.values()]
+    own = [entry.replace(kind=entry.KEYWORD_ONLY) for entry in taken_by(function)]
     command.__signature__ = inspect.Signature([*own, *COMMON])  # type: ignore[attr-defined]
     command.__annotations__ = {parameter.name: parameter.annotation for parameter in [*own, *COMMON]}
     return command

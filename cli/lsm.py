@@ -5,8 +5,8 @@ from typing import Any
 
 from foldnet.errors import SettingError
 from foldnet.verbs.pictures.runs import History, Lsm, write_matrices
-from foldnet_cli.options import FORCE, RUN_ARGUMENT, out_file, shared, switch, takes
-from foldnet_cli.outputs import taken, write
+from foldnet_cli.options import FORCE, out_file, shared, switch, takes
+from foldnet_cli.outputs import RUN_ARGUMENT, taken, write
 from foldnet_cli.page import tell
 
 FILE = "File to write as well; its ending chooses the format.  [default: none; a history: inside the run]"
@@ -24,7 +24,7 @@ def lsm(run: Path | None, metric: str | None, history: bool, checkpoint: str, ou
     if history:
         if metric == "weights" or checkpoint != "last":
             raise SettingError("--history shows the coefficients of every epoch; leave out --metric and --checkpoint")
-        return write(History, run, output, force, {})
+        return write(History, run, output, force)
     Lsm.check_place(output, force=force)
     from foldnet.verbs.lsm import lsm as recipe
 

@@ -2,27 +2,24 @@
 
 import os
 import sys
-from collections.abc import Callable, Mapping
 from functools import cache
-from importlib import metadata
-from typing import Annotated, Any
+from importlib import import_module, metadata
+from typing import Annotated
 
 import typer
 
 from foldnet.errors import OutputError
-from foldnet.verbs.data import SETS
-from foldnet.verbs.render import PICTURES
-from foldnet_cli import bench
-from foldnet_cli.doctor import doctor
-from foldnet_cli.evaluate import evaluate
-from foldnet_cli.fold import fold
 from foldnet_cli.guard import add_command, settle, speaking
-from foldnet_cli.info import info, runs
-from foldnet_cli.lsm import lsm
-from foldnet_cli.outputs import export_command, grids_command, picture_command
 from foldnet_cli.page import complain
-from foldnet_cli.train import train_command
-from foldnet_cli.verify import verify
+
+# In the order of use. Only the module of the command that is called is imported, or all where help asks for them.
+COMMANDS = ["train", "lsm", "fold", "render", "evaluate", "verify", "export", "info", "runs", "bench", "doctor", "data"]
+ELSEWHERE = {"render": "outputs", "export": "outputs", "runs": "info", "data": "outputs"}  # than in a file of its name
+GROUPS = {  # of two words each: the commands are what a function of that name gives
+    "render": "Draw a run or a fold.",
+    "bench": "Measure speed, memory and size, side by side in one run.",
+    "data": "Make data sets to keep.",
+}
 
 
 def _say_version(asked: bool) -> None:
@@ -42,9 +39,9 @@ def _common(
 
 
 @cache
-def the_app() -> typer.Typer:
+def the_app(only: str | None = None) -> typer.Typer:
     """The program of this process, made when it is first asked for: with the pictures and exports that are registered
-    by then."""
+    by then. Of its commands it has `only` one, where there is one of that name, else all."""
     app = typer.Typer(
         name="foldnet",
         help="Train networks with soft parameter sharing, see which layers came alike, and fold them into loops.",
@@ -54,23 +51,16 @@ def the_app() -> typer.Typer:
         pretty_exceptions_enable=False,
     )
     app.callback()(_common)
-    for command in (train_command(), lsm, fold):
-        add_command(app, command)
-    _add_group(app, "render", "Draw a run or a fold.", {name: picture_command(kind) for name, kind in PICTURES.items()})
-    for command in (evaluate, verify, export_command(), info, runs):
-        add_command(app, command)
-    _add_group(app, "bench", "Measure speed, memory and size, side by side in one run.", bench.COMMANDS)
-    add_command(app, doctor)
-    _add_group(app, "data", "Make data sets to keep.", {name: grids_command(kind) for name, kind in SETS.items()})
+    for name in [only] if only in COMMANDS else COMMANDS:
+        command = getattr(import_module(f"foldnet_cli.{ELSEWHERE.get(name, name)}"), name)
+        if name not in GROUPS:
+            add_command(app, command)
+            continue
+        group = typer.Typer(help=GROUPS[name], no_args_is_help=True)
+        for second, inner in command().items():
+            add_command(group, inner, second)
+        app.add_typer(group, name=name)
     return app
-
-
-def _add_group(app: typer.Typer, name: str, help: str, commands: Mapping[str, Callable[..., Any]]) -> None:
-    """Commands of two words, of which the first is `name`."""
-    group = typer.Typer(help=help, no_args_is_help=True)
-    for second, command in commands.items():
-        add_command(group, command, second)
-    app.add_typer(group, name=name)
 
 
 def __getattr__(name: str) -> typer.Typer:
@@ -92,7 +82,7 @@ def main() -> None:
     try:
         with speaking():
             try:
-                the_app()()
+                the_app(*sys.argv[1:2])()
             except SystemExit as end:
                 code = end.code
     except BrokenPipeError:

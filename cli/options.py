@@ -9,7 +9,6 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
-from foldnet.drawing.output import FOLD, RUN, Subject
 from foldnet.errors import SettingError
 from foldnet.options import Field, fields_of
 from foldnet.training.settings import written
@@ -35,19 +34,11 @@ def argument(name: str, metavar: str, help: str, kind: Any = Path) -> inspect.Pa
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
 
 
-def argument_of(of: Subject, name: str = "named") -> inspect.Parameter:
-    """What an output is of."""
-    kind: Any = list[Path] if of.several else Path
-    return argument(name, of.metavar, of.help, kind)
-
-
 def out_file(help: str) -> inspect.Parameter:
     """The file to write."""
     return keyword("output", Path, None, "-o", "--out", "--output", help=help)
 
 
-RUN_ARGUMENT, FOLD_ARGUMENT = argument_of(RUN, "run"), argument_of(FOLD, "fold")
-OUTPUT = out_file("File to write; its ending chooses the format.  [default: inside the run or fold]")
 FORCE = switch("force", "Replace what exists.")
 TWICE = "Replace the run or fold that is there; twice: with folds and notes inside it."
 FORCE_TWICE = keyword("force", int, 0, "--force", count=True, metavar="<bool>", show_default=False, help=TWICE)
@@ -71,14 +62,21 @@ def shared(*names: str, **defaults: Any) -> list[inspect.Parameter]:
     return [SHARED[name] for name in names] + [SHARED[name].replace(default=defaults[name]) for name in defaults]
 
 
-def takes(*parameters: inspect.Parameter) -> Callable[[Function], Function]:
-    """Say what a command takes, all of it by keyword: Typer reads its signature."""
+def takes(*parameters: inspect.Parameter | Callable[[], Iterable[inspect.Parameter]]) -> Callable[[Function], Function]:
+    """Say what a command takes, all of it by keyword. A function is asked when the command line is made: for what is
+    registered by then."""
 
     def said(function: Function) -> Function:
-        function.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        function.__dict__["takes"] = parameters
         return function
 
     return said
+
+
+def taken_by(function: Callable[..., Any]) -> list[inspect.Parameter]:
+    """What a command takes, as it was said, else as its signature says."""
+    said = getattr(function, "takes", inspect.signature(function).parameters.values())
+    return [one for each in said for one in (each() if callable(each) else (each,))]
 
 
 def parameters_of(

@@ -1,6 +1,7 @@
 """foldnet train: its options are the fields of TrainSettings and of the sources."""
 
 import inspect
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from foldnet.errors import RunError, either
 from foldnet.options import fields_of
 from foldnet.training.settings import TrainSettings, usual, written
 from foldnet_cli.options import FORCE_TWICE, keyword, parameters_of, shared, switch, takes, values_of
-from foldnet_cli.outputs import taken
+from foldnet_cli.page import watching
 
 EVERY = "Least time between checkpoints at the ends of epochs; epochs of over five minutes make some within."
 RESUME = "Go on with --out, or with the newest run; with more --epochs than it has, by the schedule of the longer run."
@@ -28,6 +29,18 @@ OWN = (
 )
 
 
+def parameters() -> Iterator[inspect.Parameter]:
+    """An option for each setting that there is when the command line is made, and those of this command."""
+    said = f"{either(SOURCES)}.  [default: digits]"
+    yield keyword("dataset", str, help=said, autocompletion=lambda: list(SOURCES))
+    own: dict[str, inspect.Parameter] = {}
+    for source in SOURCES.values():
+        defaults = {name: written(field.default) for name, field in fields_of(source).items()}
+        own |= parameters_of(source, usual=defaults.__getitem__)
+    yield from (*parameters_of(TrainSettings, usual=usual, leave=own).values(), *own.values(), *OWN)
+
+
+@takes(parameters)
 def train(gpus: int | None, data_dir: Path | None, **given: Any) -> Any:
     """Train a network and keep everything about it in a run folder.
 
@@ -35,7 +48,6 @@ def train(gpus: int | None, data_dir: Path | None, **given: Any) -> Any:
     recipe, and so do shortest paths (`--dataset paths`), which are drawn as they are needed, phase by phase.
     """
     from foldnet_cli.launch import check_gpus, in_world, launch, one_of_several, rank
-    from foldnet_cli.progress import watching
 
     if gpus is not None:
         check_gpus(gpus, given["device"])
@@ -49,6 +61,8 @@ def train(gpus: int | None, data_dir: Path | None, **given: Any) -> Any:
     given["data_dir"] = None if data_dir is None else str(data_dir)
     first = not in_world() or rank() == 0
     if first and given["resume"] and given["out"] is None:
+        from foldnet_cli.outputs import taken
+
         with suppress(RunError):  # there is none to go on with
             given["out"] = taken(None)
     if not in_world():
@@ -57,15 +71,3 @@ def train(gpus: int | None, data_dir: Path | None, **given: Any) -> Any:
     with watching(saves=True, quiet=not first) as observer, one_of_several() as world:
         report = recipe(observer=observer, world=world, **given)
     return report if world.writes else None  # only the first of several has something to show
-
-
-def train_command() -> Any:
-    """`train` with an option for each setting that there is when the command line is made."""
-    said = f"{either(SOURCES)}.  [default: digits]"
-    dataset = keyword("dataset", str, help=said, autocompletion=lambda: list(SOURCES))
-    own: dict[str, inspect.Parameter] = {}
-    for source in SOURCES.values():
-        defaults = {name: written(field.default) for name, field in fields_of(source).items()}
-        own |= parameters_of(source, usual=defaults.__getitem__)
-    settings = parameters_of(TrainSettings, usual=usual, leave=own)
-    return takes(dataset, *settings.values(), *own.values(), *OWN)(train)

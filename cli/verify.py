@@ -4,8 +4,8 @@ from pathlib import Path
 from typing import Any
 
 from foldnet.drawing.output import FOLD
-from foldnet_cli.options import FOLD_ARGUMENT, keyword, shared, switch, takes
-from foldnet_cli.outputs import taken, watch
+from foldnet_cli.options import keyword, shared, switch, takes
+from foldnet_cli.outputs import FOLD_ARGUMENT, taken, watch
 
 IMAGES = "Compare on so many test images.  [default: all]"
 

@@ -12,7 +12,6 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.table import Table as Grid
 from rich.text import Text
 
-from foldnet.analysis.chance import beyond_chance, shown_level
 from foldnet.show.report import WIDTH, Report, Table, shown, spelt_out, wrapped
 from foldnet.store.files import runs_home
 from foldnet_cli.page import Page, shortened
@@ -44,6 +43,8 @@ def show_lsm(report: LsmReport, console: Console) -> None:
 
 def _show_matrix(group: GroupLsm, console: Console) -> None:
     """One group as a shaded matrix, white where layers are alike; a star marks what chance rarely shows."""
+    from foldnet.analysis.chance import beyond_chance, shown_level
+
     count, names = len(group.layers), [shortened(_short(layer, group.name), LONGEST_LAYER) for layer in group.layers]
     chance, starred = group.chance, beyond_chance(group.matrix, group.chance)
     width = max(map(len, names))

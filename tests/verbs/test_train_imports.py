@@ -4,13 +4,24 @@ import os
 import subprocess
 import sys
 
-MOST = 45
-CODE = """
-import sys, foldnet
+import pytest
+
+PYTHON = """
+import foldnet
 foldnet.train(out=sys.argv[1], arch="swrn-16-1-2", epochs=1, batch_size=512, precision="fp32", device="cpu")
+"""
+COMMAND = """
+from foldnet_cli.main import main
+sys.argv[1:] = ["train", "--out", sys.argv[1], "--arch", "swrn-16-1-2", "--epochs", "1", "--batch-size", "512"]
+try:
+    main()
+except SystemExit as end:
+    assert end.code == 0
+"""
+LISTED = """
 for name, module in sys.modules.items():
-    if name.startswith("foldnet.") and not hasattr(module, "__path__"):
-        print(name)
+    if name.startswith(("foldnet.", "foldnet_cli.")) and not hasattr(module, "__path__"):
+        print("imported", name)
 """
 OTHERS = ("benching", "choosing", "drawing", "folding", "program", "proof")
 ASKED_FOR = (
@@ -19,14 +30,15 @@ ASKED_FOR = (
 )
 
 
-def test_a_training_imports_little(tmp_path):
+@pytest.mark.parametrize(("code", "most"), [(PYTHON, 45), (COMMAND, 53)])
+def test_a_training_imports_little(tmp_path, code, most):
     done = subprocess.run(
-        [sys.executable, "-c", CODE, str(tmp_path / "run")],
+        [sys.executable, "-c", f"import sys{code}{LISTED}", str(tmp_path / "run")],
         capture_output=True,
         text=True,
         env=os.environ | {"OMP_NUM_THREADS": "1"},
         check=True,
     )
-    modules = [name.removeprefix("foldnet.") for name in done.stdout.splitlines()]
-    assert len(modules) <= MOST, modules
+    modules = [line.split()[1].removeprefix("foldnet.") for line in done.stdout.splitlines() if line[:8] == "imported"]
+    assert len(modules) <= most, modules
     assert [name for name in modules if name.split(".")[0] in OTHERS or name in ASKED_FOR] == []
