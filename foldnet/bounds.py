@@ -79,14 +79,14 @@ BOUNDS: dict[str, Bound] = {
 }
 
 
-def check_number(name: str, value: Any, *, setting: str | None = None, field: str | None = None) -> None:
-    """Raise SettingError unless `value` is legal where `name` has its bounds.
+def check_number(name: str, value: Any, *, bound: Bound | None = None, field: str | None = None) -> None:
+    """Raise SettingError unless `value` is legal for the setting `name`, by its own bounds or by others.
 
-    The sentence speaks of the setting of that name, or of another `setting`, or of a `field` of a file.
+    The sentence speaks of the setting, or of a `field` of a file.
     """
-    bound = BOUNDS[name]
+    bound = bound or BOUNDS[name]
     if not bound.holds(value):
-        called = f"{field} {shown(value)}" if field else as_code(setting or name, value)
+        called = f"{field} {shown(value)}" if field else as_code(name, value)
         raise SettingError(f"{called} is not legal; give {bound}")
 
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, fields
 from typing import Any, TypeVar
 
-from foldnet.bounds import BOUNDS, Bound, as_code, check_number
+from foldnet.bounds import Bound, as_code, check_number
 from foldnet.errors import SettingError, either, nearest
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -102,9 +102,7 @@ def _legal(field: Field, value: Any) -> Any:
         if not isinstance(value, bool):
             raise SettingError(f"{as_code(name, value)} is not legal; write true or false")
     elif field.type in (int, float):
-        bound = option.bound or BOUNDS[name]
-        if not bound.holds(value):
-            raise SettingError(f"{as_code(name, value)} is not legal; give {bound}")
+        check_number(name, value, bound=option.bound)
     elif field.type == tuple[int, ...]:
         if not isinstance(value, list | tuple):
             raise SettingError(f"{as_code(name, value)} is not legal; give a list of whole numbers")

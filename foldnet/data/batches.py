@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as Rows
 
-from foldnet.bounds import check_number
+from foldnet.bounds import BOUNDS, check_number
 from foldnet.data.augment import Augmentation, crop_and_flip, cut_out, draws
 from foldnet.data.dataset import Dataset, Examples, Images
 from foldnet.errors import DataError
@@ -134,7 +134,7 @@ class Loader:
         worker processes, if they are needed; None takes what the machine can spare for each of the `beside` processes
         that train on it, 0 reads in this process.
         """
-        check_number("batch_sizes", batch_size, setting="batch_size")
+        check_number("batch_size", batch_size, bound=BOUNDS["batch_sizes"])
         self.source, self.device = images, device
         self.pixels: Tensor | None = None
         if isinstance(images, Images) and _has_room(device, images.pixels.numel()):

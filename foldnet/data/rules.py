@@ -1,15 +1,16 @@
 """How grids are drawn: random obstacles with two queries, and perfect mazes."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from foldnet.bounds import check_number
 from foldnet.data.grids import BLOCK, FAR, STEPS, WAYS, Grids, Stream, cells_of_all_paths, cells_of_paths, gather
-from foldnet.errors import SettingError, nearest
+from foldnet.errors import SettingError
 from foldnet.hardware import memory_bytes
+from foldnet.options import Option, check_fields
 
 CELL_BYTES = 16  # of a cell while grids are drawn: inputs, target, and the distances of the search
 
@@ -24,23 +25,18 @@ class PathRule:
     """
 
     name: ClassVar[str] = "paths"
-    grid: int = 32
-    window: int = 13
-    obstacles: float = 0.1
-    target: str = "union"
+    grid: Annotated[int, Option()] = 32
+    window: Annotated[int, Option()] = 13
+    obstacles: Annotated[float, Option()] = 0.1
+    target: Annotated[str, Option(choices=WAYS)] = "union"
 
     def __post_init__(self) -> None:
-        if not 0 <= self.obstacles <= 1:
-            raise SettingError(f"`obstacles={self.obstacles:g}` is not a probability; give a number from 0 to 1")
-        if self.grid < 2:
-            raise SettingError(f"`grid={self.grid}` has no pair of free cells for the queries; give at least 3")
+        check_fields(self)
         if self.window % 2 == 0:
             raise SettingError(
                 f"a window of {self.window} is even, so that no cell is its middle; give an odd number "
                 f"such as {self.window + 1}"
             )
-        if self.window < 3:
-            raise SettingError(f"a window of {self.window} has no room for two different queries; give at least 3")
         if self.window > self.grid:
             raise SettingError(
                 f"a window of {self.window} is larger than the grid of {self.grid}; "
@@ -49,10 +45,6 @@ class PathRule:
         if self.obstacles == 1:
             raise SettingError(
                 "`obstacles=1` makes every cell an obstacle, so that no grid has a pair of free cells; give less"
-            )
-        if self.target not in WAYS:
-            raise SettingError(
-                f"`target={self.target!r}` is not legal; choose {' or '.join(WAYS)}{nearest(self.target, WAYS)}"
             )
 
     @property

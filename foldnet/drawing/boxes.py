@@ -51,6 +51,12 @@ class Cell:
         """What the words need."""
         return 0.14 + self.name_inches + 0.05 * max(map(len, self.lines))
 
+    def write(self, axes: Axes, x: float, y: float) -> None:
+        """The letter, and the lines beside it."""
+        write(axes, x, y, self.name, NAME, weight="bold")
+        for index, line in enumerate(self.lines):
+            write(axes, x + self.name_inches, y + LINE * (index - (len(self.lines) - 1) / 2), line)
+
 
 def block_inches(cells: Sequence[Cell]) -> float:
     """The width that a block needs."""
@@ -60,13 +66,6 @@ def block_inches(cells: Sequence[Cell]) -> float:
 def write(axes: Axes, x: float, y: float, words: str, size: float = SMALL, **style: Any) -> None:
     """Words of one line."""
     axes.text(x, y, words, **{"fontsize": size, "color": "black", "va": "center_baseline", **style})
-
-
-def write_cell(axes: Axes, cell: Cell, x: float, y: float) -> None:
-    """A cell's letter, and its lines beside it."""
-    write(axes, x, y, cell.name, NAME, weight="bold")
-    for index, line in enumerate(cell.lines):
-        write(axes, x + cell.name_inches, y + LINE * (index - (len(cell.lines) - 1) / 2), line)
 
 
 def draw_box(axes: Axes, place: tuple[float, float, float, float], style: tuple[str, str], *, rounded: bool) -> None:
@@ -92,7 +91,7 @@ def draw_block(axes: Axes, cells: Sequence[Cell], left: float, top: float, width
             draw_arrow(axes, ((x - LAYER_GAP, y), (x, y)), color, head=5)
         draw_box(axes, (x, top + pad, each, BOX - 2 * pad), cell.style, rounded=cell.rounded)
         if cell.name:
-            write_cell(axes, cell, x + (each - cell.width + 0.14) / 2, y)
+            cell.write(axes, x + (each - cell.width + 0.14) / 2, y)
         else:
             write(axes, x + each / 2, y, cell.text, ha="center")
 

@@ -19,11 +19,16 @@ from numpy.typing import NDArray
 from foldnet.drawing.boxes import Point, write
 from foldnet.drawing.colors import BOX_LINE, FAINT_LINE, INK, distinct
 from foldnet.drawing.figures import draw_words, own_settings, place_axes, title_inches
-from foldnet.drawing.folded import FoldedPanel, draw_folded, folded_panel
-from foldnet.drawing.graph import pass_words
+from foldnet.drawing.graph import layer_nodes, pass_words, stage_graphs
 from foldnet.drawing.heatmaps import NAMES_UP_TO, draw_matrix, short_names
-from foldnet.drawing.stage_graphs import layer_nodes, stage_graphs
-from foldnet.drawing.unrolled import UnrolledPanel, draw_unrolled, unrolled_panel
+from foldnet.drawing.stage_panels import (
+    FoldedPanel,
+    UnrolledPanel,
+    draw_folded,
+    draw_unrolled,
+    folded_panel,
+    unrolled_panel,
+)
 from foldnet.errors import SettingError
 from foldnet.program.data import Stage
 from foldnet.program.text import stage_text

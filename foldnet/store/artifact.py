@@ -210,10 +210,9 @@ def _inside(folder: Path) -> Iterator[tuple[str, str]]:
         yield "", "folds"
         yield from ((f"/{name}", what) for name, what in FOLD._sorted_out(folder))
     elif folder.name in (*CHECKPOINTS, BOARD):
-        ours = "events.out.tfevents." if folder.name == BOARD else CHECKPOINT
+        ours = "events.out.tfevents.*" if folder.name == BOARD else CHECKPOINT
         for path in folder.iterdir():
-            known = path.name.startswith(ours) if folder.name == BOARD else path.name == ours
-            if not (known and path.is_file() and not path.is_symlink()) and not is_leftover(path):
+            if not (path.match(ours) and path.is_file() and not path.is_symlink()) and not is_leftover(path):
                 yield f"/{path.name}", "unknown"
     else:
         yield "", "unknown"

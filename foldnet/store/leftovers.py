@@ -9,6 +9,7 @@ import shutil
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from glob import escape
 from pathlib import Path
 
 UNFINISHED = ".foldnet-unfinished"
@@ -107,13 +108,8 @@ def replaced_meanwhile(path: Path) -> Path | None:
     """Where the content of a missing folder stands, if a command was killed between the two steps of replacing it."""
     if os.path.lexists(path) or not path.parent.is_dir():
         return None
-    found = sorted(path.parent.glob(f".{_escaped(path.name)}.????????{REPLACED}"))
+    found = sorted(path.parent.glob(f".{escape(path.name)}.????????{REPLACED}"))
     return found[0] if found else None
-
-
-def _escaped(name: str) -> str:
-    """A name as a pattern that only it matches."""
-    return re.sub(r"([*?[])", r"[\1]", name)
 
 
 def _hold(handle: int, path: Path) -> bool:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from foldnet.data.tasks import CLASSES, Task
-from foldnet.errors import MissingTool
+from foldnet.errors import MissingTool, SettingError
 from foldnet.options import check_choice
 from foldnet.training.machine import Machine, seeded
 from foldnet.training.settings import COMPILE
@@ -27,6 +27,33 @@ class Objective:
     form: str = "mean"
     task: Task = CLASSES
     loss: Callable[[Tensor, Tensor, Tensor], Tensor] | None = None
+
+
+def progressive_loss(
+    model: nn.Module, task: Task, machine: Machine, weight: float
+) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
+    """(1 - weight) times the loss of the whole network and `weight` times that of a part of it.
+
+    Of `depth` steps the part starts after 0 to depth - 1, whose work is taken as given, and goes on for 1 step to all
+    that are left; both numbers are drawn anew for every batch. Raises SettingError for a network without such steps.
+    Source: Bansal et al., https://arxiv.org/abs/2202.05826.
+    """
+    from foldnet.sharing.share import SharedNetwork
+    from foldnet.zoo.shortest_paths import PathNetwork
+
+    network = model.network if isinstance(model, SharedNetwork) else model
+    if not isinstance(network, PathNetwork):
+        raise SettingError(f"`progressive={weight:g}` needs a network of steps, such as scnn-20-32-1; leave it out")
+    depth = len(network.body)
+
+    def loss(outputs: Tensor, targets: Tensor, x: Tensor) -> Tensor:
+        start = int(torch.randint(depth, ()))
+        steps = int(torch.randint(1, depth - start + 1, ()))
+        with machine.autocast():
+            partial = model(x, start=start, steps=steps).float()
+        return (1 - weight) * task.loss(outputs, targets) + weight * task.loss(partial, targets)
+
+    return loss
 
 
 def build_optimiser(

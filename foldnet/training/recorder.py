@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from foldnet.errors import RunError
+from foldnet.errors import MissingTool, RunError
 from foldnet.store.artifact import BOARD
 from foldnet.store.codec import to_plain
-from foldnet.store.files import write_json
+from foldnet.store.files import refuse_link, write_json
 from foldnet.store.seals import seal_of
 from foldnet.training import checkpoint
 from foldnet.training.observer import EpochMetrics, Journal, Progress, UnderWay
 from foldnet.training.recurrence import banks_of
 from foldnet.training.runs import Run
 from foldnet.training.session import Session
-
-if TYPE_CHECKING:
-    from foldnet.training.tensorboard import Board
 
 EVERY = 30.0  # seconds: epochs that end sooner after a checkpoint make none, and a killed run repeats them
 WITHIN = 300.0  # seconds after which a checkpoint is made within an epoch
@@ -48,11 +47,8 @@ class Recorder(Journal):
         best, file = self.progress.best_epoch, folder / "best" / checkpoint.FILE
         if best is not None and not file.is_file():
             raise RunError(f"'{file}' is lost, the weights of epoch {best}; restore it or train again")
-        self.board: Board | None = None
-        if self.writes and (board or (folder / BOARD).is_dir()):  # as the run began
-            from foldnet.training import tensorboard
-
-            self.board = tensorboard.Board(folder, done)
+        keeps_board = self.writes and (board or (folder / BOARD).is_dir())  # as the run began
+        self.board = Board(folder, done) if keeps_board else None
 
     def after_epoch(self, metrics: EpochMetrics) -> None:
         """Record one whole epoch."""
@@ -107,3 +103,31 @@ def coefficients(model: nn.Module, history: dict[str, Tensor]) -> dict[str, Tens
     """The history of coefficients with the present ones at its end: (epochs + 1, L, K) a group."""
     present = {name: bank.coefficients.detach().cpu().clone()[None] for name, bank in banks_of(model).items()}
     return {name: torch.cat([history[name], rows]) if name in history else rows for name, rows in present.items()}
+
+
+def writer_kind() -> Any:
+    """TensorBoard's writer, a class. Raises MissingTool where TensorBoard is not installed."""
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        raise MissingTool(
+            "`tensorboard=True` needs the package tensorboard; install it with `pip install 'foldnet[tensorboard]'`"
+        ) from None
+    return SummaryWriter
+
+
+class Board:
+    """Writes the metrics of epochs into a run's folder."""
+
+    def __init__(self, run: Path, epoch: int) -> None:
+        """What was written of epochs after `epoch` counts no more. Raises OutputError for a link, MissingTool."""
+        refuse_link(run / BOARD)
+        self.writer = writer_kind()(str(run / BOARD), purge_step=epoch + 1)
+
+    def epoch(self, metrics: Mapping[str, Any]) -> None:
+        """Write every number of the epoch, those of groups under the group's name."""
+        for name, value in metrics.items():
+            for part, number in (value if isinstance(value, dict) else {"": value}).items():
+                if isinstance(number, int | float) and name != "epoch":
+                    self.writer.add_scalar(f"{name}/{part}".rstrip("/"), number, metrics["epoch"])
+        self.writer.flush()

@@ -14,7 +14,7 @@ from foldnet.data.tasks import Lengthened, length_at
 from foldnet.errors import RunError, SettingError
 from foldnet.hardware import memory_bytes
 from foldnet.training.checkpoint import FILE, check_nothing_lost, load_optimiser
-from foldnet.training.learner import Learner, Objective, build_optimiser, choose_compilation
+from foldnet.training.learner import Learner, Objective, build_optimiser, choose_compilation, progressive_loss
 from foldnet.training.machine import Machine, seeded
 from foldnet.training.observer import BEGINNING, EPOCH, SILENT, Observer, Progress
 from foldnet.training.runs import Run, lengthened
@@ -170,11 +170,7 @@ def session_of(material: Material, *, new: bool = False) -> tuple[Run, Session]:
     optimiser = build_optimiser(model, kind=settings.optimiser, **chosen)
     if start != BEGINNING:
         load_optimiser(last, model, optimiser)
-    loss = None
-    if settings.progressive:
-        from foldnet.training.progressive import progressive_loss
-
-        loss = progressive_loss(model, task, machine, settings.progressive)
+    loss = progressive_loss(model, task, machine, settings.progressive) if settings.progressive else None
     objective = Objective(settings.recurrence, settings.recurrence_form, task, loss)
     learner = model, optimiser, machine, objective, compilation
     train, validation = material.batches()

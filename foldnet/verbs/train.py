@@ -125,7 +125,7 @@ def train(
     try:
         check_number("checkpoint_every", checkpoint_every)
         if tensorboard:
-            from foldnet.training.tensorboard import writer_kind
+            from foldnet.training.recorder import writer_kind
 
             writer_kind()
         begun = _begin(wanted, out, observer)

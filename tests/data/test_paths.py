@@ -109,9 +109,9 @@ def test_a_stream_is_uniform_and_below_its_limit():
 @pytest.mark.parametrize(
     ("rule", "said"),
     [
-        ({"obstacles": -0.1}, "`obstacles=-0.1` is not a probability; give a number from 0 to 1"),
-        ({"obstacles": 1.5}, "`obstacles=1.5` is not a probability; give a number from 0 to 1"),
-        ({"obstacles": float("nan")}, "`obstacles=nan` is not a probability; give a number from 0 to 1"),
+        ({"obstacles": -0.1}, "`obstacles=-0.1` is not legal; give a number from 0 to 1"),
+        ({"obstacles": 1.5}, "`obstacles=1.5` is not legal; give a number from 0 to 1"),
+        ({"obstacles": float("nan")}, "`obstacles=nan` is not legal; give a number from 0 to 1"),
         (
             {"obstacles": 1.0},
             "`obstacles=1` makes every cell an obstacle, so that no grid has a pair of free cells; give less",
@@ -120,13 +120,13 @@ def test_a_stream_is_uniform_and_below_its_limit():
             {"window": 6},
             "a window of 6 is even, so that no cell is its middle; give an odd number such as 7",
         ),
-        ({"window": 1}, "a window of 1 has no room for two different queries; give at least 3"),
+        ({"window": 1}, "`window=1` is not legal; give a whole number from 3 to 1023"),
         ({"window": 33}, "a window of 33 is larger than the grid of 32; give at most 31, or a larger `grid`"),
         (
             {"grid": 9, "window": 11},
             "a window of 11 is larger than the grid of 9; give at most 9, or a larger `grid`",
         ),
-        ({"grid": 1, "window": 1}, "`grid=1` has no pair of free cells for the queries; give at least 3"),
+        ({"grid": 1, "window": 1}, "`grid=1` is not legal; give a whole number from 2 to 1024"),
         ({"target": "onion"}, "`target='onion'` is not legal; choose union or one; did you mean 'one' or 'union'?"),
     ],
 )

@@ -16,7 +16,7 @@ from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Rectangle
 from foldnet.drawing.colors import ALONE_BOX, DISTINCT, OWNER_COLORS, PLAIN, PRIVATE_BOX
 from foldnet.drawing.figures import figure_bytes, write_figure
 from foldnet.drawing.fold_figure import fold_figure
-from foldnet.drawing.stage_graphs import owner_colors, stage_graphs
+from foldnet.drawing.graph import owner_colors, stage_graphs
 from foldnet.errors import SettingError
 from foldnet.program.data import Stage, Use
 from foldnet.program.loops import build_program

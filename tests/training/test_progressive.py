@@ -5,8 +5,8 @@ import torch
 
 from foldnet.data.tasks import CELLS
 from foldnet.errors import SettingError
+from foldnet.training.learner import progressive_loss
 from foldnet.training.machine import choose_machine
-from foldnet.training.progressive import progressive_loss
 from foldnet.zoo.blueprint import build
 
 MACHINE = choose_machine("cpu", "fp32")

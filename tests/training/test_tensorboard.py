@@ -10,7 +10,7 @@ from foldnet.errors import MissingTool, OutputError
 from foldnet.store.artifact import BOARD
 from foldnet.training.checkpoint import read_metrics
 from foldnet.training.observer import Silent
-from foldnet.training.tensorboard import Board
+from foldnet.training.recorder import Board
 from foldnet.verbs.train import train
 
 SETTINGS = {"arch": "swrn-16-1-2", "epochs": 3, "batch_size": 256, "precision": "fp32", "device": "cpu"}

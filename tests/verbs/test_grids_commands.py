@@ -69,13 +69,13 @@ def test_the_same_command_writes_the_same_bytes_and_names_are_free(cli, here):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ("paths --obstacles 1.5", "--obstacles 1.5 is not a probability; give a number from 0 to 1"),
+        ("paths --obstacles 1.5", "--obstacles 1.5 is not legal; give a number from 0 to 1"),
         ("paths --window 6", "a window of 6 is even, so that no cell is its middle; give an odd number such as 7"),
         (
             "paths --window 33",
             "a window of 33 is larger than the grid of 32; give at most 31, or a larger --grid",
         ),
-        ("paths --grid 1 --window 1", "--grid 1 has no pair of free cells for the queries; give at least 3"),
+        ("paths --grid 1 --window 1", "--grid 1 is not legal; give a whole number from 2 to 1024"),
         ("paths --count 0", "--count 0 is not legal; give a whole number from 1 to 100000000"),
         ("paths --phase 0", "--phase 0 is not legal; give a whole number from 1 to 10000"),
         ("mazes --seed -1", "--seed -1 is not legal; give a whole number from 0 to 4294967295"),

@@ -24,10 +24,7 @@ for name, module in sys.modules.items():
         print("imported", name)
 """
 OTHERS = ("benching", "choosing", "drawing", "folding", "program", "proof")
-ASKED_FOR = (
-    *("data.curriculum", "data.folder", "training.parallel", "training.processes", "training.progressive"),
-    *("training.tensorboard", "zoo.shortest_paths"),
-)
+ASKED_FOR = (*("data.curriculum", "data.folder", "training.parallel", "training.processes", "zoo.shortest_paths"),)
 
 
 @pytest.mark.parametrize(("code", "most"), [(PYTHON, 45), (COMMAND, 53)])

@@ -1,4 +1,5 @@
-"""A stage folded: a column of owners and private blocks, with arrows in the colours of their passes."""
+"""A stage's panels in a fold's figure: unrolled, a row a block with its layers from left to right, and folded, a column
+of owners and private blocks with arrows in the colours of their passes."""
 
 from __future__ import annotations
 
@@ -10,15 +11,82 @@ from typing import TYPE_CHECKING, Any
 
 import networkx as nx
 
-from foldnet.drawing.boxes import BOX, Cell, Point, block_inches, draw_arrow, draw_block, draw_box, write, write_cell
+from foldnet.drawing.boxes import BOX, NAME, Cell, Point, block_inches, draw_arrow, draw_block, draw_box, write
 from foldnet.drawing.colors import PLAIN
 from foldnet.drawing.fold_layout import Arrow, Column, column_layout
-from foldnet.drawing.graph import label_lines, ranges
-from foldnet.drawing.stage_graphs import layer_nodes, several_passes
+from foldnet.drawing.graph import label_lines, layer_nodes, ranges, several_passes
 from foldnet.program.data import Item, Loop, Stage
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+ROW_GAP = 0.12  # between the rows of the unrolled stage
+LETTER = 0.054  # width of a letter in small print
+
+
+@dataclass(frozen=True, slots=True)
+class UnrolledPanel:
+    """The unrolled stage, ready to be drawn: of each block its name inside the stage, its layers, and its label where
+    one repeats."""
+
+    rows: tuple[tuple[str, list[Cell], str], ...]
+
+    @property
+    def name_room(self) -> float:
+        """Room for the blocks' names."""
+        return 0.08 + LETTER * max((len(name) for name, *_ in self.rows), default=0)
+
+    @property
+    def row_width(self) -> float:
+        """The width of the widest block."""
+        return max((block_inches(cells) for _, cells, _ in self.rows if cells), default=0.3)
+
+    @property
+    def width(self) -> float:
+        """Of all, the labels included."""
+        longest = max((len(label) for *_, label in self.rows), default=0)
+        return self.name_room + self.row_width + (0.12 + 0.07 * longest if longest else 0.0)
+
+    @property
+    def height(self) -> float:
+        """Of the rows, and of the words above and below them."""
+        return (len(self.rows) + 2) * (BOX + ROW_GAP) - ROW_GAP
+
+
+def unrolled_panel(stage: Stage, graph: nx.MultiDiGraph) -> UnrolledPanel:
+    """The layers of the flow by their owners' letters and their positions; a block that is one layer bears its own
+    name."""
+    nodes, rows = layer_nodes(graph), []
+    repeats = len({block.label for block in stage.blocks}) < len(stage.blocks)
+    for block in stage.blocks:
+        short, cells = block.name.removeprefix(f"{stage.name}."), []
+        uses = [use for use in block.uses if use.layer in nodes]
+        for use in uses:
+            data = graph.nodes[nodes[use.layer]]
+            text = use.position if len(uses) > 1 else f"{short}.{use.position}".removesuffix(".")
+            cells.append(Cell(data["name"] if data["kind"] == "owner" else "", text, data["style"]))
+        rows.append((short, cells, block.label if repeats and not block.private else ""))
+    return UnrolledPanel(tuple(rows))
+
+
+def draw_unrolled(axes: Axes, panel: UnrolledPanel, left: float, top: float) -> None:
+    """A row a block, its layers from left to right; the block's label behind it where one repeats."""
+    start, width = left + panel.name_room, panel.row_width
+    middle = start + width / 2
+    ys = [top + (BOX + ROW_GAP) * row for row in range(len(panel.rows) + 2)]
+    write(axes, middle, ys[0] + BOX / 2, "in", ha="center", color=PLAIN)
+    write(axes, middle, ys[-1] + BOX / 2, "out", ha="center", color=PLAIN)
+    for index, y in enumerate(ys[:-1]):
+        # The words are less high than a block.
+        above, below = 0.05 * (index == 0), 0.05 * (index == len(ys) - 2)
+        draw_arrow(axes, ((middle, y + BOX - above), (middle, y + BOX + ROW_GAP + below)), PLAIN, head=5)
+    for (name, cells, label), y in zip(panel.rows, ys[1:-1], strict=True):
+        draw_block(axes, cells, start, y, width)
+        if len(cells) > 1:
+            write(axes, start - 0.06, y + BOX / 2, name, ha="right", color=PLAIN)
+        if label:
+            write(axes, start + width + 0.08, y + BOX / 2, label, NAME, weight="bold")
+
 
 WORD = 0.13  # height of the words at both ends
 LABEL_LETTERS = 30  # longer labels are wrapped
@@ -90,7 +158,7 @@ def draw_folded(axes: Axes, panel: FoldedPanel, middle: float, top: float) -> No
             write(axes, middle, y, row.word, ha="center", color=PLAIN)
         elif row.shared:
             draw_box(axes, (left, top + start, panel.width, height), row.cells[0].style, rounded=True)
-            write_cell(axes, row.cells[0], left + 0.08, y)
+            row.cells[0].write(axes, left + 0.08, y)
         else:
             shade = next(shade for *_, shade in panel.graph.out_edges(row.nodes[0], data="shade"))
             draw_block(axes, row.cells, left, y - BOX / 2, panel.width, shade)
