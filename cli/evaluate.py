@@ -4,10 +4,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from foldnet.errors import SettingError
 from foldnet.options import fields_of
 from foldnet.training.other_grids import OtherGrids
-from foldnet_cli.options import argument, keyword, parameters_of, shared, switch, takes
+from foldnet_cli.options import argument, keyword, named_numbers, parameters_of, shared, switch, takes
 from foldnet_cli.outputs import taken, watch
 
 
@@ -38,13 +37,5 @@ def evaluate(path: Path | None, steps: list[str] | None, recalibrate: bool, **gi
 
 def parse_steps(given: Iterable[str]) -> dict[str, int]:
     """["stage2.loop1=5"] -> {"stage2.loop1": 5}. Raises SettingError for anything else."""
-    steps = {}
-    for entry in (part.strip() for text in given for part in text.split(",")):
-        loop, _, number = entry.rpartition("=")
-        try:
-            steps[loop] = int(number)
-        except ValueError:
-            loop = ""
-        if not loop:
-            raise SettingError(f"--steps '{entry}' is not LOOP=NUMBER; write stage2.loop1=5")
-    return steps
+    found = named_numbers(given, int, "--steps '{}' is not LOOP=NUMBER; write stage2.loop1=5", named=True)
+    return {loop: number for loop, number in found if loop}

@@ -6,7 +6,7 @@ from typing import Any
 
 from foldnet.errors import SettingError
 from foldnet.folding.settings import FoldSettings
-from foldnet_cli.options import FORCE_TWICE, keyword, parameters_of, shared, switch, takes
+from foldnet_cli.options import FORCE_TWICE, keyword, named_numbers, parameters_of, shared, switch, takes
 from foldnet_cli.outputs import RUN_ARGUMENT, taken, watch
 
 THRESHOLD = (
@@ -62,24 +62,10 @@ def fold(run: Path | None, threshold: list[str] | None, sweep: bool, **given: An
 def parse_thresholds(given: Iterable[str]) -> tuple[float | str | None, tuple[tuple[str, float], ...]]:
     """["0.95", "stage2=0.9"] -> (0.95, (("stage2", 0.9),)); "auto" and "chance" stay words. Raises SettingError for
     anything else."""
-    overall: float | str | None = None
-    single = []
-    for entry in (part.strip() for text in given for part in text.split(",")):
-        if entry in ("auto", "chance"):
-            overall = entry
-            continue
-        group, equals, number = entry.rpartition("=")
-        try:
-            value = float(number)
-        except ValueError:
-            raise SettingError(
-                f"--threshold '{entry}' is not a number or GROUP=NUMBER; write 0.95, stage2=0.9, chance or auto"
-            ) from None
-        if equals:
-            single.append((group, value))
-        else:
-            overall = value
-    return overall, tuple(single)
+    wrong = "--threshold '{}' is not a number or GROUP=NUMBER; write 0.95, stage2=0.9, chance or auto"
+    found = list(named_numbers(given, float, wrong, words=("auto", "chance")))
+    overall = [number for group, number in found if group is None]
+    return (overall or [None])[-1], tuple((group, float(number)) for group, number in found if group is not None)
 
 
 def _refuse_together(option: str, others: dict[str, Any]) -> None:

@@ -1,10 +1,8 @@
 """Several processes that train one network: starting them, and being one of them."""
 
-import logging
 import os
 import signal
 import sys
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -98,38 +96,21 @@ def start_processes(count: int, arguments: list[str]) -> None:
     Where one fails the others are ended, and a signal to end is passed on to them. Raises typer.Exit with the code of
     one that said itself what is wrong or how far it came, and ProcessLost where one was killed.
     """
-    from torch.distributed.elastic.multiprocessing.api import SignalException
-    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
-    from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+    from foldnet.training.starting import run_together
 
-    from foldnet.hardware import cores
-
-    for name in [name for name in logging.root.manager.loggerDict if name.startswith("torch.distributed")]:
-        logging.getLogger(name).setLevel(logging.CRITICAL)  # what they have to say is said below
-    os.environ.setdefault("OMP_NUM_THREADS", str(max(cores() // count, 1)))
-    config = LaunchConfig(
-        min_nodes=1,
-        max_nodes=1,
-        nproc_per_node=count,
-        run_id=uuid.uuid4().hex,
-        rdzv_backend="c10d",
-        rdzv_endpoint="localhost:0",
-        max_restarts=0,
-        monitor_interval=0.1,
-    )
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # what ends a job on a cluster
     try:
-        elastic_launch(config, sys.executable)("-m", "foldnet_cli", *arguments)
-    except SignalException:
+        ended = run_together([sys.executable, "-m", "foldnet_cli", *arguments], count)
+    except KeyboardInterrupt:
         raise typer.Exit(130) from None  # the first process has said how far it came
-    except ChildFailedError as error:
-        number, failure = error.get_first_failure()
-        if failure.exitcode > 0:
-            raise typer.Exit(failure.exitcode) from None
-        name = signal.Signals(-failure.exitcode).name
-        raise ProcessLost(
-            f"process {number} (pid {failure.pid}) was ended by {name}, and the others with it; "
-            f"go on from the last checkpoint with --resume"
-        ) from None
+    for rank, (pid, code) in enumerate(ended.items()):
+        if code and code > 0:
+            raise typer.Exit(code)
+        if code:
+            raise ProcessLost(
+                f"process {rank} (pid {pid}) was ended by {signal.Signals(-code).name}, and the others with it; "
+                f"go on from the last checkpoint with --resume"
+            )
 
 
 def _without_gpus(arguments: list[str]) -> list[str]:

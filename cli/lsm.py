@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from foldnet.errors import SettingError
-from foldnet.verbs.pictures.runs import History, Lsm, write_matrices
+from foldnet.verbs.pictures.networks import History, Lsm, write_matrices
 from foldnet_cli.options import FORCE, out_file, shared, switch, takes
 from foldnet_cli.outputs import RUN_ARGUMENT, taken, write
 from foldnet_cli.page import tell

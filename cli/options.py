@@ -2,7 +2,7 @@
 settings. A command says by `takes` which it has."""
 
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import is_dataclass
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -139,3 +139,21 @@ def _numbers(field: Field, given: str | None) -> tuple[int, ...] | None:
         example = written(field.default) if field.default else field.option.suggested[0]
         name = field.name.replace("_", "-")
         raise SettingError(f"--{name} '{given}' is not whole numbers with commas; write {example}") from None
+
+
+def named_numbers(
+    given: Iterable[str], number: Callable[[str], float], wrong: str, *, named: bool = False, words: Iterable[str] = ()
+) -> Iterator[tuple[str | None, Any]]:
+    """Entries NAME=NUMBER, between commas or given one by one, as names and numbers. Where they need not be `named`, an
+    entry may be a number alone, or one of `words`, and its name is None.
+
+    Raises SettingError, which says `wrong` of an entry, for anything else.
+    """
+    for entry in (part.strip() for text in given for part in text.split(",")):
+        name, equals, text = entry.rpartition("=")
+        try:
+            if named and not name:
+                raise ValueError
+            yield (name if equals else None), entry if entry in words else number(text)
+        except ValueError:
+            raise SettingError(wrong.format(entry)) from None

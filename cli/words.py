@@ -20,12 +20,7 @@ from typer.main import get_command
 CODE = r"`(?P<code>(?:'(?:\\.|[^'\\])*'|\"(?:\\.|[^\"\\])*\"|[^`'\"])+)`"
 QUOTED = r"(?<!\w)'.*?'(?!\w)|(?<!\w)\".*?\"(?!\w)"  # an apostrophe, as in "the run's", opens no quotation
 # Where a setting and its option have different names; `shares=False` and --no-shares are found without.
-OTHER_NAMES = {
-    "thresholds": "threshold",
-    "recalibrated": "recalibrate",
-    "evaluated": "evaluate",
-    "out": "output",
-}
+OTHER_NAMES = {"thresholds": "threshold", "recalibrated": "recalibrate", "evaluated": "evaluate", "out": "output"}
 VERBS = {"draw": ("render graph", ""), "sweep": ("fold", " --sweep")}  # Python's, where they are no commands
 
 

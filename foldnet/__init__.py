@@ -27,7 +27,7 @@ if TYPE_CHECKING:  # for editors and type checkers, the same names as below
     from foldnet.verbs.fold_memory import FoldedNetwork as FoldedNetwork
     from foldnet.verbs.info import info as info
     from foldnet.verbs.lsm import LsmReport as LsmReport, lsm as lsm
-    from foldnet.verbs.reach import ReachReport as ReachReport, reach as reach
+    from foldnet.verbs.trips import ReachReport as ReachReport, reach as reach
     from foldnet.verbs.render import draw as draw
     from foldnet.verbs.sweep import SweepReport as SweepReport, sweep as sweep
     from foldnet.verbs.train import TrainReport as TrainReport, train as train
@@ -56,10 +56,10 @@ _NAMES = {  # the public names, by the module that each is imported from when it
     "verbs.fold_memory": ("FoldedNetwork",),
     "verbs.info": ("info",),
     "verbs.lsm": ("LsmReport", "lsm"),
-    "verbs.reach": ("ReachReport", "reach"),
     "verbs.render": ("draw",),
     "verbs.sweep": ("SweepReport", "sweep"),
     "verbs.train": ("TrainReport", "train"),
+    "verbs.trips": ("ReachReport", "reach"),
     "verbs.verify": ("verify",),
     "zoo.blueprint": ("build",),
 }

@@ -17,7 +17,7 @@ from foldnet.proof.compare import LIMIT, PAIRS, Comparison, LayerDifference
 from foldnet.proof.fold_report import FoldReport, Sizes
 from foldnet.proof.promises import Findings, Promise
 from foldnet.sharing.share import SharedNetwork, materialise
-from foldnet.show.report import Report, Table, Text, percent
+from foldnet.show.report import Scored, Table, Text, percent
 from foldnet.store.codec import to_plain
 from foldnet.store.tensors import file_bytes, list_tensors
 from foldnet.training.runs import Run
@@ -27,7 +27,7 @@ MEASURES = ("max_abs", "mean_abs", "relative")  # of a difference
 
 
 @dataclass(frozen=True, slots=True)
-class Certificate(Report):
+class Certificate(Scored):
     """Whether one fold is what it says, recomputed: promises that were kept or broken, and notes of what could not be
     checked.
 
@@ -40,11 +40,9 @@ class Certificate(Report):
     """
 
     computed: ClassVar = (
-        *("passed", "verdict", "precision", "agreement", "agreement_soft"),
-        *("accuracy", "measure=task.measure", "better=task.better"),
+        *("passed", "verdict", "precision", "agreement", "agreement_soft", "accuracy", *Scored.computed),
         *(f"{measure}_difference=differences.{measure}" for measure in MEASURES),
     )
-    unwritten: ClassVar = ("task",)
     precision: ClassVar = "fp32"
     fold: str
     run: str

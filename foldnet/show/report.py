@@ -7,7 +7,7 @@ from base64 import b64encode
 from collections.abc import Iterable
 from dataclasses import dataclass
 from html import escape
-from typing import Any
+from typing import Any, ClassVar
 
 from foldnet.store.codec import to_plain
 
@@ -146,6 +146,15 @@ class Report:
         # As images, not inline: the names inside one SVG would be those of the next one in the page.
         images = (f'<img src="data:image/svg+xml;base64,{b64encode(svg).decode()}">' for svg in self.pictures())
         return "\n".join((*(part.to_html() for part in self.parts()), *images))
+
+
+class Scored(Report):
+    """A report with scores in the measure of its `task`, of which is written what the measure is, and which way is
+    better."""
+
+    __slots__ = ()
+    computed: ClassVar[tuple[str, ...]] = ("measure=task.measure", "better=task.better")
+    unwritten: ClassVar[tuple[str, ...]] = ("task",)
 
 
 def shown(value: Cell | None) -> str:

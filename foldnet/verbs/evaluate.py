@@ -3,14 +3,13 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
 
 from foldnet.benching.dial import BATCH, check_turnable, dial_of
 from foldnet.data.tasks import CLASSES, Task
 from foldnet.errors import SettingError
 from foldnet.folding.opening import open_network
 from foldnet.show.progress import watched
-from foldnet.show.report import Report, Table, counted, percent
+from foldnet.show.report import Scored, Table, counted, percent
 from foldnet.training.evaluate import LengthScore, binned
 from foldnet.training.machine import choose_machine
 from foldnet.training.observer import Observer
@@ -22,14 +21,12 @@ SCORED = ("accuracy", "right", "images", "loss", "seconds", "images_per_second",
 
 
 @dataclass(frozen=True, slots=True)
-class EvaluateReport(Report):
+class EvaluateReport(Scored):
     """What `foldnet evaluate` says: the test score in the data's `measure`, which is the accuracy where it is a share
     (0..1), with the count of what is wholly right, and the speed of this evaluation. Of grids also `whole`, the share
     that is wholly right, and both by the length of the path.
     """
 
-    computed: ClassVar = ("measure=task.measure", "better=task.better")
-    unwritten: ClassVar = ("task",)
     path: str
     form: str
     steps: dict[str, int]

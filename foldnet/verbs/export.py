@@ -8,7 +8,7 @@ from foldnet.drawing.output import Output, chosen, make
 from foldnet.errors import SettingError, either, nearest
 from foldnet.options import fields_of
 from foldnet.typed import checked
-from foldnet.verbs.pictures.folds import Graph
+from foldnet.verbs.pictures.networks import Graph
 
 if TYPE_CHECKING:
     from torch import nn

@@ -9,7 +9,7 @@ from foldnet.data.tasks import CLASSES, Lengthened, Task
 from foldnet.errors import FoldnetError
 from foldnet.folding.folds import open_fold
 from foldnet.proof.fold_report import read_fold_report
-from foldnet.show.report import Report, Table, Text, megabytes
+from foldnet.show.report import Report, Scored, Table, Text, megabytes
 from foldnet.store.artifact import FOLD
 from foldnet.store.files import runs_home
 from foldnet.store.reading import LINKED
@@ -22,15 +22,14 @@ STATED = ("finetuned", "recalibrated", "tied")  # scores in report.json: the fir
 
 
 @dataclass(frozen=True, slots=True)
-class FoldLine:
+class FoldLine(Scored):
     """One fold of a run: the bytes of its files and its test score, also as accuracy where it is a share, None where
     that was not measured.
 
     `problem` says what is wrong with a damaged one.
     """
 
-    computed: ClassVar = ("accuracy", "measure=task.measure", "better=task.better")
-    unwritten: ClassVar = ("task",)
+    computed: ClassVar = ("accuracy", *Scored.computed)
     fold: str
     bytes: int
     score: float | None = None
@@ -50,15 +49,14 @@ class FoldLine:
 
 
 @dataclass(frozen=True, slots=True)
-class RunLine:
+class RunLine(Scored):
     """One run. `problem` says what is wrong with a damaged one, of which little else is known.
 
     `epochs` are done `of` so many; `lengthened` is ((2, 3), ...) where the first 2 epochs are those of a run of 3;
     `bytes` are those of its own files, without its folds.
     """
 
-    computed: ClassVar = ("test_accuracy", "measure=task.measure", "better=task.better")
-    unwritten: ClassVar = ("task",)
+    computed: ClassVar = ("test_accuracy", *Scored.computed)
     run: str
     arch: str | None = None
     dataset: str | None = None

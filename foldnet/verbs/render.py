@@ -5,9 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 from foldnet.drawing.output import Output, Written, chosen, make
 from foldnet.typed import checked
-from foldnet.verbs.pictures.folds import Depth, Fold, Graph
 from foldnet.verbs.pictures.grids import Paths, Reach
-from foldnet.verbs.pictures.runs import Lsm, Sharing, Sweep
+from foldnet.verbs.pictures.networks import Depth, Fold, Graph, Lsm, Sharing, Sweep
 
 if TYPE_CHECKING:
     from torch import nn

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 from foldnet.analysis.choices import UNITS
 from foldnet.choosing.choose import Soft, soft_of
@@ -18,7 +18,7 @@ from foldnet.folding.plan import FoldPlan
 from foldnet.folding.settings import FoldSettings
 from foldnet.options import takes_fields
 from foldnet.show.progress import watched
-from foldnet.show.report import Report, Table, Text, percent
+from foldnet.show.report import Scored, Table, Text, percent
 from foldnet.store.artifact import refuse_linked
 from foldnet.store.codec import Count
 from foldnet.store.files import write_json
@@ -45,15 +45,13 @@ class Knee:
 
 
 @dataclass(frozen=True, slots=True)
-class SweepReport(Report):
+class SweepReport(Scored):
     """The curve: validation score, tied and recalibrated, against what is stored, for each unit.
 
     `dense_numbers` are the shared weights' numbers when written out. `file` is where the same was written as JSON, `of`
     what it depends on: weights, images and settings.
     """
 
-    computed: ClassVar = ("measure=task.measure", "better=task.better")
-    unwritten: ClassVar = ("task",)
     run: str
     file: str | None
     metric: str

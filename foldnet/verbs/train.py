@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 
@@ -17,7 +17,7 @@ from foldnet.data.tasks import CLASSES, Lengthened, Task
 from foldnet.errors import ProcessLost, RunError, SettingError
 from foldnet.options import given_of, takes_fields
 from foldnet.show.progress import watched
-from foldnet.show.report import Report, Table, counted
+from foldnet.show.report import Scored, Table, counted
 from foldnet.store.codec import Count, Share, from_plain
 from foldnet.store.files import write_json
 from foldnet.store.lock import Lock, take_lock
@@ -36,14 +36,12 @@ from foldnet.typed import checked
 
 
 @dataclass(frozen=True, slots=True)
-class TrainReport(Report):
+class TrainReport(Scored):
     """What `foldnet train` says. `score` is the test's in the data's own `measure`; accuracies are scores that are
     shares, 0..1. `test_right` counts what was answered wholly right, `seconds` are those of training, without the final
     test. `lengthened` is [[2, 3], ...] where the first 2 epochs are those of a run of 3.
     """
 
-    computed: ClassVar = ("measure=task.measure", "better=task.better")
-    unwritten: ClassVar = ("task",)
     run: str
     dataset: str
     arch: str
@@ -74,10 +72,7 @@ class TrainReport(Report):
         rows = (
             ("run", self.run),
             ("network", f"{self.arch}, {self.parameters:,} parameters"),
-            (
-                "trained",
-                f"{epochs} on {self.dataset}, seed {self.seed}, {self.precision}",
-            ),
+            ("trained", f"{epochs} on {self.dataset}, seed {self.seed}, {self.precision}"),
             ("time", f"{self.seconds:.1f} s, {self.images_per_second:,.0f} {self.task.unit}/s on {self.device}"),
             *([("best validation", best)] if self.best_score is not None else []),
             ("test", f"{test}, last epoch"),

@@ -183,12 +183,7 @@ def _fold_again(
 
 
 def _compare(
-    there: AtHand,
-    looped: LoopedNetwork,
-    tied: nn.Module,
-    layers: LayerGauges,
-    images: int | None,
-    observer: Observer,
+    there: AtHand, looped: LoopedNetwork, tied: nn.Module, layers: LayerGauges, images: int | None, observer: Observer
 ) -> tuple[Comparison, ...]:
     """Run the forms on the first test images, where they are there, and on random inputs, the same on every device."""
     fold, machine = there.fold, there.machine

@@ -7,10 +7,10 @@ from planted import plant_run, use_few_digits
 
 from foldnet.errors import NothingToFold, RunError, SettingError
 from foldnet.store.seals import sealed
-from foldnet.verbs.depth import depth
 from foldnet.verbs.fold import fold
 from foldnet.verbs.render import render
 from foldnet.verbs.sweep import sweep
+from foldnet.verbs.trips import depth
 
 
 @pytest.fixture(autouse=True)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from foldnet.drawing.curves import ReachCurve
     from foldnet.training.runs import Run
     from foldnet.training.settings import TrainSettings
-    from foldnet.verbs.reach import Reach as Reached
+    from foldnet.verbs.trips import Reach as Reached
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +188,7 @@ class Reach(Output):
         """The report that was drawn. Raises what `reach` raises."""
         from foldnet.drawing.curves import reach_figure
         from foldnet.drawing.figures import write_figure
-        from foldnet.verbs.reach import reach
+        from foldnet.verbs.trips import reach
 
         options = plain(self)
         report = reach(what, recalibrated=options.pop("recalibrate"), **options, observer=observer)

@@ -12,7 +12,7 @@ from foldnet.training.machine import Machine
 from foldnet.verbs.check import CHECKS, check
 from foldnet.verbs.checks import processes as module
 from foldnet.verbs.checks.parts import NotHere
-from foldnet.verbs.checks.processes import check_processes, run_together, trained_weights
+from foldnet.verbs.checks.processes import check_processes, run_two, trained_weights
 
 CPU = Machine(torch.device("cpu"), "fp32")
 IF_SECOND = "import os, signal, sys, time; second = os.environ['RANK'] == '1'; "
@@ -38,7 +38,7 @@ def program(code):
 )
 def test_a_process_that_dies_is_named_and_ends_the_other(tmp_path, code, sentence):
     with pytest.raises(ProcessLost) as caught:
-        run_together(program(code), tmp_path)
+        run_two(program(code), tmp_path)
     assert str(caught.value) == sentence
 
 
@@ -55,14 +55,14 @@ def test_a_dead_process_is_the_failure_of_its_check_and_no_end_of_the_others(mon
 def test_processes_that_do_not_end_are_ended(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "PATIENCE", 0.0)
     with pytest.raises(ProcessLost) as caught:
-        run_together(program("time.sleep(60)"), tmp_path)
+        run_two(program("time.sleep(60)"), tmp_path)
     assert str(caught.value) == "2 processes did not end within 0 s; none of them said why"
 
 
 def test_processes_are_told_who_they_are_and_where_to_meet(tmp_path):
     names = "'WORLD_SIZE', 'LOCAL_WORLD_SIZE', 'LOCAL_RANK', 'MASTER_ADDR', 'TORCHELASTIC_USE_AGENT_STORE'"
     code = f"open(f'{tmp_path}/{{second:d}}', 'w').write(' '.join(os.environ[name] for name in ({names})))"
-    run_together(program(code), tmp_path)
+    run_two(program(code), tmp_path)
     assert [(tmp_path / name).read_text() for name in "01"] == ["2 2 0 127.0.0.1 True", "2 2 1 127.0.0.1 True"]
 
 
@@ -74,7 +74,7 @@ def test_weights_that_are_others_fail(monkeypatch, factor, held):
     def play(command, place):
         save_tensors(Path(command[-1]), weights | counts)
 
-    monkeypatch.setattr(module, "run_together", play)
+    monkeypatch.setattr(module, "run_two", play)
     (part,) = check_processes(CPU)
     assert (part.what, part.held) == ("2 processes (gloo) to one", held)
 
