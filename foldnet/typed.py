@@ -1,6 +1,7 @@
 """What is checked of the arguments of every public function: that they exist, and that they are of the kind that is
 written there."""
 
+import builtins
 import functools
 import importlib
 import inspect
@@ -57,46 +58,35 @@ def _near(given: dict[str, Any], signature: inspect.Signature) -> str:
     return "" if unknown is None else nearest(unknown, signature.parameters)
 
 
+class _Names(dict[str, Any]):
+    """Names that annotations use. What a module imports for type checkers alone is anything but torch's layers, which
+    it may do without until something is called."""
+
+    def __missing__(self, name: str) -> Any:
+        return importlib.import_module("torch.nn") if name == "nn" else Any
+
+
 def _hints(function: Callable[..., Any], signature: inspect.Signature) -> dict[str, Any]:
-    """The type of each argument that can be looked up; those of *args and **kwargs are left to the function."""
-    found: dict[str, Any] = {"return": Any}
-    for name, parameter in signature.parameters.items():
-        if (
-            parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
-            or parameter.annotation is parameter.empty
-        ):
-            continue
-        one = types.SimpleNamespace(__annotations__={name: parameter.annotation})
-        # Modules that do without torch until something is called import it for type checkers alone.
-        late = {"nn": importlib.import_module("torch.nn")} if "nn." in str(parameter.annotation) else {}
-        try:
-            found |= typing.get_type_hints(one, late | getattr(function, "__globals__", {}))
-        except NameError:  # imported for type checkers alone
-            continue
-    return found
+    """The type of each argument; those of *args and **kwargs are left to the function."""
+    names = _Names(vars(builtins) | getattr(function, "__globals__", {}))
+    hints = typing.get_type_hints(function, names, names)
+    kinds = {name: parameter.kind for name, parameter in signature.parameters.items()}
+    loose = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    return {name: hints.get(name, Any) for name, kind in kinds.items() if kind not in loose}
 
 
 def _fits(value: Any, wanted: Any) -> bool:
     """Whether a value is of a type, as far as that can be told without looking into it."""
-    if wanted is Any or isinstance(wanted, TypeVar):
-        return True
     origin = typing.get_origin(wanted)
     if origin in (typing.Union, types.UnionType):
         return any(_fits(value, one) for one in typing.get_args(wanted))
-    if origin is typing.Annotated:
-        return _fits(value, typing.get_args(wanted)[0])
-    if origin is typing.Literal:
-        return value in typing.get_args(wanted)
     kind = origin or wanted
     if kind is tuple:
         return isinstance(value, tuple | list)  # which each reader of settings turns into a tuple
     if kind in (int, float):
         return isinstance(value, int if kind is int else int | float) and not isinstance(value, bool)
-    if not isinstance(kind, type) or (
-        getattr(kind, "_is_protocol", False) and not getattr(kind, "_is_runtime_protocol", False)
-    ):
-        return True
-    return isinstance(value, kind)
+    unchecked = kind is Any or not isinstance(kind, type) or getattr(kind, "_is_protocol", False)
+    return unchecked or isinstance(value, kind)
 
 
 def _words(wanted: Any) -> str:

@@ -1,7 +1,7 @@
 """What else a fold could have been, and whether chance alone would make it so."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 import numpy as np
@@ -13,10 +13,9 @@ from foldnet.choosing.sweep import Ladder
 from foldnet.choosing.untrained import chance_levels, untrained_merging
 from foldnet.folding.groups import Family
 from foldnet.folding.plan import FoldPlan
-from foldnet.folding.structures import Structures, describe
+from foldnet.folding.structures import describe
 from foldnet.program.data import Item, Step
 from foldnet.program.text import stage_text
-from foldnet.sharing.share import SharedNetwork
 from foldnet.show.report import Table, Text, share_of_draws
 
 LIKELY = 1 - SURE  # what more untrained networks than this do too may be chance
@@ -26,24 +25,21 @@ LIKELY = 1 - SURE  # what more untrained networks than this do too may be chance
 class FoldChance:
     """The shares (0..1) of `draws` untrained networks that would have merged as much, at the similarities of a fold.
 
-    As much is: as few owners in that group; in all groups together; as many loops. None where nothing merged, or loops.
-    `levels` are the similarities that 95 % of untrained networks stay below, by ladder: a group, or a stage's blocks.
+    As much is: as few owners in that group, where something merged; in all groups together; as many loops. None where
+    nothing merged, or loops. `levels` are the similarities that 95 % of untrained networks stay below, by ladder: a
+    group, or a stage's blocks.
     """
 
     unwritten: ClassVar = ("groups",)
     levels: Mapping[str, float]
     draws: int = 0
-    groups: Mapping[str, float | None] | None = field(default=None, compare=False)
+    groups: Mapping[str, float] = field(default_factory=dict, compare=False)
     merges: float | None = None
     loops: float | None = None
 
     def surpassed(self, ladder: str, height: float) -> bool:
         """Whether a merge of a ladder at `height` is one that 95 % of untrained networks have nowhere."""
         return height > self.levels[ladder]
-
-    def of_group(self, name: str) -> float | None:
-        """One group's share, None where nothing merged in it."""
-        return (self.groups or {}).get(name)
 
 
 def chance_of(soft: Soft, plan: FoldPlan, choice: Choice) -> FoldChance:
@@ -58,10 +54,10 @@ def chance_of(soft: Soft, plan: FoldPlan, choice: Choice) -> FoldChance:
     whole = soft.plan({name: (tuple(range(count)),) for name, count in layers.items()}).program
     heights = _heights(soft, families, plan, choice)
     found = untrained_merging(soft.algebra, families, heights, soft.metric, soft.settings.linkage, whole)
-    merged = {name: found.owners[name] <= count for name, count in owners.items() if count < layers[name]}
+    merged = {name: count for name, count in owners.items() if count < layers[name]}
+    groups = {name: float(np.mean(found.owners[name] <= count)) for name, count in merged.items()}
     as_much = np.sum(list(found.owners.values()), axis=0) <= sum(owners.values())
     loops = float(np.mean(found.loops >= plan.program.loops)) if plan.program.loops else None
-    groups = {name: float(merged[name].mean()) if name in merged else None for name in owners}
     return FoldChance(levels, len(found.loops), groups, float(as_much.mean()), loops)
 
 
@@ -92,26 +88,19 @@ RUNGS = 64  # how many further merges of a group are looked at
 
 @dataclass(frozen=True, slots=True)
 class NearMiss:
-    """At `threshold`, below the one used, `stage` would have the shorter `program`; `ladder` is the dendrogram that
-    says so.
+    """At `threshold`, below the one used, `stage` would have the shorter `program`; `beyond_chance` where untrained
+    networks rarely would."""
 
-    `beyond_chance` where untrained networks rarely would.
-    """
-
-    unwritten: ClassVar = ("ladder",)
     stage: str
     threshold: float
     program: str
-    ladder: str = field(default="", compare=False)
     beyond_chance: bool = False
 
     def __str__(self) -> str:
         return f"at {int(self.threshold * 1000) / 1000:.3f} {self.stage} would become {self.program}"
 
 
-def near_misses(
-    model: SharedNetwork, plan: FoldPlan, ladders: tuple[Ladder, ...], structures: Structures
-) -> tuple[NearMiss, ...]:
+def near_misses(soft: Soft, plan: FoldPlan, ladders: tuple[Ladder, ...], chance: FoldChance) -> tuple[NearMiss, ...]:
     """For each stage the first merge below those of `plan` that makes its program shorter, if there is one."""
     clusters = {group.name: group.clusters for group in plan.groups}
     now = {stage.name: written(stage.items) for stage in plan.program.stages}
@@ -120,10 +109,11 @@ def near_misses(
         ties = (({g: joined(one.clusters[g], clusters[g]) for g in one.clusters}, one.height) for one in ladder.rungs)
         deeper = [(tied, height) for tied, height in ties if any(len(tied[g]) < len(clusters[g]) for g in tied)]
         for tied, height in deeper[:RUNGS]:
-            stages = describe(model.network, model.plan, clusters | tied, structures).stages
+            stages = describe(soft.model.network, soft.model.plan, clusters | tied, soft.structures).stages
             shorter = [stage for stage in stages if written(stage.items) < now[stage.name]]
+            beyond = chance.surpassed(ladder.name, height)
             for stage in shorter:
-                found.setdefault(stage.name, NearMiss(stage.name, height, stage_text(stage), ladder.name))
+                found.setdefault(stage.name, NearMiss(stage.name, height, stage_text(stage), beyond))
             if shorter:
                 break
     return tuple(found.values())
@@ -168,15 +158,10 @@ def advise(soft: Soft, plan: FoldPlan, choice: Choice) -> Advice:
     chance = chance_of(soft, plan, choice)
     # Only a threshold that a user chose could as well be a little lower.
     ladders = soft.ladders(soft.settings.unit) if soft.settings.chooser == "threshold" else ()
-    missed = judged(near_misses(soft.model, plan, ladders, soft.structures), chance)
+    missed = near_misses(soft, plan, ladders, chance)
     merged = any(group.owners < len(group.layers) for group in plan.groups)
     firsts = [] if merged else [(ladder.rungs[0].height, ladder.name) for ladder in soft.ladders(soft.tied_unit)]
     if not firsts:
         return Advice(chance, missed)
     height, name = max(firsts)
     return Advice(chance, missed, height, chance.surpassed(name, height))
-
-
-def judged(misses: Iterable[NearMiss], chance: FoldChance) -> tuple[NearMiss, ...]:
-    """The near misses, each with whether it is beyond chance, of which its own ladder tells."""
-    return tuple(replace(miss, beyond_chance=chance.surpassed(miss.ladder, miss.threshold)) for miss in misses)

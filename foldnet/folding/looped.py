@@ -1,6 +1,7 @@
 """The folded network that really loops: a program executes owners, each held once, with per-step norms and gains."""
 
 import copy
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from typing import Any
@@ -36,8 +37,8 @@ class LoopedNetwork(nn.Module):
         """Takes `network` over: the unrolled architecture, its shared layers without weights."""
         super().__init__()
         self.program = program
-        names = [block.name for stage in program.stages for block in stage.blocks]
-        elsewhere = in_several_places(network, {name: network.get_submodule(name) for name in names})
+        blocks = {block.name: network.get_submodule(block.name) for block in program.blocks}
+        elsewhere = in_several_places(network, blocks)
         for stage in program.stages:
             sequence = network.get_submodule(stage.path)
             kind = LoopedList if isinstance(sequence, nn.ModuleList) else LoopedStage
@@ -105,7 +106,9 @@ class LoopedNetwork(nn.Module):
         if torch.compiler.is_dynamo_compiling():
             yield functional_call(self.network, self._in_parts(given), inputs, options, tie_weights=False)
             return
-        kept = None if torch.is_grad_enabled() or _recorded() else undisturbed(self._kept)(given)
+        # What torch.export or torch.jit.trace writes down may not come from an earlier call.
+        recorded = torch.jit.is_tracing() or torch.compiler.is_compiling()  # type: ignore[attr-defined,no-untyped-call]
+        kept = None if torch.is_grad_enabled() or recorded else undisturbed(self._kept)(given)
         yield kept(*inputs, **options) if kept is not None else undisturbed(self._lent_pass)(given, inputs, options)
 
     def _lent_pass(self, given: Mapping[Place, Tensor], inputs: tuple[Any, ...], options: dict[str, Any]) -> Any:
@@ -186,13 +189,6 @@ class LoopedNetwork(nn.Module):
         return {**vars(self), "_ready": None}
 
 
-def _recorded() -> bool:
-    """Whether torch.export or torch.jit.trace writes down what is computed: then nothing may come from an earlier
-    call."""
-    tracing: bool = torch.jit.is_tracing()  # type: ignore[attr-defined,no-untyped-call]
-    return tracing or torch.compiler.is_compiling()
-
-
 def _owners_of(block: str, given: Mapping[Place, Tensor]) -> dict[str, Tensor]:
     """The owners that one stepped block uses, by the position of the layer."""
     return {position: owner for (name, position), owner in given.items() if name == block}
@@ -228,19 +224,14 @@ def unroll(looped: LoopedNetwork, network: nn.Module) -> nn.Module:
     This reads the program's uses, not its loops, and shares no code with the looped forward pass: it is what that pass
     is checked against.
     """
-    program = looped.program
-    state = looped.network.state_dict()
+    stages, state = looped.program.stages, looped.network.state_dict()
     owners = {name: source.owner_weights() for name, source in looped.owners.items()}  # type: ignore[operator]
-    target: dict[str, Tensor] = {}
-    for name, tensor in state.items():
-        if not any(stands_in(name, stage.path) for stage in program.stages):
-            target[name] = tensor
-    for stage in program.stages:
-        steps: dict[str, int] = {}
+    target = {name: one for name, one in state.items() if not any(stands_in(name, stage.path) for stage in stages)}
+    for stage in stages:
+        steps: Counter[str] = Counter()
         for block in stage.blocks:
-            step = steps.get(block.label, 0)
-            steps[block.label] = step + 1
-            place = joined(stage.path, "blocks", block.label)
+            step, place = steps[block.label], joined(stage.path, "blocks", block.label)
+            steps[block.label] += 1
             stepped = looped.network.get_submodule(place)
             inside = f"{place}.body." if isinstance(stepped, SteppedBlock) else f"{place}."
             for name in (name.removeprefix(inside) for name in state if name.startswith(inside)):

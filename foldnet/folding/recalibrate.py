@@ -1,7 +1,7 @@
 """Batch norm statistics, estimated again and exactly: pooled sums and squares over all images of some batches."""
 
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -113,35 +113,31 @@ def _watched(norms: list[_BatchNorm]) -> Iterator[dict[int, _Pool]]:
 
     def forget(norm: _BatchNorm, args: tuple[Tensor, ...]) -> None:
         # What is not a number would stay so, even times (1 - momentum).
-        for statistic in _statistics(norm):
+        for statistic in statistics_of(norm):
             statistic.zero_()
 
     def collect(norm: _BatchNorm, args: tuple[Tensor, ...], output: Tensor) -> None:
-        mean, variance = _statistics(norm)
+        mean, variance = statistics_of(norm)
         pool = pools.setdefault(mean.data_ptr(), _Pool(mean, variance))
         pool.add(args[0].numel() // args[0].shape[1])
 
-    kept = [(norm, norm.momentum, [statistic.clone() for statistic in _statistics(norm)]) for norm in norms]
-    handles = [norm.register_forward_pre_hook(forget) for norm in norms]
-    handles += [norm.register_forward_hook(collect) for norm in norms]
-    try:
+    before = [(statistic, statistic.clone()) for norm in norms for statistic in statistics_of(norm)]
+    with ExitStack() as after:
         for norm in norms:
+            after.enter_context(norm.register_forward_pre_hook(forget))
+            after.enter_context(norm.register_forward_hook(collect))
+            after.callback(setattr, norm, "momentum", norm.momentum)
+            after.callback(norm.eval)
             norm.momentum = 1.0
             norm.train()
-        yield pools
-    except BaseException:
-        for norm, _, before in kept:
-            for statistic, value in zip(_statistics(norm), before, strict=True):
+        try:
+            yield pools
+        except BaseException:
+            for statistic, value in before:
                 statistic.copy_(value)
-        raise
-    finally:
-        for handle in handles:
-            handle.remove()
-        for norm, momentum, _ in kept:
-            norm.momentum = momentum
-            norm.eval()
+            raise
 
 
-def _statistics(norm: _BatchNorm) -> tuple[Tensor, Tensor]:
+def statistics_of(norm: _BatchNorm) -> tuple[Tensor, Tensor]:
     """The running mean and variance of a norm: views of memory, that of the norm or of one step."""
     return norm.running_mean, norm.running_var  # type: ignore[return-value]  # norms without them are left alone

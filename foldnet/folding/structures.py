@@ -1,6 +1,6 @@
 """Which blocks of a network may be merged, and what keeps the others apart."""
 
-from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from torch import nn
@@ -9,7 +9,7 @@ from foldnet.errors import check_known
 from foldnet.folding.equality import Difference, attribute_names, differences, registered
 from foldnet.folding.memory import in_other_tensors
 from foldnet.program.data import Program, Use
-from foldnet.program.loops import build_program
+from foldnet.program.loops import UnlabelledBlock, build_program
 from foldnet.sharing.plan import ROOT, SHAREABLE, SharingPlan
 from foldnet.sharing.sequences import block_names, joined, sequences_of, stands_in
 
@@ -119,18 +119,14 @@ def describe(
         or (isinstance(module, SHAREABLE) and not any(stands_in(name, stage) for stage in sequences))
     ]
     first = order.index(sequences[0])
-    stages = [(name or ROOT, list(_blocks(network, name, owners, structures))) for name in sequences]
-    return build_program(tuple(order[:first]), stages, tuple(order[first + 1 :]))
 
-
-def _blocks(
-    network: nn.Module, sequence: str, owners: Mapping[str, tuple[str, int]], structures: Structures
-) -> Iterator[tuple[str, Hashable, tuple[Use, ...]]]:
-    """(name, structure, uses) of every block of a sequence."""
-    for name in structures.sequences[sequence]:
+    def described(name: str) -> UnlabelledBlock:
         layers = {position: joined(name, position) for position in _weighted(network.get_submodule(name))}
-        uses = (Use(layer, position, *owners.get(layer, (None, None))) for position, layer in layers.items())
-        yield name, structures.numbers[name], tuple(uses)
+        uses = [Use(layer, position, *owners.get(layer, (None, None))) for position, layer in layers.items()]
+        return name, structures.numbers[name], uses
+
+    stages = [(name or ROOT, list(map(described, blocks))) for name, blocks in structures.sequences.items()]
+    return build_program(order[:first], stages, order[first + 1 :])
 
 
 def _weighted(module: nn.Module) -> list[str]:

@@ -23,6 +23,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from foldnet.sharing.lend import slots_of
 from foldnet.sharing.reached import HOLDERS, MISSING, contents
 
 # Values of these exact types are equal where == says so.
@@ -182,16 +183,10 @@ def attributes(value: object) -> dict[str, Any]:
     found: dict[str, Any] = {}
     with suppress(AttributeError):
         found.update(object.__getattribute__(value, "__dict__"))
-    for name, slot in _slots(type(value)):
+    for name, slot in slots_of(type(value)):
         with suppress(AttributeError):  # of a slot that was never filled
             found[name] = slot.__get__(value)
     return found
-
-
-def _slots(kind: type) -> list[tuple[str, types.MemberDescriptorType]]:
-    """The slots of a class and of those that it is made of."""
-    named = chain.from_iterable(vars(cls).items() for cls in kind.__mro__)
-    return [(name, slot) for name, slot in named if type(slot) is types.MemberDescriptorType]
 
 
 def paired(one: Mapping[str, Any], other: Mapping[str, Any]) -> Iterable[tuple[str, Any, Any]]:
@@ -206,7 +201,7 @@ def is_open(kind: type, base: type = object) -> bool:
         return False
     if base.__itemsize__:  # numbers, tuples, text: Python gives their subclasses a __dict__ and no slots
         return True
-    slots = len(_slots(kind)) - len(_slots(base))
+    slots = len(slots_of(kind)) - len(slots_of(base))
     where = ("__dictoffset__", "__weakrefoffset__")  # at most 0 where these are not among the fields
     added = slots + sum((getattr(kind, name) > 0) - (getattr(base, name) > 0) for name in where)
     return kind.__basicsize__ == base.__basicsize__ + 8 * added and not kind.__itemsize__

@@ -99,9 +99,14 @@ class Program:
     after: tuple[str, ...]  # and after the last one, such as ("classifier",)
 
     @property
+    def blocks(self) -> tuple[Block, ...]:
+        """Every block, in the order of the unrolled network."""
+        return tuple(block for stage in self.stages for block in stage.blocks)
+
+    @property
     def uses(self) -> tuple[Use, ...]:
         """Every use, in the order of the unrolled network."""
-        return tuple(use for stage in self.stages for block in stage.blocks for use in block.uses)
+        return tuple(use for block in self.blocks for use in block.uses)
 
     @property
     def loops(self) -> int:

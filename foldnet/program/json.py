@@ -91,10 +91,9 @@ def _faults(program: Program) -> Iterator[str]:
         if count_runs(stage.items, {}) != len(labels) or list(expand(stage.items)) != labels:
             yield f"the items of stage '{stage.name}' do not run its blocks in their order"
         yield from _label_faults(stage)
-    blocks = [block for stage in program.stages for block in stage.blocks]
     kinds = {
         "stage": [stage.name for stage in program.stages],
-        "block": [block.name for block in blocks],
+        "block": [block.name for block in program.blocks],
         "layer": [*program.before, *(use.layer for use in program.uses), *program.after],
         "loop": [loop.name for stage in program.stages for loop in stage.loops],
     }

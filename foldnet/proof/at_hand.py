@@ -50,14 +50,8 @@ def at_hand(fold: Fold, named: Path | str | None, *, data: bool, data_dir: Path 
     except RunError:
         if named is not None:
             raise
-        return AtHand(
-            fold,
-            machine,
-            missing=(
-                f"run '{fold.run}' is not around the fold, and no `run` names it: {UNCOMPARED}, "
-                f"and only random inputs are compared",
-            ),
-        )
+        lacking = f"run '{fold.run}' is not around the fold, and no `run` names it: {UNCOMPARED}"
+        return AtHand(fold, machine, missing=(f"{lacking}, and only random inputs are compared",))
     soft, digest, missing = _soft_of(run, fold)
     laboratory = None
     if not data:

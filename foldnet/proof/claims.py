@@ -2,8 +2,9 @@
 to plain text."""
 
 import copy
+import math
 import unicodedata
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,8 @@ from foldnet.proof.refold import Refold
 from foldnet.store.codec import to_plain
 from foldnet.training.observer import Observer
 
+Scores = Mapping[str, float | None]  # by form, None where not measured
+
 POINTS = 0.002  # that an accuracy may be off: rounding turns a few of ten thousand images
 CONTROL = "soft_finetuned"  # whose network is not kept
 TUNED = ("finetuned", CONTROL)  # accuracies that only fine-tuning gives
@@ -34,11 +37,7 @@ ALIKE = 10  # times that rounding may differ between machines
 
 
 def check_claims(
-    report: FoldReport,
-    laboratory: Laboratory | None,
-    refold: Refold | None,
-    known: Mapping[str, float | None],
-    observer: Observer,
+    report: FoldReport, laboratory: Laboratory | None, refold: Refold | None, known: Scores, observer: Observer
 ) -> Findings:
     """Each accuracy that the report states is that of its network, within one example or 0.2 points; the same of the
     scores of a task that has none, within 0.2 %.
@@ -50,23 +49,22 @@ def check_claims(
     if not stated:
         return Findings()
     if laboratory is None or known.get("looped") is None:
-        return Findings(
-            notes=(f"the accuracies in report.json ({', '.join(stated)}) are not compared without all test images",)
-        )
-    measures = _measures(report, laboratory, refold, known)
+        note = f"the accuracies in report.json ({', '.join(stated)}) are not compared without all test images"
+        return Findings(notes=(note,))
+    measured = {"soft": known.get("soft"), "finetuned" if report.is_tuned else "recalibrated": known["looped"]}
     promises, unknown = [], []
     observer.begin("accuracies in report.json", len(stated))
     for name, value in stated.items():
         if name in TUNED and not report.is_tuned:
             promises.append(equal(f"accuracy of {name} in report.json, which tells of no fine-tuning", value, None))
-        elif name in measures:
-            images = laboratory.validation.images if name == "validation" else laboratory.test.images
-            promises.append(_alike(name, value, measures[name](), images, task))
         elif name == CONTROL:
             legal = 0 <= value <= 1 or not task.share
             promises.append(equal("accuracy of soft_finetuned in report.json from 0 to 1", legal, True))
-        else:
+        elif (score := _measured(name, laboratory, refold, measured)) is None:
             unknown.append(name)
+        else:
+            images = laboratory.validation.images if name == "validation" else laboratory.test.images
+            promises.append(_alike(name, value, score, images, task))
         observer.advance()
     observer.end()
     if report.accuracy.images is not None:
@@ -76,31 +74,15 @@ def check_claims(
     return Findings(tuple(promises), notes if unknown else (), (control,) if CONTROL in stated else ())
 
 
-def _measures(
-    report: FoldReport, laboratory: Laboratory, refold: Refold | None, known: Mapping[str, float | None]
-) -> dict[str, Callable[[], float]]:
-    """How each score is had: as measured already, or of networks made again; only those that the report states are
-    run."""
-    looped, soft = known.get("looped"), known.get("soft")
-    assert looped is not None
-    found: dict[str, Callable[[], float]] = {"finetuned" if report.is_tuned else "recalibrated": lambda: looped}
-    if refold is None:
-        return found
-    before, tied = refold.soft.model, refold.tied
-    if soft is not None:
-        found["soft"] = lambda: soft
-
-    def score(model: Any, anew: bool, loader: Any = None) -> float:
-        own = copy.deepcopy(model)
-        return laboratory.score(laboratory.recalibrated(own) if anew else own, loader or laboratory.test).value
-
-    found["tied"] = lambda: score(tied, False)
-    found["soft_recalibrated"] = lambda: score(before, True)
-    if report.is_tuned:
-        found["recalibrated"] = lambda: score(tied, True)
-    if laboratory.split.validation is not None:
-        found["validation"] = lambda: score(tied, True, laboratory.validation)
-    return found
+def _measured(name: str, laboratory: Laboratory, refold: Refold | None, known: Scores) -> float | None:
+    """A score as it was measured already, or of a network made again; None where its network is not here."""
+    unsplit = name == "validation" and laboratory.split.validation is None
+    if name in known or refold is None or unsplit:
+        return known.get(name)
+    model = copy.deepcopy(refold.soft.model if name == "soft_recalibrated" else refold.tied)
+    if name != "tied":
+        laboratory.recalibrated(model)
+    return laboratory.score(model, laboratory.validation if name == "validation" else laboratory.test).value
 
 
 def _alike(name: str, stated: float, measured: float, images: int, task: Task) -> Promise:
@@ -136,11 +118,7 @@ def check_statements(report: FoldReport, fold: Fold, refold: Refold | None) -> F
 
 
 def check_proof(
-    report: FoldReport,
-    looped: LoopedNetwork,
-    tied: nn.Module,
-    fold: Fold,
-    laboratory: Laboratory | None,
+    report: FoldReport, looped: LoopedNetwork, tied: nn.Module, fold: Fold, laboratory: Laboratory | None
 ) -> Findings:
     """Looped was run against tied on as many inputs of a kind as the report says, and differs no more than it does now,
     or than rounding."""
@@ -151,7 +129,7 @@ def check_proof(
     if proof.inputs == "random" or laboratory is not None:
         own = laboratory if proof.inputs == "test" else None
         try:
-            again = check_fold(looped, tied, fold.program, fold, own, report.ignored)
+            again = check_fold(looped, tied, fold, own, report.ignored)
         except BrokenPromise as error:
             return Findings((Promise(name, False, str(error), "a comparison of looped with tied"),))
         most = max(LIMIT, ALIKE * again.relative)
@@ -171,8 +149,6 @@ def _odd(value: Any, place: str = "") -> Iterator[str]:
         for entry in value:
             yield from _odd(entry, place)
     elif isinstance(value, str) and place not in NAMES:
-        plain = value.replace("\n", "") if place == "program" else value
-        if any(unicodedata.category(letter).startswith("C") for letter in plain) or (
-            place != "program" and len(value) > LONGEST
-        ):
+        plain, most = (value.replace("\n", ""), math.inf) if place == "program" else (value, LONGEST)
+        if len(value) > most or any(unicodedata.category(letter).startswith("C") for letter in plain):
             yield place

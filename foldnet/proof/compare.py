@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -94,10 +94,8 @@ class Comparison:
 
     def pairs(self) -> Iterator[tuple[str, str, Difference]]:
         """(form, its reference, the difference of their logits) of what was compared."""
-        for form, reference in PAIRS.items():
-            difference: Difference | None = getattr(self, form)
-            if difference is not None:
-                yield form, reference, difference
+        found = ((form, reference, getattr(self, form)) for form, reference in PAIRS.items())
+        return (pair for pair in found if pair[2] is not None)
 
 
 class LayerGauges:
@@ -130,12 +128,12 @@ class LayerGauges:
 
     def layers(self, kinds: Mapping[str, str]) -> tuple[LayerDifference, ...]:
         """One entry for each layer that was compared, in the order of execution; `kinds` says of what kind each is."""
-        names = dict.fromkeys(name for pair in ("looped", "dense") for name in self.gauges[pair])
-        found = []
-        for name in names:
-            dense, looped = (gauges[name].difference() if name in gauges else None for gauges in self.gauges.values())
-            found.append(LayerDifference(name, kinds[name], dense, looped))
-        return tuple(found)
+
+        def layer(name: str) -> LayerDifference:
+            pairs = (gauges[name].difference() if name in gauges else None for gauges in self.gauges.values())
+            return LayerDifference(name, kinds[name], *pairs)
+
+        return tuple(map(layer, self.gauges["looped"] | self.gauges["dense"]))
 
 
 def places_of(model: nn.Module, program: Program) -> Places:
@@ -143,30 +141,26 @@ def places_of(model: nn.Module, program: Program) -> Places:
     if isinstance(model, LoopedNetwork):
         return _places_of_looped(model, program)
     network = model.network if isinstance(model, SharedNetwork) else model
-    blocks = {block.name for stage in program.stages for block in stage.blocks}
-    return {
-        module: (name,) for name, module in network.named_modules() if isinstance(module, SHAREABLE) or name in blocks
-    }
+    blocks, modules = {block.name for block in program.blocks}, network.named_modules()
+    return {module: (name,) for name, module in modules if isinstance(module, SHAREABLE) or name in blocks}
 
 
 def kinds_of(network: nn.Module, program: Program) -> dict[str, str]:
     """Name and kind, "conv", "linear" or "block", of what is compared in an unrolled `network`."""
-    kinds = {}
-    for module, (name,) in places_of(network, program).items():
-        weighted = "linear" if isinstance(module, nn.Linear) else "conv"
-        kinds[name] = weighted if isinstance(module, SHAREABLE) else "block"
-    return kinds
+
+    def kind(module: nn.Module) -> str:
+        return "linear" if isinstance(module, nn.Linear) else "conv" if isinstance(module, SHAREABLE) else "block"
+
+    return {name: kind(module) for module, (name,) in places_of(network, program).items()}
 
 
 @contextmanager
 def watched(places: Places, see: Callable[[str, Tensor], None]) -> Iterator[None]:
     """Show `see` (layer, output) for every call of a module; a call more than a module has layers is "NAME again"."""
-    handles = [module.register_forward_hook(_naming(names, see)) for module, names in places.items()]
-    try:
+    with ExitStack() as handles:
+        for module, names in places.items():
+            handles.enter_context(module.register_forward_hook(_naming(names, see)))
         yield
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
 def _naming(names: tuple[str, ...], see: Callable[[str, Tensor], None]) -> Callable[..., None]:
@@ -214,8 +208,7 @@ def compare_forms(
         overflown.update(dict.fromkeys(name for name, value in logits.items() if not torch.isfinite(value).all()))
         if labels is not None:
             for name, value in logits.items():
-                found = task.counts(value, labels)
-                counts[name] = counts[name] + found if name in counts else found
+                counts[name] = task.counts(value, labels) + counts.get(name, 0)
         count += len(x)
         seen(len(x))
     return Comparison(

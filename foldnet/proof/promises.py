@@ -1,6 +1,7 @@
 """What a fold promises of its file and its program, each checked by counting again."""
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,8 +17,6 @@ from foldnet.store.codec import to_plain
 Listed = Sequence[tuple[str, str, tuple[int, ...]]]  # name, type and shape of every tensor of a file
 Value = float | int | str | None
 
-SIZE_RATIO, SIZE_SLACK = 1.02, 64 * 1024  # bytes that a file may have: so often its tensors', and so many more
-
 
 @dataclass(frozen=True, slots=True)
 class Promise:
@@ -27,6 +26,12 @@ class Promise:
     held: bool
     value: Value
     limit: Value
+
+    @property
+    def wanted(self) -> str:
+        """What it asks for, in words."""
+        is_ceiling = isinstance(self.limit, float) or self.name.startswith("bytes of the folded")
+        return f"at most {self.limit}" if is_ceiling else repr(self.limit)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +68,10 @@ def check_program(program: Program, network: nn.Module, owners: Mapping[str, int
 
     `owners` says how many each group has. Only where all of this holds can the network be run.
     """
-    promises = []
-    for stage in program.stages:
-        labels = " ".join(block.label for block in stage.blocks)
-        promises.append(equal(f"program of {stage.name}", " ".join(expand(stage.items)), labels))
+    promises = [
+        equal(f"program of {one.name}", " ".join(expand(one.items)), " ".join(block.label for block in one.blocks))
+        for one in program.stages
+    ]
     covered = [*program.before, *(use.layer for use in program.uses), *program.after]
     there = [name for name, module in network.named_modules() if isinstance(module, SHAREABLE)]
     lacking = [name for name in there if name not in covered] + [name for name in covered if name not in there]
@@ -84,31 +89,20 @@ def check_stored(program: Program, groups: Sequence[Group], network: nn.Module, 
     `network` is the architecture with its shared layers without weights; stacked tensors count as often as they stack.
     """
     promises = []
-    expected: dict[tuple[int, ...], int] = {}
+    layers = (module._parameters.get("weight") for module in network.modules() if isinstance(module, SHAREABLE))
+    # The private layers are in the file too, each once.
+    expected = Counter(tuple(weight.shape) for weight in layers if weight is not None)
     for group in groups:
         owners = {use.owner for use in program.uses if use.group == group.name}
         least = min(len(owners), group.templates)
         shapes = [shape for name, _, shape in tensors if name.startswith(f"owners.{group.name}.")]
-        stored = sum(shape == group.shape for shape in shapes)
-        promises.append(equal(f"weights stored for {group.name}", stored, least))
-        expected[group.shape] = expected.get(group.shape, 0) + least
-    for shape, stored in expected.items():
-        if len(shape) < 3:
-            continue  # a stack of norms may have the shape of a linear layer
-        # The private layers of that shape are in the file too, each once.
-        own = sum(
-            tuple(weight.shape) == shape
-            for module in network.modules()
-            if isinstance(module, SHAREABLE) and (weight := module._parameters.get("weight")) is not None
-        )
+        promises.append(equal(f"weights stored for {group.name}", shapes.count(group.shape), least))
+        expected[group.shape] += least
+    # A stack of norms may have the shape of a linear layer.
+    for shape in dict.fromkeys(group.shape for group in groups if len(group.shape) > 2):
         there = sum(_weights_in(found, shape) for _, _, found in tensors)
-        promises.append(equal(f"weights of shape {'x'.join(map(str, shape))} in the file", there, stored + own))
+        promises.append(equal(f"weights of shape {'x'.join(map(str, shape))} in the file", there, expected[shape]))
     return promises
-
-
-def check_size(file: int, unique: int) -> Promise:
-    """A file of `file` bytes holds `unique` bytes of tensors once, and hardly anything else."""
-    return at_most("bytes of the folded file", file, math.floor(SIZE_RATIO * unique) + SIZE_SLACK)
 
 
 def check_report(
@@ -120,11 +114,8 @@ def check_report(
     maps a layer to its gain. After fine-tuning the report's gains are those before it, so that none are compared.
     """
     found = {"program": program_text(program), "loops": program.loops, "reuses": count_reuses(program), **counts}
-    wrong = [
-        f"{path} is {stated!r}, not {value!r}"
-        for path, value in found.items()
-        if (stated := stated_at(report, path)) != value
-    ]
+    both = ((path, stated_at(report, path), value) for path, value in found.items())
+    wrong = [f"{path} is {stated!r}, not {value!r}" for path, stated, value in both if stated != value]
     promises = [
         equal("report.json against the other files", "; ".join(wrong) or "agrees", "agrees"),
         check_clusters(report, program),
@@ -148,14 +139,13 @@ def check_settings(report: FoldReport, settings: Mapping[str, Any], checkpoint: 
 
 def check_clusters(report: FoldReport, program: Program) -> Promise:
     """report.json ties the layers that use one owner in the program, and numbers the owners as the program does."""
-    stated = {
-        group.name: (group.clusters, {layer.name: layer.owner for layer in group.layers}) for group in report.groups
-    }
+    stated = {group.name: group for group in report.groups}
     wrong = []
     for name, owners in owners_of(program).items():
-        tied = [[layer for layer in owners if owners[layer] == owner] for owner in set(owners.values())]
-        clusters, numbers = stated.get(name, ((), {}))
-        if sorted(map(sorted, clusters)) != sorted(map(sorted, tied)) or numbers != owners:
+        tied = [{layer for layer in owners if owners[layer] == owner} for owner in set(owners.values())]
+        group = stated.get(name)
+        numbers = {layer.name: layer.owner for layer in group.layers} if group else None
+        if group is None or numbers != owners or sorted(map(sorted, group.clusters)) != sorted(map(sorted, tied)):
             wrong.append(name)
     return equal("groups whose clusters in report.json are not the program's", ", ".join(wrong), "")
 

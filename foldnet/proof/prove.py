@@ -2,8 +2,7 @@
 compute."""
 
 import copy
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,13 +40,7 @@ class Proof:
 
 
 def prove(
-    looped: LoopedNetwork,
-    tied: nn.Module,
-    program: Program,
-    inputs: tuple[Any, ...],
-    *,
-    kind: str = "given",
-    ignored: Collection[str] = (),
+    looped: LoopedNetwork, tied: nn.Module, inputs: tuple[Any, ...], ignored: Collection[str] = (), kind: str = "given"
 ) -> Proof:
     """Run copies of both on the same inputs and from the same random state: twice in evaluation mode, and where the
     tied network can be trained on such inputs twice in training mode and once more in evaluation. Both are left as they
@@ -55,12 +48,12 @@ def prove(
 
     Raises BrokenPromise where they differ by more than rounding, naming the first block that does and what to do.
     """
-    blocks = {block.name: block for stage in program.stages for block in stage.blocks}
+    blocks = {block.name: block for block in looped.program.blocks}
     passes = PASSES if _trains(tied, inputs) else EVALUATION
     with torch.no_grad():
         copied = copy.deepcopy(tied)
-        theirs = _run(copied, _blocks_of(copied, program), inputs, passes)
-        ours = _run_looped(copy.deepcopy(looped), program, inputs, passes)
+        theirs = _run(copied, _blocks_of(copied, looped.program), inputs, passes)
+        ours = _run_looped(copy.deepcopy(looped), inputs, passes)
         relative = apart(ours.outputs, theirs.outputs)
         limit, excused = _limits(tied, inputs)
         runs = (looped, ours), (tied, theirs)
@@ -100,19 +93,23 @@ def _run(model: nn.Module, places: Places, inputs: tuple[Any, ...], passes: tupl
     def see(name: str, output: Any) -> None:
         run.blocks.append((name, tree_map(_few, output)))
 
-    with _seeded(model):
+    devices = sorted({tensor.device.index for tensor in model.parameters() if tensor.device.type == "cuda"})
+    with torch.random.fork_rng(devices):
+        torch.manual_seed(0)  # so that dropout which does not know of evaluation drops the same in both forms
         for index, training in enumerate(passes):
             model.train(training)
+            # A network may write into its inputs.
+            given = tree_map(lambda x: x.clone() if isinstance(x, Tensor) else copy.deepcopy(x), inputs)
             # The first pass is as inference has it: a looped network that is watched keeps nothing between calls.
             with watched(places if index else {}, see):
-                run.outputs.append(model(*_copied(inputs)))
+                run.outputs.append(model(*given))
     return run
 
 
-def _run_looped(looped: nn.Module, program: Program, inputs: tuple[Any, ...], passes: tuple[bool, ...]) -> _Run:
+def _run_looped(looped: LoopedNetwork, inputs: tuple[Any, ...], passes: tuple[bool, ...]) -> _Run:
     """What the looped network gives. Raises BrokenPromise where it fails, since the tied one has run."""
     try:
-        return _run(looped, _blocks_of(looped, program), inputs, passes)
+        return _run(looped, _blocks_of(looped, looped.program), inputs, passes)
     except FoldnetError:
         raise
     except Exception as error:
@@ -130,31 +127,13 @@ def _few(output: Any) -> Any:
     return output.flatten()[:: max(1, output.numel() // FEW)].clone()
 
 
-@contextmanager
-def _seeded(model: nn.Module) -> Iterator[None]:
-    """Random numbers from one seed for a while, so that dropout which does not know of evaluation drops the same in
-    both forms."""
-    devices = sorted({tensor.device.index for tensor in model.parameters() if tensor.device.type == "cuda"})
-    with torch.random.fork_rng(devices):
-        torch.manual_seed(0)
-        yield
-
-
-def _copied(inputs: tuple[Any, ...]) -> tuple[Any, ...]:
-    """The inputs anew: a network may write into them."""
-    copied: tuple[Any, ...] = tree_map(lambda x: x.clone() if isinstance(x, Tensor) else copy.deepcopy(x), inputs)
-    return copied
-
-
 def apart(one: Any, other: Any) -> float:
     """||a - b|| / ||b|| of two outputs, each a tensor or any nest of them; what is not finite must be so in both."""
     pairs = list(zip(tree_leaves(one), tree_leaves(other), strict=False))
     if len(tree_leaves(one)) != len(tree_leaves(other)) or any(not isinstance(a, type(b)) for a, b in pairs):
         return float("inf")
     missing = length = 0.0
-    for a, b in pairs:
-        if not isinstance(b, Tensor):
-            continue
+    for a, b in (pair for pair in pairs if isinstance(pair[1], Tensor)):
         if a.shape != b.shape or a.dtype != b.dtype:
             return float("inf")
         wide = torch.complex128 if b.is_complex() else torch.float64
@@ -209,18 +188,15 @@ def _first_difference(one: _Run, other: _Run, limit: float) -> str:
 
 def _blocks_of(model: nn.Module, program: Program) -> Places:
     """Where the blocks run."""
-    blocks = {block.name for stage in program.stages for block in stage.blocks}
+    blocks = {block.name for block in program.blocks}
     return {module: names for module, names in places_of(model, program).items() if names[0] in blocks}
 
 
 def _mode(one: _Run, other: _Run, passes: tuple[bool, ...], limit: float) -> str:
     """In which mode it begins, where that is not evaluation."""
-    first = next(
-        index
-        for index in range(len(passes))
-        if not apart(one.outputs[: index + 1], other.outputs[: index + 1]) <= limit
-    )
-    return "" if not any(passes[: first + 1]) else " in training mode" if passes[first] else " after training"
+    ends = range(1, len(passes) + 1)
+    last = next(end for end in ends if not apart(one.outputs[:end], other.outputs[:end]) <= limit)
+    return "" if not any(passes[:last]) else " in training mode" if passes[last - 1] else " after training"
 
 
 def _mend(first: Block | None, ignored: Collection[str]) -> str:
@@ -238,22 +214,16 @@ SEED = 0
 
 
 def check_fold(
-    looped: LoopedNetwork,
-    tied: nn.Module,
-    program: Program,
-    run: Run | Fold,
-    laboratory: Laboratory | None,
-    ignored: Collection[str],
+    looped: LoopedNetwork, tied: nn.Module, run: Run | Fold, laboratory: Laboratory | None, ignored: Collection[str]
 ) -> Proof:
     """Compare on test images where there is a laboratory, else on random inputs of the shape that the run was trained
     on.
 
     Raises BrokenPromise where the two differ.
     """
-    device = next(tied.parameters()).device
     if laboratory is not None:
-        x, _ = next(iter(laboratory.test.in_order()))
-        return prove(looped, tied, program, (x[:INPUTS].to(device),), kind="test", ignored=ignored)
-    generator = torch.Generator().manual_seed(SEED)
-    x = torch.randn(INPUTS, *run.blueprint.image, generator=generator)
-    return prove(looped, tied, program, (x.to(device),), kind="random", ignored=ignored)
+        kind, x = "test", next(iter(laboratory.test.in_order()))[0][:INPUTS]
+    else:
+        generator = torch.Generator().manual_seed(SEED)
+        kind, x = "random", torch.randn(INPUTS, *run.blueprint.image, generator=generator)
+    return prove(looped, tied, (x.to(next(tied.parameters()).device),), ignored, kind)

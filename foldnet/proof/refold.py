@@ -1,7 +1,7 @@
 """Folding a run's checkpoint again by the clusters of a fold, and comparing the fold with what that gives."""
 
 import copy
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,19 +15,11 @@ from foldnet.choosing.choose import Choice, Soft, choose, soft_of
 from foldnet.choosing.laboratory import Laboratory
 from foldnet.folding.folds import Fold
 from foldnet.folding.plan import FoldPlan, apply_fold
+from foldnet.folding.recalibrate import statistics_of
 from foldnet.folding.settings import FoldSettings
 from foldnet.program.text import program_text
 from foldnet.proof.fold_report import FoldReport
-from foldnet.proof.promises import (
-    Findings,
-    Promise,
-    at_most,
-    check_distances,
-    distance,
-    equal,
-    largest,
-    owners_of,
-)
+from foldnet.proof.promises import Findings, Promise, at_most, check_distances, distance, equal, largest, owners_of
 from foldnet.sharing.share import SharedNetwork
 from foldnet.store.codec import to_plain
 
@@ -55,17 +47,10 @@ def fold_again(model: SharedNetwork, fold: Fold, settings: Mapping[str, Any]) ->
 
     Raises FoldnetError, TypeError or ValueError where the settings are not legal, or name what the network has not.
     """
-    read: dict[str, Any] = {
-        name: tuple(value) if isinstance(value, list) else value for name, value in settings.items()
-    }
-    chosen = FoldSettings(**read)
-    soft = soft_of(model, chosen)
+    soft = soft_of(model, FoldSettings(**settings))
     owners = owners_of(fold.program)
-    clusters = {
-        entry.group.name: _clusters(owners.get(entry.group.name, {}), entry.group.layers) for entry in soft.algebra
-    }
-    plan = soft.plan(clusters)
-    choice = choose(soft) if chosen.chooser in ("threshold", "chance") else None
+    plan = soft.plan({name: _clusters(owners.get(name, {}), layers) for name, layers in soft.layers.items()})
+    choice = choose(soft) if soft.settings.chooser in ("threshold", "chance") else None
     return Refold(soft, plan, apply_fold(model, plan), choice)
 
 
@@ -87,18 +72,18 @@ def check_norms(tied: nn.Module, soft: SharedNetwork | None, laboratory: Laborat
 
     Without `expected` they may also be the checkpoint's, as folding without data leaves them.
     """
-    stored = dict(_statistics(tied))
+    stored = _statistics(tied)
     if not stored:
         return Findings()
     name = "norms as the checkpoint has them, or as the training images give them"
-    before = dict(_statistics(soft.network)) if soft is not None else {}
-    if not expected and before.keys() == stored.keys() and all(_equal(before[key], stored[key]) for key in stored):
+    before = {} if soft is None or expected else _statistics(soft.network)
+    if before.keys() == stored.keys() and all(torch.equal(stored[key][0], its) for key, (its, _) in before.items()):
         return Findings((Promise(name, True, "the checkpoint's", "the checkpoint's"),))
     if laboratory is None or (soft is None and not expected):
         lacking = "data" if laboratory is None else "checkpoint"
         return Findings(notes=(f"batch norm cannot be compared without the run's {lacking}",))
-    again = dict(_statistics(laboratory.recalibrated(copy.deepcopy(tied)).cpu()))
-    worst = largest(_apart_by(stored[key], again[key]) for key in stored)
+    again = _statistics(laboratory.recalibrated(copy.deepcopy(tied)).cpu())
+    worst = largest(_apart_by(stored[key][0], *its) for key, its in again.items())
     return Findings((at_most("norms against the training images, in standard deviations", worst, NORM_LIMIT),))
 
 
@@ -143,7 +128,7 @@ def _check_untouched(refold: Refold, tied: nn.Module, report: FoldReport) -> Fin
     shared = dict(refold.soft.model.shared_weights())
     before = dict(refold.soft.model.network.named_parameters())
     again = {name: weight.detach() for name, weight in refold.tied.shared_weights()}
-    moved = [name for name, now in tied.named_parameters() if name in before and not _equal(before[name], now)]
+    moved = [name for name, now in tied.named_parameters() if name in before and not torch.equal(before[name], now)]
     distances = {name.removesuffix(".weight"): _relative(tied.get_parameter(name), shared[name]) for name in shared}
     worst = largest(_relative(tied.get_parameter(name), weight) for name, weight in again.items())
     return Findings(
@@ -170,27 +155,19 @@ def _check_tuned(refold: Refold, tied: nn.Module) -> Findings:
     return Findings((promise,), (note,))
 
 
-def _statistics(network: nn.Module) -> Iterator[tuple[str, tuple[Tensor, Tensor, float]]]:
-    """(name, (mean, variance, eps)) of every batch norm that keeps statistics."""
-    for name, module in network.named_modules():
-        if isinstance(module, _BatchNorm) and module.running_mean is not None and module.running_var is not None:
-            yield name, (module.running_mean.cpu(), module.running_var.cpu(), module.eps)
+def _statistics(network: nn.Module) -> dict[str, tuple[Tensor, float]]:
+    """(mean and variance (2, c), eps) of every batch norm that keeps statistics, by its name."""
+    norms = {name: module for name, module in network.named_modules() if isinstance(module, _BatchNorm)}
+    kept = {name: norm for name, norm in norms.items() if norm.running_mean is not None}
+    return {name: (torch.stack(statistics_of(norm)).cpu(), norm.eps) for name, norm in kept.items()}
 
 
-def _apart_by(stored: tuple[Tensor, Tensor, float], again: tuple[Tensor, Tensor, float]) -> float:
-    """How far statistics are from others, in the others' standard deviations, at the worst channel."""
-    (mean, variance, _), (wanted, spread, eps) = stored, again
-    deviation = (spread.double() + eps).sqrt()
-    by_mean = (mean.double() - wanted.double()).abs() / deviation
-    by_spread = ((variance.double() + eps).sqrt() / deviation - 1).abs()
-    return float(torch.maximum(by_mean, by_spread).max())
-
-
-def _equal(one: Any, other: Any) -> bool:
-    """Whether tensors, or tuples of them, are the same to the bit."""
-    if isinstance(one, tuple):
-        return all(_equal(first, second) for first, second in zip(one, other, strict=True))
-    return torch.equal(one, other) if isinstance(one, Tensor) else bool(one == other)
+def _apart_by(stored: Tensor, again: Tensor, eps: float) -> float:
+    """How far statistics (2, c) are from others, in the others' standard deviations, at the worst channel."""
+    (mean, variance), (wanted, spread) = stored.double(), again.double()
+    deviation = (spread + eps).sqrt()
+    by_spread = ((variance + eps).sqrt() / deviation - 1).abs()
+    return float(torch.maximum((mean - wanted).abs() / deviation, by_spread).max())
 
 
 def _relative(found: Tensor, wanted: Tensor) -> float:
@@ -230,19 +207,17 @@ def check_advice(soft: Soft, plan: FoldPlan, choice: Choice | None, report: Fold
         wrong = [name for name, value in to_plain(advice).items() if not close(stated[name], value)]
         shares = {group.name: group.chance for group in report.groups}
         assert advice.chance is not None
-        again = {name: advice.chance.of_group(name) for name in clusters}
-        wrong += [f"chance of {name}" for name in clusters if not close(shares.get(name), again[name])]
+        again = advice.chance.groups
+        wrong += [f"chance of {name}" for name in clusters if not close(shares.get(name), again.get(name))]
     return equal("advice in report.json that is not that of folding again", ", ".join(wrong), "")
 
 
 def close(stated: Any, wanted: Any) -> bool:
     """Whether plain data are the same, their numbers but for rounding."""
-    if isinstance(wanted, dict):
-        alike = isinstance(stated, dict) and stated.keys() == wanted.keys()
-        return alike and all(close(stated[key], value) for key, value in wanted.items())
-    if isinstance(wanted, list):
-        alike = isinstance(stated, list) and len(stated) == len(wanted)
-        return alike and all(map(close, stated, wanted))
+    if isinstance(wanted, dict) and isinstance(stated, dict):
+        return stated.keys() == wanted.keys() and all(close(stated[key], value) for key, value in wanted.items())
+    if isinstance(wanted, list) and isinstance(stated, list):
+        return len(stated) == len(wanted) and all(map(close, stated, wanted))
     if isinstance(wanted, float | int) and isinstance(stated, float | int):
         return abs(stated - wanted) <= ROUNDING
     return type(stated) is type(wanted) and bool(stated == wanted)

@@ -15,6 +15,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache, partial
+from itertools import chain
 from operator import call, is_
 from types import MemberDescriptorType
 from typing import Any, TypeVar
@@ -140,9 +141,9 @@ def view(module: M, tensors: Mapping[str, Any]) -> M:
         ) from None
     held = vars(seen)
     held.update(vars(module))
-    for slot in _slots(kind):  # type: ignore[arg-type]
-        if hasattr(module, slot):
-            object.__setattr__(seen, slot, getattr(module, slot))
+    for name, _ in _slots_of(kind):  # type: ignore[arg-type]
+        if hasattr(module, name):
+            object.__setattr__(seen, name, getattr(module, name))
     held["_parameters"], held["_buffers"] = dict(module._parameters), dict(module._buffers)
     held["_modules"] = dict(module._modules)
     held["_compiled_call_impl"] = None  # what nn.Module.compile made of the module itself does not know what is lent
@@ -230,7 +231,10 @@ def _take(view: View, put: Put, behind: Mapping[nn.Module, nn.Module], back: dic
                 target[name] = replaced(now[name], behind, back)
 
 
-@cache
-def _slots(kind: type) -> tuple[str, ...]:
-    """The slots of a class written in Python."""
-    return tuple(name for cls in kind.__mro__ for name, slot in vars(cls).items() if type(slot) is MemberDescriptorType)
+def slots_of(kind: type) -> tuple[tuple[str, MemberDescriptorType], ...]:
+    """The slots of a class and of those that it is made of."""
+    named = chain.from_iterable(vars(cls).items() for cls in kind.__mro__)
+    return tuple((name, slot) for name, slot in named if type(slot) is MemberDescriptorType)
+
+
+_slots_of = cache(slots_of)  # of modules, which are asked in every pass

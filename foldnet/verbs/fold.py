@@ -108,7 +108,7 @@ def _fold_run(run: Run, chosen: FoldSettings, evaluated: bool, data_of_run: Call
         shares = _measure_shares(soft, plan, laboratory)
         score = _train_and_measure(laboratory, soft, tied, evaluated)
     looped = loop_tied(tied, plan.program)
-    proof = check_fold(looped, tied, plan.program, run, laboratory if evaluated else None, chosen.ignore)
+    proof = check_fold(looped, tied, run, laboratory if evaluated else None, chosen.ignore)
     report = replace(report_of(soft, choice, plan, looped, proof, shares), run=str(run.folder))
     return FoldedNetwork(looped.cpu(), tied.cpu(), plan, report.measured(score, run.task))
 

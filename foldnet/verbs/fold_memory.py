@@ -75,7 +75,7 @@ def fold_in_memory(
     plan = soft.plan(choice.clusters)
     tied = apply_fold(soft.model, plan)
     looped = loop_tied(tied, plan.program)
-    proof = None if inputs is None else _prove_on(inputs, looped, tied, plan, settings.ignore)
+    proof = None if inputs is None else _prove_on(inputs, looped, tied, settings.ignore)
     return FoldedNetwork(looped, tied, plan, report_of(soft, choice, plan, looped, proof))
 
 
@@ -131,7 +131,7 @@ def _tied(group: GroupFold, advice: Advice, shares: Mapping[str, float] | None) 
             TiedLayer(layer, int(owner), float(gain), float(error), None if shares is None else shares.get(layer, 0.0))
             for layer, owner, gain, error in zip(group.layers, tie.assignment, tie.gains, tie.errors, strict=True)
         ),
-        None if advice.chance is None else advice.chance.of_group(group.name),
+        None if advice.chance is None else advice.chance.groups.get(group.name),
     )
 
 
@@ -147,14 +147,12 @@ def sizes_of(soft: SharedNetwork, looped: LoopedNetwork) -> tuple[Sizes, Sizes]:
     return Sizes(*numbers), Sizes(*map(file_bytes, states))
 
 
-def _prove_on(
-    inputs: Any, looped: LoopedNetwork, tied: SharedNetwork, plan: FoldPlan, ignored: Collection[str]
-) -> Proof:
+def _prove_on(inputs: Any, looped: LoopedNetwork, tied: SharedNetwork, ignored: Collection[str]) -> Proof:
     """Run looped against tied on what a user gave. Raises SettingError for inputs that prove nothing, BrokenPromise."""
     given = inputs if isinstance(inputs, tuple) else (inputs,)
     refuse_nan(given)
     with run_on(given, {}):
-        proof = prove(looped, tied, plan.program, given, ignored=ignored)
+        proof = prove(looped, tied, given, ignored)
     if not proof.count:
         raise SettingError("`inputs` hold no image, so that nothing is proven; give some, or leave `inputs` out")
     return proof

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 import foldnet
-from foldnet.choosing.advice import FoldChance, NearMiss, judged
+from foldnet.choosing.advice import FoldChance
 from foldnet.show.report import share_of_draws as share
 from foldnet_cli.views import show
 
@@ -44,8 +44,8 @@ def shown(report, capsys):
 def test_what_untrained_networks_would_merge_too_is_said_and_warned_of(capsys):
     report = foldnet.fold(network(stage2=pair(0.92)), threshold=0.9).report
     chance = report.chance
-    assert [chance.of_group(name) is None for name in ("stage1", "stage2", "stage3")] == [True, False, True]
-    assert 0.05 < chance.of_group("stage2") < chance.merges
+    assert [chance.groups.get(name) is None for name in ("stage1", "stage2", "stage3")] == [True, False, True]
+    assert 0.05 < chance.groups.get("stage2") < chance.merges
     lines = shown(report, capsys)
     assert f"of untrained networks {share(chance.merges)} merge as much" in " ".join(lines)
     assert "that may be chance: --threshold chance merges what 95 % of them do not" in lines
@@ -53,14 +53,16 @@ def test_what_untrained_networks_would_merge_too_is_said_and_warned_of(capsys):
     document = report.to_json()
     assert document["chance"].keys() == {"levels", "draws", "merges", "loops"}
     assert document["chance"]["draws"] >= 1000
-    assert [group["chance"] for group in document["groups"]] == [chance.of_group(group.name) for group in report.groups]
+    assert [group["chance"] for group in document["groups"]] == [
+        chance.groups.get(group.name) for group in report.groups
+    ]
 
 
 def test_what_they_would_not_merge_is_not_warned_of(capsys):
     report = foldnet.fold(network(stage2=alike(0.9999)), threshold=0.99).report
     chance = report.chance
-    assert chance.of_group("stage1") is None
-    assert chance.of_group("stage2") == 0.0
+    assert chance.groups.get("stage1") is None
+    assert chance.groups.get("stage2") == 0.0
     assert (chance.merges, chance.loops, report.loops) == (pytest.approx(0.0, abs=0.001), 0.0, 1)
     lines = shown(report, capsys)
     assert f"of untrained networks {share(chance.merges)} merge as much, < 0.1 % loop as much" in lines
@@ -73,7 +75,7 @@ def test_three_groups_are_judged_together():
     """One merge in one group of three: 5 % of single groups would, and 14 % of networks."""
     report = foldnet.fold(network(stage2=pair(0.98)), threshold=0.95).report
     chance = report.chance
-    assert chance.of_group("stage2") == pytest.approx(0.05, abs=0.02)
+    assert chance.groups.get("stage2") == pytest.approx(0.05, abs=0.02)
     assert chance.merges == pytest.approx(0.14, abs=0.03)
 
 
@@ -140,8 +142,8 @@ def test_a_users_own_clusters_are_judged_at_the_least_similarity_in_them(tmp_pat
     file.write_text('{"stage2": [["stage2.2.conv1", "stage2.3.conv1"]]}')
     report = foldnet.fold(network(stage2=pair(0.95)), clusters=str(file)).report
     chance = report.chance
-    assert chance.of_group("stage1") is None
-    assert chance.of_group("stage2") == pytest.approx(0.05, abs=0.02)
+    assert chance.groups.get("stage1") is None
+    assert chance.groups.get("stage2") == pytest.approx(0.05, abs=0.02)
     assert chance.merges == pytest.approx(0.14, abs=0.03)
 
 
@@ -156,7 +158,5 @@ def test_shares_are_never_shown_as_nothing():
 
 
 def test_advice_is_what_lies_above_the_level_of_its_own_ladder():
-    misses = (NearMiss("stage1", 0.9, "3x { A }", "stage1"), NearMiss("stage2", 0.9, "3x { A }", "stage2"))
     chance = FoldChance({"stage1": 0.95, "stage2": 0.85})
-    assert [miss.beyond_chance for miss in judged(misses, chance)] == [False, True]
-    assert judged((), chance) == ()
+    assert [chance.surpassed(name, 0.9) for name in ("stage1", "stage2")] == [False, True]

@@ -7,10 +7,11 @@ import torch
 from looping import fold_forms, similarities_of
 from torch import nn
 
-from foldnet.choosing.advice import NearMiss, near_misses, written
+from foldnet.choosing.advice import FoldChance, NearMiss, near_misses, written
+from foldnet.choosing.choose import soft_of
 from foldnet.choosing.sweep import ladders_of
 from foldnet.folding.groups import families_of, groups_of
-from foldnet.folding.structures import structures_of
+from foldnet.folding.settings import FoldSettings
 from foldnet.program.data import Loop, Step
 from foldnet.sharing.share import share
 from foldnet.zoo.blueprint import build
@@ -37,12 +38,13 @@ def planted(cosine):
     return soft
 
 
-def found(soft, threshold, unit="layer", groups=STAGES):
+def found(soft, threshold, unit="layer", groups=STAGES, levels=None):
     algebra = groups_of(soft)
     _, _, plan = fold_forms(soft, threshold, unit=unit)
     families = families_of(soft, [entry for entry in algebra if entry.group.name in groups], unit)
     ladders = ladders_of(families, similarities_of(algebra), "complete")
-    return near_misses(soft, plan, ladders, structures_of(soft.network, soft.plan))
+    chance = FoldChance(levels or dict.fromkeys((ladder.name for ladder in ladders), 1.0))
+    return near_misses(soft_of(soft, FoldSettings()), plan, ladders, chance)
 
 
 @pytest.mark.parametrize("unit", ["layer", "block"])
@@ -69,6 +71,14 @@ def test_folding_at_the_threshold_of_a_near_miss_gives_its_program():
     soft = planted(0.93)
     (miss,) = found(soft, 0.95, groups={"stage2"})
     assert found(soft, int(miss.threshold * 1000) / 1000, groups={"stage2"}) == ()
+
+
+@pytest.mark.parametrize(
+    ("levels", "beyond"), [({"stage1": 0.5, "stage2": 0.95}, False), ({"stage1": 0.99, "stage2": 0.9}, True)]
+)
+def test_a_near_miss_is_beyond_chance_above_the_level_of_its_own_ladder(levels, beyond):
+    (miss,) = found(planted(0.93), 0.95, groups={"stage2"}, levels=levels)
+    assert (miss.stage, miss.beyond_chance) == ("stage2", beyond)
 
 
 def test_what_loops_whole_misses_nothing():

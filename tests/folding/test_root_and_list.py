@@ -133,8 +133,8 @@ def test_a_list_runs_as_many_trips_as_are_set():
 
 
 def test_a_list_is_proven_like_a_sequence():
-    looped, tied, plan = fold_forms(softened(Listing("in_order")))
+    looped, tied, _plan = fold_forms(softened(Listing("in_order")))
     with torch.no_grad():
         looped.network.blocks.blocks["A"].body.norm.bias[2] += 1
     with pytest.raises(BrokenPromise, match=r"block 'blocks.2' is the first to differ"):
-        prove(looped, tied, plan.program, (torch.randn(2, 3, 5, 5),))
+        prove(looped, tied, (torch.randn(2, 3, 5, 5),))
