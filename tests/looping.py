@@ -5,6 +5,10 @@ import copy
 import torch
 from torch import nn
 
+from foldnet.choosing.choose import soft_of
+from foldnet.folding.groups import families_of
+from foldnet.folding.settings import FoldSettings
+from foldnet.folding.structures import structures_of
 from foldnet.verbs.fold import fold
 from foldnet.zoo.blueprint import build
 
@@ -39,6 +43,16 @@ def make_forms() -> dict[str, nn.Module]:
             source.coefficients.copy_(torch.tensor([[1.0, 0.3], [0.2, 1.0], [-2.0, -0.6], [0.5, -1.0]]))
     found["mixed"] = fold_forms(apart, 1.0)[0]
     return {name: model.eval() for name, model in found.items()}
+
+
+def planned(soft: nn.Module, clusters, how: str = "gain"):
+    """A fold of a soft network by these clusters."""
+    return soft_of(soft, FoldSettings(tie=how)).plan(clusters)
+
+
+def families_in(soft: nn.Module, algebra, unit: str, keep: frozenset[str] = frozenset()):
+    """What can be tied of the groups in `algebra`, by layer or by block."""
+    return families_of(soft, algebra, unit, keep, structures_of(soft.network, soft.plan))
 
 
 def similarities_of(algebra):

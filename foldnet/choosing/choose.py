@@ -7,7 +7,7 @@ from pathlib import Path
 
 from torch import nn
 
-from foldnet.analysis.clusters import Clusters, check_clusters
+from foldnet.analysis.clusters import Clusters, check_clusters, partition
 from foldnet.analysis.similarity import Matrix
 from foldnet.choosing.sweep import Curve, Ladder, SweepPoint, check_budget, complete_tying, ladders_of, pick
 from foldnet.choosing.untrained import chance_levels
@@ -15,9 +15,10 @@ from foldnet.data.tasks import CLASSES, Task
 from foldnet.errors import SettingError, check_known
 from foldnet.folding.groups import Family, GroupAlgebra, check_metric, cut_families, families_of, groups_of
 from foldnet.folding.looped import loop_tied
-from foldnet.folding.plan import FoldPlan, apply_fold, plan_fold, soft_network
+from foldnet.folding.owners import tie_rows
+from foldnet.folding.plan import FoldPlan, GroupFold, apply_fold, soft_network
 from foldnet.folding.settings import FoldSettings, parse_budget
-from foldnet.folding.structures import Structures, structures_of
+from foldnet.folding.structures import Structures, describe, structures_of
 from foldnet.sharing.share import SharedNetwork
 from foldnet.store.reading import of_a_setting, parse_json, read_text
 from foldnet.store.tensors import file_bytes
@@ -91,8 +92,20 @@ class Soft:
         return {name: max(its, default=1.0) for name, its in found.items()}
 
     def plan(self, clusters: Mapping[str, Clusters]) -> FoldPlan:
-        """The fold that ties these clusters."""
-        return plan_fold(self.model, self.algebra, clusters, self.settings.tie, self.structures)
+        """The fold that ties these clusters; groups without any keep every layer apart. Raises UnknownName for a group
+        that does not exist, SettingError for clusters that are no partition of its layers."""
+        listed = f"; the groups are {', '.join(self.layers)}"
+        check_known(clusters, self.layers, lambda name: f"group '{name}' does not exist", listed)
+        groups = []
+        for entry in self.algebra:
+            group = entry.group
+            chosen = clusters.get(group.name, partition([], len(group.layers)))
+            tie = tie_rows(entry.coefficients, entry.gram, chosen, self.settings.tie)
+            ordered = partition(chosen, len(group.layers))
+            groups.append(GroupFold(group.name, group.layers, group.templates, entry.weight_numbers, ordered, tie))
+        tied = {group.name: group.clusters for group in groups}
+        program = describe(self.model.network, self.model.plan, tied, self.structures)
+        return FoldPlan(tuple(groups), program, self.structures.kept_apart)
 
 
 def soft_of(model: nn.Module, settings: FoldSettings) -> Soft:

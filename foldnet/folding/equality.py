@@ -6,15 +6,14 @@ classes, attributes, modes, hooks; and every registered tensor must be the block
 from its twin.
 """
 
-from collections.abc import Collection, Container, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from foldnet.folding.memory import attributes_of
+from foldnet.folding.memory import attributes_of, stackable
 from foldnet.folding.values import Comparison, attributes, is_open, paired, show
-from foldnet.sharing.lend import tensors_of
 from foldnet.sharing.reached import MISSING
 from foldnet.sharing.sequences import joined
 
@@ -66,7 +65,7 @@ def differences(one: nn.Module, other: nn.Module, ignore: Collection[str] = ()) 
     if apart:
         return
     yield from (*_named_twice(one), *_named_twice(other))
-    tensors = (tensor for block in (one, other) for _, tensor in registered(block))
+    tensors = (tensor for block in (one, other) for _, tensor in stackable(block))
     comparison = Comparison(((first[name], second[name]) for name in first), tensors)
     for name, module in one.named_modules():
         yield from _of_module(name, module, second[name], comparison, ignore)
@@ -147,15 +146,7 @@ def _unlike(one: Tensor | None, other: Tensor | None) -> str | None:
 def _named_twice(block: nn.Module) -> Iterator[Difference]:
     """Registered tensors that stand in two places of a block: stacked, they would be two."""
     places: dict[int, str] = {}
-    for place, tensor in registered(block):
+    for place, tensor in stackable(block):
         twin = places.setdefault(id(tensor), place)
         if twin != place:
             yield Difference(place, f"the same tensor as {twin}")
-
-
-def registered(module: nn.Module, apart: Container[int] = ()) -> Iterator[tuple[str, Tensor]]:
-    """(place, parameter or buffer) wherever a module or one of its submodules, each looked at once, has registered it;
-    modules in `apart`, by their ids, aside."""
-    for path, part in module.named_modules():
-        for name, tensor in () if id(part) in apart else tensors_of(part).items():
-            yield joined(path, name), tensor

@@ -15,7 +15,7 @@ from msgspec import Meta
 from foldnet.bounds import BOUNDS, check_number, shown
 from foldnet.errors import RunError
 from foldnet.program.data import Program, gain_names
-from foldnet.program.json import program_from_json, program_to_json
+from foldnet.program.json import program_from_json
 from foldnet.store.artifact import CHECKPOINTS, FOLD
 from foldnet.store.codec import from_plain, to_plain
 from foldnet.store.files import write_json
@@ -130,7 +130,7 @@ def save_fold(
     """Fill `folder`, which exists, with everything that the fold is; config.json comes last, with the digests of the
     others."""
     save_tensors(folder / WEIGHTS, looped.state_dict())
-    write_json(folder / "program.json", program_to_json(fold.program))
+    write_json(folder / "program.json", to_plain(fold.program))
     write_json(folder / "report.json", report)
     content = {
         "network": {"arch": fold.arch, "dropout": fold.blueprint.dropout} | shape_of(fold.blueprint),

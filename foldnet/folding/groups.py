@@ -13,7 +13,7 @@ from foldnet.analysis.choices import METRICS, UNITS
 from foldnet.analysis.clusters import Clusters, cut, joined, partition
 from foldnet.analysis.similarity import Matrix, coefficient_similarity, weight_similarity
 from foldnet.errors import NothingToFold, SettingError
-from foldnet.folding.structures import Structures, structures_of
+from foldnet.folding.structures import Structures
 from foldnet.options import check_choice
 from foldnet.sharing.plan import ROOT, Group, plan_sharing
 from foldnet.sharing.share import Bank, SharedNetwork, gram
@@ -141,24 +141,18 @@ class Family:
 
 
 def families_of(
-    model: SharedNetwork,
-    algebra: Sequence[GroupAlgebra],
-    unit: str,
-    keep: Set[str] = frozenset(),
-    structures: Structures | None = None,
+    model: SharedNetwork, algebra: Sequence[GroupAlgebra], unit: str, keep: Set[str], structures: Structures
 ) -> tuple[Family, ...]:
     """A family for the layers of each group in `algebra`, or for all blocks of one structure in a stage whose shared
     layers are all of these groups; layers in `keep`, and blocks with one, are left out.
 
-    `structures` are those of the model's blocks, compared here where they are needed and not given. Raises SettingError
-    for an unknown unit.
+    `structures` are those of the model's blocks. Raises SettingError for an unknown unit.
     """
     check_choice("unit", unit, UNITS)
     layers = {entry.group.name: enumerate(entry.group.layers) for entry in algebra}
     free = {name: tuple(row for row, layer in its if layer not in keep) for name, its in layers.items()}
     if unit == "layer":
         return tuple(Family(name, ((name, rows),)) for name, rows in free.items() if len(rows) > 1)
-    structures = structures or structures_of(model.network, model.plan)
     places = {layer: (group.name, row) for group in model.plan.groups for row, layer in enumerate(group.layers)}
     alike: dict[tuple[str, int, tuple[str, ...]], list[tuple[int, ...]]] = {}
     for sequence, blocks in structures.sequences.items():

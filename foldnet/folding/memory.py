@@ -35,24 +35,30 @@ def in_several_places(network: nn.Module, blocks: Mapping[str, nn.Module]) -> fr
     tensors that are registered twice or whose memory is reached in another way, and of those with attributes of their
     own. `blocks` are by their names.
     """
-    block_of = {id(block): name for name, block in blocks.items()}
-    homes: dict[int, set[str]] = {}
-    seen: set[tuple[int, str]] = set()
-
-    def walk(module: nn.Module, home: str) -> None:
-        if (id(module), home) in seen or isinstance(module, torch.jit.ScriptModule):
-            return
-        seen.add((id(module), home))
-        for part in (module, *tensors_of(module).values()):
-            homes.setdefault(id(part), set()).add(home)
-        for child in module.children():
-            walk(child, block_of.get(id(child), home))
-
-    walk(network, "")
     tensors = [tensor for _, tensor in stackable(network)]
-    several = {key for key, found in homes.items() if len(found) > 1}
+    several = {key for key, homes in homes_of(network, blocks).items() if len(homes) > 1}
     several |= {key for key, count in Counter(map(id, tensors)).items() if count > 1}
     return in_other_tensors(network) | several | {id(tensor) for tensor in tensors if attributes_of(tensor)}
+
+
+def homes_of(network: nn.Module, blocks: Mapping[str, nn.Module]) -> dict[int, dict[str, str]]:
+    """By the ids of modules and tensors the blocks in which they stand, "" outside of these, each with their name
+    there."""
+    found: dict[int, dict[str, str]] = {}
+    apart = set(map(id, blocks.values()))
+
+    def walk(module: nn.Module, home: str, path: str) -> None:
+        if isinstance(module, torch.jit.ScriptModule) or home in found.get(id(module), {}):
+            return
+        for name, part in (("", module), *tensors_of(module).items()):
+            found.setdefault(id(part), {}).setdefault(home, joined(path, name))
+        for name, child in module._modules.items():
+            if child is not None and id(child) not in apart:
+                walk(child, home, joined(path, name))
+
+    for name, block in (*blocks.items(), ("", network)):
+        walk(block, name, "")
+    return found
 
 
 def in_other_tensors(network: nn.Module) -> frozenset[int]:

@@ -1,16 +1,14 @@
 """Folding as plan and application: which layers are tied to which owner, and the network that follows from it."""
 
 import copy
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from torch import nn
 
-from foldnet.analysis.clusters import Clusters, partition
-from foldnet.errors import NothingToFold, check_known
-from foldnet.folding.groups import GroupAlgebra
-from foldnet.folding.owners import Tie, tie_bank, tie_rows
-from foldnet.folding.structures import KeptApart, Structures, describe, structures_of
+from foldnet.analysis.clusters import Clusters
+from foldnet.errors import NothingToFold
+from foldnet.folding.owners import Tie, tie_bank
+from foldnet.folding.structures import KeptApart
 from foldnet.program.data import Program
 from foldnet.sharing.share import Bank, SharedNetwork
 
@@ -53,33 +51,6 @@ def soft_network(model: nn.Module) -> SharedNetwork:
             "the network has no shared groups, so there is nothing to fold; train a soft one, such as swrn-28-2-4"
         )
     return model
-
-
-def plan_fold(
-    model: SharedNetwork,
-    algebra: tuple[GroupAlgebra, ...],
-    clusters: Mapping[str, Clusters],
-    how: str = "gain",
-    structures: Structures | None = None,
-) -> FoldPlan:
-    """Tie each group by its clusters and find the program; groups without clusters keep every layer apart.
-
-    `structures` are those of the model's blocks, compared here where they are not given. Raises SettingError for an
-    unknown way of tying, UnknownName for a group that does not exist.
-    """
-    known = [entry.group.name for entry in algebra]
-    listed = f"; the groups are {', '.join(known)}"
-    check_known(clusters, known, lambda name: f"group '{name}' does not exist", listed)
-    structures = structures or structures_of(model.network, model.plan)
-    groups = []
-    for entry in algebra:
-        group = entry.group
-        chosen = clusters.get(group.name, partition([], len(group.layers)))
-        tie = tie_rows(entry.coefficients, entry.gram, chosen, how)
-        ordered = partition(chosen, len(group.layers))
-        groups.append(GroupFold(group.name, group.layers, group.templates, entry.weight_numbers, ordered, tie))
-    program = describe(model.network, model.plan, {fold.name: fold.clusters for fold in groups}, structures)
-    return FoldPlan(tuple(groups), program, structures.kept_apart)
 
 
 def apply_fold(model: SharedNetwork, plan: FoldPlan) -> SharedNetwork:

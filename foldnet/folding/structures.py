@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from torch import nn
 
 from foldnet.errors import check_known
-from foldnet.folding.equality import Difference, attribute_names, differences, registered
-from foldnet.folding.memory import in_other_tensors
+from foldnet.folding.equality import Difference, attribute_names, differences
+from foldnet.folding.memory import homes_of, in_other_tensors, stackable
 from foldnet.program.data import Program, Use
 from foldnet.program.loops import UnlabelledBlock, build_program
 from foldnet.sharing.plan import ROOT, SHAREABLE, SharingPlan
@@ -68,19 +68,14 @@ def structures_of(network: nn.Module, plan: SharingPlan, ignore: Collection[str]
 def _entangled(network: nn.Module, blocks: Mapping[str, nn.Module]) -> dict[str, Difference]:
     """The blocks one of whose tensors stands elsewhere in the network too, such as a norm that all blocks use, or is
     reached otherwise."""
-    inside = {id(part) for block in blocks.values() for part in block.modules()}
-    places: dict[int, dict[str, str]] = {}  # a tensor's homes: block, "" outside of blocks -> full name
-    for name, part in (*blocks.items(), ("", network)):
-        for place, tensor in registered(part, () if name else inside):
-            places.setdefault(id(tensor), {}).setdefault(name, joined(name, place))
+    homes, several = homes_of(network, blocks), in_other_tensors(network)
     found: dict[str, Difference] = {}
-    for homes in places.values():
-        for name in filter(None, homes if len(homes) > 1 else ()):
-            twin = next(place for other, place in homes.items() if other != name)
-            found.setdefault(name, Difference(homes[name].removeprefix(f"{name}."), f"the same tensor as {twin}"))
-    several = in_other_tensors(network)
     for name, block in blocks.items():
-        for place, tensor in registered(block):
+        for place, tensor in stackable(block):
+            twin = next((joined(*other) for other in homes[id(tensor)].items() if other[0] != name), None)
+            if twin is not None:
+                found.setdefault(name, Difference(place, f"the same tensor as {twin}"))
+        for place, tensor in stackable(block):
             if id(tensor) in several:
                 found.setdefault(name, Difference(place, "its memory is reached in another way too"))
     return found

@@ -9,7 +9,7 @@ from msgspec import Meta
 
 from foldnet.errors import RunError
 from foldnet.program.data import Block, Item, Label, Loop, Name, Program, Stage, Step, count_runs, expand
-from foldnet.store.codec import from_plain, to_plain
+from foldnet.store.codec import from_plain
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,14 +49,8 @@ class WrittenProgram:
     after: tuple[Name, ...]
 
 
-def program_to_json(program: Program) -> dict[str, Any]:
-    """The program as plain dicts, lists, strings and whole numbers."""
-    plain: dict[str, Any] = to_plain(program)
-    return plain
-
-
 def program_from_json(value: Any) -> Program:
-    """The program that `program_to_json` wrote.
+    """The program that `to_plain` wrote.
 
     Raises RunError where a field is missing, unknown or of the wrong type, where the items do not run the
     stage's blocks in their order, where blocks of one label use different owners, and where a name stands

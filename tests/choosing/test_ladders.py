@@ -5,12 +5,12 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from looping import similarities_of
+from looping import families_in, similarities_of
 from torch import nn
 
 from foldnet.analysis.clusters import cut
 from foldnet.choosing.sweep import ladders_of
-from foldnet.folding.groups import cut_families, families_of, groups_of
+from foldnet.folding.groups import cut_families, groups_of
 from foldnet.sharing.share import SharedNetwork, share
 from foldnet.zoo.blueprint import build
 
@@ -31,7 +31,7 @@ def soft_network(seed: int, arch: str = "swrn-28-1-3") -> SharedNetwork:
 def ladders(soft, unit="layer", linkage="complete", groups=GROUPS, keep=()):
     algebra = groups_of(soft)
     chosen = [entry for entry in algebra if entry.group.name in groups]
-    return ladders_of(families_of(soft, chosen, unit, set(keep)), similarities_of(algebra), linkage)
+    return ladders_of(families_in(soft, chosen, unit, set(keep)), similarities_of(algebra), linkage)
 
 
 def merges(before, after):
@@ -79,7 +79,7 @@ def test_a_rung_of_blocks_is_the_cut_at_its_height(seed):
         present = apart(6)
         for rung in ladder.rungs:
             heights = dict.fromkeys(GROUPS, rung.height)
-            families = families_of(soft, algebra, "block")
+            families = families_in(soft, algebra, "block")
             found = cut_families(families, similarities_of(algebra), heights, "complete")
             assert rung.clusters[ladder.name] == found[ladder.name]
             assert len(rung.clusters[ladder.name]) == len(present) - 2  # a merge at each of the two positions

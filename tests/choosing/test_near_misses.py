@@ -4,13 +4,13 @@ import math
 
 import pytest
 import torch
-from looping import fold_forms, similarities_of
+from looping import families_in, fold_forms, similarities_of
 from torch import nn
 
 from foldnet.choosing.advice import FoldChance, NearMiss, near_misses, written
 from foldnet.choosing.choose import soft_of
 from foldnet.choosing.sweep import ladders_of
-from foldnet.folding.groups import families_of, groups_of
+from foldnet.folding.groups import groups_of
 from foldnet.folding.settings import FoldSettings
 from foldnet.program.data import Loop, Step
 from foldnet.sharing.share import share
@@ -41,7 +41,7 @@ def planted(cosine):
 def found(soft, threshold, unit="layer", groups=STAGES, levels=None):
     algebra = groups_of(soft)
     _, _, plan = fold_forms(soft, threshold, unit=unit)
-    families = families_of(soft, [entry for entry in algebra if entry.group.name in groups], unit)
+    families = families_in(soft, [entry for entry in algebra if entry.group.name in groups], unit)
     ladders = ladders_of(families, similarities_of(algebra), "complete")
     chance = FoldChance(levels or dict.fromkeys((ladder.name for ladder in ladders), 1.0))
     return near_misses(soft_of(soft, FoldSettings()), plan, ladders, chance)

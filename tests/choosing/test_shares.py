@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 import torch
+from looping import planned
 
 from foldnet.choosing.laboratory import added_loss_shares, restored
 from foldnet.folding.groups import groups_of
-from foldnet.folding.plan import apply_fold, plan_fold
+from foldnet.folding.plan import apply_fold
 from foldnet.sharing.share import materialise
 from foldnet.zoo.blueprint import build
 
@@ -19,7 +20,7 @@ def folded():
     torch.manual_seed(0)
     soft = build("swrn-28-1-4").eval()
     algebra = groups_of(soft)
-    return soft, algebra, plan_fold(soft, algebra, CLUSTERS)
+    return soft, algebra, planned(soft, CLUSTERS)
 
 
 def weights(network):
@@ -92,4 +93,4 @@ def test_where_nothing_wins_all_shares_are_0(folded):
 
 def test_without_ties_there_are_no_shares(folded):
     soft, algebra, _ = folded
-    assert added_loss_shares(plan_fold(soft, algebra, {}), algebra, lambda _: 1.0) == {}
+    assert added_loss_shares(planned(soft, {}), algebra, lambda _: 1.0) == {}

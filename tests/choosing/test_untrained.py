@@ -3,13 +3,12 @@
 import numpy as np
 import pytest
 import torch
-from looping import fold_forms, similarities_of
+from looping import families_in, fold_forms, planned, similarities_of
 
 from foldnet.analysis.chance import chance
 from foldnet.choosing.sweep import ladders_of
 from foldnet.choosing.untrained import chance_levels, untrained_merging, untrained_similarities
-from foldnet.folding.groups import cut_families, families_of, groups_of
-from foldnet.folding.plan import plan_fold
+from foldnet.folding.groups import cut_families, groups_of
 from foldnet.program.data import count_loops
 from foldnet.zoo.blueprint import build
 
@@ -24,10 +23,10 @@ def soft():
 
 def merging(soft, unit, heights, metric="coefficients"):
     algebra = groups_of(soft)
-    families = families_of(soft, groups_of(soft), unit)
+    families = families_in(soft, groups_of(soft), unit)
     one = {entry.group.name: (tuple(range(len(entry.group.layers))),) for entry in algebra}
     levels = {family.name: [heights[family.name]] * len(family.positions) for family in families}
-    whole = plan_fold(soft, algebra, one).program
+    whole = planned(soft, one).program
     return untrained_merging(algebra, families, levels, metric=metric, linkage="complete", whole=whole)
 
 
@@ -46,14 +45,14 @@ def same_for_all(families, height):
 
 
 def test_untrained_networks_of_two_templates_all_fold_at_the_usual_threshold_and_one_in_seven_loops(soft):
-    found = merging(soft, "layer", same_for_all(families_of(soft, groups_of(soft), "layer"), 0.95))
+    found = merging(soft, "layer", same_for_all(families_in(soft, groups_of(soft), "layer"), 0.95))
     assert len(found.loops) >= 1000
     assert (sum(found.owners.values()) < 18).mean() > 0.999
     alike, loops = 0, 0
     for algebra in started(soft, 100):
         heights = {entry.group.name: 0.95 for entry in algebra}
-        similar, families = similarities_of(algebra), families_of(soft, algebra, "layer")
-        plan = plan_fold(soft, algebra, cut_families(families, similar, heights, "complete"))
+        similar, families = similarities_of(algebra), families_in(soft, algebra, "layer")
+        plan = planned(soft, cut_families(families, similar, heights, "complete"))
         alike += any(group.owners < 6 for group in plan.groups)
         loops += any(count_loops(stage.items) for stage in plan.program.stages)
     assert alike == 100
@@ -65,7 +64,7 @@ def test_untrained_networks_of_two_templates_all_fold_at_the_usual_threshold_and
     ("unit", "metric"), [("layer", "coefficients"), ("block", "coefficients"), ("layer", "weights")]
 )
 def test_one_in_twenty_networks_that_torch_starts_passes_the_level_of_chance(soft, unit, metric):
-    families = families_of(soft, groups_of(soft), unit)
+    families = families_in(soft, groups_of(soft), unit)
     levels = chance_levels(groups_of(soft), families, metric)
     passed = 0
     for algebra in started(soft, FRESH):
@@ -81,9 +80,9 @@ def test_one_in_twenty_networks_that_torch_starts_passes_the_level_of_chance(sof
 
 
 def test_the_levels_of_layers_are_those_that_lsm_stars_by(soft):
-    levels = chance_levels(groups_of(soft), families_of(soft, groups_of(soft), "layer"), "coefficients")
+    levels = chance_levels(groups_of(soft), families_in(soft, groups_of(soft), "layer"), "coefficients")
     assert set(levels.values()) == {chance(6, 2, groups=3).network_q95}
-    kept = families_of(soft, groups_of(soft), "layer", {"stage1.1.conv1"})
+    kept = families_in(soft, groups_of(soft), "layer", {"stage1.1.conv1"})
     fewer = chance_levels(groups_of(soft), kept, "coefficients")
     assert len(kept[0].positions[0][1]) == 5
     assert fewer["stage1"] < levels["stage1"]
@@ -93,13 +92,13 @@ def test_the_levels_of_layers_are_those_that_lsm_stars_by(soft):
 def test_layers_of_one_template_are_alike_by_construction():
     soft = build("swrn-16-1-1").eval()
     assert set(
-        chance_levels(groups_of(soft), families_of(soft, groups_of(soft), "layer"), "coefficients").values()
+        chance_levels(groups_of(soft), families_in(soft, groups_of(soft), "layer"), "coefficients").values()
     ) == {1.0}
 
 
 def test_a_network_of_which_one_group_has_one_template_is_judged_by_the_others(soft):
     algebra = groups_of(soft)
-    alone = chance_levels(algebra[:1], families_of(soft, groups_of(soft), "layer")[:1], "coefficients")
+    alone = chance_levels(algebra[:1], families_in(soft, groups_of(soft), "layer")[:1], "coefficients")
     assert alone["stage1"] == chance(6, 2).network_q95
 
 
@@ -107,7 +106,7 @@ def test_the_trained_templates_make_the_level_by_weights(soft):
     algebra = groups_of(soft)
     one = algebra[0]
     alike = type(one)(one.group, one.coefficients, np.array([[1.0, 0.999], [0.999, 1.0]]), False)
-    families = families_of(soft, groups_of(soft), "layer")[:1]
+    families = families_in(soft, groups_of(soft), "layer")[:1]
     level, usual = (chance_levels([entry], families, "weights")["stage1"] for entry in (alike, one))
     assert level > usual
 
@@ -127,7 +126,7 @@ def test_a_seed_gives_the_same_networks(soft):
 @pytest.mark.parametrize("unit", ["layer", "block"])
 def test_families_are_those_of_the_ladders(soft, unit, keep):
     algebra = groups_of(soft)
-    families = families_of(soft, algebra, unit, keep)
+    families = families_in(soft, algebra, unit, keep)
     ladders = ladders_of(families, similarities_of(algebra), "complete")
     assert [ladder.name for ladder in ladders] == [family.name for family in families]
     matrices = {entry.group.name: entry.similarity("coefficients") for entry in algebra}
@@ -138,7 +137,7 @@ def test_families_are_those_of_the_ladders(soft, unit, keep):
 
 
 def test_untrained_networks_are_never_asked_to_merge_what_their_levels_forbid(soft):
-    families = families_of(soft, groups_of(soft), "layer")
+    families = families_in(soft, groups_of(soft), "layer")
     found = merging(soft, "layer", same_for_all(families, 1.1))
     assert set(sum(found.owners.values())) == {18}
     assert set(found.loops) == {0}

@@ -5,14 +5,13 @@ import re
 import pytest
 import torch
 import torch.nn.functional as F
-from looping import fold_forms
+from looping import fold_forms, planned
 from torch import nn
 
 from foldnet.errors import NothingToFold
 from foldnet.folding.equality import differences
-from foldnet.folding.groups import groups_of
 from foldnet.folding.looped import loop_tied, unroll
-from foldnet.folding.plan import apply_fold, plan_fold
+from foldnet.folding.plan import apply_fold
 from foldnet.program.data import Loop, Step, Use
 from foldnet.sharing.plan import plan_sharing
 from foldnet.sharing.sequences import block_names, sequences_of
@@ -305,8 +304,7 @@ def test_own_parameters_of_a_block_are_kept_apart_by_step():
     torch.manual_seed(0)
     network = Net(nn.Sequential(*[Gated() for _ in range(3)]))
     soft = alike(share(network))
-    algebra = groups_of(soft)
-    plan = plan_fold(soft, algebra, {"features": ((0, 1, 2),)})
+    plan = planned(soft, {"features": ((0, 1, 2),)})
     tied = apply_fold(soft, plan).eval()
     looped = loop_tied(tied, plan.program).eval()
     x = torch.randn(2, 3, 8, 8)

@@ -483,3 +483,26 @@ def test_no_planted_difference_is_ever_overlooked(one, other, place, twice):
         assert found == []
     else:
         assert [entry.attribute for entry in found] == [f"{place}._planted".lstrip(".") if place else "_planted"]
+
+
+class Ending(Net):
+    """Its first block's norm is the one behind the blocks too."""
+
+    def __init__(self, blocks):
+        super().__init__(blocks)
+        self.last = blocks[0].norm
+
+    def forward(self, x):
+        return self.head(self.last(self.body(self.stem(x))).mean((2, 3)))
+
+
+def test_a_norm_that_is_used_behind_the_blocks_too_keeps_its_block_apart():
+    soft = share(Ending([Body() for _ in range(4)]), 1).eval()
+    found = structures_of(soft.network, soft.plan)
+    assert tuple(found.numbers.values()) == (0, 1, 1, 1)
+    assert (found.kept_apart[0].attribute, found.kept_apart[0].reason) == (
+        "norm.weight",
+        "the same tensor as last.weight",
+    )
+    looped, tied, _ = fold_forms(soft)
+    assert_same(looped, tied)

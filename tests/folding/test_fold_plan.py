@@ -6,14 +6,14 @@ import re
 import numpy as np
 import pytest
 import torch
-from looping import fold_forms, similarities_of
+from looping import families_in, fold_forms, planned, similarities_of
 from torch import nn
 
 from foldnet.errors import NothingToFold, SettingError, UnknownName
-from foldnet.folding.groups import check_metric, cut_families, families_of, groups_of
+from foldnet.folding.groups import check_metric, cut_families, groups_of
 from foldnet.folding.looped import LoopedNetwork
 from foldnet.folding.owners import TiedLayers
-from foldnet.folding.plan import apply_fold, plan_fold, soft_network
+from foldnet.folding.plan import apply_fold, soft_network
 from foldnet.program.data import Loop, Step, count_reuses
 from foldnet.sharing.share import share
 from foldnet.zoo.blueprint import build
@@ -101,7 +101,7 @@ def test_groups_without_a_threshold_stay_as_they_are():
     soft = planted([0, 1, 0, 1, 0, 1])
     algebra = groups_of(soft)
     for unit in ("layer", "block"):
-        families = families_of(soft, [entry for entry in algebra if entry.group.name == "stage2"], unit)
+        families = families_in(soft, [entry for entry in algebra if entry.group.name == "stage2"], unit)
         found = cut_families(families, similarities_of(algebra), {"stage2": 0.99}, "complete")
         assert found == {"stage1": ALONE, "stage2": ((0, 2, 4), (1, 3, 5)), "stage3": ALONE}
     looped, _, plan = fold_forms(soft, 0.99, groups=("stage2",))
@@ -119,7 +119,7 @@ def test_a_threshold_for_each_group():
 
 def test_a_users_own_clusters_are_applied():
     soft = planted([0, 1, 2, 3, 0, 1])
-    plan = plan_fold(soft, groups_of(soft), {"stage3": ((0, 1, 2, 3, 4, 5),)}, "signed")
+    plan = planned(soft, {"stage3": ((0, 1, 2, 3, 4, 5),)}, "signed")
     tied = apply_fold(soft, plan)
     assert isinstance(tied.sources["stage3"], TiedLayers)
     assert tied.sources["stage3"].gains.abs().tolist() == [1] * 6
@@ -215,10 +215,10 @@ def test_bad_options_are_refused(options, error, said):
 def test_clusters_of_a_group_that_is_not_there_or_that_are_no_partition_are_refused():
     soft = build("swrn-28-1-4")
     with pytest.raises(UnknownName, match=exactly(f"group 'zzz' does not exist; {GROUPS}")):
-        plan_fold(soft, groups_of(soft), {"zzz": ALONE})
+        planned(soft, {"zzz": ALONE})
     said = "the clusters are not a partition of 6 layers; put every layer into exactly one"
     with pytest.raises(SettingError, match=exactly(said)):
-        plan_fold(soft, groups_of(soft), {"stage1": ((0, 1), (1, 2, 3, 4, 5))})
+        planned(soft, {"stage1": ((0, 1), (1, 2, 3, 4, 5))})
 
 
 def test_a_diverged_network_is_refused_in_one_sentence():

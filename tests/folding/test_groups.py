@@ -5,13 +5,13 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from looping import similarities_of
+from looping import families_in, similarities_of
 from torch import nn
 
 from foldnet.analysis.clusters import cut
 from foldnet.analysis.similarity import coefficient_similarity
 from foldnet.errors import SettingError
-from foldnet.folding.groups import Family, cut_families, families_of, groups_of
+from foldnet.folding.groups import Family, cut_families, groups_of
 from foldnet.sharing.plan import plan_sharing
 from foldnet.sharing.share import SharedNetwork, share
 from foldnet.zoo.blueprint import build
@@ -92,19 +92,19 @@ def four_blocks(*private: str) -> SharedNetwork:
 def test_blocks_are_seen_with_their_layers_and_only_where_all_their_groups_fold():
     soft = build("swrn-28-1-4")
     algebra = [entry for entry in groups_of(soft) if entry.group.name != "stage2"]
-    assert families_of(soft, algebra, "block") == tuple(
+    assert families_in(soft, algebra, "block") == tuple(
         Family(name, ((name, (0, 2, 4)), (name, (1, 3, 5)))) for name in ("stage1", "stage3")
     )
     two = four_blocks()
-    (family,) = families_of(two, groups_of(two), "block")
+    (family,) = families_in(two, groups_of(two), "block")
     assert sorted(family.positions) == [("body-4x4", (0, 1, 2, 3)), ("body-4x4x3x3", (0, 1, 2, 3))]
-    assert families_of(two, groups_of(two)[:1], "block") == ()
+    assert families_in(two, groups_of(two)[:1], "block") == ()
 
 
 def test_blocks_with_layers_in_other_groups_or_without_any_stay_alone():
     soft = four_blocks("body.0.mix", "body.3.conv", "body.3.mix")
     algebra = groups_of(soft)
-    (family,) = families_of(soft, algebra, "block")
+    (family,) = families_in(soft, algebra, "block")
     assert sorted(family.positions) == [("body-4x4", (0, 1)), ("body-4x4x3x3", (1, 2))]
     thresholds = {"body-4x4": 0.0, "body-4x4x3x3": 0.0}
     found = cut_families([family], similarities_of(algebra), thresholds, "complete")
@@ -118,7 +118,7 @@ def test_kept_layers_are_left_out_whatever_the_threshold(unit, alone, threshold)
     soft, keep = build("swrn-28-1-4"), {"stage2.2.conv1"}
     thresholds = threshold if isinstance(threshold, dict) else dict.fromkeys(("stage1", "stage2", "stage3"), threshold)
     algebra = groups_of(soft)
-    families = families_of(soft, algebra, unit, keep)
+    families = families_in(soft, algebra, unit, keep)
     found = cut_families(families, similarities_of(algebra), thresholds, "complete")["stage2"]
     assert {row for cluster in found if len(cluster) == 1 for row in cluster} == alone
 
@@ -127,4 +127,4 @@ def test_kept_layers_are_left_out_whatever_the_threshold(unit, alone, threshold)
 def test_an_unknown_unit_is_refused(unit):
     soft = build("swrn-28-1-4")
     with pytest.raises(SettingError, match=f"^`unit='{unit}'` is not legal; choose layer or block"):
-        families_of(soft, groups_of(soft), unit)
+        families_in(soft, groups_of(soft), unit)

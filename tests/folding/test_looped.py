@@ -6,11 +6,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from looping import fold_forms
+from looping import fold_forms, planned
 from torch import nn
 
 from foldnet.analysis.choices import TIES
-from foldnet.folding.groups import groups_of
 from foldnet.folding.looped import (
     LoopedNetwork,
     gain_slots,
@@ -18,7 +17,7 @@ from foldnet.folding.looped import (
     unroll,
 )
 from foldnet.folding.owners import Owners
-from foldnet.folding.plan import FoldPlan, apply_fold, plan_fold
+from foldnet.folding.plan import FoldPlan, apply_fold
 from foldnet.folding.stages import LoopedStage
 from foldnet.folding.stepped import SteppedBlock
 from foldnet.program.data import Loop, Step, schedule
@@ -60,7 +59,7 @@ def clusters_of(owner: list[int]) -> tuple[tuple[int, ...], ...]:
 def folded(soft: SharedNetwork, owners: list[list[int]], how: str = "gain") -> tuple[SharedNetwork, FoldPlan]:
     """The tied network in which layer l of the group g uses owner owners[g][l]."""
     clusters = {group.name: clusters_of(owner) for group, owner in zip(soft.plan.groups, owners, strict=True)}
-    plan = plan_fold(soft, groups_of(soft), clusters, how)
+    plan = planned(soft, clusters, how)
     return apply_fold(soft, plan), plan
 
 

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 
 from foldnet.errors import RunError
 from foldnet.program.data import Loop, Program, Step, Use, count_reuses, expand, letters
-from foldnet.program.json import program_from_json, program_to_json
+from foldnet.program.json import program_from_json
 from foldnet.program.loops import UnlabelledBlock, build_program
 from foldnet.program.text import program_text
+from foldnet.store.codec import to_plain
 
 Pattern = list[tuple[int | None, int | None]]
 
@@ -109,7 +110,7 @@ def test_owners_of_several_groups_are_told_apart() -> None:
 @settings(max_examples=60, deadline=None)
 @given(programs)
 def test_json_round_trip(program: Program) -> None:
-    assert program_from_json(json.loads(json.dumps(program_to_json(program)))) == program
+    assert program_from_json(json.loads(json.dumps(to_plain(program)))) == program
 
 
 @settings(max_examples=60, deadline=None)
@@ -176,7 +177,7 @@ BROKEN = [
 
 @pytest.mark.parametrize(("change", "reason"), BROKEN)
 def test_damaged_json_is_refused_in_one_sentence(change: Callable[[Any], None], reason: str | None) -> None:
-    value = copy.deepcopy(program_to_json(network([PRIVATE, P, Q, Q, P, Q], [P, P])))
+    value = copy.deepcopy(to_plain(network([PRIVATE, P, Q, Q, P, Q], [P, P])))
     change(value)
     if reason is None:
         assert program_from_json(value).stages[0].blocks[0].uses == ()
@@ -189,7 +190,7 @@ def test_damaged_json_is_refused_in_one_sentence(change: Callable[[Any], None], 
 
 
 def test_a_private_block_that_repeats_is_refused() -> None:
-    value = program_to_json(network([PRIVATE, P]))
+    value = to_plain(network([PRIVATE, P]))
     value["stages"][0]["blocks"][1]["label"] = "private1"
     value["stages"][0]["items"] = [{"loop": "l", "times": 2, "body": [{"step": "private1"}]}]
     with pytest.raises(RunError, match=r"blocks 'stage1.0' and 'stage1.1' of stage 'stage1' carry one label, but not"):
@@ -197,7 +198,7 @@ def test_a_private_block_that_repeats_is_refused() -> None:
 
 
 def test_a_shared_block_that_is_called_private_is_refused() -> None:
-    value = program_to_json(network([P]))
+    value = to_plain(network([P]))
     value["stages"][0]["blocks"][0]["label"] = "private1"
     value["stages"][0]["items"] = [{"step": "private1"}]
     with pytest.raises(RunError, match=r"block 'stage1.0' is labelled 'private1', which does not fit its layers"):
@@ -212,7 +213,7 @@ def test_bottomless_loops_are_refused(deep: int, reason: str) -> None:
     item: dict[str, Any] = {"step": "A"}
     for depth in range(deep):
         item = {"loop": f"l{depth}", "times": 2, "body": [item]}
-    value = program_to_json(network([P]))
+    value = to_plain(network([P]))
     value["stages"][0]["items"] = [item]
     with pytest.raises(RunError, match=f"^the program cannot be read: {reason}; it was damaged"):
         program_from_json(value)

@@ -4,11 +4,11 @@ import math
 
 import pytest
 import torch
+from looping import planned
 from torch import Tensor, nn
 
-from foldnet.folding.groups import groups_of
 from foldnet.folding.looped import LoopedNetwork, loop_tied, unroll
-from foldnet.folding.plan import apply_fold, plan_fold
+from foldnet.folding.plan import apply_fold
 from foldnet.program.data import Program
 from foldnet.proof.compare import (
     LIMIT,
@@ -34,7 +34,7 @@ def forms() -> dict[str, nn.Module]:
         torch.manual_seed(0)
         soft = share(build(PLAIN), 6)
     clusters = {group.name: CLUSTERS for group in soft.plan.groups}
-    plan = plan_fold(soft, groups_of(soft), clusters)
+    plan = planned(soft, clusters)
     looped = loop_tied(apply_fold(soft, plan), plan.program)
     tied = unroll(looped, build(PLAIN))
     found = {"soft": soft, "dense": materialise(soft), "tied": tied, "looped": looped}
@@ -179,7 +179,7 @@ def loop_again(forms: dict[str, nn.Module]) -> LoopedNetwork:
     """A looped network of one's own, to be broken."""
     soft = forms["soft"]
     assert isinstance(soft, SharedNetwork)
-    plan = plan_fold(soft, groups_of(soft), {group.name: CLUSTERS for group in soft.plan.groups})
+    plan = planned(soft, {group.name: CLUSTERS for group in soft.plan.groups})
     return loop_tied(apply_fold(soft, plan), plan.program).eval()
 
 
