@@ -8,8 +8,6 @@ from foldnet.errors import FoldnetError, RunError
 from foldnet.store.codec import Share, from_plain, to_plain
 from foldnet.store.reading import read_json
 from foldnet.store.seals import SEAL, check_sealed
-from foldnet.store.tensors import digest_of
-from foldnet.training.checkpoint import FILE
 from foldnet.training.runs import Run
 
 SWEEP_FILE = "sweep.json"
@@ -31,7 +29,7 @@ def made_of(run: Run, soft: Soft) -> dict[str, Any]:
     settings = soft.settings
     return {
         "checkpoint": settings.checkpoint,
-        "checkpoint_sha256": digest_of(run.folder / settings.checkpoint / FILE, "model"),
+        "checkpoint_sha256": run.digest(settings.checkpoint),
         "split": run.split_hash,
         "metric": soft.metric,
         "tie": settings.tie,

@@ -10,7 +10,6 @@ from foldnet.folding.folds import Fold, open_fold, read_fold
 from foldnet.store.artifact import FOLD, RUN, newest_that_opens
 from foldnet.store.leftovers import replaced_meanwhile
 from foldnet.store.reading import read_json
-from foldnet.store.tensors import digest_of
 from foldnet.typed import checked
 
 if TYPE_CHECKING:
@@ -123,9 +122,7 @@ def soft_of_fold(fold: Fold, named: Path | str | None = None) -> SharedNetwork:
 
 def _holds(run: Run, fold: Fold) -> bool:
     """Whether a run's checkpoint is the one that was folded, as its file says."""
-    from foldnet.training.checkpoint import FILE
-
     try:
-        return digest_of(run.folder / fold.checkpoint / FILE, "model") == fold.run_sha256
+        return run.digest(fold.checkpoint) == fold.run_sha256
     except RunError:
         return False

@@ -8,7 +8,6 @@ from foldnet.errors import DataError, RunError
 from foldnet.folding.folds import Fold
 from foldnet.folding.opening import run_of_fold
 from foldnet.sharing.share import SharedNetwork
-from foldnet.store.tensors import digest_of
 from foldnet.training.checkpoint import FILE
 from foldnet.training.machine import Machine, choose_machine
 from foldnet.training.observer import Silent
@@ -69,11 +68,11 @@ def at_hand(fold: Fold, named: Path | str | None, *, data: bool, data_dir: Path 
 
 def _soft_of(run: Run, fold: Fold) -> tuple[SharedNetwork | None, str | None, tuple[str, ...]]:
     """The network that was folded, the digest of the one that is there, and what there is to say where they differ."""
-    where, file = f"checkpoint '{fold.checkpoint}' of run '{run.folder.name}'", run.folder / fold.checkpoint / FILE
-    if not file.is_file():
+    where = f"checkpoint '{fold.checkpoint}' of run '{run.folder.name}'"
+    if not (run.folder / fold.checkpoint / FILE).is_file():
         return None, None, (f"{where} is gone: {UNCOMPARED}",)
     try:
-        digest = digest_of(file, "model")
+        digest = run.digest(fold.checkpoint)
         if digest != fold.run_sha256:
             return None, digest, (f"{where} is not the one that was folded (its digest differs): {UNCOMPARED}",)
         model, _ = run.load(fold.checkpoint)

@@ -15,7 +15,7 @@ from foldnet.store.artifact import RUN, newest_that_opens
 from foldnet.store.files import runs_home
 from foldnet.store.reading import LINKED
 from foldnet.store.seals import identity_of
-from foldnet.store.tensors import facts_of
+from foldnet.store.tensors import digest_of, facts_of
 from foldnet.training.checkpoint import FILE, check_nothing_lost, load_model
 from foldnet.training.observer import Progress
 from foldnet.training.settings import TrainSettings, from_json, to_json
@@ -44,6 +44,10 @@ class Run:
     def task(self) -> Task:
         """What the network answers for."""
         return TASKS[self.blueprint.task]
+
+    def digest(self, checkpoint: str) -> str:
+        """The digest of a checkpoint's weights, as its file states it. Raises RunError."""
+        return digest_of(self.folder / checkpoint / FILE, "model")
 
     def load(self, checkpoint: str = "last") -> tuple[nn.Module, Progress]:
         """The trained network in evaluation mode, on the CPU, and where its training stood. Raises RunError."""

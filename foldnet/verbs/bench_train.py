@@ -125,7 +125,7 @@ def bench_train(
     settings = TrainBench(arch, **options)
     refuse_existing(out, force=force)
     soft = blueprint(arch, classes=CLASSES)
-    if not soft.soft:
+    if soft.templates is None:
         raise SettingError(
             f"`arch={arch!r}` is plain and the bench compares a soft network with its twin; write 's{arch}-4'"
         )

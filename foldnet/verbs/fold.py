@@ -26,8 +26,6 @@ from foldnet.store.artifact import FOLD, refuse_linked
 from foldnet.store.codec import to_plain
 from foldnet.store.files import check_free, new_folder, numbered_folder, refuse_unnamed
 from foldnet.store.leftovers import remove_leftovers
-from foldnet.store.tensors import digest_of
-from foldnet.training.checkpoint import FILE
 from foldnet.training.observer import CONTROL, Observer, Silent
 from foldnet.training.runs import Run, newest_run, open_run
 from foldnet.typed import checked
@@ -185,8 +183,7 @@ def _folder(run: Run, settings: FoldSettings, out: Path | str | None) -> Path:
 def _write(temporary: Path, run: Run, settings: FoldSettings, looped: LoopedNetwork, report: FoldReport) -> None:
     """Fill a temporary folder with the fold that the report tells of."""
     folder, name = Path(str(report.fold)), run.folder.resolve().name
-    digest = digest_of(run.folder / settings.checkpoint / FILE, "model")
-    groups = stored_groups(looped)
+    digest, groups = run.digest(settings.checkpoint), stored_groups(looped)
     stored = Fold(folder, name, digest, settings.checkpoint, run.blueprint, groups, looped.program)
     # Folds are given away: what lies in the file are names, never where anything was on this machine.
     names = {"fold": folder.name, "run": name}

@@ -42,11 +42,6 @@ class Blueprint:
     size: int = 32
 
     @property
-    def soft(self) -> bool:
-        """Whether layers mix shared templates."""
-        return self.templates is not None
-
-    @property
     def task(self) -> str:
         """What the network answers for, a name in TASKS."""
         return self.family.task

@@ -53,7 +53,7 @@ def test_legal_names(name, depth, width, templates):
 def test_legal_names_of_networks_for_cells(name, depth, width, templates, recall, plain):
     found = blueprint(name)
     assert found == Blueprint(name, FAMILIES["cnn"], StepOptions(depth, width, recall), templates, channels=2)
-    assert (found.plain.arch, found.task, found.soft) == (plain, "cells", templates is not None)
+    assert (found.plain.arch, found.task, found.templates) == (plain, "cells", templates)
     assert blueprint("swrn-28-10-4").plain.arch == "wrn-28-10"
     assert blueprint("wrn-28-10").task == "classes"
 
