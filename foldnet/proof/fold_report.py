@@ -93,9 +93,8 @@ class TiedGroup:
 
     def row(self) -> tuple[str | int, ...]:
         """The group in a table; what chance would merge as well is marked."""
-        chance = ""
-        if self.chance is not None:
-            chance = share_of_draws(self.chance) + (" (!)" if self.chance > LIKELY else "")
+        marked = " (!)" if (self.chance or 0.0) > LIKELY else ""
+        chance = "" if self.chance is None else share_of_draws(self.chance) + marked
         return self.name, len(self.layers), self.templates, self.owners, self.stored, chance
 
     def ties(self) -> Iterator[tuple[str, ...]]:
