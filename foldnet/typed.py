@@ -37,25 +37,18 @@ def checked(function: Checked) -> Checked:
         try:
             given = signature.bind(*args, **kwargs).arguments
         except TypeError as error:
-            raise SettingError(f"{name}() {error}{_near(kwargs, signature)}") from None
+            meant = (nearest(given, signature.parameters) for given in kwargs if given not in signature.parameters)
+            raise SettingError(f"{name}() {error}{next(meant, '')}") from None
         if not hints:
             hints.update(_hints(function, signature))
         for argument, value in given.items():
             wanted = hints.get(argument, Any)
             if not _fits(value, wanted):
-                kind = type(value).__name__
-                raise SettingError(
-                    f"{name}() wants {argument} as {_words(wanted)}, and {shown(value)} is of type {kind}"
-                )
+                said = f"{shown(value)} is of type {type(value).__name__}"
+                raise SettingError(f"{name}() wants {argument} as {_words(wanted)}, and {said}")
         return function(*args, **kwargs)
 
     return typing.cast(Checked, checking)
-
-
-def _near(given: dict[str, Any], signature: inspect.Signature) -> str:
-    """The arguments that an unknown one may have been meant for."""
-    unknown = next((name for name in given if name not in signature.parameters), None)
-    return "" if unknown is None else nearest(unknown, signature.parameters)
 
 
 class _Names(dict[str, Any]):

@@ -53,13 +53,13 @@ def _repeats_layers_only(stage: Stage) -> bool:
 
 def _items_text(items: Sequence[Item], blocks: dict[str, Block]) -> str:
     """Steps and loops, separated by semicolons."""
-    parts = []
-    for item in items:
+
+    def written(item: Item) -> str:
         if isinstance(item, Step):
-            parts.append("private" if blocks[item.label].private else item.label)
-        else:
-            parts.append(f"{item.times}x {{ {_items_text(item.body, blocks)} }}")
-    return "; ".join(parts)
+            return "private" if blocks[item.label].private else item.label
+        return f"{item.times}x {{ {_items_text(item.body, blocks)} }}"
+
+    return "; ".join(map(written, items))
 
 
 def _by_owners(stage: Stage, block: Block) -> str:
