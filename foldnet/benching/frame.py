@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from foldnet.benching.settings import InferenceBench, TrainBench, command_of
-from foldnet.hardware import cpu_features, processor_name
 from foldnet.show.report import Report, Text, counted
 from foldnet.training.machine import Machine
 
@@ -54,19 +53,11 @@ def framed(settings: InferenceBench | TrainBench, machine: Machine) -> Iterator[
     before = torch.get_num_threads()
     torch.set_num_threads(settings.threads or before)
     try:
-        about = measured_on(machine)
+        about = machine.about()
         chosen = {name: about[name] for name in ("threads", "device")} | {"precision": machine.precision}
         yield {"settings": replace(settings, **chosen), "machine": about}
     finally:
         torch.set_num_threads(before)
-
-
-def measured_on(machine: Machine) -> dict[str, Any]:
-    """Versions and hardware; of a processor its name and what it offers, since that decides the speed."""
-    about = machine.about()
-    if machine.device.type == "cpu":
-        about |= {"processor": processor_name(), "features": list(cpu_features())}
-    return about
 
 
 def tf32_note(machine: Machine, more: str = "") -> tuple[str, ...]:

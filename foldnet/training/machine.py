@@ -14,7 +14,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from foldnet.errors import SettingError
-from foldnet.hardware import BF16, cpu_features
+from foldnet.hardware import BF16, cpu_features, processor_name
 from foldnet.options import check_choice
 from foldnet.training.settings import PRECISIONS
 
@@ -125,17 +125,18 @@ class Machine:
         return channels_last(model) if self.on_cuda else model
 
     def about(self) -> dict[str, Any]:
-        """Versions and hardware, for whoever wants to run it again."""
-        processor = torch.cuda.get_device_name(self.device) if self.on_cuda else platform.processor()
-        return {
+        """Versions and hardware, for whoever wants to run it again; of a CPU what it offers too, which decides the
+        speed."""
+        about = {
             "foldnet": version("foldnet"),
             "torch": str(torch.__version__),
             "python": platform.python_version(),
             "platform": platform.platform(),
             "device": str(self.device),
-            "processor": processor or platform.machine(),
+            "processor": torch.cuda.get_device_name(self.device) if self.on_cuda else processor_name(),
             "threads": torch.get_num_threads(),
         }
+        return about if self.on_cuda else about | {"features": list(cpu_features())}
 
 
 @contextmanager

@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from foldnet.benching.frame import measured_on
 from foldnet.errors import FoldnetError, SettingError, UnknownName, nearest
 from foldnet.show.report import Report, Table, Text
 from foldnet.training.machine import Machine, choose_machine
@@ -118,7 +117,7 @@ def check(device: str = "auto", *, skip: tuple[str, ...] = (), observer: Observe
         observer.note(f"{name}: {found[-1].outcome}, {found[-1].seconds:.1f} s")
         observer.end()
     return CheckReport(
-        machine=measured_on(machine),
+        machine=machine.about(),
         checks=tuple(found),
         skipped=tuple(name for name in CHECKS if name in skip),
         seconds=time.perf_counter() - start,

@@ -173,7 +173,7 @@ def test_a_run_folder_holds_everything(whole, few):
         "schema", "kind", "created", "settings", "network", "precision", "split_hash", "machine", "sha256"
     }  # fmt: skip
     assert set(config["machine"]) == {
-        "foldnet", "torch", "python", "platform", "device", "processor", "threads"
+        "foldnet", "torch", "python", "platform", "device", "processor", "threads", "features"
     }  # fmt: skip
     assert {name: config["settings"][name] for name in TINY} == TINY
     assert config["settings"]["recurrence"] == 0.5  # the digits' preset for soft networks
