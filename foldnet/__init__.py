@@ -50,18 +50,12 @@ _NAMES = {  # the public names, by the module that each is imported from when it
     "sharing.share": ("SharedNetwork", "materialise", "share"),
     "training.other_grids": ("OtherGrids",),
     "training.recurrence": ("recurrence",),
-    "verbs.evaluate": ("EvaluateReport", "evaluate"),
-    "verbs.export": ("export",),
-    "verbs.fold": ("fold",),
     "verbs.fold_memory": ("FoldedNetwork",),
-    "verbs.info": ("info",),
-    "verbs.lsm": ("LsmReport", "lsm"),
     "verbs.render": ("draw",),
-    "verbs.sweep": ("SweepReport", "sweep"),
-    "verbs.train": ("TrainReport", "train"),
     "verbs.trips": ("ReachReport", "reach"),
-    "verbs.verify": ("verify",),
     "zoo.blueprint": ("build",),
+    **{f"verbs.{verb}": (verb,) for verb in ("export", "fold", "info", "verify")},
+    **{f"verbs.{verb}": (f"{verb.title()}Report", verb) for verb in ("evaluate", "lsm", "sweep", "train")},
 }
 _HOMES = {name: module for module, names in _NAMES.items() for name in names}
 __all__ = sorted(_HOMES)

@@ -22,18 +22,14 @@ def load_digits() -> Dataset:
     from sklearn.model_selection import train_test_split
 
     bunch = load()
-    train_pixels, test_pixels, train_labels, test_labels = train_test_split(
-        bunch.images.astype("uint8")[:, None],
-        bunch.target.astype("int64"),
-        test_size=TEST_IMAGES,
-        random_state=SPLIT_SEED,
-        stratify=bunch.target,
-    )
+    pixels, labels = bunch.images.astype("uint8")[:, None], bunch.target.astype("int64")
+    options = {"test_size": TEST_IMAGES, "random_state": SPLIT_SEED, "stratify": labels}
+    train, test, train_labels, test_labels = map(torch.from_numpy, train_test_split(pixels, labels, **options))
     return Dataset(
         name="digits",
         classes=tuple(str(name) for name in bunch.target_names),
-        train=images_of(torch.from_numpy(train_pixels), torch.from_numpy(train_labels)),
-        test=images_of(torch.from_numpy(test_pixels), torch.from_numpy(test_labels)),
+        train=images_of(train, train_labels),
+        test=images_of(test, test_labels),
         mean=(0.305,),
         std=(0.376,),
         scale=16.0,
@@ -76,13 +72,11 @@ def _read(name: str, root: Path, train: bool, download: bool) -> Any:
     try:
         return reader(root=root, train=train, download=download)
     except FAULTS as error:
-        mend = (
-            "check the network and the free space, or say where it lies with `data_dir`"
-            if download
-            else "fetch it with `download=True`, or say where with `data_dir`"
-        )
-        reason = str(error).strip().split("\n")[0].rstrip(".")
-        detail = f" ({reason})" if download else ""
+        detail, mend = "", "fetch it with `download=True`, or say where with `data_dir`"
+        if download:
+            reason = str(error).strip().split("\n")[0].rstrip(".")
+            detail = f" ({reason})"
+            mend = "check the network and the free space, or say where it lies with `data_dir`"
         raise DataError(f"{name} is missing or damaged in '{root}'{detail}; {mend}") from None
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from foldnet.bounds import as_code
-from foldnet.errors import SettingError, UnknownName, either, nearest
+from foldnet.errors import SettingError, check_known, either
 from foldnet.options import Option, check_fields, fields_of
 
 if TYPE_CHECKING:
@@ -213,8 +213,7 @@ SOURCES: dict[str, type[Source]] = {
 
 def source_type(name: str) -> type[Source]:
     """A kind of source by name. Raises UnknownName."""
-    if name not in SOURCES:
-        raise UnknownName(f"dataset '{name}' is not known; choose {either(SOURCES)}{nearest(name, SOURCES)}")
+    check_known([name], SOURCES, lambda _: f"dataset '{name}' is not known; choose {either(SOURCES)}")
     return SOURCES[name]
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foldnet.drawing.colors import BOX_LINE, INK, distinct
-from foldnet.drawing.figures import dress_axes, line_key, own_settings, panels
+from foldnet.drawing.figures import check_some, dress_axes, line_key, panels, styled
 from foldnet.errors import SettingError
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ TICKS = 12  # more whole numbers than this along x would lie on each other
 Curve = Sequence[tuple[int, float]]  # (trips, score)
 
 
-@own_settings()
+@styled()
 def depth_figure(
     loops: Mapping[str, Mapping[str, Curve]],
     title: str = "",
@@ -47,8 +47,7 @@ def depth_figure(
     both ends. Raises SettingError where there is nothing to draw.
     """
     series = tuple(dict.fromkeys(name for curves in loops.values() for name, curve in curves.items() if curve))
-    if not series:
-        raise SettingError("there is no curve to draw; a program without loops has no trips to vary")
+    check_some(series, "there is no curve to draw; a program without loops has no trips to vary")
     marks = found or {}
     keys = [line_key(name, color=distinct(index), linewidth=1.3) for index, name in enumerate(loops)]
     keys += [line_key(name, **_style("black", number)) for number, name in enumerate(series)]
@@ -97,15 +96,14 @@ class ReachCurve:
     by_length: tuple[tuple[float, float, float], ...]
 
 
-@own_settings()
+@styled()
 def reach_figure(curves: Sequence[ReachCurve], title: str = "") -> Figure:
     """Four panels; a network that cannot run longer is a diamond. Dashed is with batch norm estimated anew, a tick what
     was found.
 
     Raises SettingError where there is nothing to draw.
     """
-    if not curves:
-        raise SettingError("there is no network whose reach could be drawn; name runs or folds")
+    check_some(curves, "there is no network whose reach could be drawn; name runs or folds")
     keys = [
         line_key(curve.name, color=distinct(index), marker="D" if curve.found is None else "o", markersize=4)
         for index, curve in enumerate(curves)
@@ -143,7 +141,7 @@ def _draw_scores(axes: Axes, points: Sequence[tuple[float, ...]], column: int, c
     axes.plot(*([point[at] for point in points] for at in (0, column)), color=color, **{"linewidth": 1.2, **style})
 
 
-@own_settings()
+@styled()
 def f1_figure(
     curves: Mapping[str, Sequence[Sequence[float]]], borders: Sequence[int], phases: Sequence[str], title: str = ""
 ) -> Figure:
@@ -154,8 +152,7 @@ def f1_figure(
     picture says. The band reaches from the least to the largest of the seeds. Raises SettingError where there is
     nothing to draw or seeds of one network have other numbers of epochs.
     """
-    if not curves:
-        raise SettingError("there is no run whose F1 could be drawn; train some with `foldnet.train(dataset='paths')`")
+    check_some(curves, "there is no run whose F1 could be drawn; train some with `foldnet.train(dataset='paths')`")
     for name, seeds in curves.items():
         if len({len(seed) for seed in seeds}) > 1:
             raise SettingError(f"the runs of {name} have other numbers of epochs; draw those that are as long")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Sized
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from foldnet.drawing.colors import GRID_LINE
 from foldnet.drawing.output import check_ending
+from foldnet.errors import SettingError
 from foldnet.store.files import write_whole
 
 if TYPE_CHECKING:
@@ -33,14 +34,14 @@ def figure_bytes(figure: Figure, ending: str) -> bytes:
     # Dates would make every file differ; None leaves a field out.
     metadata = {".png": {}, ".svg": {"Date": None}, ".pdf": {"CreationDate": None}}[ending]
     buffer = BytesIO()
-    with own_settings():
+    with styled():
         FigureCanvasAgg(figure)
         figure.savefig(buffer, format=ending[1:], dpi=200, metadata=metadata)
     return buffer.getvalue()
 
 
 @contextmanager
-def own_settings() -> Iterator[None]:
+def styled() -> Iterator[None]:
     """The drawing's own settings, whatever the user's matplotlibrc says; put back afterwards."""
     import matplotlib
 
@@ -62,9 +63,31 @@ def own_settings() -> Iterator[None]:
         yield
 
 
+def check_some(things: Sized, sentence: str) -> None:
+    """Raise SettingError with that sentence where there is nothing to draw."""
+    if not things:
+        raise SettingError(sentence)
+
+
 def title_inches(title: str) -> float:
     """Room for a title."""
     return 0.1 * len(title)
+
+
+def new_figure(size: tuple[float, float], title: str, keys: Sequence[Artist] = ()) -> Figure:
+    """A figure of (width, height) inches with its title at the top and a legend at the bottom, as many entries a row as
+    there is room for."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=size)
+    if title:
+        figure.text(0.5, 1 - 0.12 / size[1], title, ha="center", va="top", fontsize=10)
+    if keys:
+        room: dict[str, Any] = {"handlelength": 1.8, "columnspacing": 1.3, "handletextpad": 0.5, "borderpad": 0.3}
+        place: dict[str, Any] = {"loc": "lower center", "bbox_to_anchor": (0.5, 0.0)}
+        columns = _legend_columns(keys, size[0])
+        figure.legend(handles=keys, ncols=columns, frameon=False, fontsize=7, **place, **room)
+    return figure
 
 
 def panels(
@@ -75,16 +98,13 @@ def panels(
     `size` is that of all axes with the words beside them, in inches; a long title makes the figure wider. `top` is room
     for names of axes.
     """
-    from matplotlib.figure import Figure
-
     width = max(size[0], title_inches(title))
     below, above = 0.5 + legend_inches(keys, width), top + (0.42 if title else 0.1)
     height = size[1] + below + above
-    figure = Figure(figsize=(width, height))
+    figure = new_figure((width, height), title, keys)
     axes = figure.subplots(rows, columns, squeeze=False, sharex="col")
     sides = {"left": 0.62 / width, "right": 1 - 0.12 / width, "bottom": below / height, "top": 1 - above / height}
     figure.subplots_adjust(**sides, wspace=0.22, hspace=0.12)
-    draw_words(figure, title, keys)
     return figure, axes
 
 
@@ -142,15 +162,3 @@ def _legend_columns(keys: Sequence[Artist], width: float) -> int:
     """How many entries of a legend fit into a row."""
     longest = max(len(str(key.get_label())) for key in keys)
     return min(max(1, int(width / (0.55 + 0.062 * longest))), len(keys))
-
-
-def draw_words(figure: Figure, title: str, keys: Sequence[Artist] = ()) -> None:
-    """The title at the top of the whole figure, and a legend at its bottom, as many entries a row as there is room
-    for."""
-    if title:
-        figure.text(0.5, 1 - 0.12 / figure.get_figheight(), title, ha="center", va="top", fontsize=10)
-    if keys:
-        room: dict[str, Any] = {"handlelength": 1.8, "columnspacing": 1.3, "handletextpad": 0.5, "borderpad": 0.3}
-        place: dict[str, Any] = {"loc": "lower center", "bbox_to_anchor": (0.5, 0.0)}
-        columns = _legend_columns(keys, figure.get_figwidth())
-        figure.legend(handles=keys, ncols=columns, frameon=False, fontsize=7, **place, **room)

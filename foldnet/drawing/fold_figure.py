@@ -18,17 +18,10 @@ from numpy.typing import NDArray
 
 from foldnet.drawing.boxes import Point, write
 from foldnet.drawing.colors import BOX_LINE, FAINT_LINE, INK, distinct
-from foldnet.drawing.figures import draw_words, own_settings, place_axes, title_inches
+from foldnet.drawing.figures import check_some, new_figure, place_axes, styled, title_inches
 from foldnet.drawing.graph import layer_nodes, pass_words, stage_graphs
 from foldnet.drawing.heatmaps import NAMES_UP_TO, draw_matrix, short_names
-from foldnet.drawing.stage_panels import (
-    FoldedPanel,
-    UnrolledPanel,
-    draw_folded,
-    draw_unrolled,
-    folded_panel,
-    unrolled_panel,
-)
+from foldnet.drawing.stage_panels import FoldedPanel, UnrolledPanel, folded_panel, unrolled_panel
 from foldnet.errors import SettingError
 from foldnet.program.data import Stage
 from foldnet.program.text import stage_text
@@ -86,7 +79,7 @@ class Row:
         return max(self.unrolled.height, STRIP + self.side, self.folded.column.height)
 
 
-@own_settings()
+@styled()
 def fold_figure(stages: Sequence[FoldedStage], title: str = "") -> Figure:
     """A row for each stage: its layers unrolled, its similarity matrix, and the folded stage.
 
@@ -95,10 +88,7 @@ def fold_figure(stages: Sequence[FoldedStage], title: str = "") -> Figure:
     colour of their pass; those that jump back in a stage without loops are dashed. Raises SettingError where
     there is no stage, and where a matrix or a cluster does not fit its layers.
     """
-    from matplotlib.figure import Figure
-
-    if not stages:
-        raise SettingError("there is no stage to draw; fold a network with stages first")
+    check_some(stages, "there is no stage to draw; fold a network with stages first")
     for data in stages:
         _check_fit(data)
     graphs = stage_graphs([data.stage for data in stages])
@@ -114,7 +104,7 @@ def fold_figure(stages: Sequence[FoldedStage], title: str = "") -> Figure:
     height = top + sum(head_rooms) + sum(row.height + ROW_GAP for row in rows) + LEGEND_LINE * len(legend) + 0.08
     left = (width - needed) / 2 + MARGIN
     middle, right = left + widths[0] + COLUMN_GAP, left + widths[0] + widths[1] + 2 * COLUMN_GAP
-    figure = Figure(figsize=(width, height))
+    figure = new_figure((width, height), title)
     page = figure.add_axes((0, 0, 1, 1), frameon=False, xticks=[], yticks=[], xlim=(0, width), ylim=(height, 0))
     columns = {"unrolled": left + widths[0] / 2, "layer similarity": middle + widths[1] / 2, "folded": right + reach[0]}
     for word, x in columns.items():
@@ -123,13 +113,12 @@ def fold_figure(stages: Sequence[FoldedStage], title: str = "") -> Figure:
     for row, head, room in zip(rows, heads, head_rooms, strict=True):
         _write_head(page, row.data.stage.name, head, (left, width - left), y)
         y += room
-        draw_unrolled(page, row.unrolled, left, y + (row.height - row.unrolled.height) / 2)
+        row.unrolled.draw(page, left, y + (row.height - row.unrolled.height) / 2)
         x = middle + (widths[1] - row.name_room - row.side) / 2 + row.name_room
         _draw_similarity(figure, page, row, (x, y + (row.height - row.side + STRIP) / 2))
-        draw_folded(page, row.folded, right + reach[0], y + (row.height - row.folded.column.height) / 2)
+        row.folded.draw(page, right + reach[0], y + (row.height - row.folded.column.height) / 2)
         y += row.height + ROW_GAP
     _draw_legend(page, legend, width / 2, y + LEGEND_LINE / 2)
-    draw_words(figure, title)
     return figure
 
 

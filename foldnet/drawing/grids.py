@@ -10,8 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foldnet.drawing.colors import BOX_LINE, CELL_COLORS, QUERY_LINE
-from foldnet.drawing.figures import draw_words, line_key, own_settings, patch_key, place_axes
-from foldnet.errors import SettingError
+from foldnet.drawing.figures import check_some, line_key, new_figure, patch_key, place_axes, styled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -44,30 +43,26 @@ def kinds_of(grid: GridPicture) -> NDArray[np.int64]:
     return kinds
 
 
-@own_settings()
+@styled()
 def grids_figure(grids: Sequence[GridPicture], title: str = "") -> Figure:
     """The grids side by side, at most four a row. The true path is outlined: hits and misses together are it.
 
     Raises SettingError where there is none.
     """
-    from matplotlib.figure import Figure
-
-    if not grids:
-        raise SettingError("there is no grid to draw; ask for at least one")
+    check_some(grids, "there is no grid to draw; ask for at least one")
     columns = min(COLUMNS, len(grids))
     rows = -(-len(grids) // columns)
     top, bottom = 0.42 if title else 0.12, 0.5
     width, height = max(columns * (SIDE + GAP) + GAP, 4.6), rows * (SIDE + GAP + 0.16) + top + bottom
     left = (width - columns * (SIDE + GAP) + GAP) / 2
-    figure = Figure(figsize=(width, height))
-    for number, grid in enumerate(grids):
-        row, column = divmod(number, columns)
-        _draw_grid(place_axes(figure, left + column * (SIDE + GAP), top + row * (SIDE + GAP + 0.16), SIDE), grid)
     kinds = zip(CELL_COLORS[1:], NAMES[1:], strict=True)
     keys = [patch_key(name, facecolor=color, edgecolor=BOX_LINE, linewidth=0.6) for color, name in kinds]
     keys.append(line_key("query", markersize=5, markeredgewidth=1.2, **QUERY))
     keys.append(line_key("border of the true path", color=QUERY_LINE, linewidth=1.0))
-    draw_words(figure, title, keys)
+    figure = new_figure((width, height), title, keys)
+    for number, grid in enumerate(grids):
+        row, column = divmod(number, columns)
+        _draw_grid(place_axes(figure, left + column * (SIDE + GAP), top + row * (SIDE + GAP + 0.16), SIDE), grid)
     return figure
 
 

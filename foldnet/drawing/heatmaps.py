@@ -6,7 +6,7 @@ misleads.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Sized
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,8 +15,7 @@ from numpy.typing import NDArray
 
 from foldnet.analysis.chance import GroupLsm, beyond_chance, shown_level
 from foldnet.drawing.colors import MARK
-from foldnet.drawing.figures import draw_words, legend_inches, own_settings, patch_key, place_axes, title_inches
-from foldnet.errors import SettingError
+from foldnet.drawing.figures import check_some, legend_inches, new_figure, patch_key, place_axes, styled, title_inches
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -29,6 +28,7 @@ MARKS_UP_TO = 60  # layers of a panel whose frames would not hide the cells
 PANELS_A_ROW = 4
 GAP, NAME_ROOM, CAPTION_ROOM = 0.25, 0.28, 0.3  # inches: between panels, and for what stands above and below one
 HISTORY_COLUMNS = 8
+NO_GROUP = "there is no group of layers to draw; a network without shared layers has no similarity matrix"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,42 +58,37 @@ class Panel:
         return max(0.0, 0.088 * len(self.name) - self.side, 0.06 * len(self.caption) - self.side) / 2
 
 
-@own_settings()
+@styled()
 def lsm_figure(groups: Sequence[GroupLsm], title: str = "") -> Figure:
     """The groups' matrices side by side, cells above the 95 % chance level framed.
 
     Raises SettingError where there is no group.
     """
-    from matplotlib.figure import Figure
-
-    _refuse_nothing(groups)
+    check_some(groups, NO_GROUP)
     panels = [_panel(group) for group in groups]
     keys = _keys(panels)
     (inner, height), places = _layout(panels)
     width = max(inner, title_inches(title), 0.7 + 0.062 * max(len(str(key.get_label())) for key in keys))
     top = 0.42 if title else 0.08
-    figure = Figure(figsize=(width, top + height + 0.05 + legend_inches(keys, width)))
+    figure = new_figure((width, top + height + 0.05 + legend_inches(keys, width)), title, keys)
     for panel, (x, y) in zip(panels, places, strict=True):
         _draw_panel(place_axes(figure, (width - inner) / 2 + x, top + y, panel.side, ticks=True), panel)
-    draw_words(figure, title, keys)
     return figure
 
 
-@own_settings()
+@styled()
 def history_figure(histories: Mapping[str, NDArray[np.float64]], title: str = "") -> Figure:
     """The groups' matrices as training went on, (epochs + 1, L, L) by name: a row for each group, a column for each of
     at most eight epochs from 0 to the last, evenly spread.
 
     Raises SettingError where there is no group.
     """
-    from matplotlib.figure import Figure
-
-    _refuse_nothing(histories)
+    check_some(histories, NO_GROUP)
     chosen = chosen_epochs(min(map(len, histories.values())) - 1)
     side, pitch, labels, top = 1.15, 1.23, 0.32, (0.42 if title else 0.08) + 0.24
     inner = labels + len(chosen) * pitch
     width = max(inner, title_inches(title))
-    figure = Figure(figsize=(width, top + len(histories) * pitch))
+    figure = new_figure((width, top + len(histories) * pitch), title)
     for row, (name, history) in enumerate(histories.items()):
         for column, epoch in enumerate(chosen):
             left = (width - inner) / 2 + labels + column * pitch
@@ -103,7 +98,6 @@ def history_figure(histories: Mapping[str, NDArray[np.float64]], title: str = ""
                 axes.set_title(f"epoch {epoch}" if column == 0 else str(epoch), fontsize=8, pad=3)
             if column == 0:
                 axes.set_ylabel(name, fontsize=8)
-    draw_words(figure, title)
     return figure
 
 
@@ -188,11 +182,3 @@ def _keys(panels: Sequence[Panel]) -> list[Artist]:
         said = "q95: 95 % of untrained networks stay below it in all groups"
         keys.append(patch_key(said, facecolor="none", edgecolor="none"))
     return keys
-
-
-def _refuse_nothing(groups: Sized) -> None:
-    """Raise SettingError where there is no group to draw."""
-    if not groups:
-        raise SettingError(
-            "there is no group of layers to draw; a network without shared layers has no similarity matrix"
-        )

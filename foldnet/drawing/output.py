@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
-from foldnet.errors import SettingError, UnknownName, either, nearest
+from foldnet.errors import SettingError, check_known, either, nearest
 from foldnet.options import check_fields, fields_of
 from foldnet.store.files import free_name, refuse_existing
 
@@ -140,8 +140,7 @@ def _default(file: Path, force: bool) -> Path:
 
 def chosen(outputs: Mapping[str, type[Output]], name: str, kind: str) -> type[Output]:
     """The output of that name. Raises UnknownName where there is none."""
-    if name not in outputs:
-        raise UnknownName(f"there is no {kind} '{name}'; choose {either(outputs)}{nearest(name, outputs)}")
+    check_known([name], outputs, lambda _: f"there is no {kind} '{name}'; choose {either(outputs)}")
     return outputs[name]
 
 

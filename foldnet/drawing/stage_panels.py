@@ -52,6 +52,24 @@ class UnrolledPanel:
         """Of the rows, and of the words above and below them."""
         return (len(self.rows) + 2) * (BOX + ROW_GAP) - ROW_GAP
 
+    def draw(self, axes: Axes, left: float, top: float) -> None:
+        """A row a block, its layers from left to right; the block's label behind it where one repeats."""
+        start, width = left + self.name_room, self.row_width
+        middle = start + width / 2
+        ys = [top + (BOX + ROW_GAP) * row for row in range(len(self.rows) + 2)]
+        write(axes, middle, ys[0] + BOX / 2, "in", ha="center", color=PLAIN)
+        write(axes, middle, ys[-1] + BOX / 2, "out", ha="center", color=PLAIN)
+        for index, y in enumerate(ys[:-1]):
+            # The words are less high than a block.
+            above, below = 0.05 * (index == 0), 0.05 * (index == len(ys) - 2)
+            draw_arrow(axes, ((middle, y + BOX - above), (middle, y + BOX + ROW_GAP + below)), PLAIN, head=5)
+        for (name, cells, label), y in zip(self.rows, ys[1:-1], strict=True):
+            draw_block(axes, cells, start, y, width)
+            if len(cells) > 1:
+                write(axes, start - 0.06, y + BOX / 2, name, ha="right", color=PLAIN)
+            if label:
+                write(axes, start + width + 0.08, y + BOX / 2, label, NAME, weight="bold")
+
 
 def unrolled_panel(stage: Stage, graph: nx.MultiDiGraph) -> UnrolledPanel:
     """The layers of the flow by their owners' letters and their positions; a block that is one layer bears its own
@@ -67,25 +85,6 @@ def unrolled_panel(stage: Stage, graph: nx.MultiDiGraph) -> UnrolledPanel:
             cells.append(Cell(data["name"] if data["kind"] == "owner" else "", text, data["style"]))
         rows.append((short, cells, block.label if repeats and not block.private else ""))
     return UnrolledPanel(tuple(rows))
-
-
-def draw_unrolled(axes: Axes, panel: UnrolledPanel, left: float, top: float) -> None:
-    """A row a block, its layers from left to right; the block's label behind it where one repeats."""
-    start, width = left + panel.name_room, panel.row_width
-    middle = start + width / 2
-    ys = [top + (BOX + ROW_GAP) * row for row in range(len(panel.rows) + 2)]
-    write(axes, middle, ys[0] + BOX / 2, "in", ha="center", color=PLAIN)
-    write(axes, middle, ys[-1] + BOX / 2, "out", ha="center", color=PLAIN)
-    for index, y in enumerate(ys[:-1]):
-        # The words are less high than a block.
-        above, below = 0.05 * (index == 0), 0.05 * (index == len(ys) - 2)
-        draw_arrow(axes, ((middle, y + BOX - above), (middle, y + BOX + ROW_GAP + below)), PLAIN, head=5)
-    for (name, cells, label), y in zip(panel.rows, ys[1:-1], strict=True):
-        draw_block(axes, cells, start, y, width)
-        if len(cells) > 1:
-            write(axes, start - 0.06, y + BOX / 2, name, ha="right", color=PLAIN)
-        if label:
-            write(axes, start + width + 0.08, y + BOX / 2, label, NAME, weight="bold")
 
 
 WORD = 0.13  # height of the words at both ends
@@ -134,6 +133,32 @@ class FoldedPanel:
         """How far it extends to the left and to the right of its middle."""
         return self.column.left + LOOP_ROOM, self.column.right + LOOP_ROOM
 
+    def draw(self, axes: Axes, middle: float, top: float) -> None:
+        """Boxes, then arrows in the colour of their pass, dashed where they jump back in a stage without loops."""
+        left, words = middle - self.width / 2, {row.nodes[0] for row in self.rows if row.word}
+        for row, start, height in zip(self.rows, self.column.tops, self.column.heights, strict=True):
+            y = top + start + height / 2
+            if row.word:
+                write(axes, middle, y, row.word, ha="center", color=PLAIN)
+            elif row.shared:
+                draw_box(axes, (left, top + start, self.width, height), row.cells[0].style, rounded=True)
+                row.cells[0].write(axes, left + 0.08, y)
+            else:
+                shade = next(shade for *_, shade in self.graph.out_edges(row.nodes[0], data="shade"))
+                draw_block(axes, row.cells, left, y - BOX / 2, self.width, shade)
+        for edge, arrow in zip(self.edges, self.column.arrows, strict=True):
+            data = self.graph.edges[(*edge, "flow")]
+            corners = [(middle + x, top + y) for x, y in arrow.corners]
+            for index, node in ((0, edge[0]), (-1, edge[1])):
+                # Beside the column the way goes on to a word, which is narrower than a box.
+                if len(corners) > 2 and node in words:
+                    corners[index] = middle + (0.14 if corners[index][0] > middle else -0.14), corners[index][1]
+            draw_arrow(axes, corners, data["shade"], dashed=data["dashed"])
+            if several_passes(self.graph):
+                _write_passes(axes, ranges(data["passes"]), data["shade"], (middle, top), arrow)
+            if edge in self.times:
+                _write_times(axes, self.times[edge], data["shade"], (middle, top), arrow)
+
 
 def folded_panel(stage: Stage, graph: nx.MultiDiGraph) -> FoldedPanel:
     """The folded stage's rows, the arrows between them, and how often loops run."""
@@ -147,33 +172,6 @@ def folded_panel(stage: Stage, graph: nx.MultiDiGraph) -> FoldedPanel:
     numbers = [len(ranges(graph.edges[(*edge, "flow")]["passes"])) for edge in edges]
     beside = max(numbers) * NUMBER_LETTER + 0.16 if several_passes(graph) else 0.0
     return FoldedPanel(graph, rows, edges, _times(stage, graph), column_layout(heights, jumps, width, beside), width)
-
-
-def draw_folded(axes: Axes, panel: FoldedPanel, middle: float, top: float) -> None:
-    """Boxes, then arrows in the colour of their pass, dashed where they jump back in a stage without loops."""
-    left, words = middle - panel.width / 2, {row.nodes[0] for row in panel.rows if row.word}
-    for row, start, height in zip(panel.rows, panel.column.tops, panel.column.heights, strict=True):
-        y = top + start + height / 2
-        if row.word:
-            write(axes, middle, y, row.word, ha="center", color=PLAIN)
-        elif row.shared:
-            draw_box(axes, (left, top + start, panel.width, height), row.cells[0].style, rounded=True)
-            row.cells[0].write(axes, left + 0.08, y)
-        else:
-            shade = next(shade for *_, shade in panel.graph.out_edges(row.nodes[0], data="shade"))
-            draw_block(axes, row.cells, left, y - BOX / 2, panel.width, shade)
-    for edge, arrow in zip(panel.edges, panel.column.arrows, strict=True):
-        data = panel.graph.edges[(*edge, "flow")]
-        corners = [(middle + x, top + y) for x, y in arrow.corners]
-        for index, node in ((0, edge[0]), (-1, edge[1])):
-            # Beside the column the way goes on to a word, which is narrower than a box.
-            if len(corners) > 2 and node in words:
-                corners[index] = middle + (0.14 if corners[index][0] > middle else -0.14), corners[index][1]
-        draw_arrow(axes, corners, data["shade"], dashed=data["dashed"])
-        if several_passes(panel.graph):
-            _write_passes(axes, ranges(data["passes"]), data["shade"], (middle, top), arrow)
-        if edge in panel.times:
-            _write_times(axes, panel.times[edge], data["shade"], (middle, top), arrow)
 
 
 def _together(stage: Stage, graph: nx.MultiDiGraph) -> list[tuple[str, ...]]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from foldnet.drawing.colors import BOX_LINE, LOOP_COLORS, PLAIN, RING, UNIT_LINES
-from foldnet.drawing.figures import dress_axes, line_key, own_settings, panels
+from foldnet.drawing.figures import check_some, dress_axes, line_key, panels, styled
 from foldnet.errors import SettingError
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ KNEE = {"linestyle": "", "marker": "o", "markerfacecolor": "none", "markeredgeco
 Points = Mapping[str, Sequence["SweepPoint"]]  # by unit
 
 
-@own_settings()
+@styled()
 def sweep_figure(
     points_by_unit: Points,
     soft: float,
@@ -52,8 +52,7 @@ def sweep_figure(
     """
     knees = knees or {}
     points = [point for some in points_by_unit.values() for point in some]
-    if not points:
-        raise SettingError("there is no point of a sweep to draw; sweep a run with shared layers first")
+    check_some(points, "there is no point of a sweep to draw; sweep a run with shared layers first")
     if dense is not None and dense < 1:
         raise SettingError(f"dense is {dense}; give the numbers in the written-out weights, or leave it out")
     scale, unit = _scale(max(point.stored_numbers for point in points), dense)

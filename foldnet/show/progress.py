@@ -19,7 +19,7 @@ COURSES = (EPOCH, TUNING, CONTROL)
 Watched = TypeVar("Watched", bound=Callable[..., Any])
 
 
-class Watcher:
+class Watcher(Silent):
     """An observer for people. On a terminal a bar runs over all parts of a task; an epoch leaves one line behind."""
 
     def __init__(self, console: Console, progress: Progress | None) -> None:
@@ -77,10 +77,6 @@ class Watcher:
         """Print a line, or several where it is wider than the terminal, or than 80 columns elsewhere."""
         width = self.console.width if self.console.is_terminal else WIDTH
         self.console.print(wrapped(spelt_out(text), width=width), highlight=False, soft_wrap=True)
-
-    def wants_stop(self) -> bool:
-        """Never."""
-        return False
 
 
 def epoch_line(metrics: Mapping[str, Any], seconds: float) -> str:

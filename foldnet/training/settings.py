@@ -24,6 +24,8 @@ NETWORK = Option(
     "swrn-DEPTH-WIDTH[-TEMPLATES] (soft) or wrn-DEPTH-WIDTH (plain); for paths and mazes scnn- and cnn-.",
     suggested=published(),
 )
+FALLING = Option("steps (times 0.2 at 30, 60 and 80 % of the epochs) or constant.", SCHEDULES)
+NUMBERS = Option("auto, fp32 or bf16; auto is bf16 where the hardware has it.", PRECISIONS)
 REWARDED = Option(
     "loops (layers at one place of successive blocks), or mean or sum (the paper's) over all pairs of layers.", FORMS
 )
@@ -47,16 +49,12 @@ class TrainSettings:
     batch_size: Annotated[int, Option("Images a step.")] = 128
     optimiser: Annotated[str, Option("sgd (Nesterov momentum 0.9) or adam.", OPTIMISERS)] = "sgd"
     lr: Annotated[float, Option("Learning rate.")] = 0.1
-    schedule: Annotated[str, Option("steps (times 0.2 at 30, 60 and 80 % of the epochs) or constant.", SCHEDULES)] = (
-        "steps"
-    )
+    schedule: Annotated[str, FALLING] = "steps"
     momentum: Annotated[float, Option(flag=None)] = 0.9
     weight_decay: Annotated[float, Option("Weight decay, never on coefficients.")] = 5e-4
     seed: Annotated[int, Option("The same seed gives the same run.")] = 0
     device: Annotated[str, Option("auto, cpu, cuda or cuda:N.", DEVICES, before=":")] = "auto"
-    precision: Annotated[str, Option("auto, fp32 or bf16; auto is bf16 where the hardware has it.", PRECISIONS)] = (
-        "auto"
-    )
+    precision: Annotated[str, NUMBERS] = "auto"
     compile: Annotated[str, Option("auto (on CUDA), on or off: torch.compile of the training steps.", COMPILE)] = "auto"
     recurrence: Annotated[float, Option("Weight of the recurrence regulariser.")] = 0.0
     recurrence_form: Annotated[str, REWARDED] = "mean"
