@@ -27,10 +27,10 @@ if TYPE_CHECKING:  # for editors and type checkers, the same names as below
     from foldnet.verbs.fold_memory import FoldedNetwork as FoldedNetwork
     from foldnet.verbs.info import info as info
     from foldnet.verbs.lsm import LsmReport as LsmReport, lsm as lsm
-    from foldnet.verbs.trips import ReachReport as ReachReport, reach as reach
     from foldnet.verbs.render import draw as draw
     from foldnet.verbs.sweep import SweepReport as SweepReport, sweep as sweep
     from foldnet.verbs.train import TrainReport as TrainReport, train as train
+    from foldnet.verbs.trips import ReachReport as ReachReport, reach as reach
     from foldnet.verbs.verify import verify as verify
     from foldnet.zoo.blueprint import build as build
 

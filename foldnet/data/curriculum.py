@@ -93,8 +93,7 @@ def _validation_count(validation: float, examples: int) -> int:
     count = round(validation * examples) if validation < 1 else int(validation)
     if (validation >= 1 and count != validation) or (validation > 0 and count < 1):
         raise SettingError(
-            f"`validation={validation:.12g}` is neither a share of the {examples} examples that comes to a "
-            "grid or more, "
-            f"nor a whole number of grids; give 0.1 or 500, or 0 for none"
+            f"`validation={validation:.12g}` is neither a share of the {examples} examples that comes to a grid "
+            f"or more, nor a whole number of grids; give 0.1 or 500, or 0 for none"
         )
     return count

@@ -120,12 +120,8 @@ def split_validation(dataset: Dataset, validation: float, seed: int) -> Split:
     kept, held = train_test_split(np.arange(total), test_size=count, random_state=seed % 2**32, stratify=labels)
     if len(np.unique(labels[kept])) < len(np.unique(labels)):
         raise SettingError(f"`validation={validation:.12g}` leaves a class without training images; give less")
-    return Split(
-        dataset.train.take(torch.from_numpy(kept)),
-        dataset.train.take(torch.from_numpy(held)),
-        dataset.test,
-        _hash(dataset, held),
-    )
+    train, aside = (dataset.train.take(torch.from_numpy(rows)) for rows in (kept, held))
+    return Split(train, aside, dataset.test, _hash(dataset, held))
 
 
 def _validation_count(validation: float, total: int, classes: int) -> int:

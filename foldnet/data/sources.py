@@ -146,9 +146,8 @@ class GridSource(Source):
         from foldnet.data.curriculum import Curriculum, split_curriculum
 
         own = asdict(self)
-        return split_curriculum(
-            Curriculum(self.rules, own["examples"], asked.validation, own["test_examples"], asked.seed)
-        )
+        counts = own["examples"], asked.validation, own["test_examples"]
+        return split_curriculum(Curriculum(self.rules, *counts, asked.seed))
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,10 +45,8 @@ def sharing_dot(groups: Sequence[SharedGroup], title: str) -> graphviz.Digraph:
     sign: red plus, blue minus. What is below a twentieth of the largest, or a quarter where a group has more than 24
     coefficients, is left out, and the group says how many that are.
     """
-    style = {**GRAPH_STYLE, "label": _title(title), "fontname": FONT}
-    digraph = graphviz.Digraph(
-        title, graph_attr=style, node_attr={**NODE_STYLE, "fontname": FONT}, edge_attr=EDGE_STYLE
-    )
+    whole, node = {**GRAPH_STYLE, "label": _title(title), "fontname": FONT}, {**NODE_STYLE, "fontname": FONT}
+    digraph = graphviz.Digraph(title, graph_attr=whole, node_attr=node, edge_attr=EDGE_STYLE)
     top = 0.0
     for first in range(0, len(groups), GROUPS_A_ROW):
         left = lowest = 0.0

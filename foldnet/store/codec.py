@@ -18,6 +18,8 @@ written too (`computed`): properties, or under another name what lies on a path 
 """
 
 import dataclasses
+import hashlib
+import json
 import math
 import os
 from collections.abc import Iterator, Mapping
@@ -64,6 +66,11 @@ def from_plain(kind: type[Record], value: Any) -> Record:
     if unknown is not None:
         raise ValueError(f"{_place(unknown)}is unknown")
     return found
+
+
+def digest_of_json(value: Any) -> str:
+    """SHA-256 over plain data, however they are written."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
 def _written(record: Any) -> Iterator[tuple[str, str]]:

@@ -1,7 +1,6 @@
 """Digests that tell when a file was changed, and what older versions wrote, as the present one has it."""
 
 import hashlib
-import json
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from foldnet.errors import FoldnetWarning, RunError
+from foldnet.store.codec import digest_of_json
 from foldnet.store.reading import of_a_folder, open_plain, read_bytes
 from foldnet.store.tensors import check_header, digest_of_tensors
 
@@ -23,11 +23,6 @@ def sealed(content: Mapping[str, Any]) -> dict[str, Any]:
     return plain | {SEAL: digest_of_json(plain)}
 
 
-def digest_of_json(value: Any) -> str:
-    """SHA-256 over plain data, however they are written."""
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
-
-
 def identity_of(config: Mapping[str, Any]) -> str:
     """What tells one run from every other: the microsecond in which it was made. Settings may change as it goes on."""
     return digest_of_json(config.get("created"))
@@ -35,11 +30,8 @@ def identity_of(config: Mapping[str, Any]) -> str:
 
 def seal_of(run: str, metrics: list[dict[str, Any]], coefficients: Mapping[str, Tensor]) -> dict[str, str]:
     """What a checkpoint says of the files beside it: whose it is, and the histories as far as it counts them."""
-    return {
-        "run": run,
-        "metrics.jsonl": digest_of_json(metrics),
-        "coefficients.safetensors": digest_of_tensors(coefficients),
-    }
+    histories = {"metrics.jsonl": digest_of_json(metrics), "coefficients.safetensors": digest_of_tensors(coefficients)}
+    return {"run": run} | histories
 
 
 def changed(file: Path, kind: str) -> RunError:

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from foldnet.errors import RunError
 from foldnet.hardware import memory_bytes
+from foldnet.store.codec import digest_of_json
 from foldnet.store.files import write_whole
 from foldnet.store.reading import of_a_folder, open_plain, parse_json
 
@@ -138,7 +139,7 @@ def _type(tensor: Tensor) -> str:
 def _stated(metadata: Mapping[str, Any] | None, digests: Mapping[str, str]) -> str:
     """What a file says of itself: plain data, and digests over them and over each part of the tensors."""
     facts = dict(metadata or {})
-    about = {"metadata": facts, "metadata_sha256": _digest_of_facts(facts), "sha256": dict(digests)}
+    about = {"metadata": facts, "metadata_sha256": digest_of_json(facts), "sha256": dict(digests)}
     return json.dumps(about, allow_nan=False)
 
 
@@ -165,7 +166,7 @@ def _about(file: Any, path: Path) -> tuple[dict[str, Any], dict[str, str]]:
         metadata, stated, digests = dict(about["metadata"]), about["metadata_sha256"], dict(about["sha256"])
     except (KeyError, TypeError, ValueError):
         raise RunError(f"'{path}' was not written by foldnet; point at a run or fold folder that was") from None
-    if stated != _digest_of_facts(metadata):
+    if stated != digest_of_json(metadata):
         raise _changed(path)
     return metadata, digests
 
@@ -184,11 +185,6 @@ def _changed(path: Path) -> RunError:
 def _part(name: str) -> str:
     """The first part of a name, "" where it has only one."""
     return name.split("/")[0] if "/" in name else ""
-
-
-def _digest_of_facts(metadata: Mapping[str, Any]) -> str:
-    """SHA-256 over plain data, as JSON gives it back."""
-    return hashlib.sha256(json.dumps(metadata, sort_keys=True).encode()).hexdigest()
 
 
 def _digest(tensors: Mapping[str, Tensor], part: str) -> str:

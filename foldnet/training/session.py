@@ -121,10 +121,8 @@ def split_of_run(run: Run, data_dir: Path | None = None, **options: Any) -> tupl
 def loader_of(dataset: Dataset, images: Examples, batch_size: int, machine: Machine, **options: Any) -> Loader:
     """Batches of `images` on the machine's device, normalised as the dataset says, channels last; Loader's options."""
     world = machine.world
-    part = (world.rank, world.size)
-    return Loader(
-        dataset, images, batch_size=batch_size, device=machine.device, part=part, beside=world.beside, **options
-    )
+    options |= {"device": machine.device, "part": (world.rank, world.size), "beside": world.beside}
+    return Loader(dataset, images, batch_size=batch_size, **options)
 
 
 def training_loader(
