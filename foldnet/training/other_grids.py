@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Annotated
 
+from foldnet.bounds import as_code
 from foldnet.errors import SettingError, UnknownName, either, nearest
 from foldnet.options import Option, fields_of, given_of, plain
 from foldnet.typed import checked
@@ -48,7 +49,7 @@ def other_grids(run: Run, wanted: OtherGrids) -> tuple[Dataset, str]:
     """
     from foldnet.data.curriculum import dataset_of, images_of_grids
     from foldnet.data.rules import draw_grids
-    from foldnet.data.sources import SOURCES, GridSource, make_source, source_settings
+    from foldnet.data.sources import SOURCES, GridSource, make_source
 
     own = run.settings.source
     grids = tuple(name for name, source in SOURCES.items() if issubclass(source, GridSource))
@@ -65,8 +66,7 @@ def other_grids(run: Run, wanted: OtherGrids) -> tuple[Dataset, str]:
         given["windows"] = (given.pop("window"),)
     for key, value in given.items():
         if key not in known:
-            owner = source_settings().get(key, ("paths",))[0]
-            raise SettingError(f"--{key} {value} has no meaning for {name}; it is for {owner}")
+            raise SettingError(f"{as_code(key, value)} has no meaning for {name}; leave it out or change `dataset`")
     source = make_source(name, {key: value for key, value in plain(own).items() if key in known} | given)
     assert isinstance(source, GridSource)
     rule = source.rules[-1]

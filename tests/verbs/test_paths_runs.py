@@ -301,8 +301,15 @@ def test_grids_and_curves_are_drawn(cli, shelf, tmp_path):
             "evaluate runs/one/fold --steps body.loop1=-1",
             "--steps body.loop1=-1 is not legal; give a whole number from 0 to 10000",
         ),
-        ("evaluate runs/one --size 9", "--size 9 has no meaning for paths; it is for mazes"),
-        ("evaluate runs/one --dataset mazes --grid 9", "--grid 9 has no meaning for mazes; it is for paths"),
+        ("evaluate runs/one --size 9", "--size 9 has no meaning for paths; leave it out or change --dataset"),
+        (
+            "evaluate runs/one --dataset mazes --grid 9",
+            "--grid 9 has no meaning for mazes; leave it out or change --dataset",
+        ),
+        (
+            "evaluate runs/one --dataset mazes --window 5",
+            "--window 5 has no meaning for mazes; leave it out or change --dataset",
+        ),
         ("evaluate runs/one --dataset digits", "--dataset digits has no grids; choose paths or mazes"),
         ("evaluate runs/one --count 0", "--count 0 is not legal; give a whole number from 1 to 100000000"),
         (
