@@ -20,7 +20,6 @@ from foldnet_cli.words import spoken, spoken_notes
 if TYPE_CHECKING:
     from foldnet.analysis.chance import GroupLsm
     from foldnet.drawing.output import Written
-    from foldnet.verbs.doctor import Health
     from foldnet.verbs.lsm import LsmReport
     from foldnet.verbs.train import TrainReport
 
@@ -148,12 +147,6 @@ class Pairs:
             yield Text(said if below else said.lstrip())
 
 
-def show_health(report: Health, console: Console) -> None:
-    """What is offered and chosen, and how to prove it."""
-    show_parts(report, console)
-    console.print("prove it: foldnet doctor --check")
-
-
 def show_train(report: TrainReport, console: Console) -> None:
     """What was trained, and what comes next."""
     show_parts(report, console)
@@ -171,7 +164,6 @@ def show_written(report: Written, console: Console) -> None:
 
 
 VIEWS: dict[str, Callable[[Any, Console], None]] = {  # by the name of the report's type
-    "Health": show_health,
     "LsmReport": show_lsm,
     "TrainReport": show_train,
     "Written": show_written,

@@ -79,11 +79,12 @@ class Health(Report):
         }
 
     def parts(self) -> Iterator[Table | Text]:
-        """What is offered, what is chosen, and what should be mended."""
+        """What is offered, what is chosen, what should be mended, and how to prove it."""
         yield Table("", ("offered", ""), tuple(self._offers()))
         chosen = tuple((choice.what, choice.choice, choice.why) for choice in self.choices)
         yield Table("", ("chosen", "", "why"), chosen)
         yield from (Text(f"note: {note}", "note") for note in self.notes)
+        yield Text("prove it: foldnet doctor --check")
 
     def _offers(self) -> Iterator[tuple[str, str]]:
         """The rows of the first table."""

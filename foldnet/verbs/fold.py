@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import nn
 
-from foldnet.choosing.choose import Choice, Soft, check_budget_of, choose, soft_of
+from foldnet.choosing.choose import Soft, check_budget_of, choose, soft_of
 from foldnet.choosing.laboratory import Laboratory, added_loss_shares
 from foldnet.errors import SettingError
 from foldnet.folding.folds import Fold, open_fold, save_fold, stored_groups
@@ -99,7 +99,8 @@ def _fold_run(run: Run, chosen: FoldSettings, evaluated: bool, data_of_run: Call
     check_budget_of(soft)
     needed = evaluated or chosen.finetune or chosen.chooser in PICKING
     laboratory = data_of_run() if needed else None
-    choice = _choose(run, soft, laboratory)
+    curve = curve_of(run, soft, laboratory) if laboratory and chosen.chooser in PICKING else None
+    choice = choose(soft, curve)
     plan = soft.plan(choice.clusters)
     tied, score, shares = apply_fold(soft.model, plan), Accuracies(), None
     if laboratory is not None:
@@ -119,13 +120,6 @@ def _named(folder: Path, check: Callable[[Path], None] | None) -> Iterator[tuple
         yield temporary, folder
 
 
-def _choose(run: Run, soft: Soft, laboratory: Laboratory | None) -> Choice:
-    """Clusters, from the sweep where the settings ask for it."""
-    if soft.settings.chooser not in PICKING or laboratory is None:
-        return choose(soft)
-    return choose(soft, curve_of(run, soft, laboratory))
-
-
 def _measure_shares(soft: Soft, plan: FoldPlan, laboratory: Laboratory) -> dict[str, float] | None:
     """Each tied layer's share of the added validation loss, where that is asked for and can be measured."""
     if not soft.settings.shares or laboratory.split.validation is None:
@@ -141,24 +135,19 @@ def _train_and_measure(laboratory: Laboratory, soft: Soft, tied: SharedNetwork, 
     """Recalibrate and fine-tune the tied network in place, and read the test scores on the way."""
     settings, original = soft.settings, copy.deepcopy(soft.model)
 
-    def score(model: SharedNetwork) -> float | None:
+    def score(model: nn.Module) -> float | None:
         return laboratory.score(model, laboratory.test, laboratory.observer).value if evaluated else None
 
     before, as_tied = score(soft.model), score(tied)
-    laboratory.recalibrated(tied)
-    recalibrated = score(tied)
-    soft_recalibrated = None
-    if evaluated:
-        laboratory.recalibrated(soft.model)
-        soft_recalibrated = score(soft.model)
+    recalibrated = score(laboratory.recalibrated(tied))
+    soft_recalibrated = score(laboratory.recalibrated(soft.model)) if evaluated else None
     finetuned = control = None
     if settings.finetune:
         laboratory.finetune(tied, settings, original if settings.distill else None)
         finetuned = score(tied)
         if settings.control:
-            trained = copy.deepcopy(original)
-            laboratory.finetune(trained, settings, None, CONTROL)
-            control = score(trained)
+            laboratory.finetune(original, settings, None, CONTROL)
+            control = score(original)
     images = laboratory.test.images if evaluated else None
     return Accuracies(before, soft_recalibrated, as_tied, recalibrated, finetuned, control, images)
 

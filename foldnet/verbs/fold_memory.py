@@ -28,7 +28,7 @@ from foldnet.show.report import Report, Table, Text
 from foldnet.store.tensors import file_bytes
 
 # What these need is a run: validation images to choose by, training images to tune on, or a folder.
-OF_A_RUN = ("max_drop", "budget", "finetune", "finetune_lr", "control")
+OF_A_RUN = ("max_drop", "budget", "finetune", "finetune_lr", "control", "threshold")  # the last one where it is auto
 UNPROVEN = (
     "looped was not run against tied, and may compute something else; give `inputs`, what the network is called with"
 )
@@ -160,12 +160,9 @@ def _prove_on(inputs: Any, looped: LoopedNetwork, tied: SharedNetwork, ignored: 
 
 def _refuse_of_a_run(settings: FoldSettings) -> None:
     """Raise SettingError for settings that need a run."""
-    usual = FoldSettings()
-    asked: dict[str, Any] = {name: getattr(settings, name) for name in OF_A_RUN}
-    if settings.threshold == "auto":
-        asked["threshold"] = "auto"
-    for name, value in asked.items():
-        if value != getattr(usual, name):
+    for name in OF_A_RUN:
+        value = getattr(settings, name)
+        if value == "auto" or (name != "threshold" and value != getattr(FoldSettings(), name)):
             raise SettingError(
                 f"`{name}={value!r}` needs the data of a run and a network in memory has none; "
                 f"fold a run folder, or give a threshold or clusters"

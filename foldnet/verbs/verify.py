@@ -88,7 +88,7 @@ def verify(
     with torch.device("meta"):
         plain = materialise(fold.blueprint.build())
     findings, report = _check_structure(there, plain)
-    measured: dict[str, Any] = {"score": dict.fromkeys(FORMS)}
+    measured: dict[str, Any] = {"score": _scores(fold, None)}
     if report is not None:
         found, measured = _run_forms(there, plain, report, images, observer or Silent())
         findings += found
@@ -149,10 +149,8 @@ def _run_forms(
     findings += check_statements(report, fold, refold)
     for comparison in comparisons:
         findings += check_comparison(comparison)
-    seen, scores = next(
-        ((found.count, _scores(fold, found)) for found in comparisons if found.counts is not None),
-        (None, dict.fromkeys(FORMS)),
-    )
+    tested = next((found for found in comparisons if found.counts is not None), None)
+    seen, scores = tested and tested.count, _scores(fold, tested)
     whole = laboratory is not None and seen == laboratory.test.images
     with there.machine.exact_fp32():
         anew = report.is_tuned or not report.stated().keys().isdisjoint(("recalibrated", "finetuned"))
@@ -210,7 +208,7 @@ def _compare(
     return tuple(found)
 
 
-def _scores(fold: Fold, comparison: Comparison) -> dict[str, float | None]:
-    """The score of each form on the test images that were seen."""
-    counts = comparison.counts or {}
-    return {form: fold.task.score(counts[form], comparison.count) if form in counts else None for form in FORMS}
+def _scores(fold: Fold, tested: Comparison | None) -> dict[str, float | None]:
+    """The score of each form on the test images that were seen, if any."""
+    count, counts = (tested.count, tested.counts or {}) if tested else (0, {})
+    return {form: fold.task.score(counts[form], count) if form in counts else None for form in FORMS}

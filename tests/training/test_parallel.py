@@ -66,7 +66,7 @@ except FoldnetError as error:
 LAUNCHER = """
 import typer
 from foldnet_cli.guard import add_command
-from foldnet_cli.launch import start_processes
+from foldnet_cli.train import start_processes
 
 OPTIONS = "train --arch swrn-16-1-2 --epochs 2000 --precision fp32 --device cpu --out run"
 app = typer.Typer(pretty_exceptions_enable=False)
