@@ -27,7 +27,7 @@ OTHERS = ("benching", "choosing", "drawing", "folding", "program", "proof")
 ASKED_FOR = (*("data.curriculum", "data.folder", "training.parallel", "training.processes", "zoo.shortest_paths"),)
 
 
-@pytest.mark.parametrize(("code", "most"), [(PYTHON, 45), (COMMAND, 53)])
+@pytest.mark.parametrize(("code", "most"), [(PYTHON, 45), (COMMAND, 51)])
 def test_a_training_imports_little(tmp_path, code, most):
     done = subprocess.run(
         [sys.executable, "-c", f"import sys{code}{LISTED}", str(tmp_path / "run")],
