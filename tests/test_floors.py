@@ -1,6 +1,7 @@
 """Imports go down: a package knows those below it alone, so that each can be read, and used, without what stands on it."""
 
 import ast
+import tomllib
 from pathlib import Path
 
 import foldnet
@@ -49,6 +50,12 @@ def part_of(file: Path) -> str:
 def test_every_part_has_a_floor():
     parts = {part_of(file) for file in ROOT.rglob("*.py")}
     assert parts == set().union(*FLOORS)
+
+
+def test_every_package_is_installed():
+    settings = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text(encoding="utf-8"))
+    there = {".".join(("foldnet", *file.parent.relative_to(ROOT).parts)) for file in ROOT.rglob("__init__.py")}
+    assert set(settings["tool"]["setuptools"]["packages"]) == there | {"foldnet_cli"}
 
 
 def test_imports_go_down():
