@@ -22,7 +22,8 @@ from foldnet.training.observer import Observer, Silent
 from foldnet.training.other_grids import OtherGrids
 from foldnet.typed import checked
 
-FURTHER = 2  # a loop is run up to this many times as often as it was found
+FURTHER = 2  # `depth` runs a loop up to this many times as often as it was found
+TIMES = (0.25, 0.5, 0.75, 1, 1.25, 1.5, 2, 3)  # trips that `reach` tries, times those that were found
 
 
 class DepthPoint(NamedTuple):
@@ -141,9 +142,6 @@ def depth(
         measured.append(LoopDepth(name, found, *points))
     observer.end()
     return DepthReport(str(folder), fold.arch, dial.test.images, tuple(measured), dial.dataset.task)
-
-
-TIMES = (0.25, 0.5, 0.75, 1, 1.25, 1.5, 2, 3)  # trips that are tried, times those that were found
 
 
 @dataclass(frozen=True, slots=True)
