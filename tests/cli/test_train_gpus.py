@@ -5,7 +5,7 @@ import socket
 import pytest
 import torch
 
-from foldnet_cli import train
+from foldnet_cli import launch
 
 NO_GPU = (
     "--gpus 2 needs GPUs and this machine has none; leave it out, or train in several processes with "
@@ -46,7 +46,7 @@ def test_gpus_that_are_not_there_are_refused(cli, tmp_path, monkeypatch, gpus, c
 
 def test_under_torchrun_gpus_has_no_meaning(cli, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    for name in train.ENVIRONMENT:
+    for name in launch.ENVIRONMENT:
         monkeypatch.setenv(name, "0")
     said = "--gpus 2 has no meaning in a process that torchrun started; leave it out"
     assert cli.refused("train", "--gpus", "2") == said
@@ -56,10 +56,10 @@ def test_under_torchrun_gpus_has_no_meaning(cli, tmp_path, monkeypatch):
 def test_each_process_gets_the_command_as_it_was_given(monkeypatch, gpus, given):
     gpus(2)
     started = []
-    monkeypatch.setattr(train, "start_processes", lambda count, arguments: started.append((count, arguments)))
+    monkeypatch.setattr(launch, "start_processes", lambda count, arguments: started.append((count, arguments)))
     monkeypatch.setattr("sys.argv", ["foldnet", "train", "--seed", "3", *given, "--json"])
-    train.check_gpus(2, None)
-    train.launch(2)
+    launch.check_gpus(2, None)
+    launch.launch(2)
     assert started == [(2, ["train", "--seed", "3", "--json"])]
 
 

@@ -66,7 +66,7 @@ except FoldnetError as error:
 LAUNCHER = """
 import typer
 from foldnet_cli.guard import add_command
-from foldnet_cli.train import start_processes
+from foldnet_cli.launch import start_processes
 
 OPTIONS = "train --arch swrn-16-1-2 --epochs 2000 --precision fp32 --device cpu --out run"
 app = typer.Typer(pretty_exceptions_enable=False)
@@ -213,9 +213,12 @@ def test_a_dead_process_ends_the_others_with_its_name(tmp_path):
     assert all(not Path(f"/proc/{pid}").exists() for pid in pids.values())
 
 
-def test_a_ctrl_c_to_the_launcher_saves_what_the_processes_did(tmp_path):
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_to_the_launcher_saves_what_the_processes_did(tmp_path, how):
+    """Ctrl-C, or the SIGTERM that ends a job on a cluster."""
     with launched(tmp_path) as process:
-        process.send_signal(signal.SIGINT)
+        pids = workers(process.pid)
+        process.send_signal(how)
         _, said = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130
     lines = [line for line in said.splitlines() if not line.startswith("epoch ")]
@@ -224,6 +227,8 @@ def test_a_ctrl_c_to_the_launcher_saves_what_the_processes_did(tmp_path):
     assert len(lines) == 2
     assert (tmp_path / "run/last/checkpoint.safetensors").is_file()
     assert not (tmp_path / "run/lock.json").exists()
+    assert sorted(pids) == [0, 1]
+    assert all(not Path(f"/proc/{pid}").exists() for pid in pids.values())
 
 
 def workers(parent: int) -> dict[int, int]:

@@ -24,7 +24,8 @@ for name, module in sys.modules.items():
         print("imported", name)
 """
 OTHERS = ("benching", "choosing", "drawing", "folding", "program", "proof")
-ASKED_FOR = (*("data.curriculum", "data.folder", "training.parallel", "training.processes", "zoo.shortest_paths"),)
+ASKED_FOR = ("data.curriculum", "data.folder", "foldnet_cli.launch", "foldnet_cli.outputs")
+ASKED_FOR += ("training.parallel", "training.processes", "zoo.shortest_paths")
 
 
 @pytest.mark.parametrize(("code", "most"), [(PYTHON, 45), (COMMAND, 51)])
