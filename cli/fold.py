@@ -14,8 +14,8 @@ THRESHOLD = (
     "stay below, or auto, the knee of the sweep.  [default: 0.95]"
 )
 IGNORE = (
-    "Attribute of blocks that keeps none apart, such as an index that changes nothing (may be repeated). The fold is "
-    "refused where it does change something."
+    "Attribute of blocks that keeps none apart, such as an index that changes nothing (may be repeated). At your own "
+    "risk: the fold is refused only where the inputs that it is tried on show a change."
 )
 
 

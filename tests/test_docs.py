@@ -65,6 +65,8 @@ def test_python_that_needs_no_training_runs_as_it_is_printed(page, tmp_path):
     for block in code:
         done = subprocess.run([sys.executable, "-c", block], capture_output=True, text=True, cwd=tmp_path)
         assert (done.returncode, done.stderr) == (0, "")
+        # What README calls the network that loops does so, by chance.
+        assert page.name != "README.md" or " { A" in done.stdout
 
 
 def test_the_tree_in_the_readme_names_files_that_are_there():
@@ -76,5 +78,5 @@ def test_the_tree_in_the_readme_names_files_that_are_there():
             top = TOP if not line.startswith(" ") else TOP / "foldnet"
             folder = top / name if name.endswith("/") else top
             assert (top / name).exists(), line
-        for file in re.findall(r"\b\w+\.py\b", told):
+        for file in re.findall(r"\b[\w/]+\.py\b", told):
             assert (folder / file).is_file(), line

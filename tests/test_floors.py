@@ -1,13 +1,15 @@
-"""Imports go down: a package knows those below it alone, so that each can be read, and used, without what stands on it."""
+"""A part of foldnet imports only those listed before it, here, in README's tree and in CONTRIBUTING's table: so each can
+be read, and used, without those after it."""
 
 import ast
+import re
 import tomllib
 from pathlib import Path
 
 import foldnet
 
 ROOT = Path(foldnet.__file__).parent
-FLOORS = (  # from the ground up; a floor may use all below it
+FLOORS = (  # each may use all before it, and its own
     {"errors", "bounds", "hardware", "typed", "options"},
     {"store"},
     {"sharing"},
@@ -58,7 +60,18 @@ def test_every_package_is_installed():
     assert set(settings["tool"]["setuptools"]["packages"]) == there | {"foldnet_cli"}
 
 
-def test_imports_go_down():
+def test_pages_list_the_parts_in_this_order():
+    table = (ROOT.resolve().parent / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    rows = [set(re.findall(r"`(\w+)/?`", row)) for row in re.findall(r"^\| (`.*?) \|", table, flags=re.M)]
+    assert rows == [*FLOORS[:-1], {"cli"}]
+    tree = (ROOT.resolve().parent / "README.md").read_text(encoding="utf-8").split("## The code")[1].split("```")[1]
+    parts = re.findall(r"^  (\w+)(?:/|\.py) ", tree, flags=re.M)
+    floors = [number for part in parts for number, floor in enumerate(FLOORS) if part in floor]
+    assert floors == sorted(floors)
+    assert set(range(len(FLOORS) - 1)) == set(floors)
+
+
+def test_parts_import_only_those_before_them():
     floor = {part: number for number, parts in enumerate(FLOORS) for part in parts}
     upwards = [
         f"{file.relative_to(ROOT)} imports {module}"

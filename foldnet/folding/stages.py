@@ -62,7 +62,8 @@ class LoopedStage(nn.Module):
         return entry if scale == 1.0 else running(entry, partial(self._damped, entry, label, scale))
 
     def unrolled(self) -> nn.Module:
-        """The sequence as it was, of what runs the entries of the schedule."""
+        """The sequence as it was, of what runs the entries of the schedule: what a plain call runs in this module's
+        place, so that hooks and whoever looks at modules meet the blocks that were folded."""
         names = [block.name.rpartition(".")[2] for block in self.stage.blocks]
         if len(names) != len(self.schedule):
             names = [str(index) for index in range(len(self.schedule))]
@@ -72,8 +73,8 @@ class LoopedStage(nn.Module):
         return sequence
 
     def forward(self, x: Tensor) -> Tensor:
-        """x (n, c, h, w) -> (n, c', h', w'), where tensors stand in the parts, in a compiled graph; see
-        LoopedNetwork."""
+        """x (n, c, h, w) -> (n, c', h', w'): the loop itself, of which torch.compile makes a graph. A plain call runs
+        `unrolled` instead, one view of the body an entry; both walk the schedule. See LoopedNetwork."""
         for index in range(len(self.schedule)):
             x = self.entry(index)(x)
         return x
