@@ -20,7 +20,7 @@ if TYPE_CHECKING:  # for editors and type checkers, the same names as below
     from foldnet.sharing.plan import SharingPlan as SharingPlan
     from foldnet.sharing.share import SharedNetwork as SharedNetwork, materialise as materialise, share as share
     from foldnet.training.other_grids import OtherGrids as OtherGrids
-    from foldnet.training.recurrence import recurrence as recurrence
+    from foldnet.training.learner import recurrence as recurrence
     from foldnet.verbs.evaluate import EvaluateReport as EvaluateReport, evaluate as evaluate
     from foldnet.verbs.export import export as export
     from foldnet.verbs.fold import fold as fold
@@ -48,8 +48,8 @@ _NAMES = {  # the public names, by the module that each is imported from when it
     "proof.fold_report": ("FoldReport",),
     "sharing.plan": ("SharingPlan",),
     "sharing.share": ("SharedNetwork", "materialise", "share"),
+    "training.learner": ("recurrence",),
     "training.other_grids": ("OtherGrids",),
-    "training.recurrence": ("recurrence",),
     "verbs.fold_memory": ("FoldedNetwork",),
     "verbs.render": ("draw",),
     "verbs.trips": ("ReachReport", "reach"),

@@ -147,9 +147,9 @@ def tie_by_hand(source: Path, target: Path) -> None:
 
     Similarities in stage 1 are 0 and 0.71; the ties of the others are exact.
     """
+    from foldnet.sharing.share import banks_of
     from foldnet.store.seals import seal_of, sealed
     from foldnet.training.checkpoint import load_coefficients, read_metrics, save_checkpoint
-    from foldnet.training.recurrence import banks_of
     from foldnet.training.runs import open_run
 
     shutil.copytree(source, target, ignore=shutil.ignore_patterns("best", "last", "report.json"))

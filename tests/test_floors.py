@@ -10,7 +10,7 @@ import foldnet
 
 ROOT = Path(foldnet.__file__).parent
 FLOORS = (  # each may use all before it, and its own
-    {"errors", "bounds", "hardware", "typed", "options"},
+    {"errors", "bounds", "hardware", "options"},
     {"store"},
     {"sharing"},
     {"analysis"},

@@ -48,11 +48,11 @@ def test_every_public_thing_of_the_modules_has_a_docstring():
     from foldnet.folding import plan as fold
     from foldnet.sharing import plan, share
     from foldnet.store import files, tensors
-    from foldnet.training import learner, machine, recurrence, session, settings
+    from foldnet.training import learner, machine, session, settings
     from foldnet.zoo import blueprint, families, wrn
 
     modules = [settings, files, tensors, structures, fold, groups, looped, owners, plan, share]
-    for module in [*modules, learner, machine, session, recurrence, blueprint, families, wrn]:
+    for module in [*modules, learner, machine, session, blueprint, families, wrn]:
         assert module.__doc__
         for name, value in vars(module).items():
             if getattr(value, "__module__", None) == module.__name__ and callable(value) and not name.startswith("_"):

@@ -14,8 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from foldnet.analysis.similarity import Matrix, coordinate_map, max_off_diagonal, unit_rows
-from foldnet.bounds import check_number
-from foldnet.typed import checked
+from foldnet.bounds import check_number, checked
 
 MOST_DRAWS = 10_000  # two digits of every number, in less than 0.1 s for 20 layers
 FEWEST_DRAWS = 8  # the maximum over half a million pairs hardly varies from draw to draw

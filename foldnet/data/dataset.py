@@ -1,9 +1,12 @@
 """A dataset's images, and their split into training and validation."""
 
+from __future__ import annotations
+
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import torch
@@ -11,9 +14,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from foldnet.data.augment import Augmentation
-from foldnet.data.pictures import Pictures
 from foldnet.data.tasks import CLASSES, Task
 from foldnet.errors import SettingError
+
+if TYPE_CHECKING:
+    from foldnet.data.pictures import Pictures
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -31,7 +36,7 @@ class Images:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def take(self, rows: Tensor) -> "Images":
+    def take(self, rows: Tensor) -> Images:
         """Some of the images, with the ids that they have here."""
         return Images(self.pixels[rows], self.labels[rows], self.ids[rows])
 
@@ -45,7 +50,7 @@ class Images:
         return self.pixels[torch.as_tensor(rows, dtype=torch.int64)]
 
 
-Examples = Images | Pictures
+Examples: TypeAlias = "Images | Pictures"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -92,7 +97,7 @@ class Split:
     validation: Examples | None
     test: Examples
     hash: str
-    phases: tuple["Split", ...] = ()
+    phases: tuple[Split, ...] = ()
 
 
 def images_of(pixels: Tensor, labels: Tensor) -> Images:

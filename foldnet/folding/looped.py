@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from foldnet.bounds import checked
 from foldnet.errors import SettingError
 from foldnet.folding.equality import own_numbers
 from foldnet.folding.memory import in_several_places
@@ -22,7 +23,6 @@ from foldnet.program.data import Program, check_trips, expand, gain_names
 from foldnet.sharing.lend import Lent, lend, undisturbed
 from foldnet.sharing.sequences import joined, stands_in
 from foldnet.sharing.share import SharedNetwork
-from foldnet.typed import checked
 
 Place = tuple[str, str]  # a stepped block of a looped network, and in it the position of a layer that uses an owner
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from foldnet.bounds import checked
 from foldnet.errors import RunError, SettingError
 from foldnet.folding.folds import Fold, open_fold, read_fold
 from foldnet.store.artifact import FOLD, RUN, newest_that_opens
-from foldnet.store.leftovers import replaced_meanwhile
+from foldnet.store.lock import replaced_meanwhile
 from foldnet.store.reading import read_json
-from foldnet.typed import checked
 
 if TYPE_CHECKING:
     from torch import nn

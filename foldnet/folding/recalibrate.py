@@ -8,12 +8,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from foldnet.bounds import checked
 from foldnet.data.batches import Loader
 from foldnet.errors import SettingError
 from foldnet.folding.calling import Inputs, batches_of, count_of, inputs_of, refuse_nan, run_on
 from foldnet.training.machine import Machine
 from foldnet.training.observer import Observer, Silent
-from foldnet.typed import checked
 
 IMAGES = 4096  # enough that the statistics move by less than the folds that they judge
 

@@ -4,10 +4,9 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from foldnet.analysis.choices import LINKAGES, METRICS, TIES, UNITS
-from foldnet.bounds import BOUNDS, as_code
+from foldnet.bounds import BOUNDS, as_code, checked
 from foldnet.errors import SettingError
 from foldnet.options import Option, check_choice, check_fields
-from foldnet.typed import checked
 
 CHOOSERS = ("clusters", "max_drop", "budget")  # settings that choose the clusters instead of a threshold
 DEFAULT_THRESHOLD = 0.95  # the similarity at which layers are tied where nobody says otherwise

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 
+from foldnet.bounds import checked
 from foldnet.program.data import Block, Item, Program, Stage, Step, Use, letters
-from foldnet.typed import checked
 
 
 @checked

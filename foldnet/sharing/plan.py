@@ -9,9 +9,9 @@ import torch
 from torch import nn
 from torch.nn.parameter import is_lazy
 
+from foldnet.bounds import checked
 from foldnet.errors import SettingError, ShapeMismatch, UnknownName, check_known, nearest
 from foldnet.sharing.sequences import holds_stages, is_stage, outside, runs_in_order, sequences_of, stands_in
-from foldnet.typed import checked
 
 SHAREABLE = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)
 REAL = (torch.float16, torch.bfloat16, torch.float32, torch.float64)

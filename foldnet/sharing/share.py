@@ -11,10 +11,10 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from foldnet.bounds import checked
 from foldnet.errors import NothingToFold, SettingError
 from foldnet.sharing.lend import Lent, lend, nowhere, undisturbed
 from foldnet.sharing.plan import NO_PARTNER, SharingPlan, check_plan, plan_sharing
-from foldnet.typed import checked
 
 
 class Bank(nn.Module):
@@ -154,3 +154,9 @@ def materialise(model: nn.Module) -> nn.Module:
         for name, weight in model.shared_weights():
             dense.get_submodule(name.removesuffix(".weight")).weight = nn.Parameter(weight.detach().clone())
     return dense
+
+
+def banks_of(model: nn.Module) -> dict[str, Bank]:
+    """The banks of a soft network by group, in the order of the plan; empty for any other network."""
+    sources = getattr(model, "sources", {})
+    return {name: source for name, source in sources.items() if isinstance(source, Bank)}

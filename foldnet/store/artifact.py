@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 from foldnet.errors import FoldnetError, OutputError, RunError, SettingError, UnknownName, in_order
 from foldnet.store.files import refuse_link, write_json
-from foldnet.store.leftovers import is_abandoned, is_leftover, replaced_meanwhile
+from foldnet.store.lock import is_abandoned, is_leftover, replaced_meanwhile
 from foldnet.store.reading import read_json
 from foldnet.store.seals import SCHEMA, check_schema, check_seal, sealed, upgraded
 

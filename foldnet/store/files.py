@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from foldnet.errors import OutputError
-from foldnet.store.leftovers import REPLACED, held, remove_leftovers, unfinished_file, unfinished_folder
+from foldnet.store.lock import REPLACED, held, remove_leftovers, unfinished_file, unfinished_folder
 
 HOME = Path("runs")
 VARIABLE = "FOLDNET_HOME"  # of the environment; the one that foldnet reads

@@ -14,16 +14,15 @@ from foldnet.data.dataset import Dataset
 from foldnet.data.sources import Digits, source_type
 from foldnet.data.tasks import TASKS
 from foldnet.errors import OutputError, RunError, SettingError, check_known
+from foldnet.sharing.share import banks_of
 from foldnet.store.artifact import CHECKPOINTS, RUN, refuse_linked
 from foldnet.store.files import new_folder, numbered_folder, refuse_link, refuse_unnamed, write_json
-from foldnet.store.leftovers import remove_leftovers
-from foldnet.store.lock import Lock, take_lock
+from foldnet.store.lock import Lock, remove_leftovers, take_lock
 from foldnet.store.seals import sealed
 from foldnet.training.checkpoint import save_coefficients
 from foldnet.training.machine import World, choose_machine
 from foldnet.training.observer import Observer
 from foldnet.training.recorder import coefficients
-from foldnet.training.recurrence import banks_of
 from foldnet.training.runs import Run, create_run, default_name, newest_run, open_run
 from foldnet.training.session import Material, Session, course_of, session_of, split_of, split_of_run
 from foldnet.training.settings import TrainSettings, flat, read_toml, train_settings

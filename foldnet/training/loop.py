@@ -11,12 +11,12 @@ from torch import Tensor, nn
 from foldnet.analysis.similarity import coefficient_similarity
 from foldnet.data.batches import Loader, seed_of
 from foldnet.errors import TrainingDiverged
+from foldnet.sharing.share import banks_of
 from foldnet.store.codec import to_plain
 from foldnet.training.evaluate import Score, Tally, evaluate
-from foldnet.training.learner import ASKED_FOR, UNCOMPILED, CompiledForward, Learner
+from foldnet.training.learner import ASKED_FOR, UNCOMPILED, CompiledForward, Learner, recurrence
 from foldnet.training.machine import World, reseed, seeded
 from foldnet.training.observer import SILENT, EpochMetrics, Journal, Observer, Silent, Stopped, UnderWay
-from foldnet.training.recurrence import banks_of, recurrence
 from foldnet.training.session import Session
 
 NOTHING, SAVE, STOP = 0, 1, 2  # what an observer may want after a step

@@ -8,10 +8,9 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Annotated
 
-from foldnet.bounds import as_code
+from foldnet.bounds import as_code, checked
 from foldnet.errors import SettingError, UnknownName, either, nearest
 from foldnet.options import Option, fields_of, given_of, plain
-from foldnet.typed import checked
 
 if TYPE_CHECKING:
     from foldnet.data.dataset import Dataset

@@ -12,13 +12,13 @@ import torch
 from torch import Tensor, nn
 
 from foldnet.errors import MissingTool, RunError
+from foldnet.sharing.share import banks_of
 from foldnet.store.artifact import BOARD
 from foldnet.store.codec import to_plain
 from foldnet.store.files import refuse_link, write_json
 from foldnet.store.seals import seal_of
 from foldnet.training import checkpoint
 from foldnet.training.observer import EpochMetrics, Journal, Progress, UnderWay
-from foldnet.training.recurrence import banks_of
 from foldnet.training.runs import Run
 from foldnet.training.session import Session
 

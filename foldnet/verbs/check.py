@@ -5,11 +5,11 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from foldnet.bounds import checked
 from foldnet.errors import FoldnetError, SettingError, UnknownName, nearest
 from foldnet.show.report import Report, Table, Text
 from foldnet.training.machine import Machine, choose_machine
 from foldnet.training.observer import Observer, Silent
-from foldnet.typed import checked
 from foldnet.verbs.checks import arithmetic
 from foldnet.verbs.checks.parts import NotHere, Part
 from foldnet.verbs.checks.processes import check_processes

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from foldnet.benching.dial import BATCH, check_turnable, dial_of
+from foldnet.bounds import checked
 from foldnet.data.tasks import CLASSES, Task
 from foldnet.errors import SettingError
 from foldnet.folding.opening import open_network
@@ -15,7 +16,6 @@ from foldnet.training.machine import choose_machine
 from foldnet.training.observer import Observer
 from foldnet.training.other_grids import OtherGrids
 from foldnet.training.runs import newest_run
-from foldnet.typed import checked
 
 SCORED = ("accuracy", "right", "images", "loss", "seconds", "images_per_second", "task")  # what a report has of a score
 

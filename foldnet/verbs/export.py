@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from foldnet.bounds import checked
 from foldnet.drawing.output import Output, chosen, make
 from foldnet.errors import SettingError, either, nearest
 from foldnet.options import fields_of
-from foldnet.typed import checked
 from foldnet.verbs.pictures.networks import Graph
 
 if TYPE_CHECKING:

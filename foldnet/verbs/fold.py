@@ -10,6 +10,7 @@ from typing import Any
 
 from torch import nn
 
+from foldnet.bounds import checked
 from foldnet.choosing.choose import Soft, check_budget_of, choose, soft_of
 from foldnet.choosing.laboratory import Laboratory, added_loss_shares
 from foldnet.errors import SettingError
@@ -25,10 +26,9 @@ from foldnet.show.progress import watched
 from foldnet.store.artifact import FOLD, refuse_linked
 from foldnet.store.codec import to_plain
 from foldnet.store.files import check_free, new_folder, numbered_folder, refuse_unnamed
-from foldnet.store.leftovers import remove_leftovers
+from foldnet.store.lock import remove_leftovers
 from foldnet.training.observer import CONTROL, Observer, Silent
 from foldnet.training.runs import Run, newest_run, open_run
-from foldnet.typed import checked
 from foldnet.verbs.fold_memory import FoldedNetwork, fold_in_memory, report_of
 from foldnet.verbs.sweep import curve_of
 

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import torch
 from torch import nn
 
+from foldnet.bounds import checked
 from foldnet.errors import RunError
 from foldnet.folding.folds import Fold, is_as_stated, open_fold
 from foldnet.folding.opening import kind_of
@@ -18,7 +19,6 @@ from foldnet.show.report import Report, Table, Text, counted, times
 from foldnet.store.tensors import list_tensors
 from foldnet.training.runs import Run, open_run
 from foldnet.training.settings import flat
-from foldnet.typed import checked
 from foldnet.verbs.listing import FoldLine, RunLine, line_of_fold, line_of_run
 from foldnet.zoo.blueprint import blueprint
 

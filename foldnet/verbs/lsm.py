@@ -11,6 +11,7 @@ from torch import nn
 from foldnet.analysis.chance import GroupLsm
 from foldnet.analysis.choices import METRICS
 from foldnet.analysis.similarity import coefficient_similarity, disagreements
+from foldnet.bounds import checked
 from foldnet.errors import RunError
 from foldnet.folding.groups import GroupAlgebra, check_metric, groups_of, judged_together
 from foldnet.folding.settings import DEFAULT_THRESHOLD
@@ -18,7 +19,6 @@ from foldnet.sharing.share import SharedNetwork
 from foldnet.show.report import Report, Table
 from foldnet.training.checkpoint import load_coefficients
 from foldnet.training.runs import newest_run, open_run
-from foldnet.typed import checked
 
 
 @dataclass(frozen=True, slots=True)

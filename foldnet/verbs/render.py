@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from foldnet.bounds import checked
 from foldnet.drawing.output import Output, Written, chosen, make
-from foldnet.typed import checked
 from foldnet.verbs.pictures.grids import Paths, Reach
 from foldnet.verbs.pictures.networks import Depth, Fold, Graph, Lsm, Sharing, Sweep
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from foldnet.analysis.choices import UNITS
+from foldnet.bounds import checked
 from foldnet.choosing.choose import Soft, soft_of
 from foldnet.choosing.laboratory import Laboratory
 from foldnet.choosing.sweep import Curve, Judge, Outcome, SweepPoint, descend, knee
@@ -25,7 +26,6 @@ from foldnet.store.files import write_json
 from foldnet.store.seals import sealed
 from foldnet.training.observer import Observer, Silent
 from foldnet.training.runs import Run, newest_run, open_run
-from foldnet.typed import checked
 
 
 @dataclass(frozen=True, slots=True)

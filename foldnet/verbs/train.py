@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from foldnet.bounds import check_number
+from foldnet.bounds import check_number, checked
 from foldnet.data.batches import Loader
 from foldnet.data.sources import SOURCES
 from foldnet.data.tasks import CLASSES, Lengthened, Task
@@ -32,7 +32,6 @@ from foldnet.training.recorder import EVERY, Recorder
 from foldnet.training.runs import Run, open_run
 from foldnet.training.session import Material, Session, session_of
 from foldnet.training.settings import TrainSettings
-from foldnet.typed import checked
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
 from foldnet.benching.dial import Dial, dial_of
-from foldnet.bounds import check_number
+from foldnet.bounds import check_number, checked
 from foldnet.data.tasks import CELLS, CLASSES, Task
 from foldnet.errors import NothingToFold, SettingError
 from foldnet.folding.folds import open_fold
@@ -20,7 +20,6 @@ from foldnet.training.evaluate import LengthScore, Score
 from foldnet.training.machine import choose_machine
 from foldnet.training.observer import Observer, Silent
 from foldnet.training.other_grids import OtherGrids
-from foldnet.typed import checked
 
 FURTHER = 2  # `depth` runs a loop up to this many times as often as it was found
 TIMES = (0.25, 0.5, 0.75, 1, 1.25, 1.5, 2, 3)  # trips that `reach` tries, times those that were found

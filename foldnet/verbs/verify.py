@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from foldnet.bounds import check_number
+from foldnet.bounds import check_number, checked
 from foldnet.errors import FoldnetError
 from foldnet.folding.folds import SEALED, Fold, open_fold, settings_of
 from foldnet.folding.looped import LoopedNetwork, unroll
@@ -28,7 +28,6 @@ from foldnet.store.files import write_json
 from foldnet.store.seals import check_files, sha256_of
 from foldnet.training.observer import Observer, Silent
 from foldnet.training.session import loader_of
-from foldnet.typed import checked
 from foldnet.verbs.verify_memory import verify_in_memory
 
 CERTIFICATE = "certificate.json"

@@ -12,9 +12,8 @@ from dataclasses import dataclass, fields, replace
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
-from foldnet.bounds import check_number, shown
+from foldnet.bounds import check_number, checked, shown
 from foldnet.errors import UnknownName, in_order, said_to_be_meant
-from foldnet.typed import checked
 from foldnet.zoo.families import DEEPEST, FAMILIES, Family, family_of, published
 
 if TYPE_CHECKING:

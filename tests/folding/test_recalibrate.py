@@ -14,9 +14,9 @@ from foldnet.data.dataset import Dataset, images_of
 from foldnet.errors import SettingError
 from foldnet.folding.looped import unroll
 from foldnet.folding.recalibrate import recalibrate
+from foldnet.sharing.share import banks_of
 from foldnet.training.machine import Machine
 from foldnet.training.observer import Silent
-from foldnet.training.recurrence import banks_of
 from foldnet.zoo.blueprint import build
 
 CPU = Machine(torch.device("cpu"), "fp32")

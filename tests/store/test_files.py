@@ -11,7 +11,7 @@ import pytest
 
 from foldnet.errors import OutputError
 from foldnet.store.files import free_name, new_folder, numbered, refuse_existing, refuse_link, write_json, write_whole
-from foldnet.store.leftovers import UNFINISHED
+from foldnet.store.lock import UNFINISHED
 from foldnet.store.reading import read_json
 
 

@@ -11,7 +11,7 @@ import pytest
 from foldnet.errors import OutputError
 from foldnet.store import files
 from foldnet.store.files import exchange, new_folder, numbered_folder
-from foldnet.store.leftovers import REPLACED, UNFINISHED, remove_leftovers
+from foldnet.store.lock import REPLACED, UNFINISHED, remove_leftovers
 
 
 def exactly(sentence: str) -> str:

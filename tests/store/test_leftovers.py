@@ -9,7 +9,7 @@ import pytest
 
 from foldnet.errors import OutputError, RunError
 from foldnet.store.files import new_folder
-from foldnet.store.leftovers import (
+from foldnet.store.lock import (
     REPLACED,
     UNFINISHED,
     is_abandoned,
@@ -25,7 +25,7 @@ from foldnet.training.runs import open_run
 WRITE = """
 import os, signal, sys
 from pathlib import Path
-from foldnet.store.leftovers import unfinished_file, unfinished_folder
+from foldnet.store.lock import unfinished_file, unfinished_folder
 handle, _ = unfinished_file(Path(sys.argv[1]) / "metrics.jsonl")
 with unfinished_folder(Path(sys.argv[1]) / "fold-0.95") as folder:
     (folder / "config.json").touch()

@@ -11,7 +11,7 @@ import pytest
 from foldnet.errors import OutputError
 from foldnet.folding.folds import open_fold
 from foldnet.store.artifact import ARTIFACTS, RUN, Contents
-from foldnet.store.leftovers import UNFINISHED, unfinished_folder
+from foldnet.store.lock import UNFINISHED, unfinished_folder
 from foldnet.training.runs import open_run
 
 FOLD = "runs/tied/fold-0.95"

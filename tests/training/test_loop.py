@@ -12,12 +12,12 @@ from foldnet.data.augment import Augmentation
 from foldnet.data.batches import Loader
 from foldnet.data.dataset import Dataset, Images, images_of
 from foldnet.errors import TrainingDiverged
+from foldnet.sharing.share import banks_of
 from foldnet.store.codec import to_plain
-from foldnet.training.learner import Learner, Objective, build_optimiser
+from foldnet.training.learner import Learner, Objective, build_optimiser, recurrence
 from foldnet.training.loop import Steps, fit
 from foldnet.training.machine import Machine, seeded
 from foldnet.training.observer import BEGINNING, EpochMetrics, Journal, Progress
-from foldnet.training.recurrence import banks_of, recurrence
 from foldnet.training.session import Course, Session
 from foldnet.zoo.blueprint import build
 

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from looping import fold_forms
 
 from foldnet.errors import NothingToFold, SettingError
-from foldnet.sharing.share import Bank, share
-from foldnet.training.recurrence import banks_of, loop_shares, recurrence
+from foldnet.sharing.share import Bank, banks_of, share
+from foldnet.training.learner import loop_shares, recurrence
 from foldnet.zoo.blueprint import build
 
 

@@ -336,7 +336,7 @@ def test_coefficients_come_back(tmp_path):
 
 
 def test_the_last_row_of_the_history_is_the_network(shelf):
-    from foldnet.training.recurrence import banks_of
+    from foldnet.sharing.share import banks_of
 
     model, progress = open_run(shelf / "runs/soft").load()
     history = load_coefficients(shelf / "runs/soft")

@@ -10,8 +10,8 @@ import torch
 
 import foldnet
 from foldnet.errors import SettingError
+from foldnet.sharing.share import banks_of
 from foldnet.training.checkpoint import load_coefficients
-from foldnet.training.recurrence import banks_of
 from foldnet.training.runs import open_run
 from foldnet.verbs.lsm import lsm, lsm_history
 from foldnet_cli.words import spoken

@@ -18,7 +18,7 @@ from foldnet.data.dataset import Dataset
 from foldnet.data.images import load_digits
 from foldnet.data.sources import Digits
 from foldnet.errors import MissingTool, OutputError, RunError, SettingError, TrainingDiverged, UnknownName
-from foldnet.store.leftovers import UNFINISHED
+from foldnet.store.lock import UNFINISHED
 from foldnet.store.tensors import load_tensors
 from foldnet.training import begin
 from foldnet.training import checkpoint as kept

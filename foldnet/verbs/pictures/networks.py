@@ -151,8 +151,7 @@ class Sharing(Output):
         """Raises RunError, NothingToFold for a plain run, MissingTool."""
         from foldnet.drawing.dot import write_dot
         from foldnet.drawing.sharing import SharedGroup, sharing_dot
-        from foldnet.sharing.share import SharedNetwork
-        from foldnet.training.recurrence import banks_of
+        from foldnet.sharing.share import SharedNetwork, banks_of
         from foldnet.training.runs import open_run
 
         run = open_run(what)

@@ -11,8 +11,8 @@ import pytest
 from torch import nn
 
 import foldnet
+from foldnet.bounds import checked
 from foldnet.errors import FoldnetError, SettingError
-from foldnet.typed import checked
 
 FUNCTIONS = sorted(name for name in foldnet.__all__ if name[0].islower())
 
