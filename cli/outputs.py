@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 from foldnet.bounds import as_code
 from foldnet.drawing.output import FOLD, RUN, Output, Subject, make
 from foldnet.errors import SettingError
+from foldnet_cli.guard import watching
 from foldnet_cli.options import FORCE, argument, keyword, out_file, parameters_of, takes, values_of
-from foldnet_cli.page import tell, watching
+from foldnet_cli.page import tell
 
 if TYPE_CHECKING:
     from foldnet.verbs.data import GridSet

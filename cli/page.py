@@ -1,21 +1,27 @@
-"""Where commands print: progress, the sentence with which they fail, and what a Ctrl-C does meanwhile. Nothing here
-waits for torch, which may be half imported then."""
+"""Where commands print: reports, as tables for people and one JSON object for programs, and the sentences beside them.
+Nothing here waits for torch, which may be half imported when a command fails."""
 
-import signal
-import threading
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, nullcontext, suppress
-from typing import Any
+from __future__ import annotations
 
-from rich.console import Console, ConsoleOptions, RenderableType
-from rich.progress import Progress
+import json
+import shlex
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.segment import Segment
-from rich.table import Table
+from rich.table import Table as Grid
 from rich.text import Text
 
-from foldnet.show import progress as library
-from foldnet.show.report import WIDTH, spelt_out, wrapped
-from foldnet_cli.words import spoken
+from foldnet.show.report import WIDTH, Report, Table, shown, spelt_out, wrapped
+from foldnet.store.files import runs_home
+
+if TYPE_CHECKING:
+    from foldnet.drawing.output import Written
+    from foldnet.verbs.lsm import LsmReport
+    from foldnet.verbs.train import TrainReport
 
 
 class Page(Console):
@@ -34,13 +40,13 @@ class Page(Console):
         """Tables fold their cells, text goes on in the next line; a word is never broken, so that paths can be
         copied."""
         for entry in objects or ("",):
-            if isinstance(entry, Table):
+            if isinstance(entry, Grid):
                 for column in entry.columns:
                     column.overflow = "fold"
                 super().print(entry, **options)
                 continue
-            shown = wrapped(spelt_out(entry), width=self.width) if isinstance(entry, str) else entry
-            super().print(shown, **{"soft_wrap": True} | options)
+            line = wrapped(spelt_out(entry), width=self.width) if isinstance(entry, str) else entry
+            super().print(line, **{"soft_wrap": True} | options)
 
     def on_broken_pipe(self) -> None:
         """Pass on what rich would turn into exit code 1."""
@@ -55,6 +61,15 @@ class Page(Console):
         for segment in super().render(renderable, options):
             harmless = segment.control is not None or spelt_out(segment.text) == segment.text
             yield segment if harmless else Segment(spelt_out(segment.text), segment.style)
+
+
+def spoken(text: str) -> str:
+    """A sentence of the library as one of the command line. Most quote no code, which is all that words.py turns."""
+    if "`" not in text:
+        return text
+    from foldnet_cli.words import spoken as turned
+
+    return turned(text)
 
 
 def shortened(name: str, most: int) -> str:
@@ -96,65 +111,97 @@ def printable(text: str) -> Text:
     return Text(spelt_out(text).replace("\n", "\\n"))
 
 
-class Watcher(library.Watcher):
-    """The library's, which speaks as the command line does and minds signals."""
-
-    def __init__(self, console: Console, progress: Progress | None, *, saves: bool = False) -> None:
-        """With `saves` the first Ctrl-C in a training only asks for its end, which comes once all is saved."""
-        super().__init__(console, progress)
-        self.saves = saves
-        self.stopping = self.interrupted = False
-
-    def advance(self, steps: int = 1) -> None:
-        """Move the bar; a Ctrl-C that got lost in a destructor or in foreign code is raised here again."""
-        if self.interrupted:
-            raise KeyboardInterrupt
-        super().advance(steps)
-
-    def note(self, sentence: str) -> None:
-        """A sentence of its own."""
-        self.line(spoken(sentence))
-
-    def wants_stop(self) -> bool:
-        """Whether there was a Ctrl-C, or a SIGTERM, which a training answers by saving first."""
-        return self.stopping
-
-    def signalled(self) -> None:
-        """A Ctrl-C came. Raises KeyboardInterrupt, unless there is something to save first."""
-        if self.saves and self.name == "epoch" and not self.stopping:
-            self.stopping = True
-            self.note("saving after this step, then stopping; Ctrl-C again stops at once")
-            return
-        self.interrupted = True
-        raise KeyboardInterrupt
+STYLES = {"": "", "dim": "dim", "note": "yellow", "alarm": "bold red"}
+LONGEST_NAME = 40  # letters of a name up to which values stand beside it
+NARROW = 13  # columns: a cell of so few goes on in no second line
 
 
-@contextmanager
-def watching(*, saves: bool = False, quiet: bool = False) -> Iterator[Watcher]:
-    """An observer that is shown on stderr while the block runs, or with `quiet` only minds signals; for `saves` see
-    Watcher."""
-    console = Page(stderr=True, markup=False, emoji=False, quiet=quiet)
-    shown = nullcontext() if quiet or not console.is_terminal else library.bars(console)
-    with shown as progress:
-        watcher = Watcher(console, progress, saves=saves)
-        with _minding_signals(watcher):
-            yield watcher
+def show_parts(report: Report, console: Console) -> None:
+    """One part after the other; a title, and a table behind another one, stand behind an empty line."""
+    last = None
+    for part in report.parts():
+        if not isinstance(part, Table):
+            # Whatever calls for attention may quote files, which are not to break lines.
+            text = part.text.replace("\n", "\\n") if part.tone else part.text
+            console.print(spoken(text), style=STYLES[part.tone])
+        elif part.rows or not part.columns:
+            if part.title or isinstance(last, Table):
+                console.print()
+            if part.title:
+                console.print(part.title)
+            console.print(grid_of(part) if part.columns else Pairs(part.rows))
+        last = part
 
 
-@contextmanager
-def _minding_signals(watcher: Watcher) -> Iterator[None]:
-    """Python raises KeyboardInterrupt wherever it happens to be, and swallows it in some of those places; so note it
-    too."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    # What ends a job on a cluster, or a process of several, is SIGTERM.
-    minded = (signal.SIGINT, signal.SIGTERM) if watcher.saves else (signal.SIGINT,)
-    before = {number: signal.getsignal(number) for number in minded}
-    for number in minded:
-        signal.signal(number, lambda *_: watcher.signalled())
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+def grid_of(table: Table) -> Grid:
+    """The table in columns."""
+    rows = [[spoken("-" if cell is None else shown(cell)) for cell in row] for row in table.rows]
+    grid = Grid(box=None, pad_edge=False)
+    for name, *cells in zip(table.columns, *rows, strict=True):
+        grid.add_column(name, no_wrap=max(map(len, (name, *cells))) <= NARROW)
+    last = None
+    for (first, *row), tone in zip(rows, table.tones or [""] * len(rows), strict=True):
+        grid.add_row("" if table.grouped and first == last else first, *row, style=STYLES[tone])
+        last = first
+    return grid
+
+
+class Pairs:
+    """Names and, beside them, values that go on below themselves; a word as long as a path is never broken."""
+
+    def __init__(self, rows: Iterable[tuple[object, ...]]) -> None:
+        self.rows = [(str(name), spoken(str(value))) for name, value in rows]
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """A line a pair, or several."""
+        width = max((len(name) for name, _ in self.rows if len(name) <= LONGEST_NAME), default=0) + 2
+        for name, value in self.rows:
+            value = spelt_out(value)
+            longest = max(map(len, value.split()), default=0)
+            # A path that does not fit beside, or what belongs to a long name.
+            below = longest > options.max_width - width or len(name) + 2 > width
+            yield Text(name if below else f"{name:<{width}}", style="dim", end="\n" if below else "")
+            said = wrapped(value, indent=2 if below else width, width=options.max_width)
+            yield Text(said if below else said.lstrip())
+
+
+def show_train(report: TrainReport, console: Console) -> None:
+    """What was trained, and what comes next."""
+    show_parts(report, console)
+    run = Path(report.run)
+    at_home = run.resolve().parent == runs_home().resolve()  # then it is the newest, which commands take by themselves
+    named = "" if at_home else f" {shlex.quote(report.run)}"
+    soft = f"foldnet lsm{named}, foldnet fold{named}, foldnet render graph{named}"
+    plain = f"foldnet evaluate{named}, foldnet lsm{named} (nothing is shared, so there is nothing to fold)"
+    console.print(f"next: {soft if report.arch.startswith('s') else plain}")
+
+
+def show_written(report: Written, console: Console) -> None:
+    """Where a file is; its name is said as it stands."""
+    console.print(f"wrote {report.file}")
+
+
+def show_lsm(report: LsmReport, console: Console) -> None:
+    """A matrix a group."""
+    from foldnet_cli.matrix import show_matrices
+
+    show_matrices(report, console)
+
+
+VIEWS: dict[str, Callable[[Any, Console], None]] = {  # by the name of the report's type
+    "LsmReport": show_lsm,
+    "TrainReport": show_train,
+    "Written": show_written,
+}
+
+
+def to_json(report: Any) -> str:
+    """One JSON object."""
+    from foldnet_cli.words import spoken_notes
+
+    return json.dumps(spoken_notes(report.to_json()), allow_nan=False)
+
+
+def show(report: Any) -> None:
+    """Print a report for a reader."""
+    VIEWS.get(type(report).__name__, show_parts)(report, Page(highlight=False, markup=False, emoji=False))

@@ -11,8 +11,8 @@ from foldnet.data.sources import SOURCES
 from foldnet.errors import RunError, either
 from foldnet.options import fields_of
 from foldnet.training.settings import TrainSettings, usual, written
+from foldnet_cli.guard import watching
 from foldnet_cli.options import FORCE_TWICE, keyword, parameters_of, shared, switch, takes, values_of
-from foldnet_cli.page import watching
 
 EVERY = "Least time between checkpoints at the ends of epochs; epochs of over five minutes make some within."
 RESUME = "Go on with --out, or with the newest run; with more --epochs than it has, by the schedule of the longer run."

@@ -6,7 +6,7 @@ import torch
 import foldnet
 from foldnet.choosing.advice import FoldChance
 from foldnet.show.report import share_of_draws as share
-from foldnet_cli.views import show
+from foldnet_cli.page import show
 
 ONE, TWO, THREE, FOUR = torch.eye(4)
 APART = torch.stack([ONE, TWO, THREE, FOUR, ONE + THREE, ONE - THREE])

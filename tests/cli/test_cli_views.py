@@ -10,7 +10,7 @@ import pytest
 import foldnet
 from foldnet.drawing.output import Written
 from foldnet.verbs.listing import Runs
-from foldnet_cli.views import show, to_json
+from foldnet_cli.page import show, to_json
 
 SHADES = re.compile(r"\x1b\[(30|97|37|38;5;\d+|38;2;[\d;]+);48;2;(\d+);(\d+);(\d+)m([^\x1b]*)\x1b\[0m")
 

@@ -3,8 +3,7 @@
 from dataclasses import dataclass
 
 from foldnet.show.report import Report, Table, Text
-from foldnet_cli.page import Page
-from foldnet_cli.views import show_parts
+from foldnet_cli.page import Page, show_parts
 
 
 @dataclass(frozen=True, slots=True)

@@ -162,7 +162,7 @@ def test_a_long_note_keeps_to_80_columns_where_there_is_no_terminal(monkeypatch,
 
 
 def test_the_lines_are_those_of_the_command_line(monkeypatch, capsys):
-    from foldnet_cli.page import watching
+    from foldnet_cli.guard import watching
 
     with watching() as observer:
         observer.epoch(METRICS)

@@ -28,7 +28,7 @@ ASKED_FOR = ("data.curriculum", "data.folder", "foldnet_cli.launch", "foldnet_cl
 ASKED_FOR += ("training.parallel", "training.processes", "zoo.shortest_paths")
 
 
-@pytest.mark.parametrize(("code", "most"), [(PYTHON, 40), (COMMAND, 47)])
+@pytest.mark.parametrize(("code", "most"), [(PYTHON, 40), (COMMAND, 45)])
 def test_a_training_imports_little(tmp_path, code, most):
     done = subprocess.run(
         [sys.executable, "-c", f"import sys{code}{LISTED}", str(tmp_path / "run")],

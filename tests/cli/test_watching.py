@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from foldnet.show.progress import COURSES, epoch_line
-from foldnet_cli.page import Watcher, watching
+from foldnet_cli.guard import Watcher, watching
 
 EPOCH = {
     "epoch": 3,
