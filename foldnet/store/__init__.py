@@ -1,1 +1,1 @@
-"""Files and folders: written whole or not at all, sealed, locked, replaced in one step, and read as a stranger's."""
+"""Files and folders: written whole or not at all, sealed, locked, replaced in one step, and checked when read."""

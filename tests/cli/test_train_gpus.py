@@ -91,6 +91,14 @@ def test_an_environment_that_contradicts_itself_is_refused(cli, tmp_path, monkey
     assert cli.refused("train") == f"{said}, or unset {name} to train in one process"
 
 
+def test_a_rank_alone_makes_no_process_of_several(monkeypatch):
+    """Other programs set RANK too."""
+    for name in launch.ENVIRONMENT:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("RANK", "3")
+    assert launch.rank() is None
+
+
 def test_a_port_in_use_is_refused(cli, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with socket.create_server(("127.0.0.1", 0)) as taken:
