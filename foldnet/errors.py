@@ -97,10 +97,10 @@ def check_known(names: Iterable[str], known: Collection[str], said: Callable[[st
             raise UnknownName(f"{said(name)}{nearest(str(name), known) or otherwise}")
 
 
-def either(names: Iterable[str]) -> str:
-    """Names of which one is to be taken: "a, b or c"."""
+def either(names: Iterable[str], word: str = "or") -> str:
+    """Names of which one is to be taken: "a, b or c"; with another word, of all of them."""
     *others, last = names
-    return f"{', '.join(others)} or {last}" if others else last
+    return f"{', '.join(others)} {word} {last}" if others else last
 
 
 def said_to_be_meant(names: Sequence[str]) -> str:

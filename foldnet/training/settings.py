@@ -9,9 +9,10 @@ from typing import Annotated, Any
 
 from foldnet.bounds import as_code
 from foldnet.data.sources import SOURCES, Digits, Source, make_source, source_settings, source_type
-from foldnet.errors import SettingError, UnknownName, check_known
+from foldnet.errors import SettingError, UnknownName, check_known, either
 from foldnet.options import Option, check_fields, fields_of, given_of, plain
 from foldnet.store.reading import LARGEST_TOML, of_a_setting, parse_toml, read_text
+from foldnet.zoo.blueprint import near_names
 from foldnet.zoo.families import FAMILIES, family_of, is_soft, published
 
 DEVICES = ("auto", "cpu", "cuda")
@@ -19,12 +20,15 @@ PRECISIONS = ("auto", "fp32", "bf16")
 COMPILE = ("auto", "on", "off")
 FORMS = ("mean", "sum", "loops")
 OPTIMISERS = ("sgd", "adam")
-SCHEDULES = ("steps", "constant")
+SCHEDULES = ("steps", "tenths", "constant")
 NETWORK = Option(
-    "swrn-DEPTH-WIDTH[-TEMPLATES] (soft) or wrn-DEPTH-WIDTH (plain); for paths and mazes scnn- and cnn-.",
+    "swrn-DEPTH-WIDTH[-TEMPLATES] (soft) or wrn-DEPTH-WIDTH (plain), densenet-, densenetbc- and resnext-; for paths "
+    "and mazes scnn- and cnn-.",
     suggested=published(),
 )
-FALLING = Option("steps (times 0.2 at 30, 60 and 80 % of the epochs) or constant.", SCHEDULES)
+FALLING = Option(
+    "steps (times 0.2 at 30, 60 and 80 % of the epochs), tenths (times 0.1 at 50 and 75 %) or constant.", SCHEDULES
+)
 NUMBERS = Option("auto, fp32 or bf16; auto is bf16 where the hardware has it.", PRECISIONS)
 REWARDED = Option(
     "loops (layers at one place of successive blocks), or mean or sum (the paper's) over all pairs of layers.", FORMS
@@ -38,9 +42,9 @@ class TrainSettings:
     `source` is where examples come from, with its own settings. `validation` is a share of the training data below 1,
     or a number of images. `recurrence` is the weight lambda of the recurrence regulariser, `recurrence_form` what it
     rewards: the mean or the sum over pairs of layers, or `loops`. `schedule` says how the learning rate falls: in
-    steps, or not at all. With `sync_bn` several processes normalise by the statistics of their whole batch. `cutout` is
-    the side of the square hole in pixels, 0 for none. `progressive` is the weight of the loss after a random number of
-    steps, for networks that answer for cells.
+    steps, to tenths, or not at all. With `sync_bn` several processes normalise by the statistics of their whole batch.
+    `cutout` is the side of the square hole in pixels, 0 for none. `progressive` is the weight of the loss after a
+    random number of steps, for networks that answer for cells.
     """
 
     source: Source = field(default_factory=Digits)
@@ -58,7 +62,7 @@ class TrainSettings:
     compile: Annotated[str, Option("auto (on CUDA), on or off: torch.compile of the training steps.", COMPILE)] = "auto"
     recurrence: Annotated[float, Option("Weight of the recurrence regulariser.")] = 0.0
     recurrence_form: Annotated[str, REWARDED] = "mean"
-    dropout: Annotated[float, Option("Rate of dropout between the two convolutions of a block.")] = 0.0
+    dropout: Annotated[float, Option("Dropout between a block's convolutions; densenet: behind each.")] = 0.0
     cutout: Annotated[int, Option("Side of the square hole in pixels, 0 for none.")] = 0
     validation: Annotated[float, Option("Share of the training data, or a number of images.")] = 0.1
     sync_bn: Annotated[bool, Option("Of several processes, normalise by the statistics of the whole batch.")] = False
@@ -82,9 +86,10 @@ class TrainSettings:
     def _check_network(self) -> None:
         """Raise SettingError for what has no meaning for the network."""
         if self.recurrence and not is_soft(self.arch):
+            soft, *_ = near_names(f"s{self.arch}-4") or [self.source.arch]
             raise SettingError(
                 f"`recurrence={self.recurrence:g}` needs coefficients and '{self.arch}' has none; "
-                f"leave it out or train a soft network such as 's{self.arch}-4'"
+                f"leave it out or train a soft network such as '{soft}'"
             )
         family, _ = family_of(self.arch)
         if family is not None:
@@ -100,9 +105,11 @@ class TrainSettings:
 
 
 def preset(dataset: str, arch: str) -> dict[str, Any]:
-    """What a source and a family of networks change in the defaults. Raises UnknownName for another dataset."""
-    source = source_type(dataset)
-    return dict(source.preset) | (dict(source.soft_preset) if is_soft(arch) else {})
+    """What a family of networks, and above it a source, change in the defaults. Raises UnknownName for another
+    dataset."""
+    source, (family, soft) = source_type(dataset), family_of(arch)
+    of_family = {} if family is None else dict(family.preset)
+    return of_family | dict(source.preset) | (dict(source.soft_preset) if family and soft else {})
 
 
 def train_settings(given: Mapping[str, Any], *, file: Path | None = None) -> TrainSettings:
@@ -176,17 +183,20 @@ def read_toml(file: Path) -> dict[str, Any]:
 
 
 def usual(name: str) -> str:
-    """The default of a setting in words, with those of the sources that differ: "200; digits 30; paths 250; mazes
-    50"."""
+    """The default of a setting in words, with those of families and sources that differ: "200; resnext 300; digits 30;
+    paths 250; mazes 50"."""
     default = fields_of(TrainSettings)[name].default
     differing: dict[str, list[str]] = {}
+    for family in FAMILIES.values():
+        if (chosen := family.preset.get(name, default)) != default:
+            differing.setdefault(written(chosen), []).append(family.name)
     for source in SOURCES.values():
         chosen = source.arch if name == "arch" else source.preset.get(name, default)
         if chosen != default:
             differing.setdefault(written(chosen), []).append(source.name)
         elif name in source.soft_preset:
-            differing.setdefault(written(source.soft_preset[name]), []).append(f"{source.name} with swrn-*")
-    return "; ".join([written(default), *(f"{' and '.join(sources)} {value}" for value, sources in differing.items())])
+            differing.setdefault(written(source.soft_preset[name]), []).append(f"{source.name} with soft networks")
+    return "; ".join([written(default), *(f"{either(names, 'and')} {value}" for value, names in differing.items())])
 
 
 def written(value: Any) -> str:

@@ -16,8 +16,8 @@ from foldnet.errors import RunError
 from foldnet.folding.folds import WEIGHTS, Fold, open_fold
 from foldnet.folding.looped import LoopedNetwork, gain_slots, unroll
 from foldnet.folding.opening import fold_folder, soft_of_fold
-from foldnet.folding.owners import Owners, TiedLayers
 from foldnet.sharing.share import SharedNetwork, materialise
+from foldnet.sharing.tied import Owners, TiedLayers
 from foldnet.show.report import Table, Text, times
 from foldnet.store.files import refuse_existing, write_json
 from foldnet.store.tensors import file_bytes

@@ -21,7 +21,7 @@ from foldnet.training.learner import Compilation, Learner, Objective, build_opti
 from foldnet.training.loop import Steps
 from foldnet.training.machine import Machine, choose_machine
 from foldnet.training.observer import Observer, Silent
-from foldnet.zoo.blueprint import Blueprint, blueprint
+from foldnet.zoo.blueprint import Blueprint, blueprint, near_names
 
 CLASSES = 10  # CIFAR's
 LR = 0.01  # small: what is measured is time, and weights that are not numbers would take another one
@@ -127,7 +127,8 @@ def bench_train(
     soft = blueprint(arch, classes=CLASSES)
     if soft.templates is None:
         raise SettingError(
-            f"`arch={arch!r}` is plain and the bench compares a soft network with its twin; write 's{arch}-4'"
+            f"`arch={arch!r}` is plain and the bench compares a soft network with its twin; write "
+            f"'{near_names(f's{arch}-4')[0]}'"
         )
     machine = choose_machine(settings.device, settings.precision)
     compilation = choose_compilation(settings.compile, machine)

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 from foldnet.bounds import check_number, checked, shown
 from foldnet.errors import UnknownName, in_order, said_to_be_meant
-from foldnet.zoo.families import DEEPEST, FAMILIES, Family, family_of, published
+from foldnet.store.codec import from_plain
+from foldnet.zoo.families import DEEPEST, FAMILIES, Family, family_of, legal_names, published
 
 if TYPE_CHECKING:
     from torch import nn
 
-DIGITS = 4  # of a number in a name
 MOST = 999  # of a number that is no depth
 LIKE = 0.6  # likeness (0..1) from which letters are taken for those of a family
 
@@ -29,7 +29,7 @@ class Blueprint:
     """A network before it is built. `arch` is its name; `templates` are those of a group, None where nothing is shared.
 
     `channels` and `size` are those of the inputs (the network itself takes any size that its strides allow), `classes`
-    what it chooses from.
+    what it chooses from. With `ties`, as (group, owner of each layer), layers share hard from the start.
     """
 
     arch: str
@@ -39,6 +39,7 @@ class Blueprint:
     classes: int = 10
     channels: int = 3
     size: int = 32
+    ties: tuple[tuple[str, tuple[int, ...]], ...] = ()
 
     @property
     def task(self) -> str:
@@ -53,9 +54,9 @@ class Blueprint:
     @property
     def plain(self) -> Blueprint:
         """The network of this shape that shares nothing."""
-        numbers = [str(getattr(self.options, name)) for name in self.family.numbers]
+        name = self.family.named([getattr(self.options, name) for name in self.family.numbers])
         flags = (flag for flag in self.family.flags if getattr(self.options, flag))
-        return replace(self, arch="-".join([self.family.name, *numbers, *flags]), templates=None)
+        return replace(self, arch="-".join([name, *flags]), templates=None, ties=())
 
     @property
     def dropout(self) -> float:
@@ -65,12 +66,18 @@ class Blueprint:
     def build(self) -> nn.Module:
         """The network, freshly initialised (under torch.device("meta"): not allocated)."""
         network = self.build_plain()
-        if self.templates is None:
+        if self.templates is None and not self.ties:
             return network
         from foldnet.sharing.plan import plan_sharing
+
+        plan = plan_sharing(network, self.templates)
+        if self.ties:
+            from foldnet.sharing.tied import tie_from_start
+
+            return tie_from_start(network, plan, dict(self.ties))
         from foldnet.sharing.share import share
 
-        return share(network, plan_sharing(network, self.templates))
+        return share(network, plan)
 
     def build_plain(self) -> nn.Module:
         """The network whose layers have weights of their own."""
@@ -87,16 +94,15 @@ def blueprint(
     legal and which legal name is near.
     """
     family, soft = family_of(arch)
-    parts = arch.split("-")[1:]
+    parts = arch.split("-")
     flags = []
-    while family is not None and parts and parts[-1] in family.flags and parts[-1] not in flags:
+    while family is not None and parts[1:] and parts[-1] in family.flags and parts[-1] not in flags:
         flags.append(parts.pop())
-    wanted = len(family.numbers) if family is not None else 0
-    whole = parts and all(part.isascii() and part.isdigit() and len(part) <= DIGITS for part in parts)
-    if family is None or not whole or not wanted <= len(parts) <= wanted + 1:
-        forms = "; ".join(known.form for known in FAMILIES.values())
-        raise UnknownName(f"architecture '{shown(arch)}' is not known; legal names are {forms}{_near(shown(arch))}")
-    numbers = [int(part) for part in parts]
+    numbers = None if family is None else family.numbers_in("-".join(["", *parts[1:]]))
+    if family is None or numbers is None:
+        legal = f"legal names are {legal_names()}"
+        raise UnknownName(f"architecture '{shown(arch)}' is not known; {legal}{_near(shown(arch))}")
+    wanted = len(family.numbers)
     known = {entry.name for entry in fields(family.options)}
     further = dict.fromkeys(flags, True) | ({"dropout": dropout} if "dropout" in known else {})
     options = family.options(*numbers[:wanted], **further)
@@ -118,9 +124,10 @@ def build(name: str, *, classes: int = 10, channels: int | None = None, dropout:
     return blueprint(name, classes=classes, channels=channels, dropout=dropout).build()
 
 
-def shape_of(built: Blueprint) -> dict[str, int]:
+def shape_of(built: Blueprint) -> dict[str, Any]:
     """What a network was built for, as config.json has it."""
-    return {"classes": built.classes, "channels": built.channels, "size": built.size}
+    ties = {"ties": {group: list(owners) for group, owners in built.ties}} if built.ties else {}
+    return {"classes": built.classes, "channels": built.channels, "size": built.size} | ties
 
 
 def blueprint_in(network: Mapping[str, Any], arch: str, dropout: float) -> Blueprint:
@@ -129,7 +136,8 @@ def blueprint_in(network: Mapping[str, Any], arch: str, dropout: float) -> Bluep
     for name, bound in (("classes", "classes"), ("channels", "channels"), ("size", "side")):
         check_number(bound, network[name], field=f"'{name}'")
     shape = {name: network[name] for name in ("classes", "channels", "size")}
-    return blueprint(arch, **shape, dropout=dropout)
+    ties = from_plain(dict[str, tuple[int, ...]], network.get("ties", {}))
+    return replace(blueprint(arch, **shape, dropout=dropout), ties=tuple(ties.items()))
 
 
 def _wrong(family: Family, options: Any, soft: bool, templates: list[int]) -> str | None:
@@ -154,29 +162,36 @@ def _wrong(family: Family, options: Any, soft: bool, templates: list[int]) -> st
 
 
 def _near(arch: str) -> str:
-    """The legal name nearest to one that is not, as the end of a sentence: its family and, of its numbers, those that
-    are legal.
+    """What may be meant by a name that is not legal, as the end of a sentence."""
+    return said_to_be_meant(near_names(arch))
+
+
+def near_names(arch: str) -> list[str]:
+    """The legal name nearest to a name, which need not be legal: its family and, of its numbers, those that are.
 
     Where a number is missing, published names that begin so; nothing where no family is near.
     """
-    letters, rest = re.fullmatch(r"([a-z]*)(.*)", arch.lower(), re.DOTALL).groups()  # type: ignore[union-attr]
+    letters, rest = re.fullmatch(r"([a-z_-]*)(.*)", arch.lower(), re.DOTALL).groups()  # type: ignore[union-attr]
+    letters = re.sub("[_-]", "", letters)  # densenet-bc is a common spelling
     words = get_close_matches(letters, [f"{s}{name}" for name in FAMILIES for s in ("", "s")], 1, LIKE)
     given = [int(number) for number in re.findall(r"(?<![0-9])[0-9]{1,9}(?![0-9])", rest)]
     if not words or not given:
-        return ""
+        return []
     family, soft = family_of(words[0])
     assert family is not None
     wanted = len(family.numbers)
     soft = soft or len(given) > wanted
+    if soft and family.soft_as:
+        family = FAMILIES[family.soft_as]
     first = _nearest_legal(family, given[0], soft)
-    start = f"{'s' * soft}{family.name}-{first}"
     if len(given) < wanted:
-        return said_to_be_meant(in_order(known for known in published() if known.startswith(f"{start}-"))[:3])
+        start = f"{'s' * soft}{family.named([first])}-"
+        return in_order(known for known in published() if known.startswith(start))[:3]
     numbers = [first, *(min(max(number, 1), MOST) for number in given[1:wanted])]
-    if len(given) > wanted:
-        numbers.append(min(max(given[wanted], 1), family.layers(family.options(*numbers))))
+    most = family.layers(family.options(*numbers))
+    templates = [str(min(max(number, 1), most)) for number in given[wanted : wanted + 1]]
     flags = (flag for flag in family.flags if rest.endswith(f"-{flag}"))
-    return said_to_be_meant(["-".join([f"{'s' * soft}{family.name}", *map(str, numbers), *flags])])
+    return ["-".join([f"{'s' * soft}{family.named(numbers)}", *templates, *flags])]
 
 
 def _nearest_legal(family: Family, number: int, soft: bool) -> int:

@@ -6,14 +6,17 @@ Knows no torch until a network is made.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, fields
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from torch import nn
 
 DEEPEST = 1000  # layers: making more modules than that takes longer than a user waits
+DIGITS = 4  # of a number in a name
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +27,8 @@ class Family:
     `make` (options, channels, outputs) gives the plain network. `layers` says how many layers of a group share, which
     is the most templates; `illegal` (options, soft) what is wrong with some options, as the end of a sentence. `task`
     is what its networks answer for, `of` the same in words. `trains_with` names training settings that have a meaning
-    for this family.
+    for this family, `preset` changes their defaults where a source does not. `times` names the number that follows the
+    one before by an x. Where no layers share, `soft_as` is the family to take instead.
     """
 
     name: str
@@ -37,6 +41,9 @@ class Family:
     channels: int = 3
     published: tuple[str, ...] = ()
     trains_with: tuple[str, ...] = ()
+    preset: Mapping[str, Any] = field(default_factory=dict)
+    times: str = ""
+    soft_as: str = ""
 
     @property
     def numbers(self) -> tuple[str, ...]:
@@ -50,10 +57,24 @@ class Family:
 
     @property
     def form(self) -> str:
-        """What a name looks like, such as "wrn-DEPTH-WIDTH and swrn-DEPTH-WIDTH[-TEMPLATES] for classes of images"."""
-        plain = "-".join([self.name, *map(str.upper, self.numbers)])
-        end = "".join(f"[-{flag}]" for flag in self.flags)
-        return f"{plain}{end} and s{plain}[-TEMPLATES]{end} for {self.of}"
+        """What a name looks like, such as "wrn-DEPTH-WIDTH and swrn-DEPTH-WIDTH[-TEMPLATES]"."""
+        plain, end = self.named(list(map(str.upper, self.numbers))), "".join(f"[-{flag}]" for flag in self.flags)
+        return f"{plain}{end}" + ("" if self.soft_as else f" and s{plain}[-TEMPLATES]{end}")
+
+    def named(self, numbers: Sequence[object]) -> str:
+        """The name with these numbers, or the beginning of one where some are missing: "resnext-29-8x64"."""
+        return self.name + "".join(f"{before}{number}" for before, number in zip(self._before(), numbers, strict=False))
+
+    def numbers_in(self, rest: str) -> list[int] | None:
+        """The numbers in a name behind its first word, such as "-29-8x64-2", that of templates last; None where they
+        are not written as the family's are."""
+        pattern = "".join(f"{before}([0-9]{{1,{DIGITS}}})" for before in self._before())
+        found = re.fullmatch(f"{pattern}(?:-([0-9]{{1,{DIGITS}}}))?", rest)
+        return None if found is None else [int(number) for number in found.groups() if number is not None]
+
+    def _before(self) -> list[str]:
+        """What stands before each number."""
+        return ["x" if name == self.times else "-" for name in self.numbers]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +85,25 @@ class WideOptions:
     depth: int
     width: int
     dropout: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class DenseOptions:
+    """A densely connected network: layers, channels that each adds, and the dropout rate behind convolutions."""
+
+    depth: int
+    growth: int
+    dropout: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class AggregatedOptions:
+    """A network of aggregated transformations: layers, paths through a block, and channels of each in the first
+    stage."""
+
+    depth: int
+    cardinality: int
+    width: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +122,20 @@ def _wide(options: WideOptions, channels: int, outputs: int) -> nn.Module:
     return WideResNet(options.depth, options.width, outputs, channels, options.dropout)
 
 
+def _dense(options: DenseOptions, channels: int, outputs: int, *, bottleneck: bool) -> nn.Module:
+    """A densely connected network."""
+    from foldnet.zoo.densenet import DenseNet
+
+    return DenseNet(options.depth, options.growth, outputs, channels, options.dropout, bottleneck=bottleneck)
+
+
+def _aggregated(options: AggregatedOptions, channels: int, outputs: int) -> nn.Module:
+    """A network of aggregated transformations."""
+    from foldnet.zoo.resnext import ResNeXt
+
+    return ResNeXt(options.depth, options.cardinality, options.width, outputs, channels)
+
+
 def _steps(options: StepOptions, channels: int, outputs: int) -> nn.Module:
     """A network that answers for cells, however many classes there are."""
     from foldnet.zoo.shortest_paths import PathNetwork
@@ -89,12 +143,22 @@ def _steps(options: StepOptions, channels: int, outputs: int) -> nn.Module:
     return PathNetwork(options.depth, options.width, channels, recall=options.recall)
 
 
-def _wide_illegal(options: WideOptions, soft: bool) -> str | None:
-    """Stages have whole blocks, and what shares has a second one."""
-    least = 16 if soft else 10
-    if options.depth < least or (options.depth - 4) % 6:
-        return f"has depth {options.depth}; legal depths are {least}, {least + 6}, {least + 12}, ..."
+def _whole_blocks(options: Any, soft: bool, *, least: int, step: int, soft_least: int) -> str | None:
+    """Stages have whole blocks, each a `step` of depth, and enough of them where their layers share."""
+    first = soft_least if soft else least
+    if options.depth < first or (options.depth - least) % step:
+        return f"has depth {options.depth}; legal depths are {first}, {first + step}, {first + 2 * step}, ..."
     return None
+
+
+def _dense_illegal(options: DenseOptions, soft: bool) -> str | None:
+    """Nothing shares where no two layers have one shape."""
+    if soft:
+        return (
+            "has no two layers of one shape that could share, since each layer of a dense block sees more channels "
+            "than the one before; take densenetbc, whose 3x3 convolutions behind bottlenecks share"
+        )
+    return _whole_blocks(options, soft, least=7, step=3, soft_least=7)
 
 
 def _steps_illegal(options: StepOptions, soft: bool) -> str | None:
@@ -103,19 +167,55 @@ def _steps_illegal(options: StepOptions, soft: bool) -> str | None:
     return f"has depth {options.depth}; the least is {least}" if options.depth < least else None
 
 
+# Huang et al., https://arxiv.org/abs/1608.06993, section 4.2, and for resnext Xie et al.,
+# https://arxiv.org/abs/1611.05431, appendix A: both for CIFAR.
+DENSE_PRESET = {"epochs": 300, "batch_size": 64, "lr": 0.1, "schedule": "tenths", "weight_decay": 1e-4}
+
 FAMILIES: dict[str, Family] = {
     "wrn": Family(
         "wrn",
         WideOptions,
         _wide,
         layers=lambda options: (options.depth - 4) // 3 - 2,  # convolutions of a stage: all but the first block's
-        illegal=_wide_illegal,
+        illegal=partial(_whole_blocks, least=10, step=6, soft_least=16),
         trains_with=("dropout", "cutout"),
         published=(
             *("swrn-28-2-4", "swrn-28-2-1", "swrn-28-4-2", "swrn-28-4-4", "swrn-28-10-1", "swrn-28-10-2"),
             *("swrn-28-10-4", "swrn-28-10", "swrn-28-10-6", "swrn-28-14-2", "swrn-28-18-2", "swrn-40-8-8"),
             *("swrn-40-1-8", "swrn-28-1-4", "wrn-16-8", "wrn-28-2", "wrn-28-4", "wrn-28-10", "wrn-40-4", "wrn-40-8"),
         ),
+    ),
+    "densenet": Family(
+        "densenet",
+        DenseOptions,
+        partial(_dense, bottleneck=False),
+        layers=lambda options: 0,
+        illegal=_dense_illegal,
+        trains_with=("dropout", "cutout"),
+        preset=DENSE_PRESET,
+        published=("densenet-40-12", "densenet-100-12", "densenet-100-24"),
+        soft_as="densenetbc",
+    ),
+    "densenetbc": Family(
+        "densenetbc",
+        DenseOptions,
+        partial(_dense, bottleneck=True),
+        layers=lambda options: (options.depth - 4) // 6,  # the second convolutions of a block
+        illegal=partial(_whole_blocks, least=10, step=6, soft_least=16),
+        trains_with=("dropout", "cutout"),
+        preset=DENSE_PRESET,
+        published=("densenetbc-100-12", "densenetbc-250-24", "densenetbc-190-40", "sdensenetbc-100-12-4"),
+    ),
+    "resnext": Family(
+        "resnext",
+        AggregatedOptions,
+        _aggregated,
+        layers=lambda options: (options.depth - 2) // 9 - 1,  # of each of a block's convolutions, the first's left out
+        illegal=partial(_whole_blocks, least=11, step=9, soft_least=29),
+        trains_with=("cutout",),
+        preset={"epochs": 300, "batch_size": 128, "lr": 0.1, "schedule": "tenths", "weight_decay": 5e-4},
+        published=("resnext-29-8x64", "resnext-29-16x64", "sresnext-29-8x64-1"),
+        times="width",
     ),
     "cnn": Family(
         "cnn",
@@ -132,8 +232,16 @@ FAMILIES: dict[str, Family] = {
 }
 
 
+def legal_names() -> str:
+    """What names look like, by what their networks answer for."""
+    forms: dict[str, list[str]] = {}
+    for family in FAMILIES.values():
+        forms.setdefault(family.of, []).append(family.form)
+    return "; ".join(f"{', '.join(some)} for {of}" for of, some in forms.items())
+
+
 def published() -> tuple[str, ...]:
-    """Names from the paper's tables and figures, offered where a name is not legal."""
+    """Names from papers' tables and figures, offered where a name is not legal."""
     return tuple(name for family in FAMILIES.values() for name in family.published)
 
 

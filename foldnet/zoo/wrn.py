@@ -72,8 +72,7 @@ class WideResNet(nn.Module):
         The paper leaves the two convolutions of every stage's first block unshared, also where a stage happens to keep
         its width.
         """
-        reason = "first block of its stage, where width or resolution changes"
-        return {f"{stage}.0.{name}": reason for stage in self.sequences for name in ("conv1", "conv2", "shortcut")}
+        return private_first_blocks(self.sequences, "conv1", "conv2", "shortcut")
 
 
 def _stage(channels_in: int, channels_out: int, blocks: int, stride: int, dropout: float) -> nn.Sequential:
@@ -81,6 +80,12 @@ def _stage(channels_in: int, channels_out: int, blocks: int, stride: int, dropou
     first = WideBlock(channels_in, channels_out, stride, dropout)
     rest = (WideBlock(channels_out, channels_out, 1, dropout) for _ in range(blocks - 1))
     return nn.Sequential(first, *rest)
+
+
+def private_first_blocks(stages: tuple[str, ...], *layers: str) -> dict[str, str]:
+    """The `layers` of each stage's first block, with the reason why they do not share."""
+    reason = "first block of its stage, where width or resolution changes"
+    return {f"{stage}.0.{name}": reason for stage in stages for name in layers}
 
 
 def initialise(network: nn.Module) -> None:

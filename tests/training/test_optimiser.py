@@ -78,6 +78,14 @@ def test_the_rate_falls_at_the_papers_epochs():
     assert [rates[epoch] for epoch in falls] == pytest.approx([0.02, 0.004, 0.0008])
 
 
+def test_the_rate_falls_to_a_tenth_after_a_half_and_three_quarters():
+    rates = [Course(300, 0.1, 0, "tenths").rate(epoch) for epoch in range(300)]
+    falls = [epoch for epoch in range(1, 300) if rates[epoch] != rates[epoch - 1]]
+    assert falls == [150, 225]
+    assert [rates[epoch] for epoch in (0, *falls)] == pytest.approx([0.1, 0.01, 0.001])
+    assert {Course(300, 0.1, 0, "constant").rate(epoch) for epoch in range(300)} == {0.1}
+
+
 @pytest.mark.parametrize("epochs", range(1, 60))
 def test_the_rate_falls_when_that_share_of_the_epochs_is_over_and_never_before_the_first(epochs):
     assert Course(epochs, 0.1, 0).rate(0) == 0.1

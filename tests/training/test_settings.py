@@ -16,6 +16,7 @@ from foldnet.folding.settings import FoldSettings
 from foldnet.options import fields_of
 from foldnet.store.codec import to_plain
 from foldnet.training.settings import TrainSettings, flat, from_json, preset, to_json, train_settings
+from foldnet.zoo.blueprint import blueprint
 
 
 def exactly(sentence: str) -> str:
@@ -94,11 +95,51 @@ def test_a_plain_network_has_no_coefficients_to_regularise():
     assert TrainSettings(arch="swrn-28-10-4", recurrence=0.5).recurrence == 0.5
 
 
+@pytest.mark.parametrize(
+    ("arch", "soft"),
+    [
+        ("wrn-16-1", "swrn-16-1-2"),
+        ("densenet-40-12", "sdensenetbc-40-12-4"),
+        ("densenetbc-100-12", "sdensenetbc-100-12-4"),
+        ("resnext-29-8x64", "sresnext-29-8x64-2"),
+        ("cnn-20-32-recall", "scnn-20-32-4"),
+        ("mine", "swrn-28-2-4"),
+    ],
+)
+def test_the_soft_network_that_is_named_instead_is_legal(arch, soft):
+    said = f"`recurrence=0.5` needs coefficients and '{arch}' has none; leave it out or train a soft network such as '{soft}'"
+    with pytest.raises(SettingError, match=exactly(said)):
+        TrainSettings(arch=arch, recurrence=0.5)
+    assert blueprint(soft).arch == soft
+
+
+@pytest.mark.parametrize(("name", "value"), [("dropout", 0.2), ("progressive", 0.5)])
+def test_what_has_no_meaning_for_a_family_is_refused(name, value):
+    said = f"`{name}={value}` has no place in 'resnext-29-8x64'; leave it out"
+    with pytest.raises(SettingError, match=exactly(said)):
+        TrainSettings(arch="resnext-29-8x64", **{name: value})
+    assert TrainSettings(arch="densenet-40-12", dropout=0.2, cutout=8).dropout == 0.2
+
+
 def test_presets_belong_to_a_dataset_and_a_family():
     small = {"epochs": 30, "batch_size": 64, "validation": 360}
     assert preset("digits", "wrn-16-1") == small
     assert preset("digits", "swrn-28-2-4") == small | {"recurrence": 0.5, "recurrence_form": "loops"}
     assert preset("cifar10", "swrn-28-10-4") == {}
+    dense = {"epochs": 300, "batch_size": 64, "lr": 0.1, "schedule": "tenths", "weight_decay": 1e-4}
+    assert preset("cifar10", "densenet-40-12") == preset("cifar100", "sdensenetbc-100-12-4") == dense
+    assert preset("cifar10", "resnext-29-8x64") == dense | {"batch_size": 128, "weight_decay": 5e-4}
+    assert preset("digits", "densenet-40-12") == dense | small  # the source goes before the family
+    assert preset("digits", "nothing") == small
+
+
+def test_densenet_and_resnext_are_trained_as_in_their_papers():
+    for arch, batch_size, decay in (("densenetbc-100-12", 64, 1e-4), ("resnext-29-8x64", 128, 5e-4)):
+        settings = train_settings({"dataset": "cifar10", "arch": arch})
+        assert (settings.epochs, settings.batch_size, settings.lr) == (300, batch_size, 0.1)
+        assert (settings.optimiser, settings.momentum, settings.weight_decay) == ("sgd", 0.9, decay)
+        assert (settings.schedule, settings.dropout, settings.recurrence) == ("tenths", 0.0, 0.0)
+        assert train_settings({"dataset": "cifar10", "arch": arch, "epochs": 7}).epochs == 7
 
 
 def test_given_beats_the_file_which_beats_the_preset(tmp_path):

@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 
 import foldnet
 from foldnet.verbs.listing import list_runs
-from foldnet.zoo.families import FAMILIES
+from foldnet.zoo.families import legal_names
 
 FIELDS = {"parameters", "trainable", "virtual_parameters", "groups"}
 LINES = {"run", "arch", "dataset", "seed", "epochs", "of", "test_accuracy"}
@@ -170,7 +170,7 @@ def test_a_damaged_run_does_not_hide_the_others(cli, home, put, name, content):
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("nope", f"architecture 'nope' is not known; legal names are {'; '.join(f.form for f in FAMILIES.values())}"),
+        ("nope", f"architecture 'nope' is not known; legal names are {legal_names()}"),
         ("no/pe", "'no/pe' does not exist; give an architecture, a run or fold folder, or a safetensors file"),
         (
             "no.safetensors",

@@ -17,12 +17,12 @@ import foldnet
 from foldnet.data.sources import Digits
 from foldnet.errors import BrokenPromise, DataError, OutputError, RunError, SettingError
 from foldnet.folding.folds import StoredGroup, open_fold, save_fold, settings_of
-from foldnet.folding.owners import Owners
 from foldnet.folding.stepped import SteppedBlock
 from foldnet.program.data import Loop, Program, Step
 from foldnet.proof.certificate import Certificate
 from foldnet.proof.fold_report import FoldReport
 from foldnet.sharing.share import materialise
+from foldnet.sharing.tied import Owners
 from foldnet.store.codec import from_plain
 from foldnet.store.tensors import file_bytes
 from foldnet.training.runs import open_run
