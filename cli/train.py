@@ -16,8 +16,10 @@ from foldnet_cli.options import FORCE_TWICE, keyword, parameters_of, shared, swi
 
 EVERY = "Least time between checkpoints at the ends of epochs; epochs of over five minutes make some within."
 RESUME = "Go on with --out, or with the newest run; with more --epochs than it has, by the schedule of the longer run."
+LIKE = "Train the network of this fold from the start, with its hard sharing: a control."
 OWN = (
     switch("recall", "Feed the input to every step of a cnn or scnn: its -recall form."),
+    keyword("like", Path, metavar="FOLD", help=LIKE),
     keyword("gpus", int, help="Train on so many GPUs of this machine, one process each.  [default: one process]"),
     *shared("data_dir"),
     switch("download", "Fetch CIFAR into --data-dir if it is not there."),

@@ -79,8 +79,8 @@ class Fold:
     def load_structure(self) -> LoopedNetwork:
         """The looped network without its tensors (under torch.device("meta"): unallocated)."""
         from foldnet.folding.looped import LoopedNetwork
-        from foldnet.folding.owners import Owners
         from foldnet.sharing.share import SharedNetwork
+        from foldnet.sharing.tied import Owners
 
         try:
             built = self.blueprint.build()

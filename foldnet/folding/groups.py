@@ -93,7 +93,7 @@ def check_metric(metric: str | None, model: nn.Module) -> str:
 def _of_bank(group: Group, source: nn.Module) -> GroupAlgebra:
     """A soft group."""
     if not isinstance(source, Bank):
-        raise NothingToFold(f"group '{group.name}' is tied already; fold the soft network that it came from")
+        raise NothingToFold(f"group '{group.name}' shares hard already, so there is nothing left to compare or to fold")
     rows = source.coefficients.detach().cpu().double().numpy()
     return GroupAlgebra(group, rows, gram(source.templates).cpu().numpy(), plain=False)
 

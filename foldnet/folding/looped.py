@@ -14,7 +14,7 @@ from foldnet.bounds import checked
 from foldnet.errors import SettingError
 from foldnet.folding.equality import own_numbers
 from foldnet.folding.memory import in_several_places
-from foldnet.folding.owners import Owners, TiedLayers, only_calls_layers, scale_outputs
+from foldnet.folding.owners import only_calls_layers, scale_outputs
 from foldnet.folding.parts import pairs
 from foldnet.folding.ready import Ready, keep
 from foldnet.folding.stages import LoopedList, LoopedStage
@@ -23,6 +23,7 @@ from foldnet.program.data import Program, check_trips, expand, gain_names
 from foldnet.sharing.lend import Lent, lend, undisturbed
 from foldnet.sharing.sequences import joined, stands_in
 from foldnet.sharing.share import SharedNetwork
+from foldnet.sharing.tied import Owners, TiedLayers
 
 Place = tuple[str, str]  # a stepped block of a looped network, and in it the position of a layer that uses an owner
 

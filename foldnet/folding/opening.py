@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from foldnet.bounds import checked
 from foldnet.errors import RunError, SettingError
@@ -36,7 +37,8 @@ def load(path: Path | str, *, checkpoint: str = "last") -> nn.Module:
 
 
 def open_network(folder: Path, checkpoint: str = "last", named: Path | str | None = None) -> tuple[nn.Module, Run, str]:
-    """The network in a folder, the run that says which data it knows, and its form: "soft", "plain" or "looped".
+    """The network in a folder, the run that says which data it knows, and its form: "soft", "tied", "plain"
+    or "looped".
 
     `named` is the run of a fold that does not lie inside it.
     """
@@ -50,7 +52,7 @@ def open_network(folder: Path, checkpoint: str = "last", named: Path | str | Non
     from foldnet.training.runs import open_run
 
     run = open_run(folder)
-    return run.load(checkpoint)[0], run, "soft" if run.settings.arch.startswith("s") else "plain"
+    return run.load(checkpoint)[0], run, run.form
 
 
 def kind_of(folder: Path) -> str:
@@ -126,3 +128,26 @@ def _holds(run: Run, fold: Fold) -> bool:
         return run.digest(fold.checkpoint) == fold.run_sha256
     except RunError:
         return False
+
+
+def ties_of_fold(named: Path | str) -> tuple[dict[str, Any], tuple[tuple[str, tuple[int, ...]], ...]]:
+    """(settings, ties) of a fold, or of a run's newest: those of the run that it lies in, its network alone where that
+    is gone, and of each group the owner that each layer uses. Raises RunError."""
+    import torch
+
+    from foldnet.sharing.plan import plan_sharing
+    from foldnet.training.settings import flat
+
+    fold = open_fold(fold_folder(named))
+    owner = {use.layer: use.owner for use in fold.program.uses if use.owner is not None}
+    with torch.device("meta"):
+        plan = plan_sharing(fold.blueprint.build_plain(), fold.blueprint.templates)
+    try:
+        ties = tuple((group.name, tuple(owner[layer] for layer in group.layers)) for group in plan.groups)
+    except KeyError as missing:
+        raise RunError(f"the program of fold '{fold.folder}' has no layer {missing}; fold the run again") from None
+    settings: dict[str, Any] = {"arch": fold.arch, "dropout": fold.blueprint.dropout}
+    with suppress(RunError):
+        stored = flat(run_of_fold(fold).settings)
+        settings = {name: value for name, value in stored.items() if name not in ("data_dir", "device")}
+    return settings, ties

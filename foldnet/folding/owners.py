@@ -21,7 +21,8 @@ from foldnet.errors import SettingError
 from foldnet.options import check_choice
 from foldnet.sharing.lend import view
 from foldnet.sharing.plan import SHAREABLE
-from foldnet.sharing.share import Bank, mix
+from foldnet.sharing.share import Bank
+from foldnet.sharing.tied import Owners, TiedLayers
 
 CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
 EVEN = 1 - 1e-9  # gains this close in size count as equal, so that rounding does not pick the sign of the owner
@@ -107,45 +108,6 @@ def _errors(rows: Matrix, tied: Matrix, to_weights: Matrix) -> Matrix:
     lengths = np.linalg.norm(rows / scale @ to_weights, axis=1)
     relative: Matrix = np.divide(missing, lengths, out=(missing > 0).astype(np.float64), where=lengths > 0)
     return relative
-
-
-class Owners(nn.Module):
-    """The weights that the clusters of one group keep.
-
-    Holds M owners, or K templates and coefficients (M, K) where K < M, so min(M, K) weights (O, I, *kernel), each a
-    tensor of its own.
-    """
-
-    def __init__(self, owners: int, templates: int | None, shape: tuple[int, ...]) -> None:
-        """Empty weights of `shape`; `templates` is None where the owners themselves are kept."""
-        super().__init__()
-        self.form = owners, templates, shape
-        stored = nn.ParameterList(torch.empty(shape) for _ in range(templates or owners))
-        self.owners = stored if templates is None else None
-        self.templates = None if templates is None else stored
-        self.coefficients = None if templates is None else nn.Parameter(torch.empty(owners, templates))
-
-    def owner_weights(self) -> tuple[Tensor, ...]:
-        """The M owners, (O, I, *kernel) each. They exist once; where templates are kept they are mixed here."""
-        if self.templates is None or self.coefficients is None:
-            return tuple(self.owners or ())
-        stacked = torch.stack(list(self.templates)).movedim(2, -1)  # input channels last, as in a bank
-        return mix(self.coefficients, stacked).unbind(0)
-
-
-class TiedLayers(nn.Module):
-    """Layers that use owners by signed gains: W_i = g_i C_a(i)."""
-
-    def __init__(self, owners: Owners, assignment: tuple[int, ...]) -> None:
-        super().__init__()
-        self.stored = owners
-        self.assignment = assignment
-        self.gains = nn.Parameter(torch.ones(len(assignment)))
-
-    def layer_weights(self) -> tuple[Tensor, ...]:
-        """A weight (O, I, *kernel) for each of the L layers."""
-        owners = self.stored.owner_weights()
-        return tuple(gain * owners[owner] for gain, owner in zip(self.gains.unbind(0), self.assignment, strict=True))
 
 
 def tie_bank(bank: Bank, tie: Tie) -> TiedLayers:

@@ -46,7 +46,9 @@ class FoldPlan:
 
 def soft_network(model: nn.Module) -> SharedNetwork:
     """`model` as a soft network. Raises NothingToFold where it is none."""
-    if not isinstance(model, SharedNetwork) or not all(isinstance(bank, Bank) for bank in model.sources.values()):
+    if isinstance(model, SharedNetwork) and not all(isinstance(bank, Bank) for bank in model.sources.values()):
+        raise NothingToFold("the network shares hard already, so there is nothing left to fold")
+    if not isinstance(model, SharedNetwork):
         raise NothingToFold(
             "the network has no shared groups, so there is nothing to fold; train a soft one, such as swrn-28-2-4"
         )

@@ -34,9 +34,18 @@ FREE_TO_CHANGE = ("device", "data_dir")  # a resumed run may move to another mac
 
 
 @dataclass(frozen=True, slots=True)
+class Like:
+    """A fold to be trained from the start: the settings of its run, for what is not given, and its ties."""
+
+    settings: Mapping[str, Any]
+    ties: tuple[tuple[str, tuple[int, ...]], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Wanted:
     """What is asked of a training: settings as they were given, on top of those of a TOML file, with `recall` the
-    network in which every step sees the input again; what may happen in the place of the run; and by which processes.
+    network in which every step sees the input again; what may happen in the place of the run; by which processes; and
+    the fold that it is to be `like`.
     """
 
     given: Mapping[str, Any]
@@ -46,6 +55,7 @@ class Wanted:
     force: int
     download: bool
     world: World
+    like: Like | None = None
 
     def place(self, out: Path | str | None) -> Path | None:
         """The folder that is asked for; None for a new one. With `resume` it is by default the newest run.
@@ -71,7 +81,27 @@ class Wanted:
             chosen = self._chosen()
             usual = source_type(chosen.get("dataset", Digits.name)).arch
             given["arch"] = _recalling(chosen.get("arch") or usual)
+        if self.like is not None:
+            return self._settings_like(self.like)
         return train_settings(given, file=self.config)
+
+    def _settings_like(self, like: Like) -> TrainSettings:
+        """Those of the fold's run, but for what is given, on its own data; hard sharing has nothing to regularise."""
+        chosen, own = self._chosen(), dict(like.settings)
+        if self.recall:
+            raise SettingError("`recall=True` and `like` contradict each other; leave one of them out")
+        if chosen.get("arch", own["arch"]) != own["arch"]:
+            raise SettingError(
+                f"`arch={chosen['arch']!r}` contradicts `like`, which names a fold of {own['arch']}; leave `arch` out"
+            )
+        if chosen.get("recurrence"):
+            raise SettingError(
+                f"`recurrence={chosen['recurrence']:g}` has no meaning with `like`: what shares hard has no "
+                "coefficients to become alike; leave it out"
+            )
+        if chosen.get("dataset", own.get("dataset")) != own.get("dataset"):
+            own = {"arch": own["arch"]}  # what suits other data need not suit these
+        return train_settings(own | chosen | {"recurrence": 0.0, "recurrence_form": "mean"})
 
     def begin(self, folder: Path | None) -> tuple[Material, Session, Lock]:
         """Make the folder of a new run, whose only writer this process is then, and prepare it. What can be wrong is
@@ -85,8 +115,10 @@ class Wanted:
                 check(folder)
         machine = choose_machine(settings.device, settings.precision, self.world)
         dataset, split = split_of(settings, self.download, beside=self.world.beside)
-        place = folder or default_name(settings)
-        run = Run(place, settings, blueprint_for(settings, dataset), machine.precision, split.hash)
+        ties = self.like.ties if self.like is not None else ()
+        place = folder or default_name(settings, "-tied" if ties else "")
+        network = replace(blueprint_for(settings, dataset), ties=ties)
+        run = Run(place, settings, network, machine.precision, split.hash)
         material = Material(run, dataset, split, machine)
         run, session = session_of(material, new=True)
         with ExitStack() as stack:
@@ -117,6 +149,10 @@ class Wanted:
         if self.recall and not arch.endswith(RECALL):
             raise SettingError(
                 f"`recall=True` contradicts run '{folder}', which trains '{arch}'; leave it out, or start another run"
+            )
+        if self.like is not None and self.like.ties != run.blueprint.ties:
+            raise SettingError(
+                f"`like` contradicts run '{folder}', which shares otherwise; leave it out, or start another run"
             )
         if self.recall and "arch" in wanted:
             wanted["arch"] = _recalling(wanted["arch"])

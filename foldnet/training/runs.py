@@ -49,6 +49,11 @@ class Run:
         """The digest of a checkpoint's weights, as its file states it. Raises RunError."""
         return digest_of(self.folder / checkpoint / FILE, "model")
 
+    @property
+    def form(self) -> str:
+        """ "soft", "tied" where layers share hard from the start, or "plain"."""
+        return "tied" if self.blueprint.ties else "plain" if self.blueprint.templates is None else "soft"
+
     def load(self, checkpoint: str = "last") -> tuple[nn.Module, Progress]:
         """The trained network in evaluation mode, on the CPU, and where its training stood. Raises RunError."""
         place = self.folder / checkpoint
@@ -133,6 +138,6 @@ def newest_run(home: Path | None = None) -> Path:
     return newest_that_opens(runs, open_run)
 
 
-def default_name(settings: TrainSettings, home: Path | None = None) -> Path:
-    """The name under `home` (default: where runs lie) of what is trained, which another run may have already."""
-    return (home or runs_home()) / f"{settings.dataset}-{settings.arch}-seed{settings.seed}"
+def default_name(settings: TrainSettings, form: str = "") -> Path:
+    """The name where runs lie of what is trained, which another run may have already."""
+    return runs_home() / f"{settings.dataset}-{settings.arch}{form}-seed{settings.seed}"

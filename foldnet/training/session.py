@@ -21,8 +21,12 @@ from foldnet.training.runs import Run, lengthened
 from foldnet.training.settings import TrainSettings
 
 FLOAT_BYTES = 4
-DROPS = (30, 60, 80)  # per cent of the epochs after which the learning rate falls
-DROP = 0.2
+# By schedule, what the learning rate is multiplied by after how many per cent of the epochs.
+FALLS: dict[str, tuple[float, tuple[int, ...]]] = {
+    "steps": (0.2, (30, 60, 80)),
+    "tenths": (0.1, (50, 75)),
+    "constant": (1.0, ()),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +58,9 @@ class Course:
 
     def rate(self, epoch: int) -> float:
         """The learning rate of epoch 0, 1, ...: `lr`, and with "steps" times 0.2 once 30, 60 and 80 % of the epochs are
-        over."""
-        if self.schedule == "constant":
-            return self.lr
-        epochs = length_at(epoch, self.epochs, self.lengthened)
-        return self.lr * DROP ** sum(100 * epoch >= share * epochs for share in DROPS)
+        over, with "tenths" times 0.1 once 50 and 75 % are."""
+        epochs, (factor, shares) = length_at(epoch, self.epochs, self.lengthened), FALLS[self.schedule]
+        return self.lr * factor ** sum(100 * epoch >= share * epochs for share in shares)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,7 +23,7 @@ from foldnet.store.files import write_json
 from foldnet.store.lock import Lock, take_lock
 from foldnet.store.reading import read_json
 from foldnet.store.seals import SEAL, check_sealed, sealed
-from foldnet.training.begin import Wanted, clear_leftovers, is_finished, keep_length
+from foldnet.training.begin import Like, Wanted, clear_leftovers, is_finished, keep_length
 from foldnet.training.evaluate import evaluate
 from foldnet.training.loop import Agreement, fit
 from foldnet.training.machine import ALONE, World
@@ -38,7 +38,8 @@ from foldnet.training.settings import TrainSettings
 class TrainReport(Scored):
     """What `foldnet train` says. `score` is the test's in the data's own `measure`; accuracies are scores that are
     shares, 0..1. `test_right` counts what was answered wholly right, `seconds` are those of training, without the final
-    test. `lengthened` is [[2, 3], ...] where the first 2 epochs are those of a run of 3.
+    test. `lengthened` is [[2, 3], ...] where the first 2 epochs are those of a run of 3; `tied` says
+    that layers shared hard from the start.
     """
 
     run: str
@@ -60,6 +61,7 @@ class TrainReport(Scored):
     images_per_second: float
     task: Task = CLASSES
     lengthened: Lengthened = ()
+    tied: bool = False
 
     def parts(self) -> Iterator[Table]:
         """What was trained, how long it took, and how well it does."""
@@ -70,7 +72,7 @@ class TrainReport(Scored):
         best = f"{self.task.written(self.best_score)} at epoch {self.best_epoch}"
         rows = (
             ("run", self.run),
-            ("network", f"{self.arch}, {self.parameters:,} parameters"),
+            ("network", f"{self.arch}{', shared hard from the start' * self.tied}, {self.parameters:,} parameters"),
             ("trained", f"{epochs} on {self.dataset}, seed {self.seed}, {self.precision}"),
             ("time", f"{self.seconds:.1f} s, {self.images_per_second:,.0f} {self.task.unit}/s on {self.device}"),
             *([("best validation", best)] if self.best_score is not None else []),
@@ -94,6 +96,7 @@ def train(
     world: World = ALONE,
     tensorboard: bool = False,
     recall: bool = False,
+    like: Path | str | None = None,
     dataset: str | None = None,
     **given: Any,
 ) -> TrainReport:
@@ -106,14 +109,17 @@ def train(
     run. Checkpoints are made at the end of epochs, at most every `checkpoint_every` seconds, within very long epochs,
     and where the observer wants the end (Stopped is raised). With `force` a run that is at `out` already is replaced,
     with 2 also one that holds folds and notes. With `tensorboard` the epochs' numbers are written for TensorBoard too.
-    Of several processes (`world`) the first alone writes; each takes its part of every batch.
+    Of several processes (`world`) the first alone writes; each takes its part of every batch. `like` names a fold, or a
+    run for its newest: its network is trained from the start with its hard sharing, on the data and with the settings
+    of its run where nothing else is given.
 
     Progress is shown where a person looks, on a terminal or in a notebook, unless an `observer` is given (Silent:
     none). Raises SettingError and UnknownName for bad settings, DataError, RunError (also where another process writes
     into the run), OutputError, TrainingDiverged, ProcessLost, and MissingTool where `tensorboard` is not installed.
     """
     observer = observer or Silent()
-    wanted = Wanted(given_of(given | {"dataset": dataset}), config, recall, resume, force, download, world)
+    own = given_of(given | {"dataset": dataset})
+    wanted = Wanted(own, config, recall, resume, force, download, world, None if like is None else read_like(like))
     if not world.writes:
         return _follow(wanted, observer, checkpoint_every)
     try:
@@ -142,6 +148,13 @@ def train(
                 "interrupted; go on from the last checkpoint, if any, with `foldnet.train(resume=True, "
                 f"out={str(folder)!r})`"
             ) from None
+
+
+def read_like(named: Path | str) -> Like:
+    """The ties of a fold, with the settings of the run that it lies in. Raises RunError."""
+    from foldnet.folding.opening import ties_of_fold
+
+    return Like(*ties_of_fold(named))
 
 
 def _begin(
@@ -230,6 +243,7 @@ def _report(run: Run, session: Session, recorder: Recorder, test: Loader) -> Tra
         images_per_second=sorted(speeds)[len(speeds) // 2],
         task=test.task,
         lengthened=run.lengthened,
+        tied=bool(run.blueprint.ties),
     )
 
 

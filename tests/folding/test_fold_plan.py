@@ -12,10 +12,10 @@ from torch import nn
 from foldnet.errors import NothingToFold, SettingError, UnknownName
 from foldnet.folding.groups import check_metric, cut_families, groups_of
 from foldnet.folding.looped import LoopedNetwork
-from foldnet.folding.owners import TiedLayers
 from foldnet.folding.plan import apply_fold, soft_network
 from foldnet.program.data import Loop, Step, count_reuses
 from foldnet.sharing.share import share
+from foldnet.sharing.tied import TiedLayers
 from foldnet.zoo.blueprint import build
 
 
@@ -161,10 +161,13 @@ def test_a_plain_network_is_refused(make):
 def test_a_folded_network_is_refused():
     looped, tied, _ = fold_forms(build("swrn-28-1-4"), 0.5)
     assert isinstance(looped, LoopedNetwork)
-    for network in (looped, tied):
-        with pytest.raises(NothingToFold, match=exactly(NONE)):
-            soft_network(network)
-    said = "group 'stage1' is tied already; fold the soft network that it came from"
+    with pytest.raises(NothingToFold, match=exactly(NONE)):
+        soft_network(looped)
+    with pytest.raises(
+        NothingToFold, match=exactly("the network shares hard already, so there is nothing left to fold")
+    ):
+        soft_network(tied)
+    said = "group 'stage1' shares hard already, so there is nothing left to compare or to fold"
     with pytest.raises(NothingToFold, match=exactly(said)):
         groups_of(tied)
 

@@ -16,7 +16,6 @@ from foldnet.folding.looped import (
     loop_tied,
     unroll,
 )
-from foldnet.folding.owners import Owners
 from foldnet.folding.plan import FoldPlan, apply_fold
 from foldnet.folding.stages import LoopedStage
 from foldnet.folding.stepped import SteppedBlock
@@ -24,6 +23,7 @@ from foldnet.program.data import Loop, Step, schedule
 from foldnet.sharing.lend import lend
 from foldnet.sharing.sequences import joined
 from foldnet.sharing.share import SharedNetwork, materialise, share
+from foldnet.sharing.tied import Owners
 from foldnet.training.learner import build_optimiser
 from foldnet.zoo.blueprint import build
 

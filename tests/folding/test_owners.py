@@ -7,8 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from foldnet.analysis.choices import TIES
-from foldnet.folding.owners import Owners, TiedLayers, sum_in_double, tie_bank, tie_rows
+from foldnet.folding.owners import sum_in_double, tie_bank, tie_rows
 from foldnet.sharing.share import Bank, gram
+from foldnet.sharing.tied import Owners, TiedLayers
 
 SHAPES = [(4, 3, 3, 3), (5, 2), (3, 4, 5)]
 

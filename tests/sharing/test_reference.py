@@ -26,8 +26,15 @@ def assert_same(found: torch.Tensor, expected: torch.Tensor, limit: float, name:
     assert difference <= limit, (name, difference)
 
 
-@pytest.mark.parametrize(("dtype", "limit"), [(torch.float32, 1e-2), (torch.float64, 1e-10)])
-@pytest.mark.parametrize("arch", ["swrn-16-1-1", "swrn-28-1-4"])
+@pytest.mark.parametrize(
+    ("arch", "dtype", "limit"),
+    [
+        *(("swrn-16-1-1", *exact) for exact in ((torch.float32, 1e-2), (torch.float64, 1e-10))),
+        *(("swrn-28-1-4", *exact) for exact in ((torch.float32, 1e-2), (torch.float64, 1e-10))),
+        ("sdensenetbc-16-4-2", torch.float64, 1e-8),
+        ("sresnext-29-2x4-2", torch.float64, 1e-8),  # grouped convolutions
+    ],
+)
 def test_outputs_statistics_and_gradients_are_those_of_the_soft_network(arch, dtype, limit):
     torch.manual_seed(0)
     soft = build(arch).to(dtype)

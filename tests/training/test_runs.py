@@ -288,8 +288,8 @@ def test_no_runs(tmp_path):
         newest_run(tmp_path)
 
 
-def test_names_say_what_is_trained(tmp_path):
-    assert default_name(TrainSettings(arch="wrn-16-1", seed=3), tmp_path) == tmp_path / "digits-wrn-16-1-seed3"
+def test_names_say_what_is_trained():
+    assert default_name(TrainSettings(arch="wrn-16-1", seed=3)) == Path("runs") / "digits-wrn-16-1-seed3"
 
 
 def test_metrics_are_a_line_an_epoch(tmp_path):
