@@ -1,8 +1,9 @@
 """foldnet info."""
 
+from pathlib import Path
 from typing import Any
 
-from foldnet_cli.options import argument, takes
+from foldnet_cli.options import AGAINST, argument, keyword, switch, takes
 
 
 @takes(argument("name", "ARCH or RUN or FOLD or FILE", "Left out: the runs here.", str))
@@ -14,8 +15,19 @@ def info(name: str | None) -> Any:
     return list_runs() if name is None else recipe(name)
 
 
-def runs() -> Any:
+@takes(
+    argument("named", "RUN", "Run folders; left out, all under --home.", list[Path]),
+    switch("compare", "Compare them as a study's table does: mean and deviation over seeds, what differs."),
+    keyword("against", str, None, metavar="NAME", help=AGAINST, show_default=False),
+)
+def runs(named: list[Path] | None, compare: bool, against: str | None) -> Any:
     """List the runs here and their folds, with what they were trained on, how well they do and their sizes."""
+    from foldnet.training.runs import all_runs
+
+    if compare or against is not None:
+        from foldnet.verbs.compare import compare as recipe
+
+        return recipe(named or all_runs(), against=against)
     from foldnet.verbs.listing import list_runs
 
-    return list_runs()
+    return list_runs(runs=named)

@@ -13,10 +13,12 @@ from foldnet_cli.guard import add_command, settle, speaking
 from foldnet_cli.page import complain
 
 # In the order of use. Only the module of the command that is called is imported, or all where help asks for them.
-COMMANDS = ["train", "lsm", "fold", "render", "evaluate", "verify", "export", "info", "runs", "bench", "doctor", "data"]
+COMMANDS = ["train", "lsm", "fold", "render", "evaluate", "verify", "export", "info", "runs", "study"]
+COMMANDS += ["bench", "doctor", "data"]
 ELSEWHERE = {"render": "outputs", "export": "outputs", "runs": "info", "data": "outputs"}  # than in a file of its name
 GROUPS = {  # of two words each: the commands are what a function of that name gives
     "render": "Draw a run or a fold.",
+    "study": "Run many trainings that belong together, and compare them.",
     "bench": "Measure speed, memory and size, side by side in one run.",
     "data": "Make data sets to keep.",
 }

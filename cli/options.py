@@ -42,6 +42,7 @@ def out_file(help: str) -> inspect.Parameter:
 FORCE = switch("force", "Replace what exists.")
 TWICE = "Replace the run or fold that is there; twice: with folds and notes inside it."
 FORCE_TWICE = keyword("force", int, 0, "--force", count=True, metavar="<bool>", show_default=False, help=TWICE)
+AGAINST = "Line of the table that the others are compared to, seed by seed."
 CHECKPOINT = "Which weights of the run: last or best (by validation)."
 DATA_DIR = "Where the dataset lies, for cifar10, cifar100 and folder; no run keeps it."
 METRIC = "coefficients or weights.  [default: coefficients; for a plain network weights]"

@@ -175,6 +175,23 @@ def _take_networks(named: Any) -> Taken:
     return Taken(paths, paths[0].parent if paths else Path())
 
 
+def _take_study(named: Any) -> Taken:
+    """The study's folder or result file named, else the newest study. Raises RunError where there is none."""
+    from foldnet.errors import RunError
+    from foldnet.store.artifact import STUDY
+    from foldnet.store.files import studies_home
+
+    if named is not None:
+        path = Path(named)
+        return Taken(path, path if path.is_dir() else path.parent, "", {"study": str(path)})
+    home = studies_home()
+    found = STUDY.all_in(home)
+    if not found:
+        raise RunError(f"there is no study under '{home}'; run one with `foldnet study run`, or name its folder")
+    return Taken(found[-1], found[-1], f"using {found[-1]}, the newest study", {"study": str(found[-1])})
+
+
 RUN = Subject("RUN", "Run folder; left out, the newest under --home.", _take_run)
 FOLD = Subject("FOLD", "Fold folder, or a run for its newest fold; left out, the newest run's.", _take_fold)
+STUDY = Subject("STUDY", "Folder of a study, or a result file; left out, the newest study.", _take_study)
 NETWORKS = Subject("RUN or FOLD", "Run and fold folders.", _take_networks, several=True)

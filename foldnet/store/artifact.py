@@ -24,7 +24,7 @@ CHECKPOINTS = ("last", "best")  # folders inside a run
 CHECKPOINT = "checkpoint.safetensors"  # the file in each
 BOARD = "tensorboard"  # the folder of a run that TensorBoard reads
 PICTURES = re.compile(
-    r"(graph|sharing|lsm|history|sweep|fold|depth|paths|reach)(-\d+)?\.(svg|png|pdf|dot|gv|graphml|json|csv|npy|npz)"
+    r"(graph|sharing|lsm|history|sweep|fold|depth|paths|reach|efficiency|seeds)(-\d+)?\.(svg|png|pdf|dot|gv|graphml|json|csv|npy|npz)"
 )
 NOTES = (".md", ".rst", ".txt")
 SAID = 5  # names in a sentence
@@ -181,7 +181,8 @@ RUN_FILES = ("config.json", "metrics.jsonl", "coefficients.safetensors", "progre
 FOLD_FILES = ("config.json", "program.json", "report.json", "weights.safetensors", "certificate.json")
 RUN = Artifact("run", "runs/NAME", (*RUN_FILES, "lock.json"), ("metrics.jsonl", "coefficients.safetensors", "last"))
 FOLD = Artifact("fold", "runs/NAME/fold-0.95", FOLD_FILES, ("program.json", "weights.safetensors"))
-ARTIFACTS = {artifact.kind: artifact for artifact in (RUN, FOLD)}
+STUDY = Artifact("study", "studies/NAME", ("config.json", "results.json", "lock.json"), ("results.json",))
+ARTIFACTS = {artifact.kind: artifact for artifact in (RUN, FOLD, STUDY)}
 
 
 def newest_that_opens(folders: list[Path], opened: Callable[[Path], object]) -> Path:

@@ -24,6 +24,11 @@ def runs_home() -> Path:
     return Path(os.environ.get(VARIABLE) or HOME)
 
 
+def studies_home() -> Path:
+    """studies/ beside the folder of the runs."""
+    return runs_home().parent / "studies"
+
+
 FREE_NAMES = 10_000  # how many numbered siblings are tried before a name is given up
 
 

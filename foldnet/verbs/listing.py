@@ -1,6 +1,6 @@
 """foldnet runs: a line about every run, and about every fold that lies in it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -112,9 +112,9 @@ class Runs(Report):
         yield from (Text(f"damaged: {line.run}: {line.problem}", "note") for line in self.runs if line.problem)
 
 
-def list_runs(home: Path | None = None) -> Runs:
-    """The runs under `home` (default: where runs lie)."""
-    return Runs(str(home or runs_home()), tuple(line_of_run(folder) for folder in all_runs(home)))
+def list_runs(home: Path | None = None, runs: Sequence[Path] | None = None) -> Runs:
+    """The runs under `home` (default: where runs lie), or those named."""
+    return Runs(str(home or runs_home()), tuple(map(line_of_run, runs or all_runs(home))))
 
 
 def line_of_run(folder: Path) -> RunLine:

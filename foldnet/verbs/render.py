@@ -1,4 +1,4 @@
-"""foldnet render: pictures of runs and folds, each declared in PICTURES."""
+"""foldnet render: pictures of runs, folds and studies, each declared in PICTURES."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -7,6 +7,7 @@ from foldnet.bounds import checked
 from foldnet.drawing.output import Output, Written, chosen, make
 from foldnet.verbs.pictures.grids import Paths, Reach
 from foldnet.verbs.pictures.networks import Depth, Fold, Graph, Lsm, Sharing, Sweep
+from foldnet.verbs.pictures.studies import Efficiency, Seeds
 
 if TYPE_CHECKING:
     from torch import nn
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from foldnet.training.observer import Observer
 
 PICTURES: dict[str, type[Output]] = {
-    Path(kind.name).stem: kind for kind in (Graph, Sharing, Lsm, Fold, Sweep, Depth, Paths, Reach)
+    Path(kind.name).stem: kind for kind in (Graph, Sharing, Lsm, Fold, Sweep, Depth, Paths, Reach, Efficiency, Seeds)
 }
 
 

@@ -84,7 +84,7 @@ def test_what_is_off_is_not_said(home):
 
 def test_an_unknown_picture_and_an_unknown_option_are_named(home):
     with pytest.raises(
-        foldnet.FoldnetError, match=r"^there is no picture 'graf'; choose graph, .* or reach; did you mean 'graph'\?$"
+        foldnet.FoldnetError, match=r"^there is no picture 'graf'; choose graph, .* or seeds; did you mean 'graph'\?$"
     ):
         render("graf")
     with pytest.raises(SettingError, match=r"^`residul` is no option of Graph; did you mean 'residual'\?$"):

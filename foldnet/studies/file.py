@@ -1,0 +1,148 @@
+"""A study file: TOML that names a grid of trainings, single ones, and what follows each.
+
+epochs = 5                      # of all trials, as any setting of a training
+
+[grid]                          # lists multiply; [[grid]] names several grids
+arch = ["wrn-28-1", "swrn-28-1-4"]
+dataset = ["cifar10", "cifar100"]
+seed = [0, 1]
+
+[[trial]]                       # a single one
+arch = "wrn-28-2"
+
+[fold]                          # follows each training of a soft network; lists multiply here too
+threshold = [0.95, 0.9]
+
+[like]                          # follows each fold: its network from the start, with its hard sharing
+
+[lsm]                           # keeps the layer similarity matrices
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from foldnet.errors import FoldnetError, SettingError, UnknownName, nearest
+from foldnet.store.reading import LARGEST_TOML, NotPlain, parse_toml, read_text
+from foldnet.studies.trial import STEPS, Step, Trial, step_of
+from foldnet.training.settings import train_settings
+from foldnet.zoo.blueprint import blueprint
+
+MOST = 10_000  # trials of a study
+
+
+@dataclass(frozen=True, slots=True)
+class StudyFile:
+    """A study file that was read: its name, and its trials in order."""
+
+    name: str
+    trials: tuple[Trial, ...]
+
+
+def read_study_file(file: Path) -> StudyFile:
+    """Read a study file. Raises SettingError and UnknownName with the file and the key of what is not legal."""
+    try:
+        content = parse_toml(read_text(file, most=LARGEST_TOML, links=True))
+    except OSError as error:
+        raise SettingError(f"study file '{file}' cannot be read ({error.strerror}); check the path") from None
+    except NotPlain as error:
+        raise SettingError(f"study file '{file}' {error}") from None
+    except ValueError as error:
+        raise SettingError(f"study file '{file}' is not valid TOML ({error}); mend that line") from None
+    return study_of(content, file)
+
+
+def study_of(content: Mapping[str, Any], file: Path) -> StudyFile:
+    """The study that a file's content names. Raises SettingError and UnknownName."""
+    tables = {key: _tables(file, key, content[key]) for key in ("grid", "trial", *STEPS) if key in content}
+    common = {key: value for key, value in content.items() if key not in (*tables, "name")}
+    name = content.get("name", file.stem)
+    if not isinstance(name, str) or not name:
+        raise SettingError(f"study file '{file}' has a name that is no text; write it in quotes or leave it out")
+    steps = [
+        step for kind in STEPS for place, table in tables.get(kind, ()) for step in _steps(file, kind, place, table)
+    ]
+    folds, likes = ([step for step in steps if step.kind == kind] for kind in ("fold", "like"))
+    if likes and not folds:
+        raise SettingError(f"study file '{file}' has a table [like], of folds, and names none; add a table [fold]")
+    steps = [step for step in steps if step.kind != "like"]
+    steps += [Step("like", replace(like.settings, fold=fold)) for fold in folds for like in likes]
+    named = [(place, given) for place, table in tables.get("grid", ()) for given in _combinations(common | table)]
+    named += [(place, common | table) for place, table in tables.get("trial", ())]
+    if len(named) > MOST:
+        raise SettingError(f"study file '{file}' names more than {MOST:,} trials; leave some out")
+    trials = [_trial(given, steps, f"study file '{file}', {place}") for place, given in named]
+    if not trials:
+        raise SettingError(f"study file '{file}' names no trial; write a table [grid] or [[trial]]")
+    _check_different(trials, file)
+    return StudyFile(name, tuple(trials))
+
+
+def _tables(file: Path, key: str, value: Any) -> list[tuple[str, dict[str, Any]]]:
+    """[(place, table)] of a table or an array of tables; dashes in keys may stand for underscores."""
+    many = isinstance(value, list)
+    found = value if many else [value]
+    if not found or not all(isinstance(table, dict) for table in found):
+        raise SettingError(f"study file '{file}' has a {key} that is no table; write [{key}] on a line of its own")
+    plain = [{name.replace("-", "_"): entry for name, entry in table.items()} for table in found]
+    return [(f"[[{key}]] {number}" if many else f"[{key}]", table) for number, table in enumerate(plain, 1)]
+
+
+def _combinations(table: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """One table for each choice of an entry from every list; what is itself a list stands in a list of lists."""
+    choices = {name: value[: MOST + 1] if _multiplies(name, value) else [value] for name, value in table.items()}
+    for chosen in itertools.product(*choices.values()):
+        yield dict(zip(choices, chosen, strict=True))
+
+
+def _multiplies(name: str, value: Any) -> bool:
+    """Whether a value is several: a list, of lists where the setting is a list itself."""
+    own = name in ("windows", "thresholds", "groups", "keep", "ignore")
+    return isinstance(value, list) and (not own or (bool(value) and all(isinstance(entry, list) for entry in value)))
+
+
+def _steps(file: Path, kind: str, place: str, table: Mapping[str, Any]) -> Iterator[Step]:
+    """The steps of one table."""
+    where = f"study file '{file}', {place}"
+    for given in _combinations(table):
+        try:
+            yield step_of(kind, given, where)
+        except FoldnetError as error:
+            raise _placed(error, where) from None
+
+
+def _trial(given: Mapping[str, Any], steps: list[Step], place: str) -> Trial:
+    """One trial, with the steps that can follow it."""
+    for key in given:
+        if isinstance(given[key], dict):
+            raise UnknownName(f"{place}: table [{key}] does not exist{nearest(key, ('grid', 'trial', *STEPS))}")
+        if key == "data_dir":
+            raise SettingError(f"{place}: `data_dir` says where files lie on one machine; give it on the command line")
+    try:
+        settings = train_settings(given)
+        blueprint(settings.arch)  # a name that is none is found now, not when its turn comes
+    except FoldnetError as error:
+        raise _placed(error, place) from None
+    return Trial(settings, tuple(step for step in steps if step.fits(settings)), place)
+
+
+def _placed(error: FoldnetError, place: str) -> FoldnetError:
+    """An error with the place in the file before it, once."""
+    text = str(error)
+    return error if text.startswith(place) else type(error)(f"{place}: {text}")
+
+
+def _check_different(trials: list[Trial], file: Path) -> None:
+    """Raise SettingError for two trials that are one."""
+    seen: dict[str, Trial] = {}
+    for trial in trials:
+        other = seen.setdefault(trial.name, trial)
+        if other is not trial:
+            where = trial.place.removeprefix(f"study file '{file}', ")
+            raise SettingError(
+                f"{other.place} and {where} both name {trial.title}, and two trials that are one; leave one out"
+            )
