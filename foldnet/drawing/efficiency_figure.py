@@ -5,12 +5,14 @@ Savarese & Maire 2019, https://arxiv.org/abs/1902.09701.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from foldnet.drawing.colors import BOX_LINE, INK, distinct
+from foldnet.drawing.colors import BOX_LINE, distinct
 from foldnet.drawing.figures import check_some, dress_axes, line_key, panels, styled
+from foldnet.drawing.labels import Place, place_labels
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -18,16 +20,23 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SCORE_ROOM = 2.9  # inches of a panel's height
-LOGARITHMIC_FROM = 8.0  # times the fewest parameters: from here on a linear axis would crowd the small networks
-MARKERS = {"wrn": "s", "swrn": "o", "densenet": "^", "densenetbc": "^", "resnext": "D"}
-ORDER = tuple(MARKERS)
+LOGARITHMIC_FROM = {"x": 8.0, "y": 4.0}  # times the least: from here on a linear axis would crowd what is small
+FAMILIES = {  # markers and names, in the paper's order
+    "wrn": ("s", "WRN"),
+    "swrn": ("o", "SWRN"),
+    "densenet": ("^", "DenseNet"),
+    "densenetbc": ("^", "DenseNet-BC"),
+    "sdensenetbc": ("v", "soft DenseNet-BC"),
+    "resnext": ("D", "ResNeXt"),
+    "sresnext": ("d", "soft ResNeXt"),
+}
 STEPS = {"fold": ("x", "folded"), "like": ("+", "hard sharing from the start")}  # what follows a training
 
 
 @dataclass(frozen=True, slots=True)
 class Point:
     """One network: the `family` whose colour it has, a short label, its parameters, and what is drawn of its score (an
-    error in per cent where it is a share) with the deviation over seeds.
+    error in per cent where it is a share) with the deviation over seeds. Points of one `curve` are joined.
 
     What a `step` made, "fold" or "like", has a marker of its own, a fold a line to the `parent` that it comes from; a
     `published` one is hollow.
@@ -41,11 +50,17 @@ class Point:
     step: str = ""
     parent: tuple[float, float] | None = None
     published: bool = False
+    curve: str = ""
+
+    @property
+    def place(self) -> Place:
+        """Where it lies."""
+        return self.parameters, self.value
 
 
 @styled()
 def efficiency_figure(
-    points: Mapping[str, Sequence[Point]], title: str = "", *, axis: str = "test error (%)", seeds: str = ""
+    points: Mapping[str, Sequence[Point]], title: str = "", *, axis: str = "test error (%)"
 ) -> Figure:
     """A panel for each data set: wide residual networks, plain and soft, as curves with bars of one deviation to each
     side, other networks as points, folds joined to the networks that they come from, published values hollow.
@@ -57,36 +72,62 @@ def efficiency_figure(
     colors = {family: distinct(number) for number, family in enumerate(families)}
     keys = _keys(points, colors)
     figure, (grid,) = panels(1, len(points), (3.9 * len(points), SCORE_ROOM), title, keys, top=0.2)
-    every = [one.parameters for some in points.values() for one in some]
+    every = [one for some in points.values() for one in some]
     for axes, (dataset, some) in zip(grid, points.items(), strict=True):
         for one in some:
             _draw(axes, one, colors[one.family])
-        for family in ("wrn", "swrn"):
-            for published in (False, True):
-                _join(axes, [one for one in some if one.family == family and one.published is published], colors)
+        curves = [*_curves(some)]
+        for curve in curves:
+            _join(axes, curve, colors[curve[0].family])
         axes.margins(0.09)
         dress_axes(axes, "parameters (millions)", axis if axes is grid[0] else "")
-        _scale(axes, logarithmic=max(every) > LOGARITHMIC_FROM * min(every))
+        _scale(axes, "x", [one.parameters for one in every])
+        _scale(axes, "y", [one.value for one in some])
         axes.set_title(dataset, fontsize=9, pad=5, loc="right")
-    if seeds:
-        grid[0].text(0.0, 1.02, seeds, transform=grid[0].transAxes, ha="left", va="bottom", fontsize=6.5, color=INK)
+        labels = [(one.place, one.label, colors[one.family]) for one in some if one.label]
+        place_labels(axes, labels, [*_taken(axes, some, curves)])
     return figure
 
 
-def _scale(axes: Axes, *, logarithmic: bool) -> None:
-    """Parameters in millions, written out."""
+def _scale(axes: Axes, name: str, values: Sequence[float]) -> None:
+    """An axis with numbers written out, parameters in millions, logarithmic where values lie far apart."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-    if logarithmic:
-        axes.set_xscale("log")
-        axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-        axes.xaxis.set_minor_formatter(NullFormatter())
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value / 1e6:g}"))
+    axis, unit = getattr(axes, f"{name}axis"), 1e6 if name == "x" else 1
+    if max(values) > LOGARITHMIC_FROM[name] * min(values) > 0:
+        getattr(axes, f"set_{name}scale")("log")
+        axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        axis.set_minor_formatter(NullFormatter())
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value / unit:g}"))
+
+
+def _curves(some: Sequence[Point]) -> Iterator[list[Point]]:
+    """The wide residual networks that a line joins, in the order of their sizes: trained in one way, or published."""
+    found: dict[tuple[str, str, bool], list[Point]] = {}
+    for one in sorted(some, key=lambda one: one.place):
+        if one.family in ("wrn", "swrn") and not one.step:
+            found.setdefault((one.family, one.curve, one.published), []).append(one)
+    yield from (curve for curve in found.values() if len(curve) > 1)
+
+
+def _taken(axes: Axes, some: Sequence[Point], curves: Sequence[Sequence[Point]]) -> Iterator[Place]:
+    """Where marks and lines lie, which labels should not cover."""
+    import numpy as np
+
+    ends = [(one.parent, one.place) for one in some if one.parent is not None]
+    bars = [((x, y - one.deviation), (x, y + one.deviation)) for one in some for x, y in [one.place] if one.deviation]
+    ends += bars + [(a.place, b.place) for curve in curves for a, b in pairwise(curve)]
+    yield from (one.place for one in some)
+    for first, last in ends:
+        start, end = axes.transData.transform([first, last])
+        between = start + np.linspace(0, 1, 15)[:, None] * (end - start)
+        yield from map(tuple, axes.transData.inverted().transform(between))
 
 
 def _place(family: str) -> tuple[int, str]:
     """Known families first, in the paper's order."""
-    return (ORDER.index(family) if family in ORDER else len(ORDER), family)
+    order = [*FAMILIES]
+    return (order.index(family) if family in order else len(order), family)
 
 
 def _style(one: Point, color: str) -> dict[str, Any]:
@@ -94,27 +135,23 @@ def _style(one: Point, color: str) -> dict[str, Any]:
     if one.step:
         return {"marker": STEPS[one.step][0], "color": color, "markersize": 5, "markeredgewidth": 1.3}
     face = "white" if one.published else color
-    return {"marker": MARKERS.get(one.family, "v"), "color": color, "markerfacecolor": face, "markersize": 5}
+    return {"marker": FAMILIES.get(one.family, "*")[0], "color": color, "markerfacecolor": face, "markersize": 5}
 
 
 def _draw(axes: Axes, one: Point, color: str) -> None:
-    """One network with its bar, its label, and the line to what it was folded from."""
+    """One network with its bar, and the line to what it was folded from."""
     if one.parent is not None:
-        xs, ys = zip(one.parent, (one.parameters, one.value), strict=True)
+        xs, ys = zip(one.parent, one.place, strict=True)
         axes.plot(xs, ys, color=color, linewidth=0.7, linestyle=(0, (2, 2)), marker="", zorder=1)
     mark: dict[str, Any] = {"linestyle": "", "capsize": 2, "linewidth": 0.9, "zorder": 3, **_style(one, color)}
-    axes.errorbar([one.parameters], [one.value], None if one.step else [one.deviation], **mark)
-    if one.label:
-        place: dict[str, Any] = {"xytext": (4, 4), "textcoords": "offset points"}
-        axes.annotate(one.label, (one.parameters, one.value), fontsize=5.5, color=INK, **place)
+    bar = None if one.step or not one.deviation else [one.deviation]
+    axes.errorbar([one.parameters], [one.value], bar, **mark)
 
 
-def _join(axes: Axes, some: Sequence[Point], colors: Mapping[str, str]) -> None:
-    """A curve through the networks of a family that were trained, in the order of their sizes."""
-    trained = sorted((one.parameters, one.value) for one in some if not one.step)
-    if len(trained) > 1:
-        style: dict[str, Any] = {"linestyle": (0, (1, 2)) if some[0].published else "-", "linewidth": 1.1, "marker": ""}
-        axes.plot(*zip(*trained, strict=True), color=colors[some[0].family], zorder=2, **style)
+def _join(axes: Axes, curve: Sequence[Point], color: str) -> None:
+    """A line through the networks of a curve."""
+    style: dict[str, Any] = {"linestyle": (0, (1, 2)) if curve[0].published else "-", "linewidth": 1.1, "marker": ""}
+    axes.plot(*zip(*(one.place for one in curve), strict=True), color=color, zorder=2, **style)
 
 
 def _keys(points: Mapping[str, Sequence[Point]], colors: Mapping[str, str]) -> list[Artist]:
@@ -124,11 +161,13 @@ def _keys(points: Mapping[str, Sequence[Point]], colors: Mapping[str, str]) -> l
     for family, color in colors.items():
         own = Point(family, "", 0, 0)
         line = {"linestyle": "-" if family in ("wrn", "swrn") else ""}
-        keys.append(line_key(family.upper(), **line, **_style(own, color)))
+        keys.append(line_key(FAMILIES.get(family, ("", family))[1], **line, **_style(own, color)))
     for step, (_, said) in STEPS.items():
         if any(one.step == step for one in every):
             dashes: dict[str, Any] = {"linestyle": (0, (2, 2)) if step == "fold" else ""}
             keys.append(line_key(said, **dashes, **_style(Point("", "", 0, 0, step=step), BOX_LINE)))
     if any(one.published for one in every):
         keys.append(line_key("published", linestyle="", **_style(Point("wrn", "", 0, 0, published=True), BOX_LINE)))
+    if any(one.deviation and not one.step for one in every):
+        keys.append(line_key("bars: one deviation over seeds", color=BOX_LINE, linewidth=0.9))
     return keys

@@ -38,7 +38,7 @@ def seeds_figure(groups: Sequence[SeedGroup], shares: Sequence[Share], seeds: Se
     drawn, pitch = seeds[:MOST_SEEDS], PITCH + CAPTION
     top, inner = (0.42 if title else 0.08) + 0.24, LABELS + (min(len(seeds), MOST_SEEDS) + 1) * PITCH + 0.3
     keys = [
-        patch_key("0 (of similarity, of seeds)", facecolor="black", edgecolor="black", linewidth=0.6),
+        patch_key("0 (similarity, or share of seeds)", facecolor="black", edgecolor="black", linewidth=0.6),
         patch_key("1", facecolor="white", edgecolor="black", linewidth=0.6),
         patch_key("beyond chance", facecolor="none", edgecolor=MARK, linewidth=0.9),
     ]

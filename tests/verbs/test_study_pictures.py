@@ -63,13 +63,27 @@ def test_networks_folds_and_published_values_are_drawn(tmp_path):
         "hard sharing from the start",
         "16-1",
         "28-1-2",
-        "5 epochs",
+        "5 epochs, 1 to 2 seeds a network",
+        "bars: one deviation over seeds",
     ):
         assert word in svg
     assert "published" not in svg
     more = render("efficiency", file, tmp_path / "more.svg", published=True).file.read_text()
     assert "published" in more
     assert all(one.arch.partition("-")[2] in more for one in PUBLISHED)
+
+
+def test_other_families_have_their_papers_names_and_settings_stand_below_a_name(tmp_path):
+    results = [
+        result("densenetbc-40-12", 0, 0.7),
+        result("resnext-29-1x8", 0, 0.6),
+        result("sresnext-29-1x8-1", 0, 0.5),
+    ]
+    weighed = result("swrn-28-1-4", 0, 0.8)
+    weighed["trial"], weighed["settings"]["recurrence"] = "another", 0.2
+    results += [result("swrn-28-1-4", 0, 0.7), weighed]
+    svg = render("efficiency", written(tmp_path, results)).file.read_text()
+    assert all(word in svg for word in ("DenseNet-BC", "ResNeXt", "soft ResNeXt", ">28-1-4<", ">recurrence=0.2<"))
 
 
 def test_seeds_stand_side_by_side_and_what_they_share_is_reported(tmp_path):
@@ -88,7 +102,7 @@ def test_seeds_stand_side_by_side_and_what_they_share_is_reported(tmp_path):
         "stage1",
         "stage2",
         "no pair beyond chance",
-        "swrn-40-1-8, cifar10",
+        "swrn-40-1-8 on cifar10, 5 epochs, by coefficients",
     ):
         assert word in svg
     assert drawn.report.seeds == (0, 1, 2)

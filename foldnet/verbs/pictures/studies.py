@@ -36,15 +36,19 @@ class Efficiency(Output):
         lines = table_of("", results).lines
         points = {name: list(_points(lines, name, self.published)) for name in dict.fromkeys(o.dataset for o in lines)}
         axis = "test error (%)" if all(line.share for line in lines) else f"test {lines[0].measure}" if lines else ""
-        write_figure(efficiency_figure(points, axis=axis, title=_title(results)), file)
+        write_figure(efficiency_figure(points, axis=axis, title=_title(results, lines)), file)
 
 
-def _title(results: Sequence[Mapping[str, Any]]) -> str:
+def _title(results: Sequence[Mapping[str, Any]], lines: Sequence[Line]) -> str:
     """How long was trained, and with how many seeds."""
     epochs = sorted({result["train"]["epochs"] for result in results})
-    seeds = len({result["settings"]["seed"] for result in results})
-    span = f"{epochs[0]}" if len(epochs) == 1 else f"{epochs[0]} to {epochs[-1]}" if epochs else "0"
-    return f"{span} epochs, {seeds} seed{'s' * (seeds > 1)}"
+    seeds = sorted({len(line.score.seeds) for line in lines})
+    return f"{_span(epochs)} epochs, {_span(seeds)} seed{'s' * (seeds[-1:] > [1])} a network"
+
+
+def _span(numbers: Sequence[int]) -> str:
+    """One number, or the first and the last."""
+    return f"{numbers[0]}" if len(numbers) == 1 else f"{numbers[0]} to {numbers[-1]}" if numbers else "0"
 
 
 def _points(lines: Sequence[Line], dataset: str, published: bool) -> Iterator[Point]:
@@ -54,16 +58,18 @@ def _points(lines: Sequence[Line], dataset: str, published: bool) -> Iterator[Po
 
     there = {line.name: line for line in lines if line.dataset == dataset}
     for line in there.values():
-        family = line.arch.partition("-")[0]
-        label = "" if line.step else line.name.removeprefix(f"{family}-")
+        family, _, size = line.arch.partition("-")
+        settings = line.name.removeprefix(line.arch).removeprefix(", ")
+        label = "" if line.step else "\n".join(filter(None, (size, settings)))
         deviation = (line.score.deviation or 0.0) * (100 if line.share else 1)
         source = there[line.of] if line.step == "fold" and line.of else None
         parent = None if source is None else (source.parameters.mean, _height(source))
-        yield Point(family, label, line.parameters.mean, _height(line), deviation, line.step, parent)
+        own: dict[str, Any] = {"step": line.step, "parent": parent, "curve": settings}
+        yield Point(family, label, line.parameters.mean, _height(line), deviation, **own)
     for one in PUBLISHED if published else ():
         if dataset in one.errors:
-            family, _, rest = one.arch.partition("-")
-            yield Point(family, rest, one.parameters, one.errors[dataset], published=True)
+            family, _, size = one.arch.partition("-")
+            yield Point(family, size, one.parameters, one.errors[dataset], published=True)
 
 
 def _height(line: Line) -> float:
@@ -89,8 +95,11 @@ class Seeds(Output):
         from foldnet.studies.results import results_of
         from foldnet.studies.seeds import seeds_of, summary
 
-        report, groups = seeds_of(results_of(what), what, self.arch, self.dataset)
-        title = f"{report.arch}, {report.dataset}, {report.metric}"
+        results = results_of(what)
+        report, groups = seeds_of(results, what, self.arch, self.dataset)
+        drawn = {"arch": report.arch, "dataset": report.dataset}
+        epochs = sorted({one["train"]["epochs"] for one in results if drawn.items() <= one["settings"].items()})
+        title = f"{report.arch} on {report.dataset}, {_span(epochs)} epochs, by {report.metric}"
         shares = [(one.share, summary(one)) for one in report.groups[:-1]]
         write_figure(seeds_figure(groups, shares, report.seeds, title), file)
         return report
