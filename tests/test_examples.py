@@ -9,10 +9,15 @@ from pathlib import Path
 from statistics import mean, stdev
 
 import pytest
+import torch
 
 import foldnet
+from foldnet.folding.settings import parse_budget
+from foldnet.studies.file import read_study_file
+from foldnet.zoo.blueprint import build
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
+STUDIES = sorted(EXAMPLES.glob("*.toml"))
 
 
 @pytest.fixture
@@ -90,3 +95,42 @@ def test_ways_of_tying_are_studied(run, stock, tmp_path):
     assert f"{100 * mean(by_layer['gain']):.2f} ± {100 * stdev(by_layer['gain']):.2f}\n" in out
     whole = foldnet.fold(stock / "runs" / "tied", threshold=0.9, tie="gain", shares=False, dry_run=True).report
     assert by_layer["gain"][1] == whole.accuracy.recalibrated
+
+
+@pytest.mark.parametrize("file", STUDIES, ids=lambda file: file.stem)
+def test_a_study_says_what_would_run(file, cli, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    said = cli("study", "run", file, "--dry-run").out
+    trials = read_study_file(file).trials
+    assert all(trial.name in said for trial in trials)
+    assert all(len(line) <= 80 for line in said.splitlines())
+    assert "nothing was run" in said
+    assert list(tmp_path.iterdir()) == []
+    comment = file.read_text().split("\n\n")[0]
+    assert all(line.startswith("#") for line in comment.splitlines())
+    assert f"examples/{file.name}" in comment or f"examples/{file.stem.removesuffix('-controls')}.toml" in comment
+    assert read_study_file(file).name == file.stem
+
+
+@pytest.mark.parametrize(("name", "width"), [("worth-folding", 1), ("worth-folding-2", 2)])
+def test_folds_are_compared_to_networks_of_the_stored_numbers_and_epochs(name, width):
+    folded, controls = (read_study_file(EXAMPLES / f"{name}{part}.toml").trials for part in ("", "-controls"))
+    budgets = {step.settings.budget for trial in folded for step in trial.steps if step.kind == "fold"}
+    with torch.device("meta"):
+        sizes = {
+            trial.settings.arch: sum(one.numel() for one in build(trial.settings.arch).parameters())
+            for trial in controls
+        }
+    for budget in budgets:
+        most, in_bytes = parse_budget(budget)
+        assert not in_bytes
+        assert any(most - 500 < size <= most for arch, size in sizes.items() if arch.startswith(f"swrn-28-{width}-"))
+    own = {
+        trial.settings.epochs + step.settings.finetune
+        for trial in folded
+        for step in trial.steps
+        if step.kind == "fold"
+    }
+    like = {step.settings.epochs for trial in folded for step in trial.steps if step.kind == "like"}
+    assert own == like == {trial.settings.epochs for trial in controls}
+    assert {trial.settings.seed for trial in folded} == {trial.settings.seed for trial in controls}
