@@ -17,7 +17,7 @@ def info(name: str | None) -> Any:
 
 @takes(
     argument("named", "RUN", "Run folders; left out, all under --home.", list[Path]),
-    switch("compare", "Compare them as a study's table does: mean and deviation over seeds, what differs."),
+    switch("compare", "Print one table of all, as `foldnet study table` does; seeds are taken together."),
     keyword("against", str, None, metavar="NAME", help=AGAINST, show_default=False),
 )
 def runs(named: list[Path] | None, compare: bool, against: str | None) -> Any:

@@ -17,7 +17,7 @@ COMMANDS = ["train", "lsm", "fold", "render", "evaluate", "verify", "export", "i
 COMMANDS += ["bench", "doctor", "data"]
 ELSEWHERE = {"render": "outputs", "export": "outputs", "runs": "info", "data": "outputs"}  # than in a file of its name
 GROUPS = {  # of two words each: the commands are what a function of that name gives
-    "render": "Draw a run or a fold.",
+    "render": "Draw a run, a fold or a study.",
     "study": "Run many trainings that belong together, and compare them.",
     "bench": "Measure speed, memory and size, side by side in one run.",
     "data": "Make data sets to keep.",

@@ -25,7 +25,7 @@ def argument_of(of: Subject, name: str = "named") -> inspect.Parameter:
 
 
 RUN_ARGUMENT, FOLD_ARGUMENT = argument_of(RUN, "run"), argument_of(FOLD, "fold")
-OUTPUT = out_file("File to write; its ending chooses the format.  [default: inside the run or fold]")
+OUTPUT = out_file("File to write; its ending chooses the format.  [default: in the folder of what is shown]")
 NPZ = out_file("NumPy file (.npz) to write.  [default: a new one here]")
 
 

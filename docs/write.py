@@ -1,19 +1,29 @@
-"""Write README.md and docs/*.md from docs/templates/ and the numbers in examples/benchmarks/.
+"""Write README.md and docs/*.md from docs/templates/ and the numbers in examples/benchmarks/, and the pictures of studies.
 
     python docs/write.py            # also: make docs
     python docs/write.py --check    # says what would change, and writes nothing
 
 No number that was measured is typed: templates read it from the JSON that names its command, versions and machine.
+A picture says in its last line of what results it was drawn; other versions of matplotlib draw the same a little differently.
 """
 
 import argparse
+import hashlib
 import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
 import readings
+import study_readings
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from foldnet.verbs.render import render
+
 DOCS = Path(__file__).parent
+PICTURES = DOCS.parent / "examples" / "pictures"
 NOTE = "<!-- Written by docs/write.py from docs/templates/{name}: change that one. -->\n\n"
 
 
@@ -27,7 +37,8 @@ def pages() -> dict[Path, str]:
         keep_trailing_newline=True,
         autoescape=False,
     )
-    public = {name: value for name, value in vars(readings).items() if callable(value) and not name.startswith("_")}
+    found = vars(readings) | vars(study_readings)
+    public = {name: value for name, value in found.items() if callable(value) and not name.startswith("_")}
     environment.filters |= public
     environment.globals |= public | {"sum": sum, "min": min, "max": max, "zip": zip, "round": round, "len": len}
     return {
@@ -37,6 +48,40 @@ def pages() -> dict[Path, str]:
     }
 
 
+@dataclass(frozen=True)
+class Picture:
+    """A picture of a study's results: its file, what `foldnet render` calls it, and its options."""
+
+    file: Path
+    kind: str
+    results: Path
+    options: dict[str, Any]
+
+    @property
+    def note(self) -> str:
+        """The line that says of what it was drawn."""
+        drawn = hashlib.sha256(self.results.read_bytes()).hexdigest()
+        return f"<!-- {self.kind} of {self.results.name} {self.options}, {drawn} -->\n"
+
+    def stands(self) -> bool:
+        """Whether it is there, of these results."""
+        return self.file.is_file() and self.file.read_text(encoding="utf-8").endswith(self.note)
+
+    def write(self) -> None:
+        """Draw it."""
+        with TemporaryDirectory() as folder:
+            drawn = render(self.kind, self.results, Path(folder) / "drawn.svg", **self.options).file
+            self.file.write_text(drawn.read_text(encoding="utf-8") + self.note, encoding="utf-8")
+
+
+def pictures() -> Iterator[Picture]:
+    """The pictures of studies."""
+    yield Picture(PICTURES / "figure3-small.svg", "efficiency", readings.FILES / "figure3-small.json", {})
+    digits = readings.FILES / "digits-study.json"
+    yield Picture(PICTURES / "digits-study-efficiency.svg", "efficiency", digits, {})
+    yield Picture(PICTURES / "digits-study-seeds.svg", "seeds", digits, {"arch": "swrn-28-1-4"})
+
+
 def main() -> int:
     """Write what changed, or name it."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -44,6 +89,7 @@ def main() -> int:
         "--check", action="store_true", help="write nothing; exit status 1 where something would change"
     )
     check = parser.parse_args().check
+    old = [picture for picture in pictures() if not picture.stands()]
     changed = [
         (file, text) for file, text in pages().items() if not file.is_file() or file.read_text(encoding="utf-8") != text
     ]
@@ -51,7 +97,11 @@ def main() -> int:
         print(file.relative_to(DOCS.parent), file=sys.stderr)
         if not check:
             file.write_text(text, encoding="utf-8")
-    return int(check and bool(changed))
+    for picture in old:
+        print(picture.file.relative_to(DOCS.parent), file=sys.stderr)
+        if not check:
+            picture.write()
+    return int(check and bool(changed or old))
 
 
 if __name__ == "__main__":

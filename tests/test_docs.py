@@ -1,5 +1,6 @@
 """README and docs/: written from what was measured, short, and without links that lead nowhere."""
 
+import importlib
 import re
 import subprocess
 import sys
@@ -29,6 +30,20 @@ def test_what_stands_there_is_what_was_measured():
     assert (done.returncode, done.stderr) == (0, ""), "run `make docs`"
 
 
+def test_a_picture_of_other_results_is_drawn_anew(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(TOP / "docs")
+    picture = importlib.import_module("write").Picture
+    results = tmp_path / "small.json"
+    results.write_text((TOP / "examples" / "benchmarks" / "figure3-small.json").read_text())
+    one = picture(tmp_path / "small.svg", "efficiency", results, {})
+    assert not one.stands()
+    one.write()
+    assert one.stands()
+    assert [file.name for file in tmp_path.iterdir() if file.suffix == ".svg"] == ["small.svg"]
+    results.write_text(results.read_text().replace("0.7609", "0.7610"))
+    assert not one.stands()
+
+
 def test_every_page_has_a_template():
     assert [page.name for page in TEMPLATES] == sorted(page.name for page in PAGES)
 
@@ -55,6 +70,16 @@ def test_links_lead_somewhere(page):
         file = page.parent / path if path else page
         assert file.exists(), target
         assert not place or place in anchors(file), target
+
+
+def test_commands_of_studies_exist_with_their_options(cli):
+    text = (TOP / "docs" / "studies.md").read_text(encoding="utf-8")
+    commands = [line.partition("#")[0] for line in re.findall(r"^foldnet .*$", text, flags=re.M)]
+    assert len(commands) >= 6
+    for command in commands:
+        words = re.match(r"foldnet ((?:study|render) \w+|\w+)", command)[1].split()
+        known = cli(*words, "--help").out
+        assert all(option in known for option in re.findall(r"(?<=\s)--?[a-z][a-z-]*", command)), command
 
 
 @pytest.mark.parametrize("page", [TOP / "README.md", TOP / "docs" / "python.md"], ids=lambda page: page.name)

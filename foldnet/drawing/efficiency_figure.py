@@ -84,6 +84,7 @@ def efficiency_figure(
         _scale(axes, "x", [one.parameters for one in every])
         _scale(axes, "y", [one.value for one in some])
         axes.set_title(dataset, fontsize=9, pad=5, loc="right")
+        axes.autoscale_view()  # or limits are found when the figure is drawn, after the labels were placed
         labels = [(one.place, one.label, colors[one.family]) for one in some if one.label]
         place_labels(axes, labels, [*_taken(axes, some, curves)])
     return figure

@@ -193,5 +193,5 @@ def _take_study(named: Any) -> Taken:
 
 RUN = Subject("RUN", "Run folder; left out, the newest under --home.", _take_run)
 FOLD = Subject("FOLD", "Fold folder, or a run for its newest fold; left out, the newest run's.", _take_fold)
-STUDY = Subject("STUDY", "Folder of a study, or a result file; left out, the newest study.", _take_study)
+STUDY = Subject("STUDY", "Study folder, or a result file; left out, the newest study.", _take_study)
 NETWORKS = Subject("RUN or FOLD", "Run and fold folders.", _take_networks, several=True)

@@ -4,7 +4,9 @@ import json
 
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 
+from foldnet.drawing.efficiency_figure import Point, efficiency_figure
 from foldnet.drawing.published import PUBLISHED
 from foldnet.errors import RunError, UnknownName
 from foldnet.verbs.render import render
@@ -84,6 +86,17 @@ def test_other_families_have_their_papers_names_and_settings_stand_below_a_name(
     results += [result("swrn-28-1-4", 0, 0.7), weighed]
     svg = render("efficiency", written(tmp_path, results)).file.read_text()
     assert all(word in svg for word in ("DenseNet-BC", "ResNeXt", "soft ResNeXt", ">28-1-4<", ">recurrence=0.2<"))
+
+
+def test_labels_stay_inside_their_panel(tmp_path):
+    points = {"digits": [Point("swrn", "28-1-2", 175_710, 1.3, 0.4), Point("swrn", "28-1-4", 272_514, 1.85, 0.4)]}
+    figure = efficiency_figure(points)
+    renderer = FigureCanvasAgg(figure).get_renderer()
+    (axes,) = figure.axes
+    room = axes.get_window_extent(renderer)
+    boxes = [text.get_window_extent(renderer) for text in axes.texts]
+    assert len(boxes) == 2
+    assert all(room.x0 <= box.x0 < box.x1 <= room.x1 and room.y0 <= box.y0 < box.y1 <= room.y1 for box in boxes)
 
 
 def test_seeds_stand_side_by_side_and_what_they_share_is_reported(tmp_path):

@@ -18,12 +18,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Efficiency(Output):
-    """Draw test error against parameters (the paper's Figure 3): networks of a study, and folds beside what they come
-    from.
-    """
+    """Draw test error against parameters (the paper's Figure 3), of a study's networks and their folds."""
 
     of, name, endings = STUDY, "efficiency.svg", FIGURE_ENDINGS
-    published: Annotated[bool, Option("Add what papers published on these data sets, as hollow marks.")] = False
+    published: Annotated[bool, Option("Add what papers published on these datasets, as hollow marks.")] = False
 
     def write(self, what: Path, file: Path, observer: Any) -> None:
         """Raises RunError for what is no study."""
@@ -79,14 +77,14 @@ def _height(line: Line) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Seeds(Output):
-    """Draw the similarity matrices of a network's seeds side by side (the paper's Figure 7).
+    """Draw the layer similarity matrices of a network's seeds side by side (the paper's Figure 7).
 
-    And say what they have in common; of a study whose file has a table [lsm].
+    Says what they have in common, too. The study's file needs a table [lsm].
     """
 
     of, name, endings = STUDY, "seeds.svg", FIGURE_ENDINGS
     arch: Annotated[str | None, Option("Which network of the study.  [default: the one with most seeds]")] = None
-    dataset: Annotated[str | None, Option("Trained on which data set.  [default: the first]")] = None
+    dataset: Annotated[str | None, Option("Trained on which dataset.  [default: the one with most seeds]")] = None
 
     def write(self, what: Path, file: Path, observer: Any) -> SeedsReport:
         """Raises RunError where the study kept no matrices, UnknownName for a network that is not in it."""
