@@ -1,12 +1,16 @@
 """README and docs/: written from what was measured, short, and without links that lead nowhere."""
 
 import importlib
+import json
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from foldnet.studies.file import read_study_file
 
 TOP = Path(__file__).parents[1]
 TEMPLATES = sorted((TOP / "docs" / "templates").glob("*.md"))
@@ -42,6 +46,38 @@ def test_a_picture_of_other_results_is_drawn_anew(tmp_path, monkeypatch):
     assert [file.name for file in tmp_path.iterdir() if file.suffix == ".svg"] == ["small.svg"]
     results.write_text(results.read_text().replace("0.7609", "0.7610"))
     assert not one.stands()
+
+
+def test_the_page_of_a_study_is_true_with_all_trials_finished(tmp_path):
+    for name in ("docs", "examples"):
+        shutil.copytree(TOP / name, tmp_path / name)
+    shutil.copy(TOP / "README.md", tmp_path)
+    file = tmp_path / "examples" / "benchmarks" / "figure3-small.json"
+    content = json.loads(file.read_text())
+    sample = content["results"][0]
+    content["results"] = [
+        sample
+        | {"trial": trial.name, "settings": trial.chosen}
+        | {
+            "train": sample["train"]
+            | {"score": 0.7 + 0.01 * (trial.settings.arch.startswith("s") + trial.settings.seed)}
+        }
+        for trial in read_study_file(tmp_path / "examples" / "figure3-small.toml").trials
+    ]
+    file.write_text(json.dumps(content))
+    done = subprocess.run([sys.executable, tmp_path / "docs" / "write.py"], capture_output=True, text=True)
+    assert (done.returncode, done.stderr.splitlines()) == (
+        0,
+        ["docs/studies.md", "examples/pictures/figure3-small.svg"],
+    )
+    page = (tmp_path / "docs" / "studies.md").read_text()
+    assert "trials are finished" not in page.replace("of the trials that are finished", "")
+    assert "| swrn-28-1-2 | cifar10 | 71.50 % ± 0.71 | 2 |" in page
+    assert (
+        "- cifar10: swrn-28-1-2 to wrn-16-1, 175,066 and 175,066 parameters: +1.00 points (+1.00 to +1.00), 2 seeds.\n"
+        in page
+    )
+    assert "- cifar100: swrn-28-2-4 to wrn-28-2, " in page
 
 
 def test_every_page_has_a_template():
