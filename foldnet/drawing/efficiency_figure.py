@@ -69,7 +69,9 @@ def efficiency_figure(
     """
     check_some([*points.values()], "there is no network to draw; run the study first with `foldnet study run`")
     families = sorted({one.family for some in points.values() for one in some}, key=_place)
-    colors = {family: distinct(number) for number, family in enumerate(families)}
+    # In the order of FAMILIES, so that a family has one colour in all figures.
+    known = [*FAMILIES, *(family for family in families if family not in FAMILIES)]
+    colors = {family: distinct(known.index(family)) for family in families}
     keys = _keys(points, colors)
     figure, (grid,) = panels(1, len(points), (3.9 * len(points), SCORE_ROOM), title, keys, top=0.2)
     every = [one for some in points.values() for one in some]

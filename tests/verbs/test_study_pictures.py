@@ -1,6 +1,7 @@
 """Figures 3 and 7 of a study: what is drawn of which results, whole as SVG, and what is refused."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -73,6 +74,18 @@ def test_networks_folds_and_published_values_are_drawn(tmp_path):
     more = render("efficiency", file, tmp_path / "more.svg", published=True).file.read_text()
     assert "published" in more
     assert all(one.arch.partition("-")[2] in more for one in PUBLISHED)
+
+
+def test_networks_of_another_study_are_drawn_too(tmp_path):
+    other = tmp_path / "controls.json"
+    other.write_text(json.dumps({"results": [result("wrn-22-1", 0, 0.7)]}))
+    file = written(tmp_path, [result("swrn-28-1-4", 0, 0.8)])
+    alone = render("efficiency", file, tmp_path / "alone.svg").file.read_text()
+    both = render("efficiency", file, tmp_path / "both.svg", results=str(other)).file.read_text()
+    assert ">22-1<" in both
+    assert ">22-1<" not in alone
+    color = r"(#[0-9a-f]{6})[^<]*>28-1-4<"
+    assert re.search(color, both)[1] == re.search(color, alone)[1], "a family has one colour in all figures"
 
 
 def test_other_families_have_their_papers_names_and_settings_stand_below_a_name(tmp_path):

@@ -22,6 +22,7 @@ class Efficiency(Output):
 
     of, name, endings = STUDY, "efficiency.svg", FIGURE_ENDINGS
     published: Annotated[bool, Option("Add what papers published on these datasets, as hollow marks.")] = False
+    results: Annotated[str | None, Option("Result file of another study, to draw its networks too.")] = None
 
     def write(self, what: Path, file: Path, observer: Any) -> None:
         """Raises RunError for what is no study."""
@@ -30,7 +31,7 @@ class Efficiency(Output):
         from foldnet.studies.results import results_of
         from foldnet.studies.table import table_of
 
-        results = results_of(what)
+        results = results_of(what, [] if self.results is None else [Path(self.results)])
         lines = table_of("", results).lines
         points = {name: list(_points(lines, name, self.published)) for name in dict.fromkeys(o.dataset for o in lines)}
         axis = "test error (%)" if all(line.share for line in lines) else f"test {lines[0].measure}" if lines else ""
