@@ -13,7 +13,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import typer
 from rich.console import Console
@@ -228,12 +228,21 @@ def watching(*, saves: bool = False, quiet: bool = False) -> Iterator[Watcher]:
     shown = nullcontext() if quiet or not console.is_terminal else library.bars(console)
     with shown as progress:
         watcher = Watcher(console, progress, saves=saves)
-        with _minding_signals(watcher):
+        with minding_signals(watcher):
             yield watcher
 
 
+class Minding(Protocol):
+    """Who is told of signals; `saves` where there is something to save."""
+
+    saves: bool
+
+    def signalled(self) -> None:
+        """One came. Raises KeyboardInterrupt, unless there is something to save first."""
+
+
 @contextmanager
-def _minding_signals(watcher: Watcher) -> Iterator[None]:
+def minding_signals(watcher: Minding) -> Iterator[None]:
     """Python raises KeyboardInterrupt wherever it happens to be, and swallows it in some of those places; so note it
     too."""
     if threading.current_thread() is not threading.main_thread():

@@ -6,9 +6,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from foldnet_cli.guard import speaking
+from foldnet_cli.guard import minding_signals, speaking
 from foldnet_cli.options import AGAINST, FORCE, argument, keyword, out_file, shared, switch, takes
 from foldnet_cli.page import Page, tell
+from foldnet_cli.words import spoken
 
 FILE = argument("file", "FILE", "Study file: a TOML table [grid], whose lists multiply.").replace(default=...)
 STUDY = argument("study", "STUDY", "Folder of a study, or a result file.").replace(default=...)
@@ -85,24 +86,43 @@ def _watching() -> Iterator[Any]:
 
     console = Page(stderr=True, markup=False, emoji=False)
     if not console.is_terminal:
-        yield _Lines(console)
+        lines = _Lines(console)
+        with minding_signals(lines):
+            yield lines
         return
     with Live(console=console, auto_refresh=False, transient=True) as live:
-        yield _Table(console, live)
+        table = _Table(console, live)
+        with minding_signals(table):
+            yield table
 
 
 class _Lines:
-    """A line for each trial that ends."""
+    """A line for each trial that ends. The first Ctrl-C, or SIGTERM, only asks for the end, once trials run."""
+
+    saves = True
 
     def __init__(self, console: Any) -> None:
         self.console = console
+        self.begun = self.stopping = False
 
     def changed(self, course: Any) -> None:
-        """Nothing: a log needs no epochs."""
+        """A log needs no epochs."""
+        self.begun = True
 
     def said(self, sentence: str) -> None:
         """A line."""
-        self.console.print(sentence, highlight=False)
+        self.console.print(spoken(sentence), highlight=False)
+
+    def wants_stop(self) -> bool:
+        """Whether there was a Ctrl-C."""
+        return self.stopping
+
+    def signalled(self) -> None:
+        """A Ctrl-C came. Raises KeyboardInterrupt, unless trials run that have something to save."""
+        if self.stopping or not self.begun:
+            raise KeyboardInterrupt
+        self.stopping = True
+        self.said("saving what runs, then stopping; Ctrl-C again stops at once")
 
 
 class _Table(_Lines):
@@ -116,6 +136,7 @@ class _Table(_Lines):
         """Draw the table anew."""
         from rich.table import Table
 
+        super().changed(course)
         rows = Table("running", "epoch", "of", "for", title=_counts(course), title_justify="left", box=None)
         for title, epoch, epochs, seconds in course.under_way():
             rows.add_row(title, str(epoch), str(epochs), f"{seconds:.0f} s")

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-import torch
-
 # What torch can be asked about a processor; the questions are not public and may go away, which means no.
 FEATURES = {
     "AMX": "_is_amx_tile_supported",
@@ -65,6 +63,8 @@ def cores() -> int:
 
 def cpu_features() -> tuple[str, ...]:
     """Which of FEATURES this processor has."""
+    import torch  # 2 s, which the number of cores and the memory need not wait for
+
     return tuple(name for name, question in FEATURES.items() if getattr(torch.cpu, question, bool)())
 
 
@@ -83,6 +83,7 @@ def processor_name() -> str:
 
 def gpus() -> tuple[Gpu, ...]:
     """The CUDA devices that torch sees."""
+    import torch
 
     def gpu(index: int) -> Gpu:
         about = torch.cuda.get_device_properties(index)

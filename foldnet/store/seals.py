@@ -1,17 +1,19 @@
 """Digests that tell when a file was changed, and what older versions wrote, as the present one has it."""
 
+from __future__ import annotations
+
 import hashlib
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
-
-from torch import Tensor
+from typing import TYPE_CHECKING, Any
 
 from foldnet.errors import FoldnetWarning, RunError
 from foldnet.store.codec import digest_of_json
 from foldnet.store.reading import of_a_folder, open_plain, read_bytes
-from foldnet.store.tensors import check_header, digest_of_tensors
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 AGAIN = {"run": "train again", "fold": "fold the run again", "sweep": "sweep the run again"}
 SEAL = "sha256"  # the key of a JSON file's digest over everything else in it
@@ -30,6 +32,8 @@ def identity_of(config: Mapping[str, Any]) -> str:
 
 def seal_of(run: str, metrics: list[dict[str, Any]], coefficients: Mapping[str, Tensor]) -> dict[str, str]:
     """What a checkpoint says of the files beside it: whose it is, and the histories as far as it counts them."""
+    from foldnet.store.tensors import digest_of_tensors  # torch, which what seals JSON need not wait for
+
     histories = {"metrics.jsonl": digest_of_json(metrics), "coefficients.safetensors": digest_of_tensors(coefficients)}
     return {"run": run} | histories
 
@@ -54,6 +58,8 @@ def sha256_of(file: Path) -> str:
     with of_a_folder(file):
         if file.suffix != ".safetensors":
             return hashlib.sha256(read_bytes(file)).hexdigest()
+        from foldnet.store.tensors import check_header
+
         check_header(file)
         with open_plain(file) as opened:
             digest = hashlib.file_digest(opened, "sha256").hexdigest()

@@ -5,16 +5,16 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol
 
-from foldnet.errors import RunError
 from foldnet.store.lock import take_lock
-from foldnet.store.reading import read_json
 from foldnet.studies.local import Outcome
 from foldnet.studies.results import write_results
 from foldnet.studies.trial import Site, Trial
+from foldnet.training.observer import Stopped
 
 LOOK = 0.5  # seconds between two looks at what runs
 
@@ -37,13 +37,23 @@ class Engine(Protocol):
 
 
 class Watcher(Protocol):
-    """Who is told how a study goes."""
+    """Who is told how a study goes. What it does not define does nothing."""
 
     def changed(self, course: Course) -> None:
         """Something began or ended, or half a second is over."""
+        return
 
     def said(self, sentence: str) -> None:
         """A trial ended."""
+        return
+
+    def wants_stop(self) -> bool:
+        """Whether all trials should save and end."""
+        return False
+
+
+class Unwatched(Watcher):
+    """The watcher that watches nothing."""
 
 
 @dataclass
@@ -69,48 +79,59 @@ class Course:
         """(title, epochs done, epochs in all, seconds since its start here) of every trial that runs."""
         for trial in self.trials:
             if trial.name in self.running:
-                file = self.site.run_of(trial) / "progress.json"
-                try:
-                    epoch = int(read_json(file)["epoch"]) if file.exists() else 0
-                except (RunError, KeyError, TypeError, ValueError):
-                    epoch = 0
+                epoch = _lines_in(self.site.run_of(trial) / "metrics.jsonl")
                 yield trial.title, epoch, trial.settings.epochs, time.monotonic() - self.running[trial.name]
+
+
+def _lines_in(file: Path) -> int:
+    """How many lines a file has; none where it is not there (yet)."""
+    with suppress(OSError):
+        return file.read_bytes().count(b"\n")
+    return 0
 
 
 def run_trials(course: Course, engine: Engine, watcher: Watcher, *, retries: int = 0, fail_fast: bool = False) -> None:
     """Run what has no result yet, and keep every result as soon as it is there.
 
     A trial that fails is tried `retries` times more; with `fail_fast` the first that fails for good ends the others,
-    which save. Raises KeyboardInterrupt when all have saved, where there was a Ctrl-C.
+    which save. Raises Stopped when all have saved, where the watcher wants the end or there was a Ctrl-C.
     """
     waiting = deque(trial for trial in course.trials if trial.name not in course.results)
     with closing(take_lock(course.site.folder)):
         try:
-            while waiting or course.running:
-                while waiting and engine.free > 0 and not course.stopped:
-                    trial = waiting.popleft()
-                    engine.start(trial, course.site)
-                    course.running[trial.name] = time.monotonic()
-                    course.attempts[trial.name] = course.attempts.get(trial.name, 0) + 1
-                if course.stopped and not course.running:
-                    break
+            while (waiting and not course.stopped) or course.running:
                 watcher.changed(course)
+                if watcher.wants_stop():
+                    raise KeyboardInterrupt
+                if waiting and engine.free > 0 and not course.stopped:
+                    _start(course, engine, waiting.popleft())
+                    continue
                 for outcome in engine.wait(LOOK):
                     if _end(course, outcome, watcher, retries):
                         waiting.append(outcome.trial)
-                    elif fail_fast and course.failed and not course.stopped:
-                        course.stopped = True
-                        _all_ended(course, engine.stop(), watcher)
-        except KeyboardInterrupt:
+                if fail_fast and course.failed and not course.stopped:
+                    course.stopped = True
+                    _all_ended(course, engine.stop(), watcher)
+        except BaseException as error:
             _all_ended(course, engine.stop(), watcher)
-            raise
+            if not isinstance(error, KeyboardInterrupt):
+                raise
+            done = f"stopped with {len(course.results)} of {len(course.trials)} trials finished"
+            raise Stopped(f"{done}; what ran is saved, and the same study, run again, goes on") from None
     watcher.changed(course)
+
+
+def _start(course: Course, engine: Engine, trial: Trial) -> None:
+    """Begin a trial."""
+    course.running[trial.name] = time.monotonic()
+    course.attempts[trial.name] = course.attempts.get(trial.name, 0) + 1
+    engine.start(trial, course.site)
 
 
 def _end(course: Course, outcome: Outcome, watcher: Watcher, retries: int) -> bool:
     """Keep what came of a trial; whether it is to be tried once more."""
     trial = outcome.trial
-    course.running.pop(trial.name)
+    course.running.pop(trial.name, None)
     if outcome.result is not None:
         course.results[trial.name] = outcome.result
         write_results(course.site.folder, course.trials, course.results)

@@ -7,11 +7,10 @@ three. The server has no threads and touches no device, so that what is forked f
 from __future__ import annotations
 
 import multiprocessing
-import os
 import signal
 import sys
-import threading
-from collections.abc import Callable, Iterator, Mapping
+import time
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
@@ -20,15 +19,11 @@ from multiprocessing.process import BaseProcess
 from types import ModuleType
 from typing import Any
 
-from foldnet.errors import FoldnetError
 from foldnet.studies.trial import Site, Trial
-from foldnet.training.observer import Silent, Stopped
+from foldnet.studies.worker import PATIENCE, Doing, work
 
-# How a trial is done: its result as plain data, with an observer that may want the end. A function of a module.
-Doing = Callable[[Trial, Site, Any], dict[str, Any]]
 # What every optimiser imports when it is made, and what digits are read with: 1.8 and 0.9 s of each trial otherwise.
 PRELOADED = ("torch._dynamo", "sklearn.datasets")
-PATIENCE = 20.0  # seconds in which a process that is asked to stop has saved
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +39,15 @@ class Outcome:
 class Local:
     """Up to `jobs` trials at one time; of several GPUs each takes the next."""
 
-    def __init__(self, do: Doing, jobs: int, gpus: int = 0) -> None:
+    def __init__(self, do: Doing, jobs: int, gpus: int = 0, preload: str = "") -> None:
+        """`preload` names a module that `do` imports, to be imported once for all trials."""
         self.do, self.jobs, self.gpus = do, jobs, gpus
         self.running: dict[Connection, tuple[Trial, BaseProcess, int]] = {}
+        self.stopping = False
         self.context = multiprocessing.get_context("forkserver")
-        self.context.set_forkserver_preload([do.__module__, *PRELOADED])
-        ensure_running()  # it imports while the study is still being looked at
+        self.context.set_forkserver_preload([preload or do.__module__, *PRELOADED])
+        with _without_interrupts():  # a Ctrl-C must not reach a worker before it says what it does with one
+            ensure_running()  # it imports while the study is still being looked at
 
     @property
     def free(self) -> int:
@@ -62,11 +60,11 @@ class Local:
         if self.gpus:
             site = replace(site, device=f"cuda:{slot % self.gpus}")
         here, there = self.context.Pipe(duplex=False)
-        process = self.context.Process(target=_work, args=(there, self.do, trial, site), name=trial.title)
-        with _no_main_module():
+        process = self.context.Process(target=work, args=(there, self.do, trial, site), name=trial.title)
+        with _no_main_module(), _without_interrupts():  # one in between would leave a process that nobody knows of
             process.start()
+            self.running[here] = trial, process, slot
         there.close()
-        self.running[here] = trial, process, slot
 
     def wait(self, seconds: float) -> list[Outcome]:
         """The trials that have ended, at once or within some seconds."""
@@ -74,25 +72,27 @@ class Local:
         return [self._end(connection) for connection in ended if isinstance(connection, Connection)]
 
     def stop(self) -> list[Outcome]:
-        """Ask every trial to save and stop, and wait until it has."""
-        for _, process, _ in self.running.values():
-            process.terminate()
+        """Ask every trial to save and stop, and wait until it has; an interrupt meanwhile kills them."""
+        self.stopping, deadline = True, time.monotonic() + PATIENCE
         found = []
-        for connection, (_, process, _) in list(self.running.items()):
-            process.join(PATIENCE)
-            if process.is_alive():
+        try:
+            for _, process, _ in self.running.values():
+                process.terminate()
+            while self.running and time.monotonic() < deadline:
+                found += self.wait(deadline - time.monotonic())
+        finally:
+            for _, process, _ in self.running.values():
                 process.kill()
-            found.append(self._end(connection))
-        return found
+        return found + [self._end(connection) for connection in list(self.running)]
 
     def _end(self, connection: Connection) -> Outcome:
         """What came of a trial whose process is ending."""
         trial, process, _ = self.running.pop(connection)
         try:
             result, why, stopped = connection.recv()
-        except EOFError:
+        except (EOFError, OSError):  # at once, or within what it sent
             process.join()
-            result, why, stopped = None, _killed(process.exitcode), False
+            result, why, stopped = None, _killed(process.exitcode), self.stopping
         connection.close()
         process.join()
         process.close()
@@ -107,6 +107,16 @@ def _killed(code: int | None) -> str:
 
 
 @contextmanager
+def _without_interrupts() -> Iterator[None]:
+    """Let a Ctrl-C wait for the end of the block; processes that are started in it never get one."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
 def _no_main_module() -> Iterator[None]:
     """Hide the script that runs from processes that are started: they would run it again, up to where it starts them,
     unless it is written for that. Nothing that they are given lives in it."""
@@ -116,52 +126,3 @@ def _no_main_module() -> Iterator[None]:
         yield
     finally:
         sys.modules["__main__"] = main
-
-
-class _Asked(Silent):
-    """An observer that wants the end once a signal came."""
-
-    def __init__(self) -> None:
-        self.asked = False
-
-    def wants_stop(self) -> bool:
-        """Whether a signal came."""
-        return self.asked
-
-    def signalled(self, *_: Any) -> None:
-        """Note the first signal, which a training answers by saving; end at once at the second, or outside of one."""
-        if self.asked or not self.training:
-            raise KeyboardInterrupt
-        self.asked = True
-
-    training = False
-
-    def begin(self, task: str, total: int, part: int = 0, parts: int = 1) -> None:
-        """Only epochs can be stopped between two steps."""
-        self.training = task == "epoch"
-
-
-def _work(connection: Connection, do: Doing, trial: Trial, site: Site) -> None:
-    """The process of one trial."""
-    observer = _Asked()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; whoever started this one decides
-    signal.signal(signal.SIGTERM, observer.signalled)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    try:
-        connection.send((do(trial, site, observer), "", False))
-    except (Stopped, KeyboardInterrupt):
-        connection.send((None, "stopped", True))
-    except FoldnetError as error:
-        connection.send((None, str(error), False))
-    except MemoryError:
-        connection.send((None, "it needs more memory than the machine has free", False))
-    except Exception as error:
-        connection.send((None, f"unexpected {type(error).__name__}: {error}", False))
-
-
-def _end_with_parent() -> None:
-    """Stop when the process that runs the study is gone: nobody would keep the result."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        wait([parent.sentinel])
-        os.kill(os.getpid(), signal.SIGTERM)

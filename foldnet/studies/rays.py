@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from foldnet.errors import FoldnetError, MissingTool
-from foldnet.studies.local import Doing, Outcome
+from foldnet.studies.local import Outcome
 from foldnet.studies.trial import Site, Trial
+from foldnet.studies.worker import Doing
 
 DEATHS = 5  # of workers, after which a trial counts as failed
 

@@ -13,24 +13,15 @@ from foldnet.hardware import cores, gpus
 from foldnet.show.report import Report, Table, Text
 from foldnet.store.artifact import STUDY
 from foldnet.store.files import new_folder, refuse_existing, studies_home, write_whole
-from foldnet.studies.course import Course, Engine, Watcher, run_trials
+from foldnet.studies.course import Course, Engine, Unwatched, Watcher, run_trials
 from foldnet.studies.file import StudyFile, read_study_file
 from foldnet.studies.local import Local
 from foldnet.studies.results import RESULTS, known_results, results_of, write_results
 from foldnet.studies.table import StudyReport, table_of
-from foldnet.studies.trial import RUNS, Site
+from foldnet.studies.trial import RUNS, Site, Trial
 
 ENGINES = ("local", "ray")
-
-
-class Unwatched:
-    """The watcher that watches nothing."""
-
-    def changed(self, course: Course) -> None:
-        """Nothing."""
-
-    def said(self, sentence: str) -> None:
-        """Nothing."""
+DOES = "foldnet.verbs.trial"  # what does a trial
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +98,8 @@ def run_study(
     The study's folder is `out`, else studies/NAME beside where runs lie. What has a result there, or in one of the
     `results` files, is not run again; what was stopped goes on. A trial that fails is tried `retries` times more, and
     the report says why it failed; with `fail_fast` the first that fails ends the others, which save. Ctrl-C saves and
-    ends all. Raises SettingError and UnknownName for what is wrong in the file, RunError for a folder of another study.
+    ends all (Stopped is raised). Raises SettingError and UnknownName for what is wrong in the file, RunError for a
+    folder of another study, or one that another process runs.
     """
     study, watcher = read_study_file(Path(file)), watcher or Unwatched()
     if jobs < 1:
@@ -155,13 +147,21 @@ def write_table(report: StudyReport, file: Path, *, force: bool = False) -> None
 
 def _engine(name: str, jobs: int, site: Site) -> Engine:
     """Where the trials run."""
-    from foldnet.verbs.trial import do_trial
-
     if name == "ray":
         from foldnet.studies.rays import Ray
 
-        return Ray(do_trial, jobs, site)
-    return Local(do_trial, jobs, len(gpus()) if site.device in ("auto", "cuda") else 0)
+        return Ray(_do, jobs, site)
+    local = Local(_do, jobs, preload=DOES)
+    # Which asks torch, of which the import takes 2 s: beside that of the processes, and only now.
+    local.gpus = len(gpus()) if site.device in ("auto", "cuda") else 0
+    return local
+
+
+def _do(trial: Trial, site: Site, observer: Any) -> dict[str, Any]:
+    """One trial, where it runs: here nothing of what it needs is imported."""
+    from foldnet.verbs.trial import do_trial
+
+    return do_trial(trial, site, observer)
 
 
 def _check_own(folder: Path, study: StudyFile) -> None:

@@ -30,12 +30,11 @@ import json, sys
 from pathlib import Path
 import ray
 from ray.cluster_utils import Cluster
+from foldnet.studies.course import Unwatched
 from foldnet.verbs.study import run_study
 
-class Watching:
+class Watching(Unwatched):
     said_of, lost = [], None
-    def changed(self, course):
-        pass
     def said(self, sentence):
         self.said_of.append(sentence)
         if second is not None and self.lost is None:

@@ -12,6 +12,7 @@ import pytest
 
 from foldnet.errors import RunError, SettingError
 from foldnet.store.tensors import load_tensors
+from foldnet.studies.course import Unwatched
 from foldnet.studies.file import read_study_file
 from foldnet.verbs.study import run_study, study_table
 
@@ -124,10 +125,7 @@ def test_a_trial_that_fails_is_named_and_the_others_go_on(tmp_path):
     text = 'epochs = 1\n[grid]\narch = "wrn-10-1"\n[[trial]]\narch = "wrn-10-1"\ndataset = "folder"\n'
     said = []
 
-    class Watching:
-        def changed(self, course):
-            pass
-
+    class Watching(Unwatched):
         def said(self, sentence):
             said.append(sentence)
 
@@ -162,3 +160,15 @@ def test_folders_of_others_and_wrong_numbers_are_refused(whole, tmp_path, monkey
         run_study(other, out=tmp_path / "o", results=[tmp_path / "edited.json"])
     assert not (tmp_path / "o").exists()
     assert read_study_file(other).name == "other"
+
+
+def test_what_only_starts_others_and_reads_results_imports_no_torch(whole):
+    folder, _ = whole
+    code = (
+        "import sys\nfrom pathlib import Path\nfrom foldnet.studies.file import read_study_file\n"
+        "from foldnet.verbs.study import study_table\n"
+        f"read_study_file(Path({str(folder / 'small.toml')!r}))\nstudy_table({str(folder / 'study')!r})\n"
+        "print([name for name in ('torch', 'scipy', 'ray') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
