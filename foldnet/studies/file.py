@@ -21,10 +21,10 @@ threshold = [0.95, 0.9]
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from foldnet.errors import FoldnetError, SettingError, UnknownName, nearest
 from foldnet.store.reading import LARGEST_TOML, NotPlain, parse_toml, read_text
@@ -32,7 +32,8 @@ from foldnet.studies.trial import STEPS, Step, Trial, step_of
 from foldnet.training.settings import train_settings
 from foldnet.zoo.blueprint import blueprint
 
-MOST = 10_000  # trials of a study
+MOST = 10_000  # trials of a study, and steps of one table
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,22 +60,22 @@ def read_study_file(file: Path) -> StudyFile:
 def study_of(content: Mapping[str, Any], file: Path) -> StudyFile:
     """The study that a file's content names. Raises SettingError and UnknownName."""
     tables = {key: _tables(file, key, content[key]) for key in ("grid", "trial", *STEPS) if key in content}
-    common = {key: value for key, value in content.items() if key not in (*tables, "name")}
-    name = content.get("name", file.stem)
-    if not isinstance(name, str) or not name:
-        raise SettingError(f"study file '{file}' has a name that is no text; write it in quotes or leave it out")
+    common = _written(file, {key: value for key, value in content.items() if key not in (*tables, "name")})
+    name = _name(file, content.get("name", file.stem))
     steps = [
         step for kind in STEPS for place, table in tables.get(kind, ()) for step in _steps(file, kind, place, table)
     ]
+    _check_no_step_twice(steps, file)
     folds, likes = ([step for step in steps if step.kind == kind] for kind in ("fold", "like"))
     if likes and not folds:
         raise SettingError(f"study file '{file}' has a table [like], of folds, and names none; add a table [fold]")
     steps = [step for step in steps if step.kind != "like"]
     steps += [Step("like", replace(like.settings, fold=fold)) for fold in folds for like in likes]
-    named = [(place, given) for place, table in tables.get("grid", ()) for given in _combinations(common | table)]
-    named += [(place, common | table) for place, table in tables.get("trial", ())]
-    if len(named) > MOST:
-        raise SettingError(f"study file '{file}' names more than {MOST:,} trials; leave some out")
+    many = (
+        (place, one) for place, table in tables.get("grid", ()) for one in _combinations(file, place, common | table)
+    )
+    single = ((place, common | table) for place, table in tables.get("trial", ()))
+    named = _at_most(itertools.chain(many, single), file, "trials")
     trials = [_trial(given, steps, f"study file '{file}', {place}") for place, given in named]
     if not trials:
         raise SettingError(f"study file '{file}' names no trial; write a table [grid] or [[trial]]")
@@ -88,13 +89,42 @@ def _tables(file: Path, key: str, value: Any) -> list[tuple[str, dict[str, Any]]
     found = value if many else [value]
     if not found or not all(isinstance(table, dict) for table in found):
         raise SettingError(f"study file '{file}' has a {key} that is no table; write [{key}] on a line of its own")
-    plain = [{name.replace("-", "_"): entry for name, entry in table.items()} for table in found]
+    plain = [_written(file, table) for table in found]
     return [(f"[[{key}]] {number}" if many else f"[{key}]", table) for number, table in enumerate(plain, 1)]
 
 
-def _combinations(table: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+def _written(file: Path, table: Mapping[str, Any]) -> dict[str, Any]:
+    """A table with underscores in its keys. Raises SettingError for a key that is there in both spellings."""
+    plain = {name.replace("-", "_"): value for name, value in table.items()}
+    if len(plain) < len(table):
+        twice = next(name for name in table if "-" in name and name.replace("-", "_") in table)
+        raise SettingError(f"study file '{file}' has both {twice} and {twice.replace('-', '_')}; leave one out")
+    return plain
+
+
+def _name(file: Path, name: Any) -> str:
+    """The study's name, which is that of its folder too."""
+    if not isinstance(name, str) or not name:
+        raise SettingError(f"study file '{file}' has a name that is no text; write it in quotes or leave it out")
+    if name.startswith(".") or "/" in name or not name.isprintable():
+        raise SettingError(f"study file '{file}' has the name {name!r}, which no folder can have; give it another")
+    return name
+
+
+def _at_most(entries: Iterable[T], file: Path, what: str) -> list[T]:
+    """The entries, of which there may be more than fit into memory. Raises SettingError beyond MOST."""
+    found = list(itertools.islice(entries, MOST + 1))
+    if len(found) > MOST:
+        raise SettingError(f"study file '{file}' names more than {MOST:,} {what}; leave some out")
+    return found
+
+
+def _combinations(file: Path, place: str, table: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """One table for each choice of an entry from every list; what is itself a list stands in a list of lists."""
-    choices = {name: value[: MOST + 1] if _multiplies(name, value) else [value] for name, value in table.items()}
+    choices = {name: value if _multiplies(name, value) else [value] for name, value in table.items()}
+    for name, values in choices.items():
+        if not values:
+            raise SettingError(f"study file '{file}', {place}: `{name}` is an empty list; fill it or leave it out")
     for chosen in itertools.product(*choices.values()):
         yield dict(zip(choices, chosen, strict=True))
 
@@ -108,7 +138,7 @@ def _multiplies(name: str, value: Any) -> bool:
 def _steps(file: Path, kind: str, place: str, table: Mapping[str, Any]) -> Iterator[Step]:
     """The steps of one table."""
     where = f"study file '{file}', {place}"
-    for given in _combinations(table):
+    for given in _at_most(_combinations(file, place, table), file, "steps"):
         try:
             yield step_of(kind, given, where)
         except FoldnetError as error:
@@ -118,6 +148,8 @@ def _steps(file: Path, kind: str, place: str, table: Mapping[str, Any]) -> Itera
 def _trial(given: Mapping[str, Any], steps: list[Step], place: str) -> Trial:
     """One trial, with the steps that can follow it."""
     for key in given:
+        if isinstance(given[key], dict) and key in STEPS:
+            raise SettingError(f"{place}: a {key} follows all trainings; write [{key}] on a line of its own")
         if isinstance(given[key], dict):
             raise UnknownName(f"{place}: table [{key}] does not exist{nearest(key, ('grid', 'trial', *STEPS))}")
         if key == "data_dir":
@@ -143,6 +175,16 @@ def _check_different(trials: list[Trial], file: Path) -> None:
         other = seen.setdefault(trial.name, trial)
         if other is not trial:
             where = trial.place.removeprefix(f"study file '{file}', ")
-            raise SettingError(
-                f"{other.place} and {where} both name {trial.title}, and two trials that are one; leave one out"
-            )
+            said = f"{other.place} names {trial.title} twice"
+            if trial.place != other.place:
+                said = f"{other.place} and {where} both name {trial.title}"
+            raise SettingError(f"{said}, two trials that are one; leave one out")
+
+
+def _check_no_step_twice(steps: list[Step], file: Path) -> None:
+    """Raise SettingError for two steps that are one."""
+    seen = set()
+    for step in steps:
+        if step.name in seen:
+            raise SettingError(f"study file '{file}' names {step.title} twice; leave one out")
+        seen.add(step.name)

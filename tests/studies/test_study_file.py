@@ -82,10 +82,46 @@ def test_a_setting_that_is_a_list_multiplies_as_a_list_of_lists():
             SettingError,
             "study file 'figure.toml' has a grid that is no table; write [grid] on a line of its own",
         ),
+        ("[grid]\nseed = []", SettingError, "study file 'figure.toml', [grid]: `seed` is an empty list; fill it or"),
         (
-            "[grid]\nseed = []",
+            '[grid]\narch = "swrn-16-1-2"\n[fold]\nthreshold = []',
             SettingError,
-            "study file 'figure.toml' names no trial; write a table [grid] or [[trial]]",
+            "study file 'figure.toml', [fold]: `threshold` is an empty list; fill it or leave it out",
+        ),
+        (
+            "[grid]\nseed = [0, 0]",
+            SettingError,
+            "[grid] names swrn-28-2-4 digits seed 0 twice, two trials that are one;",
+        ),
+        (
+            "[grid]\n[fold]\nthreshold = [0.9, 0.9]",
+            SettingError,
+            "study file 'figure.toml' names fold (threshold=0.9) twice; leave one out",
+        ),
+        (
+            "[[trial]]\nseed = 1\n[trial.fold]\nthreshold = 0.9",
+            SettingError,
+            "study file 'figure.toml', [[trial]] 1: a fold follows all trainings; write [fold] on a line of its own",
+        ),
+        (
+            "batch-size = 64\nbatch_size = 32\n[grid]",
+            SettingError,
+            "study file 'figure.toml' has both batch-size and batch_size; leave one out",
+        ),
+        ("[grid]\nseed = -1", SettingError, "study file 'figure.toml', [grid]: `seed=-1` is not legal; give a whole"),
+        ("[grid]\nseed = 0.5", SettingError, "study file 'figure.toml', [grid]: `seed=0.5` is not legal; give a whole"),
+        (
+            '[grid]\ndataset = "cifar10"\nimage_size = 8',
+            SettingError,
+            "study file 'figure.toml', [grid]: `image_size=8` has no meaning for cifar10; leave it out or use ",
+        ),
+        *(
+            (
+                f"name = '{name}'\n[grid]",
+                SettingError,
+                f"study file 'figure.toml' has the name '{name}', which no folder can have; give it another",
+            )
+            for name in ("..", "../mine", "/tmp/mine")
         ),
         (
             "name = 3\n[grid]",
@@ -120,10 +156,19 @@ def test_a_setting_that_is_a_list_multiplies_as_a_list_of_lists():
         (
             '[grid]\nseed = [0, 1]\n[[trial]]\narch = "swrn-28-2-4"\nseed = 1',
             SettingError,
-            "study file 'figure.toml', [grid] and [[trial]] 1 both name swrn-28-2-4 digits seed 1, and two trials that are "
+            "study file 'figure.toml', [grid] and [[trial]] 1 both name swrn-28-2-4 digits seed 1, two trials that are "
             "one; leave one out",
         ),
-        ("[grid]\nseed = " + str([*range(10_001)]), SettingError, "names more than 10,000 trials; leave some out"),
+        (
+            f"[grid]\nseed = {[*range(5000)]}\nepochs = {[*range(5000)]}\ncutout = {[*range(5000)]}",
+            SettingError,
+            "names more than 10,000 trials; leave some out",
+        ),
+        (
+            f"[grid]\n[fold]\nthreshold = {[*range(5000)]}\nfinetune = {[*range(5000)]}",
+            SettingError,
+            "names more than 10,000 steps; leave some out",
+        ),
     ],
 )
 def test_what_is_no_study_is_refused_with_its_place(text, kind, said):
@@ -157,3 +202,8 @@ def test_a_name_is_of_what_is_trained_and_not_of_where_or_what_follows():
 def test_the_order_of_keys_changes_no_name(lines):
     names = {study("[grid]\n" + "\n".join(lines)).trials[0].name}
     assert names == {study('[grid]\narch = "swrn-16-1-2"\nseed = 3\nepochs = 2\nlr = 0.05\ncutout = 4').trials[0].name}
+
+
+def test_dashes_in_keys_change_no_name():
+    texts = ("batch_size = 64\n[grid]", "batch-size = 64\n[grid]", "[grid]\nbatch-size = 64")
+    assert len({study(text).trials[0].name for text in texts}) == 1
