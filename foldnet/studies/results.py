@@ -19,6 +19,10 @@ FORMS = ("finetuned", "recalibrated", "tied")  # of a fold: the first that was m
 
 Result = Mapping[str, Any]
 
+REAL = (int, float)
+MADE = {"score": REAL, "parameters": REAL, "stored": REAL}  # what is said of every network
+NONE = dict.fromkeys(MADE, 0)  # of a step that makes none
+
 
 def run_result(trial: Trial, report: Mapping[str, Any], steps: list[dict[str, Any]], folder: Path) -> dict[str, Any]:
     """What is kept of a training and the steps that followed it: no path, and what it was measured with."""
@@ -70,9 +74,20 @@ def read_results(file: Path) -> list[Result]:
 
 
 def _is_result(entry: Any) -> bool:
-    """Whether it has the parts of a result."""
-    parts = {"trial": str, "settings": dict, "train": dict, "steps": list}
-    return isinstance(entry, dict) and all(isinstance(entry.get(name), kind) for name, kind in parts.items())
+    """Whether it has the parts of a result, and in them what tables read."""
+    if not _has(entry, trial=str, settings=dict, train=dict, steps=list):
+        return False
+    settings, train = entry["settings"], entry["train"]
+    known = _has(settings, arch=str, dataset=str, seed=int) and _has(train, measure=str, better=str, seconds=REAL)
+    accuracy = train.get("test_accuracy", "")
+    measured = _has(train, **MADE) and (accuracy is None or isinstance(accuracy, REAL))
+    steps = entry["steps"]
+    return known and measured and all(_has(one, kind=str) and _has(one.get("made", NONE), **MADE) for one in steps)
+
+
+def _has(entry: Any, **kinds: Any) -> bool:
+    """Whether it is a dict with entries of these types."""
+    return isinstance(entry, dict) and all(isinstance(entry.get(name), kind) for name, kind in kinds.items())
 
 
 def results_of(study: Path, more: Sequence[Path] = ()) -> list[Result]:

@@ -104,6 +104,8 @@ def run_study(
     study, watcher = read_study_file(Path(file)), watcher or Unwatched()
     if jobs < 1:
         raise SettingError(f"`jobs={jobs}` is not legal; give a whole number of at least 1")
+    if threads is not None and threads < 1:
+        raise SettingError(f"`threads={threads}` is not legal; give a whole number of at least 1")
     if engine not in ENGINES:
         raise SettingError(f"`engine={engine!r}` is not legal; choose {' or '.join(ENGINES)}")
     folder = Path(out) if out is not None else studies_home() / study.name

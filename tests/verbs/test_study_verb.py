@@ -144,6 +144,8 @@ def test_folders_of_others_and_wrong_numbers_are_refused(whole, tmp_path, monkey
         run_study(other, out=folder / "study")
     with pytest.raises(SettingError, match=r"^`jobs=0` is not legal; give a whole number of at least 1$"):
         run_study(other, out=tmp_path / "o", jobs=0)
+    with pytest.raises(SettingError, match=r"^`threads=0` is not legal; give a whole number of at least 1$"):
+        run_study(other, out=tmp_path / "o", threads=0)
     with pytest.raises(SettingError, match=r"^`engine='slurm'` is not legal; choose local or ray$"):
         run_study(other, out=tmp_path / "o", engine="slurm")
     monkeypatch.setattr("foldnet.studies.estimate.memory_bytes", lambda: (2**40, 2**30))
@@ -172,3 +174,26 @@ def test_what_only_starts_others_and_reads_results_imports_no_torch(whole):
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        {"trial": 3},
+        {"train": {}},
+        {"settings": {}},
+        {"settings": {"arch": 3, "dataset": "digits", "seed": 0}},
+        {"steps": [3]},
+        {"steps": [{"kind": "fold", "made": {}}]},
+    ],
+)
+def test_result_files_that_are_none_are_refused(whole, tmp_path, edit):
+    content = json.loads((whole[0] / "study" / "results.json").read_text())
+    content["results"][0] |= edit
+    (tmp_path / "odd.json").write_text(json.dumps(content))
+    said = r"odd.json' is not a study's result file; give the results.json of a study$"
+    with pytest.raises(RunError, match=said):
+        study_table(tmp_path / "odd.json")
+    with pytest.raises(RunError, match=said):
+        run_study(whole[0] / "small.toml", out=tmp_path / "o", results=[tmp_path / "odd.json"])
+    assert not (tmp_path / "o").exists()
