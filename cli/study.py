@@ -12,8 +12,8 @@ from foldnet_cli.page import Page, tell
 from foldnet_cli.words import spoken
 
 FILE = argument("file", "FILE", "Study file: a TOML table [grid], whose lists multiply.").replace(default=...)
-STUDY = argument("study", "STUDY", "Folder of a study, or a result file.").replace(default=...)
-JOBS, THREADS = "Trials at one time.", "Threads of a trial.  [default: the cores shared out]"
+JOBS = "Trials at one time.  [default: 1; with ray all that fit]"
+THREADS = "Threads of a trial.  [default: the cores shared out]"
 RETRIES, DRY = "How often a trial that fails is tried again.", "Say what would run, and how long; run nothing."
 ENGINE, DOWNLOAD = (
     "local, or ray: over a cluster that `ray start` made.",
@@ -27,7 +27,7 @@ GIVEN_RESULTS = keyword("results", list[Path], None, "--results", metavar="FILE"
 @takes(
     FILE,
     keyword("out", Path, None, "--out", help="Folder of the study.  [default: studies/NAME beside the runs]"),
-    keyword("jobs", int, 1, metavar="<int>", help=JOBS),
+    keyword("jobs", int, None, metavar="<int>", help=JOBS, show_default=False),
     keyword("threads", int, None, min=1, metavar="<int>", help=THREADS, show_default=False),
     keyword("retries", int, 0, min=0, metavar="<int>", help=RETRIES),
     switch("fail_fast", "End all when a trial fails for good."),
@@ -49,7 +49,7 @@ def run(file: Path, results: list[Path] | None, **given: Any) -> Any:
 
 
 @takes(
-    STUDY,
+    argument("study", "STUDY", "Study folder, or a result file; left out, the newest study."),
     keyword("against", str, None, metavar="NAME", help=AGAINST, show_default=False),
     GIVEN_RESULTS,
     keyword("format", str, None, "--format", help=PLAIN, autocompletion=lambda: ["markdown", "csv"]),
@@ -57,12 +57,14 @@ def run(file: Path, results: list[Path] | None, **given: Any) -> Any:
     FORCE,
 )
 def table(
-    study: Path, results: list[Path] | None, format: str | None, output: Path | None, force: bool, **given: Any
+    study: Path | None, results: list[Path] | None, format: str | None, output: Path | None, force: bool, **given: Any
 ) -> Any:
     """Mean and deviation over seeds, parameters and time; with --against differences with their 95 % interval."""
+    from foldnet.drawing.output import STUDY
     from foldnet.verbs.study import study_table, write_table
+    from foldnet_cli.outputs import taken
 
-    report = study_table(study, results=results or (), **given)
+    report = study_table(taken(study, STUDY), results=results or (), **given)
     if output is not None:
         write_table(report, output, force=force)
         tell(f"wrote {output}")

@@ -58,6 +58,7 @@ BOUNDS: dict[str, Bound] = {
     "seed": Bound(0, 2**32 - 1),
     "validation": _number(0, 10**9),
     "image_size": Bound(4, 4096),
+    "recurrence_after": Bound(0, 10_000),
     "dropout": _number(0, 0.99),
     "cutout": Bound(0, 10_000),
     "checkpoint_every": _number(0, math.inf),

@@ -11,6 +11,8 @@ import types
 import typing
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, fields
+from functools import cache
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 from foldnet.bounds import Bound, as_code, check_number
@@ -46,8 +48,14 @@ class Field:
     option: Option
 
 
-def fields_of(settings: type) -> dict[str, Field]:
+def fields_of(settings: type) -> Mapping[str, Field]:
     """The fields of a dataclass that have an Option, in order."""
+    return _fields_of(settings)
+
+
+@cache  # a study asks for each of its trials
+def _fields_of(settings: Any) -> Mapping[str, Field]:
+    """The same, read once."""
     hints = typing.get_type_hints(settings, include_extras=True)
     found = {}
     for entry in fields(settings):
@@ -61,7 +69,7 @@ def fields_of(settings: type) -> dict[str, Field]:
             kind, optional = kinds[0] if len(kinds) == 1 else tuple(kinds), True
         default = None if entry.default is MISSING else entry.default
         found[entry.name] = Field(entry.name, kind, optional, default, option)
-    return found
+    return MappingProxyType(found)
 
 
 def takes_fields(*settings: type, preset: bool = False, leave: tuple[str, ...] = ()) -> Callable[[Function], Function]:

@@ -28,7 +28,7 @@ from typing import Any, TypeVar
 
 from foldnet.errors import FoldnetError, SettingError, UnknownName, nearest
 from foldnet.store.reading import LARGEST_TOML, NotPlain, parse_toml, read_text
-from foldnet.studies.trial import STEPS, Step, Trial, step_of
+from foldnet.studies.trial import STEPS, Step, Trial, step_of, telling
 from foldnet.training.settings import train_settings
 from foldnet.zoo.blueprint import blueprint
 
@@ -80,6 +80,11 @@ def study_of(content: Mapping[str, Any], file: Path) -> StudyFile:
     if not trials:
         raise SettingError(f"study file '{file}' names no trial; write a table [grid] or [[trial]]")
     _check_different(trials, file)
+    alike: dict[tuple[Any, Any], list[dict[str, Any]]] = {}
+    for trial in trials:
+        alike.setdefault(trial.network, []).append(trial.chosen)
+    told = {network: telling(chosen) for network, chosen in alike.items()}
+    trials = [replace(trial, telling=told[trial.network]) for trial in trials]
     return StudyFile(name, tuple(trials))
 
 

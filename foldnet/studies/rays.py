@@ -23,8 +23,8 @@ class Ray:
     """Trials as tasks of a cluster: the one that RAY_ADDRESS names, else the one that `ray start` began here, else one
     of this machine alone."""
 
-    def __init__(self, do: Doing, jobs: int, site: Site) -> None:
-        """With `jobs` of 1, the default, as many at one time as the cluster has room for. Raises MissingTool."""
+    def __init__(self, do: Doing, jobs: int | None, site: Site) -> None:
+        """Without `jobs` as many at one time as the cluster has room for. Raises MissingTool."""
         try:
             import ray as found
         except ImportError:
@@ -34,14 +34,14 @@ class Ray:
             self.ray.init(logging_level="error", log_to_driver=False)
         has = self.ray.cluster_resources()
         self.needs = {"num_cpus": site.threads, "num_gpus": 1 if has.get("GPU") else 0}
-        self.do, self.jobs = do, max(jobs, 1)
+        self.do, self.jobs = do, jobs
         self.running: dict[Any, Trial] = {}
 
     @property
     def free(self) -> int:
         """How many more trials may be started."""
         room = int(self.ray.cluster_resources().get("CPU", 1) // self.needs["num_cpus"])
-        return max(self.jobs, room) - len(self.running)
+        return (self.jobs or max(room, 1)) - len(self.running)
 
     def start(self, trial: Trial, site: Site) -> None:
         """Give a trial to the cluster."""
@@ -78,9 +78,8 @@ def _work(do: Doing, trial: Trial, site: Site) -> tuple[dict[str, Any] | None, s
 
     if not (Path(site.folder) / "config.json").is_file():
         return None, (
-            f"machine '{socket.gethostname()}' does not see the study's folder '{site.folder}'; put it, "
-            "with `out`, on a "
-            "file system that all machines of the cluster share"
+            f"machine '{socket.gethostname()}' does not see the study's folder '{site.folder}'; put it, with `out`, on "
+            "a file system that all machines of the cluster share"
         )
     try:
         return do(trial, site, Silent()), ""

@@ -97,7 +97,7 @@ def p_of(one: Common) -> str:
 
 def _percent(part: float | None) -> str | None:
     """A share in whole per cent."""
-    return None if part is None else f"{part:.0%}"
+    return None if part is None else f"{100 * part:.0f} %"
 
 
 def _rounded(value: float | None) -> str | None:

@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 from foldnet.errors import UnknownName, nearest
 from foldnet.options import check_choice
 from foldnet.show.report import Report, Table, Text, percent
-from foldnet.studies.trial import title_of
+from foldnet.studies.trial import telling, title_of
 
 Key = tuple[str, str]  # name and dataset
 SURE = 0.95  # of the interval that holds a difference
@@ -146,7 +146,8 @@ def table_of(
     alike: dict[Key, list[Mapping[str, Any]]] = {}
     for result in results:
         alike.setdefault(_network(result), []).append(result)
-    forms = [form for result in results for form in _forms(result, _telling(alike[_network(result)]))]
+    told = {key: telling([result["settings"] for result in some]) for key, some in alike.items()}
+    forms = [form for result in results for form in _forms(result, told[_network(result)])]
     order = {key: at for at, key in reversed([*enumerate(form[0] for form in forms)])}
     forms.sort(key=lambda form: order[form[0]])
     lines = [_line(key, [form[1] for form in found]) for key, found in groupby(forms, key=lambda form: form[0])]
@@ -163,16 +164,10 @@ def _network(result: Mapping[str, Any]) -> Key:
     return result["settings"]["arch"], result["settings"]["dataset"]
 
 
-def _telling(results: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
-    """The settings in which trials of one network on one dataset differ, but for the seed."""
-    names = {name for result in results for name in result["settings"]} - {"arch", "dataset", "seed"}
-    return tuple(sorted(name for name in names if len({str(result["settings"].get(name)) for result in results}) > 1))
-
-
-def _forms(result: Mapping[str, Any], telling: Sequence[str]) -> Iterator[tuple[Key, dict[str, Any]]]:
+def _forms(result: Mapping[str, Any], told: Sequence[str]) -> Iterator[tuple[Key, dict[str, Any]]]:
     """The network as trained, and what came of every step."""
     settings = result["settings"]
-    further = [f"{name}={settings[name]}" for name in telling if name in settings]
+    further = [f"{name}={settings[name]}" for name in told if name in settings]
     name = ", ".join([settings["arch"], *further])
     train = result["train"]
     common = {"arch": settings["arch"], "seed": settings["seed"], "seconds": train["seconds"], "step": "", "of": None}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any
@@ -20,6 +20,7 @@ from foldnet.zoo.blueprint import blueprint
 DEFAULTS = 1  # to be raised when a default of a setting changes, since those at their defaults are in no name
 ANYWHERE = ("device", "data_dir")  # settings that say where a training runs, not which it is
 RUNS = "runs"  # the folder of a study's runs, each under its trial's name
+UNTOLD = ("kind", "fold", "report", "made", "shares")  # of a step: what is told otherwise, or changes no network
 LETTERS = 12  # of a name: of a million trials two are alike once in five hundred studies
 
 
@@ -56,7 +57,7 @@ class Step:
 
 def title_of(step: Mapping[str, Any]) -> str:
     """A step as a reader calls it: the kind, of what fold it is like, and what is not at its default."""
-    told = ", ".join(f"{key}={value}" for key, value in step.items() if key not in ("kind", "fold", "report", "made"))
+    told = ", ".join(f"{key}={value}" for key, value in step.items() if key not in UNTOLD)
     kind = f"{step['kind']} {title_of(step['fold'])}" if "fold" in step else str(step["kind"])
     return f"{kind} ({told})" if told else kind
 
@@ -107,24 +108,33 @@ STEPS: dict[str, StepKind] = {
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """One training with what follows it. `place` says where in the study file it stands."""
+    """One training with what follows it. `place` says where in the study file it stands, `telling` names the settings
+    in which it differs from others of its network and data there."""
 
     settings: TrainSettings
     steps: tuple[Step, ...]
     place: str
+    telling: tuple[str, ...] = ()
 
     @property
     def chosen(self) -> dict[str, Any]:
         """The resolved settings that make this training what it is: neither where it runs, nor what is at its
         default."""
         kinds = fields_of(TrainSettings)
-        own = {name: value for name, value in plain(self.settings).items() if value != kinds[name].default}
+        differing = {name: value for name, value in plain(self.settings).items() if value != kinds[name].default}
+        whole = {name: int(one) for name, one in differing.items() if isinstance(one, float) and one.is_integer()}
+        own = differing | whole  # lr = 1 and lr = 1.0 are one setting
         source = self.settings.source
         of_source = {name: to_plain(getattr(source, name)) for name in fields_of(type(source))}
         usual = {name: to_plain(entry.default) for name, entry in fields_of(type(source)).items()}
-        differing = {name: value for name, value in of_source.items() if value != usual[name]}
+        its = {name: value for name, value in of_source.items() if value != usual[name]}
         here = {"arch": _full_name(self.settings.arch), "seed": self.settings.seed, "dataset": source.name}
-        return here | differing | {name: value for name, value in own.items() if name not in ANYWHERE}
+        return here | its | {name: value for name, value in own.items() if name not in ANYWHERE}
+
+    @property
+    def network(self) -> tuple[str, str]:
+        """The architecture, and what it is trained on."""
+        return self.chosen["arch"], self.chosen["dataset"]
 
     @property
     def name(self) -> str:
@@ -134,7 +144,9 @@ class Trial:
     @property
     def title(self) -> str:
         """What a reader calls it."""
-        return f"{self.settings.arch} {self.settings.dataset} seed {self.settings.seed}"
+        chosen = self.chosen
+        told = "".join(f", {name}={chosen[name]}" for name in self.telling if name in chosen)
+        return f"{self.settings.arch} {self.settings.dataset} seed {self.settings.seed}{told}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +177,12 @@ def step_of(kind: str, given: Mapping[str, Any], place: str) -> Step:
             f"{place}: `clusters` names layers of one run; a study folds runs that are yet to be trained"
         )
     return Step(kind, STEPS[kind].settings(**given))
+
+
+def telling(chosen: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+    """The settings in which trials of one network on one dataset differ, but for the seed."""
+    names = {name for settings in chosen for name in settings} - {"arch", "dataset", "seed"}
+    return tuple(sorted(name for name in names if len({str(settings.get(name)) for settings in chosen}) > 1))
 
 
 def _full_name(arch: str) -> str:

@@ -30,6 +30,7 @@ class Objective:
 
     recurrence: float = 0.0
     form: str = "mean"
+    after: int = 0
     task: Task = CLASSES
     loss: Callable[[Tensor, Tensor, Tensor], Tensor] | None = None
 

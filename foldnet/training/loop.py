@@ -99,6 +99,7 @@ class _Training:
         """One pass over the training data, or the rest of one, and one over the validation data."""
         course, data = self.course, self.session.train[self.course.phase(epoch)]
         rate = course.rate(epoch)
+        self.steps.epoch = epoch
         for group in self.session.optimiser.param_groups:
             group["lr"] = rate
         done = self._steps(epoch, data, under_way)
@@ -198,6 +199,7 @@ class Steps:
 
             network, self.takes_nothing = averaging(network, learner.machine), is_synchronised(network)
         self.forward = CompiledForward(network, learner.compilation, batch)
+        self.epoch = 0  # from 0; the regulariser may set in later
 
     def __call__(self, x: Tensor, y: Tensor, share: float = 1.0) -> tuple[Tensor, Tensor]:
         """One step: x (b, ...), y (b, ...) -> (loss without the regulariser, a scalar; outputs (b, ...) in fp32).
@@ -215,7 +217,7 @@ class Steps:
         else:
             loss = objective.loss(outputs, y, x)
         total = loss if share == 1 else loss * share
-        if objective.recurrence:
+        if objective.recurrence and self.epoch >= objective.after:
             total = total - objective.recurrence * recurrence(learner.model, objective.form)
         learner.optimiser.zero_grad(set_to_none=True)
         torch.autograd.backward(total)

@@ -171,7 +171,8 @@ def session_of(material: Material, *, new: bool = False) -> tuple[Run, Session]:
     if start != BEGINNING:
         load_optimiser(last, model, optimiser)
     loss = progressive_loss(model, task, machine, settings.progressive) if settings.progressive else None
-    objective = Objective(settings.recurrence, settings.recurrence_form, task, loss)
+    regulariser = settings.recurrence, settings.recurrence_form, settings.recurrence_after
+    objective = Objective(*regulariser, task, loss)
     learner = model, optimiser, machine, objective, compilation
     train, validation = material.batches()
     return run, Session(*learner, train=train, validation=validation, course=course_of(run), start=start)

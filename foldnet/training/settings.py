@@ -39,12 +39,13 @@ REWARDED = Option(
 class TrainSettings:
     """How a network is trained. The defaults are the paper's recipe for CIFAR (Savarese & Maire 2019, section 4).
 
-    `source` is where examples come from, with its own settings. `validation` is a share of the training data below 1,
-    or a number of images. `recurrence` is the weight lambda of the recurrence regulariser, `recurrence_form` what it
-    rewards: the mean or the sum over pairs of layers, or `loops`. `schedule` says how the learning rate falls: in
-    steps, to tenths, or not at all. With `sync_bn` several processes normalise by the statistics of their whole batch.
-    `cutout` is the side of the square hole in pixels, 0 for none. `progressive` is the weight of the loss after a
-    random number of steps, for networks that answer for cells.
+    `source` is where examples come from, with its own settings. `validation` is a share of the training data below
+    1, or a number of images. `recurrence` is the weight lambda of the recurrence regulariser, `recurrence_form`
+    what it rewards: the mean or the sum over pairs of layers, or `loops`; it sets in after `recurrence_after`
+    epochs. `schedule` says how the learning rate falls: in steps, to tenths, or not at all. With `sync_bn` several
+    processes normalise by the statistics of their whole batch. `cutout` is the side of the square hole in pixels, 0
+    for none. `progressive` is the weight of the loss after a random number of steps, for networks that answer for
+    cells.
     """
 
     source: Source = field(default_factory=Digits)
@@ -62,6 +63,7 @@ class TrainSettings:
     compile: Annotated[str, Option("auto (on CUDA), on or off: torch.compile of the training steps.", COMPILE)] = "auto"
     recurrence: Annotated[float, Option("Weight of the recurrence regulariser.")] = 0.0
     recurrence_form: Annotated[str, REWARDED] = "mean"
+    recurrence_after: Annotated[int, Option("Epochs before the regulariser sets in.")] = 0
     dropout: Annotated[float, Option("Dropout between a block's convolutions; densenet: behind each.")] = 0.0
     cutout: Annotated[int, Option("Side of the square hole in pixels, 0 for none.")] = 0
     validation: Annotated[float, Option("Share of the training data, or a number of images.")] = 0.1
@@ -85,6 +87,11 @@ class TrainSettings:
 
     def _check_network(self) -> None:
         """Raise SettingError for what has no meaning for the network."""
+        if self.recurrence_after and not (self.recurrence and self.recurrence_after < self.epochs):
+            why = (
+                f"leaves it none of `epochs={self.epochs}`" if self.recurrence else "means nothing without `recurrence`"
+            )
+            raise SettingError(f"`recurrence_after={self.recurrence_after}` {why}; give fewer or leave it out")
         if self.recurrence and not is_soft(self.arch):
             soft, *_ = near_names(f"s{self.arch}-4") or [self.source.arch]
             raise SettingError(

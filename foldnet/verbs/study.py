@@ -81,7 +81,7 @@ def run_study(
     file: Path | str,
     *,
     out: Path | str | None = None,
-    jobs: int = 1,
+    jobs: int | None = None,
     threads: int | None = None,
     retries: int = 0,
     fail_fast: bool = False,
@@ -93,7 +93,8 @@ def run_study(
     download: bool = False,
     watcher: Watcher | None = None,
 ) -> StudyReport | StudyPlan:
-    """Run a study file's trials, `jobs` at one time with `threads` each (default: the cores shared out).
+    """Run a study file's trials, `jobs` at one time (default: 1, over a Ray cluster as many as it has room for) with
+    `threads` each (default: the cores shared out).
 
     The study's folder is `out`, else studies/NAME beside where runs lie. What has a result there, or in one of the
     `results` files, is not run again; what was stopped goes on. A trial that fails is tried `retries` times more, and
@@ -102,26 +103,26 @@ def run_study(
     folder of another study, or one that another process runs.
     """
     study, watcher = read_study_file(Path(file)), watcher or Unwatched()
-    if jobs < 1:
+    if jobs is not None and jobs < 1:
         raise SettingError(f"`jobs={jobs}` is not legal; give a whole number of at least 1")
     if threads is not None and threads < 1:
         raise SettingError(f"`threads={threads}` is not legal; give a whole number of at least 1")
     if engine not in ENGINES:
         raise SettingError(f"`engine={engine!r}` is not legal; choose {' or '.join(ENGINES)}")
     folder = Path(out) if out is not None else studies_home() / study.name
-    site = Site(folder, data_dir, device, threads or max(cores() // jobs, 1), download)
+    site = Site(folder, data_dir, device, threads or max(cores() // (jobs or 1), 1), download)
     _check_own(folder, study)
     files = [Path(one) for one in results]
     found = known_results([*files, *([folder / RESULTS] if (folder / RESULTS).exists() else [])], study.trials)
     course = Course(study.trials, site, found)
     if dry_run:
-        return _plan(study, course, jobs)
+        return _plan(study, course, jobs or 1)
     waiting = [trial for trial in study.trials if trial.name not in found]
     runner = _engine(engine, jobs, site) if waiting else None  # a local one begins to import what trials need
     if engine == "local":
         from foldnet.studies.estimate import check_memory
 
-        check_memory(waiting, jobs)
+        check_memory(waiting, jobs or 1)
     _make(folder, study)
     write_results(folder, study.trials, found)
     if runner is not None:
@@ -147,13 +148,13 @@ def write_table(report: StudyReport, file: Path, *, force: bool = False) -> None
     write_whole(file, report.printed(form))
 
 
-def _engine(name: str, jobs: int, site: Site) -> Engine:
+def _engine(name: str, jobs: int | None, site: Site) -> Engine:
     """Where the trials run."""
     if name == "ray":
         from foldnet.studies.rays import Ray
 
         return Ray(_do, jobs, site)
-    local = Local(_do, jobs, preload=DOES)
+    local = Local(_do, jobs or 1, preload=DOES)
     # Which asks torch, of which the import takes 2 s: beside that of the processes, and only now.
     local.gpus = len(gpus()) if site.device in ("auto", "cuda") else 0
     return local

@@ -207,3 +207,17 @@ def test_the_order_of_keys_changes_no_name(lines):
 def test_dashes_in_keys_change_no_name():
     texts = ("batch_size = 64\n[grid]", "batch-size = 64\n[grid]", "[grid]\nbatch-size = 64")
     assert len({study(text).trials[0].name for text in texts}) == 1
+
+
+def test_a_title_tells_the_settings_in_which_trials_of_one_network_differ():
+    lines = 'arch = "swrn-16-1-2"\n[[grid]]\n[[grid]]\nrecurrence = 0.2\n[[trial]]\narch = "wrn-16-1"\n'
+    assert [trial.title for trial in study(lines).trials] == [
+        "swrn-16-1-2 digits seed 0, recurrence=0.5",
+        "swrn-16-1-2 digits seed 0, recurrence=0.2",
+        "wrn-16-1 digits seed 0",
+    ]
+
+
+def test_a_whole_number_is_one_setting_however_it_is_written():
+    names = {study(f'[grid]\narch = "wrn-16-1"\nlr = {lr}\n').trials[0].name for lr in ("1", "1.0", "1e0")}
+    assert len(names) == 1

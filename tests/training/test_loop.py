@@ -317,3 +317,27 @@ def test_a_validation_loss_that_is_no_number_ends_the_training_too():
     ):
         fit_some(model, sgd(model), validation=some_loader(4), after_epoch=recorded.append)
     assert recorded == []
+
+
+def test_the_regulariser_sets_in_after_the_epochs_that_are_named():
+    forms = {"never": Objective(), "late": Objective(0.7, after=1), "at once": Objective(0.7)}
+    after = {}
+    for name, objective in forms.items():
+        model, found = network(), []
+        fit_some(
+            model,
+            sgd(model),
+            epochs=2,
+            objective=objective,
+            after_epoch=lambda _, found=found, model=model: found.append(
+                [parameter.detach().clone() for parameter in model.parameters()]
+            ),
+        )
+        after[name] = found
+
+    def same(one, other):
+        return all(map(torch.equal, one, other))
+
+    assert same(after["late"][0], after["never"][0])
+    assert not same(after["late"][0], after["at once"][0])
+    assert not same(after["late"][1], after["never"][1])

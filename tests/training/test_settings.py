@@ -284,3 +284,16 @@ def test_clusters_take_the_place_of_thresholds():
     with pytest.raises(SettingError, match=exactly(said)):
         FoldSettings(clusters="a.json", thresholds=(("stage1", 0.5),))
     assert FoldSettings(clusters="a.json").thresholds == ()
+
+
+@pytest.mark.parametrize(
+    ("given", "why"),
+    [
+        ({"recurrence": 0.5, "epochs": 3}, "leaves it none of `epochs=3`"),
+        ({"epochs": 30}, "means nothing without `recurrence`"),
+    ],
+)
+def test_a_regulariser_that_never_sets_in_is_refused(given, why):
+    with pytest.raises(SettingError, match=exactly(f"`recurrence_after=3` {why}; give fewer or leave it out")):
+        TrainSettings(arch="swrn-28-10-4", recurrence_after=3, **given)
+    assert TrainSettings(arch="swrn-28-10-4", recurrence=0.5, recurrence_after=3, epochs=4).recurrence_after == 3
