@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import shutil
+import signal
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from typer.testing import CliRunner
 torch.set_num_threads(1)
 threadpool_limits(1)  # the same for numpy's matrices
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job, and what it starts, ignores it
 os.environ.pop("FOLDNET_HOME", None)  # whoever runs the tests may keep runs elsewhere
 
 # How long a test takes says how busy the machine is, not whether the code is right.

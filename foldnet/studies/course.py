@@ -106,9 +106,10 @@ def run_trials(course: Course, engine: Engine, watcher: Watcher, *, retries: int
                 if waiting and engine.free > 0 and not course.stopped:
                     _start(course, engine, waiting.popleft())
                     continue
-                for outcome in engine.wait(LOOK):
-                    if _end(course, outcome, watcher, retries):
-                        waiting.append(outcome.trial)
+                ended = engine.wait(LOOK)
+                waiting += [one.trial for one in ended if _end(course, one, watcher, retries)]
+                if any(one.stopped for one in ended):  # a signal to all processes may have come to the trial's first
+                    raise KeyboardInterrupt
                 if fail_fast and course.failed and not course.stopped:
                     course.stopped = True
                     _all_ended(course, engine.stop(), watcher)

@@ -5,11 +5,17 @@ import signal
 import subprocess
 import sys
 import time
+import tomllib
 from pathlib import Path
 
 import pytest
 
+from foldnet.studies.course import Course, Unwatched, run_trials
+from foldnet.studies.file import study_of
+from foldnet.studies.local import Outcome
+from foldnet.studies.trial import Site
 from foldnet.studies.worker import Asked
+from foldnet.training.observer import Stopped
 from foldnet.verbs.study import run_study
 
 STUDY = "batch_size = 128\nepochs = {}\n[grid]\narch = 'wrn-10-1'\nseed = [0, 1]\n"
@@ -91,3 +97,25 @@ def test_a_worker_that_trains_nothing_ends_at_the_first_signal():
         asked.signalled()
     with pytest.raises(KeyboardInterrupt):  # the first may have been lost in a destructor
         asked.advance()
+
+
+def test_a_trial_that_another_stopped_ends_the_study(tmp_path):
+    """A signal to all processes may reach a trial before it reaches the study."""
+    trial = study_of(tomllib.loads('[grid]\narch = ["wrn-10-1", "wrn-16-1"]'), tmp_path / "one.toml").trials[0]
+
+    class Engine:
+        free = 1
+
+        def start(self, trial, site):
+            self.trial = trial
+
+        def wait(self, seconds):
+            return [Outcome(self.trial, stopped=True)]
+
+        def stop(self):
+            return []
+
+    course = Course((trial,), Site(tmp_path))
+    with pytest.raises(Stopped, match=r"^stopped with 0 of 1 trials finished; what ran is saved"):
+        run_trials(course, Engine(), Unwatched())
+    assert (course.state(trial), course.failed) == ("waiting", {})
