@@ -16,6 +16,7 @@ from foldnet.errors import NothingToFold, SettingError
 from foldnet.folding.structures import Structures
 from foldnet.options import check_choice
 from foldnet.sharing.plan import ROOT, Group, plan_sharing
+from foldnet.sharing.sequences import weight_name
 from foldnet.sharing.share import Bank, SharedNetwork, gram
 
 
@@ -100,7 +101,7 @@ def _of_bank(group: Group, source: nn.Module) -> GroupAlgebra:
 
 def _of_layers(group: Group, model: nn.Module) -> GroupAlgebra:
     """Layers of a plain network."""
-    weights = torch.stack([model.get_parameter(f"{layer}.weight").detach() for layer in group.layers])
+    weights = torch.stack([model.get_parameter(weight_name(layer)).detach() for layer in group.layers])
     return GroupAlgebra(group, np.eye(len(group.layers)), gram(weights).cpu().numpy(), plain=True)
 
 

@@ -17,11 +17,11 @@ from foldnet.folding.memory import in_several_places
 from foldnet.folding.owners import only_calls_layers, scale_outputs
 from foldnet.folding.parts import pairs
 from foldnet.folding.ready import Ready, keep
-from foldnet.folding.stages import LoopedList, LoopedStage
+from foldnet.folding.stages import LoopedAlone, LoopedList, LoopedStage
 from foldnet.folding.stepped import SteppedBlock
 from foldnet.program.data import Program, check_trips, expand, gain_names
 from foldnet.sharing.lend import Lent, lend, undisturbed
-from foldnet.sharing.sequences import joined, stands_in
+from foldnet.sharing.sequences import gain_name, joined, stands_in, weight_name
 from foldnet.sharing.share import SharedNetwork
 from foldnet.sharing.tied import Owners, TiedLayers
 
@@ -42,7 +42,7 @@ class LoopedNetwork(nn.Module):
         elsewhere = in_several_places(network, blocks)
         for stage in program.stages:
             sequence = network.get_submodule(stage.path)
-            kind = LoopedList if isinstance(sequence, nn.ModuleList) else LoopedStage
+            kind = LoopedAlone if stage.alone else LoopedList if isinstance(sequence, nn.ModuleList) else LoopedStage
             looped = kind(stage, sequence, elsewhere)
             if stage.path:
                 network.set_submodule(stage.path, looped)
@@ -146,11 +146,12 @@ class LoopedNetwork(nn.Module):
         parts: list[nn.Module] = []
         for name, block in self._stepped():
             block.follow()
-            for _, part, own, gain in block.given(_owners_of(name, given)):
-                if gain is not None and (scaled or "forward" in vars(part)):  # who knows what is done with the weight
-                    own["weight"] = gain * own["weight"]
-                elif gain is not None:
-                    gains[part] = gain
+            for _, part, own, found in block.given(_owners_of(name, given)):
+                for key, gain in found.items():
+                    if scaled or key != "weight" or "forward" in vars(part):  # who knows what is done with the weight
+                        own[key] = gain * own[key]
+                    else:
+                        gains[part] = gain
                 tensors.setdefault(part, {}).update(own)
             if block.compiled:  # numbers of a step's own come as inputs, so that one body is compiled for all
                 for (path, attribute), numbers in own_numbers(list(block.parts)).items():
@@ -171,9 +172,8 @@ class LoopedNetwork(nn.Module):
             for _, module, twins in pairs(block.body, list(block.parts)):
                 for twin in (twin for twin in twins if twin.training != module.training):
                     twin.training = module.training
-            for place, _, own, gain in block.given(_owners_of(name, given)):
-                if gain is not None:
-                    own["weight"] = gain * own["weight"]
+            for place, _, own, scales in block.given(_owners_of(name, given)):
+                own |= {key: gain * own[key] for key, gain in scales.items()}
                 found.update((joined(name, "parts", place, key), tensor) for key, tensor in own.items())
         return found
 
@@ -240,8 +240,8 @@ def unroll(looped: LoopedNetwork, network: nn.Module) -> nn.Module:
                 target[joined(block.name, name)] = state[inside + name][step] if own else state[inside + name]
             for use in block.uses:
                 if use.group is not None and use.owner is not None:
-                    gain = target.pop(f"{use.layer}.gain")
-                    target[f"{use.layer}.weight"] = gain * owners[use.group][use.owner]
+                    gain = target.pop(gain_name(use.layer))
+                    target[weight_name(use.layer)] = gain * owners[use.group][use.owner]
     network.load_state_dict({name: tensor.detach().clone() for name, tensor in target.items()}, assign=True)
     return network
 

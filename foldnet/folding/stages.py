@@ -31,7 +31,7 @@ class LoopedStage(nn.Module):
         self.blocks = nn.ModuleDict()
         for label in dict.fromkeys(block.label for block in stage.blocks):
             alike = [block for block in stage.blocks if block.label == label]
-            modules = [blocks.get_submodule(block.name.rpartition(".")[2]) for block in alike]
+            modules = [blocks.get_submodule(block.name.rpartition(".")[2] * (not stage.alone)) for block in alike]
             tied = tuple(use.position for use in alike[0].uses if use.group is not None)
             self.blocks[label] = SteppedBlock(modules, tied, elsewhere) if tied or len(modules) > 1 else modules[0]
         object.__setattr__(self, "sequence", blocks)  # whose place this module takes; not registered
@@ -107,3 +107,17 @@ class LoopedList(LoopedStage):
         """What runs one entry, or a list of them for a slice."""
         chosen = range(len(self))[index]
         return [self.entry(one) for one in chosen] if isinstance(chosen, range) else self.entry(chosen)
+
+
+class LoopedAlone(LoopedStage):
+    """A block that stands in no sequence: it runs where and as often as the network's own forward calls it."""
+
+    only_calls_layers = True
+
+    def unrolled(self) -> nn.Module:
+        """The block."""
+        return self.entry(0)
+
+    def forward(self, *inputs: Any, **options: Any) -> Any:
+        """As the block's own."""
+        return self.entry(0)(*inputs, **options)

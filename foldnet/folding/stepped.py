@@ -13,7 +13,9 @@ from foldnet.folding.equality import own_numbers
 from foldnet.folding.memory import stackable
 from foldnet.folding.parts import bare, follow, pairs, shown, snapshots, without_tensors
 from foldnet.sharing.lend import HOOKS, tensors_of, view
-from foldnet.sharing.sequences import joined
+from foldnet.sharing.sequences import gain_key, holder_of, joined, key_of
+
+Tensors = dict[str, Tensor]
 
 
 class SteppedBlock(nn.Module):
@@ -52,7 +54,7 @@ class SteppedBlock(nn.Module):
         like = next((one for one in self.body.parameters() if one.is_floating_point()), torch.empty(0))
         for position in tied:
             gains = torch.ones(len(blocks), dtype=like.dtype, device=like.device)
-            self.body.get_submodule(position).register_parameter("gain", nn.Parameter(gains))
+            self.body.get_submodule(holder_of(position)).register_parameter(gain_key(position), nn.Parameter(gains))
         for block in blocks:
             without_tensors(block, elsewhere)
         self._hold(blocks)
@@ -91,8 +93,11 @@ class SteppedBlock(nn.Module):
         """torch.compile the body, once for all steps; `options` are torch.compile's."""
         self._options, self.compiled = options, torch.compile(_run, **options)
 
-    def given(self, owners: Mapping[str, Tensor]) -> Iterator[tuple[str, nn.Module, dict[str, Tensor], Tensor | None]]:
-        """(its place in `parts`, module, what it is lent, its gain () where it uses an owner) for each step's modules.
+    def given(
+        self, owners: Mapping[str, Tensor]
+    ) -> Iterator[tuple[str, nn.Module, dict[str, Tensor], dict[str, Tensor]]]:
+        """(its place in `parts`, module, what it is lent, the gain () of each weight that is an owner) for each step's
+        modules.
 
         `owners` are (O, I, *kernel) each, by the position of the layer in the block; layers are lent them as they are.
         """
@@ -101,11 +106,12 @@ class SteppedBlock(nn.Module):
                 key: (tensor,) * len(parts) if joined(path, key) in self.kept else tensor.unbind(0)
                 for key, tensor in tensors_of(module).items()
             }
-            gains = held.pop("gain") if path in self.tied else (None,) * len(parts)
-            if path in owners:
-                held["weight"] = (owners[path],) * len(parts)
-            for step, (part, gain) in enumerate(zip(parts, gains, strict=True)):
-                yield joined(str(step), path), part, {key: its[step] for key, its in held.items()}, gain
+            tied = [position for position in self.tied if holder_of(position) == path]
+            gains = {key_of(position): held.pop(gain_key(position)) for position in tied}
+            held |= {key_of(position): (owners[position],) * len(parts) for position in tied if position in owners}
+            for step, part in enumerate(parts):
+                own, scales = ({key: its[step] for key, its in some.items()} for some in (held, gains))
+                yield joined(str(step), path), part, own, scales
 
     def put(self, module: nn.Module, name: str, tensor: Any) -> bool:
         """Keep what a pass assigned to a buffer of a step; False where `module` is in none of the parts.

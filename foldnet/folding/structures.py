@@ -10,7 +10,7 @@ from foldnet.folding.equality import Difference, attribute_names, differences
 from foldnet.folding.memory import homes_of, in_other_tensors, stackable
 from foldnet.program.data import Program, Use
 from foldnet.program.loops import UnlabelledBlock, build_program
-from foldnet.sharing.plan import ROOT, SHAREABLE, SharingPlan
+from foldnet.sharing.plan import ROOT, SharingPlan, layers_of
 from foldnet.sharing.sequences import block_names, joined, sequences_of, stands_in
 
 
@@ -86,7 +86,7 @@ def _near(name: str, firsts: list[str], blocks: Mapping[str, nn.Module], shared:
     places."""
 
     def kind(block: str) -> object:
-        uses = [(path, shared.get(joined(block, path))) for path in _weighted(blocks[block])]
+        uses = [(path, shared.get(joined(block, path))) for path in layers_in(block, blocks[block], shared)]
         return uses or type(blocks[block])  # blocks without weights are all possible
 
     wanted = kind(name)
@@ -106,24 +106,25 @@ def describe(
         for owner, cluster in enumerate(clusters[group.name])
         for row in cluster
     }
-    sequences = list(structures.sequences)
+    sequences, layers = list(structures.sequences), set(layers_of(network, owners))
     order = [  # the layers outside of the sequences, around the first of these
         name
-        for name, module in network.named_modules()
-        if name == sequences[0]
-        or (isinstance(module, SHAREABLE) and not any(stands_in(name, stage) for stage in sequences))
+        for name, _ in network.named_modules()
+        if name == sequences[0] or (name in layers and not any(stands_in(name, stage) for stage in sequences))
     ]
     first = order.index(sequences[0])
 
     def described(name: str) -> UnlabelledBlock:
-        layers = {position: joined(name, position) for position in _weighted(network.get_submodule(name))}
-        uses = [Use(layer, position, *owners.get(layer, (None, None))) for position, layer in layers.items()]
+        places = {place: joined(name, place) for place in layers_in(name, network.get_submodule(name), owners)}
+        uses = [Use(layer, place, *owners.get(layer, (None, None))) for place, layer in places.items()]
         return name, structures.numbers[name], uses
 
     stages = [(name or ROOT, list(map(described, blocks))) for name, blocks in structures.sequences.items()]
     return build_program(order[:first], stages, order[first + 1 :])
 
 
-def _weighted(module: nn.Module) -> list[str]:
-    """The names of the layers with weights in a module; "" is the module itself."""
-    return [name for name, part in module.named_modules() if isinstance(part, SHAREABLE)]
+def layers_in(name: str, block: nn.Module, shared: Collection[str]) -> list[str]:
+    """The names in a block, which is called `name`, of its layers, those that are `shared` in the network too; "" is
+    the block itself."""
+    own = [layer.removeprefix(name).removeprefix(".") for layer in shared if stands_in(layer, name)]
+    return layers_of(block, own)

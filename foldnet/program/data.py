@@ -79,8 +79,13 @@ class Stage:
     @property
     def path(self) -> str:
         """The name of the module that holds the blocks; "" where that is the network itself, a stage which is called
-        "network"."""
-        return self.blocks[0].name.rpartition(".")[0]
+        "network". A block that stands alone is a stage of its name."""
+        return self.name if self.alone else self.blocks[0].name.rpartition(".")[0]
+
+    @property
+    def alone(self) -> bool:
+        """Whether it is a block that stands in no sequence."""
+        return self.blocks[0].name == self.name and len(self.blocks) == 1
 
     @property
     def loops(self) -> tuple[Loop, ...]:
@@ -157,7 +162,9 @@ def gain_names(program: Program) -> Iterator[tuple[str, int, str]]:
         for block in stage.blocks:
             for use in block.uses:
                 if use.group is not None:
-                    parts = (stage.path, "blocks", block.label, "body", use.position, "gain")
+                    module, _, parameter = use.position.partition(":")  # as sharing/sequences.py names layers
+                    gain = f"{parameter}_gain" if parameter else "gain"
+                    parts = (stage.path, "blocks", block.label, "body", module, gain)
                     yield ".".join(filter(None, parts)), steps[block.label], use.layer
             steps[block.label] += 1
 

@@ -76,7 +76,8 @@ def _faults(program: Program) -> Iterator[str]:
     for stage in program.stages:
         for block in stage.blocks:
             for use in block.uses:
-                if use.layer != (f"{block.name}.{use.position}" if use.position else block.name):
+                dot = "" if use.position[:1] in ("", ":") else "."  # of the block itself, or a parameter of it
+                if use.layer != f"{block.name}{dot}{use.position}":
                     yield f"layer '{use.layer}' does not stand at '{use.position}' of block '{block.name}'"
                 if (use.group is None) != (use.owner is None):
                     yield f"layer '{use.layer}' has a group or an owner, but not both"

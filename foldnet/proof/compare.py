@@ -14,7 +14,7 @@ from foldnet.folding.looped import LoopedNetwork
 from foldnet.folding.stepped import SteppedBlock
 from foldnet.program.data import Program
 from foldnet.sharing.plan import SHAREABLE
-from foldnet.sharing.sequences import joined, stands_in
+from foldnet.sharing.sequences import PARAMETER, joined, stands_in
 from foldnet.sharing.share import SharedNetwork
 
 LIMIT = 1e-5  # relative difference, in norm at the logits, that two forms of one network may have in fp32
@@ -255,6 +255,6 @@ def _places_of_looped(model: LoopedNetwork, program: Program) -> Places:
             # A block that is itself a layer is one place: its body is watched, under the layer's name.
             inside = body.body if isinstance(body, SteppedBlock) else body
             places[inside] = tuple(block.name for block in alike)
-            for position in (use.position for use in alike[0].uses if use.position):
+            for position in (use.position for use in alike[0].uses if use.position and PARAMETER not in use.position):
                 places[inside.get_submodule(position)] = tuple(joined(block.name, position) for block in alike)
     return places

@@ -11,7 +11,8 @@ from torch import nn
 from foldnet.program.data import Program, count_reuses, expand
 from foldnet.program.text import program_text
 from foldnet.proof.fold_report import FoldReport
-from foldnet.sharing.plan import SHAREABLE, Group
+from foldnet.sharing.plan import SHAREABLE, Group, layers_of
+from foldnet.sharing.sequences import PARAMETER, stands_in
 from foldnet.store.codec import to_plain
 
 Listed = Sequence[tuple[str, str, tuple[int, ...]]]  # name, type and shape of every tensor of a file
@@ -73,7 +74,12 @@ def check_program(program: Program, network: nn.Module, owners: Mapping[str, int
         for one in program.stages
     ]
     covered = [*program.before, *(use.layer for use in program.uses), *program.after]
-    there = [name for name, module in network.named_modules() if isinstance(module, SHAREABLE)]
+    shared, paths = [use.layer for use in program.uses if use.group is not None], [one.path for one in program.stages]
+    there = [
+        layer
+        for layer in layers_of(network, shared)
+        if PARAMETER not in layer or any(stands_in(layer, path) for path in paths)
+    ]
     lacking = [name for name in there if name not in covered] + [name for name in covered if name not in there]
     promises.append(equal("layers that program and architecture do not both have", ", ".join(lacking), ""))
     for group in dict.fromkeys([*owners, *(use.group for use in program.uses if use.group is not None)]):

@@ -1,19 +1,34 @@
 """Who shares with whom, who does not, and why: decided once, as plain data."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
 import torch
 from torch import nn
 from torch.nn.parameter import is_lazy
+from torch.nn.utils.parametrize import ParametrizationList
 
 from foldnet.bounds import checked
 from foldnet.errors import SettingError, ShapeMismatch, UnknownName, check_known, nearest
-from foldnet.sharing.sequences import holds_stages, is_stage, outside, runs_in_order, sequences_of, stands_in
+from foldnet.sharing.sequences import (
+    PARAMETER,
+    gain_key,
+    holder_of,
+    holds_stages,
+    is_sequence,
+    is_stage,
+    joined,
+    key_of,
+    runs_in_order,
+    sequences_of,
+    stands_in,
+    weight_name,
+)
 
-SHAREABLE = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)
+CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
+SHAREABLE = (*CONVOLUTIONS, nn.Linear)  # layers whoever makes their weight
 REAL = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 ROOT = "network"  # the stage whose blocks are children of the network itself
 NO_PARTNER = ("outside the stages", "the only layer of its shape in its stage")  # why most layers stay private
@@ -42,7 +57,7 @@ class SharingPlan:
 def plan_sharing(
     network: nn.Module, templates: int | Mapping[str, int] | None = None, *, keep: Mapping[str, str] | None = None
 ) -> SharingPlan:
-    """Group the convolutions and linear layers of a network by stage and weight shape.
+    """Group the layers of a network (see `layers_of`) by stage and weight shape.
 
     A stage is one of `network.sequences` where the network declares them, else the first part of a layer's name, or
     "network" for the blocks of an nn.Sequential that is the network itself. Layers named by `network.private_layers()`
@@ -52,22 +67,23 @@ def plan_sharing(
     Raises UnknownName for a layer or group that does not exist, SettingError for a number of templates outside
     1..layers and for lazy layers that have not been called.
     """
-    modules = {name: module for name, module in network.named_modules() if isinstance(module, SHAREABLE)}
-    check_known(keep or (), modules, lambda name: f"layer '{name}' to keep is not a layer of the network")
+    layers, parts = layers_of(network), dict(network.named_modules())
+    check_known(keep or (), layers, lambda name: f"layer '{name}' to keep is not a layer of the network")
     reasons: dict[str, str] = {**getattr(network, "private_layers", dict)(), **(keep or {})}
-    stages, twice = _stages_of(network, list(modules)), _used_twice(network)
+    stages, twice = _stages_of(network, layers), used_twice(network)
     members: dict[tuple[str, tuple[int, ...]], list[str]] = {}
     private: dict[str, str] = {}
-    for name, module in modules.items():
-        stage, weight = stages[name], module._parameters.get("weight")
+    for name in layers:
+        stage = stages[name]
         if name in reasons:
             private[name] = reasons[name]
-        elif (obstacle := _obstacle(name, module, twice)) is not None:
-            private[name] = obstacle
-        elif stage is None or weight is None:
+        elif (reason := obstacle(name, parts[holder_of(name)], twice)) is not None:
+            private[name] = reason
+        elif stage is None:
             private[name] = NO_PARTNER[0]
         else:
-            members.setdefault((stage, tuple(weight.shape)), []).append(name)
+            shape = parts[holder_of(name)]._parameters[key_of(name)].shape
+            members.setdefault((stage, tuple(shape)), []).append(name)
     lone = {key for key, layers in members.items() if len(layers) < 2}
     if any(stage != ROOT for stage, _ in members.keys() - lone):  # what stands between stages is no stage
         between = {key for key in members.keys() - lone if key[0] == ROOT}
@@ -84,7 +100,7 @@ def plan_sharing(
     )
     if isinstance(templates, Mapping):
         check_known(templates, names.values(), lambda name: f"group '{name}' does not exist")
-    return SharingPlan(groups, tuple((name, private[name]) for name in modules if name in private))
+    return SharingPlan(groups, tuple((name, private[name]) for name in layers if name in private))
 
 
 def check_plan(network: nn.Module, plan: SharingPlan) -> None:
@@ -93,10 +109,10 @@ def check_plan(network: nn.Module, plan: SharingPlan) -> None:
     Raises SettingError where it names a group or a layer twice, gives a group an illegal name, or means a layer that
     cannot share.
     """
-    modules = dict(network.named_modules())
+    layers, parts = layers_of(network), dict(network.named_modules())
     names = [group.name for group in plan.groups]
     seen: set[str] = set()
-    twice = _used_twice(network)
+    twice = used_twice(network)
     for group in plan.groups:
         if names.count(group.name) > 1:
             raise SettingError(f"group '{group.name}' stands in the plan twice; give each group a name of its own")
@@ -104,46 +120,30 @@ def check_plan(network: nn.Module, plan: SharingPlan) -> None:
             raise SettingError(f"a group cannot be called '{group.name}', modules forbid it; choose another name")
         for name in group.layers:
             this = f"layer '{name}' of group '{group.name}'"
-            if name not in modules:
-                raise UnknownName(f"{this} does not exist{nearest(name, modules)}")
+            if name not in layers and name not in parts:
+                raise UnknownName(f"{this} does not exist{nearest(name, layers)}")
             if name in seen:
                 raise SettingError(f"layer '{name}' stands in the plan twice; a layer belongs to one group")
             seen.add(name)
-            layer, shareable = modules[name], "only convolutions and linear layers can"
-            reason = _obstacle(name, layer, twice) if isinstance(layer, SHAREABLE) else shareable
+            cannot = "only convolutions, linear layers and other parameters that are matrices or more can"
+            reason = obstacle(name, parts[holder_of(name)], twice) if name in layers else cannot
             if reason is not None:
                 raise SettingError(f"{this} cannot share; {reason}")
-            if (shape := tuple(network.get_parameter(f"{name}.weight").shape)) != group.shape:
+            if (shape := tuple(network.get_parameter(weight_name(name)).shape)) != group.shape:
                 raise ShapeMismatch(
                     f"layer '{name}' has a weight of shape {shape}, group '{group.name}' is of shape {group.shape}; "
                     "give it a group of its own"
                 )
 
 
-def _obstacle(name: str, layer: nn.Module, twice: set[int]) -> str | None:
-    """Why a layer cannot share, if so. Raises SettingError for one whose weight has no shape yet."""
-    weight = layer._parameters.get("weight")
-    if weight is None:
-        return "its weight is computed from other parameters"
-    if is_lazy(weight):
-        raise SettingError(f"layer '{name}' has no weight yet; call the network once, which makes it, and share then")
-    if id(weight) in twice:
-        return "its weight is used in several places"
-    if weight.dtype not in REAL:
-        return f"its weight is of {str(weight.dtype).removeprefix('torch.')}, not of real floating-point numbers"
-    if not weight.numel():
-        return "its weight is empty"
-    return "it has a 'gain' already, which layers of a loop are given" if hasattr(layer, "gain") else None
-
-
 def positions(network: nn.Module, plan: SharingPlan) -> dict[str, tuple[tuple[int, ...], ...]]:
     """By group, the rows of its layers that stand at one place of successive blocks, such as all conv1: one tuple a
-    place.
-
-    Raises NothingToFold for a shared layer outside the sequences.
-    """
-    layers = [layer for group in plan.groups for layer in group.layers]
-    return _positions(plan, tuple(getattr(network, "sequences", ())) or sequences_of(network, layers))
+    place. A layer outside the sequences has a place of its own."""
+    sequences = tuple(getattr(network, "sequences", ()))
+    if not sequences:
+        layers = [layer for group in plan.groups for layer in group.layers]
+        sequences = tuple(name for name in sequences_of(network, layers) if is_sequence(network.get_submodule(name)))
+    return _positions(plan, sequences)
 
 
 @lru_cache(maxsize=64)  # asked in every training step
@@ -153,10 +153,8 @@ def _positions(plan: SharingPlan, sequences: tuple[str, ...]) -> dict[str, tuple
     for group in plan.groups:
         places: dict[tuple[str, str], list[int]] = {}
         for row, layer in enumerate(group.layers):
-            sequence = next((name for name in sequences if stands_in(layer, name)), None)
-            if sequence is None:
-                raise outside(layer)
-            _, _, place = layer.removeprefix(f"{sequence}." if sequence else "").partition(".")
+            sequence = next((name for name in sequences if stands_in(layer, name)), layer)
+            _, _, place = layer.removeprefix(f"{sequence}." if sequence else "").replace(":", ".:").partition(".")
             places.setdefault((sequence, place), []).append(row)
         found[group.name] = tuple(tuple(rows) for rows in places.values())
     return found
@@ -170,16 +168,12 @@ def _stages_of(network: nn.Module, layers: list[str]) -> dict[str, str | None]:
     sequences = tuple(getattr(network, "sequences", ()))
     if sequences:
         return {layer: next((stage for stage in sequences if stands_in(layer, stage)), None) for layer in layers}
+    own = {layer: None for layer in layers if not holder_of(layer)}  # the network's, around all stages
+    layers = [layer for layer in layers if layer not in own]
     inside = [layer.split(".") for layer in layers]
     of_its_own = not runs_in_order(network) or holds_stages("", network, layers)
     stages = {parts[0]: of_its_own or is_stage(network, parts[0], inside) for parts in inside}
-    return {layer: parts[0] if stages[parts[0]] else ROOT for layer, parts in zip(layers, inside, strict=True)}
-
-
-def _used_twice(network: nn.Module) -> set[int]:
-    """Ids of the parameters that stand in several places."""
-    places = Counter(id(parameter) for _, parameter in network.named_parameters(remove_duplicate=False))
-    return {key for key, count in places.items() if count > 1}
+    return own | {layer: parts[0] if stages[parts[0]] else ROOT for layer, parts in zip(layers, inside, strict=True)}
 
 
 def _legal(name: str) -> str:
@@ -196,3 +190,68 @@ def _templates_for(group: str, layers: int, templates: int | Mapping[str, int] |
     if not 1 <= wanted <= layers:
         raise SettingError(f"group '{group}' of {layers} layers cannot have {wanted} templates; give it 1 to {layers}")
     return wanted
+
+
+def layers_of(module: nn.Module, shared: Collection[str] = ()) -> list[str]:
+    """The layers in a module, by their names: convolutions and linear layers, and other parameters that are matrices or
+    more, such as attention's in_proj_weight or an embedding. `shared` are those of other parameters that a shared
+    network has taken away.
+
+    Vectors in whatever shape, biases and tables of biases are no layers: they stay each step's own.
+    """
+    held: dict[str, list[str]] = {}
+    for layer in shared:
+        held.setdefault(holder_of(layer), []).append(layer)
+    return [layer for name, part in module.named_modules() for layer in _layers_in(name, part, held.get(name, ()))]
+
+
+def _layers_in(name: str, part: nn.Module, shared: Collection[str]) -> Iterator[str]:
+    """Those of one module, its children aside."""
+    if isinstance(part, SHAREABLE):
+        yield name
+        return
+    if isinstance(part, ParametrizationList):  # from these a weight is computed
+        return
+    for key, parameter in part._parameters.items():
+        layer = name if key == "weight" and name else joined(name, f"{PARAMETER}{key}")
+        if layer in shared or (parameter is not None and _is_matrix(key, parameter)):
+            yield layer
+
+
+def _is_matrix(key: str, parameter: nn.Parameter) -> bool:
+    """Whether a parameter is more than a vector; one without a shape yet may be."""
+    if is_lazy(parameter):
+        return "bias" not in key
+    return "bias" not in key and sum(side > 1 for side in parameter.shape) > 1
+
+
+def obstacle(layer: str, holder: nn.Module, twice: Collection[int]) -> str | None:
+    """Why a layer of the module `holder` cannot share, if so. `twice` has the ids of parameters that stand in several
+    places. Raises SettingError for a layer whose weight has no shape yet."""
+    weight = holder._parameters.get(key_of(layer))
+    if weight is None:
+        return "its weight is computed from other parameters"
+    if is_lazy(weight):
+        raise SettingError(f"layer '{layer}' has no weight yet; call the network once, which makes it, and share then")
+    if isinstance(holder, nn.RNNBase):
+        return "a recurrent layer keeps its weights in one piece of memory"
+    if isinstance(holder, nn.Embedding | nn.EmbeddingBag):
+        # It writes into its weight, or leaves a row of it as it is, or has a gradient that is not dense.
+        given = {name: getattr(holder, name) for name in ("max_norm", "padding_idx", "sparse")}
+        held = next((name for name, value in given.items() if value is not None and value is not False), None)
+        if held is not None:
+            return f"an embedding with {held} treats its weight as its own"
+    if id(weight) in twice:
+        return "its weight is used in several places"
+    if weight.dtype not in REAL:
+        return f"its weight is of {str(weight.dtype).removeprefix('torch.')}, not of real floating-point numbers"
+    if not weight.numel():
+        return "its weight is empty"
+    gain = gain_key(layer)
+    return f"it has a '{gain}' already, which layers of a loop are given" if hasattr(holder, gain) else None
+
+
+def used_twice(network: nn.Module) -> set[int]:
+    """Ids of the parameters that stand in several places."""
+    places = Counter(id(parameter) for _, parameter in network.named_parameters(remove_duplicate=False))
+    return {key for key, count in places.items() if count > 1}

@@ -1,12 +1,55 @@
-"""Sequences: where blocks follow each other, each once, so that they may come to loop."""
+"""Names of modules and layers, and sequences: where blocks follow each other, each once, so that they may come to loop.
+
+A layer is named by the module whose weight it is, "stage1.0.conv1", or by another parameter of a module,
+"layers.0.attention:in_proj_weight".
+"""
 
 from torch import nn
 
 from foldnet.errors import NothingToFold
 
+PARAMETER = ":"  # stands between a module and a parameter of it that is not called weight
 # What a class may not change, if running it is to mean running its children in order.
 _RUNNING = ("forward", "__call__", "_call_impl", "_wrapped_call_impl", "__iter__", "__getattr__", "__getattribute__")
 _LISTING = (*_RUNNING, "__getitem__", "__len__")
+
+
+def joined(*names: str) -> str:
+    """Names inside each other as one; a network is called "" inside itself."""
+    name = ".".join(name for name in names if name)
+    return name.replace(f".{PARAMETER}", PARAMETER) if PARAMETER in name else name
+
+
+def stands_in(layer: str, module: str) -> bool:
+    """Whether a layer is somewhere inside a module or is itself it, by their names; everything is inside the network,
+    ""."""
+    return not module or layer == module or layer.startswith((f"{module}.", f"{module}{PARAMETER}"))
+
+
+def holder_of(layer: str) -> str:
+    """The module that holds a layer's weight."""
+    return layer.partition(PARAMETER)[0]
+
+
+def key_of(layer: str) -> str:
+    """What the layer's weight is called in that module."""
+    return layer.partition(PARAMETER)[2] or "weight"
+
+
+def gain_key(layer: str) -> str:
+    """What the gain of a layer is called in that module, beside its weight."""
+    own = layer.partition(PARAMETER)[2]
+    return f"{own}_gain" if own else "gain"
+
+
+def weight_name(layer: str) -> str:
+    """The qualified name of a layer's weight."""
+    return joined(holder_of(layer), key_of(layer))
+
+
+def gain_name(layer: str) -> str:
+    """The qualified name of a layer's gain."""
+    return joined(holder_of(layer), gain_key(layer))
 
 
 def runs_in_order(module: nn.Module) -> bool:
@@ -42,16 +85,6 @@ def is_stage(module: nn.Module, child: str, inside: list[list[str]]) -> bool:
     return len(blocks) > 1 and is_sequence(module.get_submodule(child))
 
 
-def joined(*names: str) -> str:
-    """Names of modules as one; a network is called "" inside itself."""
-    return ".".join(name for name in names if name)
-
-
-def stands_in(layer: str, sequence: str) -> bool:
-    """Whether a layer is somewhere inside a sequence, by their names; everything is inside the network, ""."""
-    return not sequence or layer.startswith(f"{sequence}.")
-
-
 def _is_plain(module: nn.Module, kind: type[nn.Module], methods: tuple[str, ...]) -> bool:
     """Whether a module is of a kind none of whose methods were changed, without hooks, its children all different."""
     if not isinstance(module, kind) or len(list(module.named_children())) != len(module._modules):
@@ -62,52 +95,86 @@ def _is_plain(module: nn.Module, kind: type[nn.Module], methods: tuple[str, ...]
 
 
 def sequences_of(network: nn.Module, layers: list[str]) -> tuple[str, ...]:
-    """The sequences of blocks in which `layers` stand, by their names: those that the network declares, else its
-    outermost nn.Sequential and nn.ModuleList; "" is the network itself.
+    """Where blocks follow each other, or one stands alone, by their names, so that each of `layers` stands in one.
 
-    Raises NothingToFold for a shared layer outside them: a loop needs blocks that follow each other, each once.
+    They are the sequences that the network declares, else those that `_found` finds; "" is the network itself. A layer
+    outside of them stands in a block of its own, which comes to no loop: the largest module around it that is the
+    network's child, or holds none of the sequences.
+
+    Raises NothingToFold where a declared sequence is none.
     """
     modules = dict(network.named_modules())
-    declared = tuple(getattr(network, "sequences", ()))
-    for name in declared:
+    found = tuple(getattr(network, "sequences", ()))
+    for name in found:
         if name not in modules or not is_sequence(modules[name]):
             raise NothingToFold(
                 f"'{name}', which the network's attribute 'sequences' names, is no nn.Sequential or "
                 "nn.ModuleList of blocks that each run once, in order, so it cannot come to loop; make it one"
             )
-
-    def missed() -> list[str]:
-        return [layer for layer in layers if not any(stands_in(layer, name) for name in declared)]
-
-    if not declared:
-        declared = _outermost(modules, layers, inner=True)
-        if missed():
-            declared = _outermost(modules, layers, inner=False)
-    if missed():
-        raise outside(missed()[0])
-    return tuple(name for name in declared if any(stands_in(layer, name) for layer in layers))
+    found = found or _found("", network, layers)
+    missed = [layer for layer in layers if not any(stands_in(layer, name) for name in found)]
+    alone = {_alone(layer, found) for layer in missed}
+    return tuple(name for name in modules if name in alone or (name in found and _with(layers, name)))
 
 
-def _outermost(modules: dict[str, nn.Module], layers: list[str], *, inner: bool) -> tuple[str, ...]:
-    """The sequences that stand in no other; with `inner` those that hold whole stages give way to these."""
-    found: list[str] = []
-    for name, module in modules.items():
-        candidate = runs_in_order(module) if not name else is_sequence(module)
-        if candidate and any(stands_in(layer, name) for layer in layers):
-            gives_way = inner and (not name or lists_blocks(module)) and holds_stages(name, module, layers)
-            if not gives_way and not any(stands_in(name, outer) for outer in found):
-                found.append(name)
-    return tuple(found)
+def _with(layers: list[str], name: str) -> list[str]:
+    """Those of `layers` that stand in a module."""
+    return [layer for layer in layers if stands_in(layer, name)]
+
+
+def _found(name: str, module: nn.Module, layers: list[str]) -> tuple[str, ...]:
+    """The outermost sequences in a module, unless one holds whole stages: then these, and what else stands in it."""
+    inside = _with(layers, name)
+    if not inside:
+        return ()
+    candidate = is_sequence(module) if name else runs_in_order(module)
+    if candidate and not _gives_way(name, module, inside):
+        return (name,)
+    children = ((joined(name, child), part) for child, part in module.named_children())
+    return tuple(inner for place, part in children for inner in _found(place, part, inside))
+
+
+def _gives_way(name: str, module: nn.Module, layers: list[str]) -> bool:
+    """Whether loops are to be looked for inside a sequence: each block is a stage, or no two of them are alike and a
+    sequence inside them has blocks that are."""
+    if (not name or lists_blocks(module)) and holds_stages(name, module, layers):
+        return True
+    return not _repeats(name, module, layers) and any(
+        _repeats(inner, part, layers, blocks=True)
+        for inner, part in ((joined(name, path), part) for path, part in module.named_modules() if path)
+        if is_sequence(part)
+    )
+
+
+def _repeats(name: str, module: nn.Module, layers: list[str], *, blocks: bool = False) -> bool:
+    """Whether two children with `layers` in them are made of the same parts; with `blocks` a layer alone is none."""
+    known: set[object] = set()
+    for child, part in module.named_children():
+        if _with(layers, joined(name, child)):
+            made = _made_of(part)
+            if made in known and (len(made) > 1 or not blocks):
+                return True
+            known.add(made)
+    return False
+
+
+def _made_of(module: nn.Module) -> tuple[object, ...]:
+    """The classes and shapes of a module's parts: equal of blocks that may come to loop, which folding proves."""
+    return tuple(
+        (path, type(part), *(tuple(one.shape) for one in part.parameters(recurse=False)))
+        for path, part in module.named_modules()
+    )
+
+
+def _alone(layer: str, found: tuple[str, ...]) -> str:
+    """The largest module around a layer, other than the network, that holds no sequence; at the least the layer."""
+    parts = holder_of(layer).split(".")
+    places = (".".join(parts[:length]) for length in range(1, len(parts) + 1))
+    return next((place for place in places if not any(stands_in(name, place) for name in found)), holder_of(layer))
 
 
 def block_names(network: nn.Module, sequence: str) -> tuple[str, ...]:
-    """Qualified names of the blocks of one sequence, in order."""
+    """Qualified names of the blocks of one sequence, in order; its own where it is a block that stands alone."""
+    if not is_sequence(network.get_submodule(sequence)):
+        return (sequence,)
     return tuple(joined(sequence, name) for name, _ in network.get_submodule(sequence).named_children())
-
-
-def outside(layer: str) -> NothingToFold:
-    """What is wrong with a shared layer outside the sequences."""
-    return NothingToFold(
-        f"layer '{layer}' shares weights but stands in no nn.Sequential or nn.ModuleList of blocks, so it "
-        "cannot come to loop; put its blocks into one, or name the sequences in the network's attribute 'sequences'"
-    )

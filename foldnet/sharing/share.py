@@ -15,7 +15,7 @@ from foldnet.bounds import checked
 from foldnet.errors import NothingToFold, SettingError
 from foldnet.sharing.lend import Lent, lend, nowhere, undisturbed
 from foldnet.sharing.plan import NO_PARTNER, SharingPlan, check_plan, plan_sharing
-
+from foldnet.sharing.sequences import holder_of, key_of, weight_name
 
 class Bank(nn.Module):
     """Weights mixed from shared templates: W_i = sum_j alpha_ij T_j.
@@ -71,7 +71,7 @@ class SharedNetwork(nn.Module):
         super().__init__()
         self.plan = plan
         for name in (layer for group in plan.groups for layer in group.layers):
-            network.get_submodule(name).register_parameter("weight", None)
+            network.get_submodule(holder_of(name)).register_parameter(key_of(name), None)
         self.network = network
         self.sources = nn.ModuleDict(sources)
 
@@ -93,15 +93,18 @@ class SharedNetwork(nn.Module):
 
     def _lent(self, given: Mapping[str, Tensor]) -> Lent:
         """The network with its shared weights lent."""
-        layers = {name: self.network.get_submodule(name.removesuffix(".weight")) for name in given}
-        return lend(self.network, {layers[name]: {"weight": weight} for name, weight in given.items()}, {})
+        tensors: dict[nn.Module, dict[str, Tensor]] = {}
+        for name, weight in given.items():
+            module, _, key = name.rpartition(".")
+            tensors.setdefault(self.network.get_submodule(module), {})[key] = weight
+        return lend(self.network, tensors, {})
 
     def shared_weights(self) -> Iterator[tuple[str, Tensor]]:
         """(name of the parameter, weight (O, I, *kernel)) for every shared layer: one matrix product a group."""
         for group in self.plan.groups:
             weights = self.sources[group.name].layer_weights()  # type: ignore[operator]
             for name, weight in zip(group.layers, weights, strict=True):
-                yield f"{name}.weight", weight
+                yield weight_name(name), weight
 
 
 @checked
@@ -125,7 +128,7 @@ def share(model: nn.Module, plan: SharingPlan | int | None = None) -> SharedNetw
         raise NothingToFold(said if found is None else f"{said}; layer '{found[0]}' may not share: {found[1]}")
     sources: dict[str, nn.Module] = {}
     for group in plan.groups:
-        stands_for = model.get_parameter(f"{group.layers[0]}.weight")  # whose device and precision the bank gets
+        stands_for = model.get_parameter(weight_name(group.layers[0]))  # whose device and precision the bank gets
         sources[group.name] = Bank(len(group.layers), group.templates, group.shape).to(stands_for)
     try:
         copied = copy.deepcopy(model)
@@ -152,7 +155,8 @@ def materialise(model: nn.Module) -> nn.Module:
     dense = copy.deepcopy(model.network)
     with torch.no_grad():
         for name, weight in model.shared_weights():
-            dense.get_submodule(name.removesuffix(".weight")).weight = nn.Parameter(weight.detach().clone())
+            module, _, key = name.rpartition(".")
+            dense.get_submodule(module).register_parameter(key, nn.Parameter(weight.detach().clone()))
     return dense
 
 

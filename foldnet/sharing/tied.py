@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from foldnet.errors import ShapeMismatch
 from foldnet.sharing.plan import SharingPlan
+from foldnet.sharing.sequences import weight_name
 from foldnet.sharing.share import SharedNetwork, mix
 
 Ties = Mapping[str, Sequence[int]]  # by group, the number of the owner that each of its layers uses
@@ -72,7 +73,7 @@ def tie_from_start(network: nn.Module, plan: SharingPlan, ties: Ties) -> SharedN
             raise ShapeMismatch(f"group '{group.name}' has {len(group.layers)} layers and its ties fit others")
         stored = Owners(owners, group.templates if group.templates < owners else None, group.shape)
         _start(stored)
-        like = network.get_parameter(f"{group.layers[0]}.weight")
+        like = network.get_parameter(weight_name(group.layers[0]))
         sources[group.name] = TiedLayers(stored, assignment).to(like)
     return SharedNetwork(copy.deepcopy(network), plan, sources)
 

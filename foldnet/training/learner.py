@@ -43,8 +43,8 @@ def recurrence(model: nn.Module, form: str = "mean") -> Tensor:
     ordered pairs i, j of every group, the diagonal included. `loops`: see `loop_shares`, their mean. At the most alike,
     `mean` and `loops` are 1.
 
-    Raises SettingError for a network without coefficients or an unknown form, NothingToFold where `loops` meets a
-    shared layer outside the sequences of blocks.
+    A layer that has no other at its place, as outside of all sequences, counts as alike there. Raises SettingError for
+    a network without coefficients or an unknown form.
     """
     rows = {name: F.normalize(bank.coefficients.float(), dim=1) for name, bank in banks_of(model).items()}
     if not rows:

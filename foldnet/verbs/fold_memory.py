@@ -23,6 +23,7 @@ from foldnet.program.loops import greedy_stages
 from foldnet.program.text import program_text
 from foldnet.proof.fold_report import Accuracies, FoldReport, Sizes, TiedGroup, TiedLayer, Tuning
 from foldnet.proof.prove import Proof, prove
+from foldnet.sharing.sequences import weight_name
 from foldnet.sharing.share import SharedNetwork
 from foldnet.show.report import Report, Table, Text
 from foldnet.store.tensors import file_bytes
@@ -140,7 +141,7 @@ def sizes_of(soft: SharedNetwork, looped: LoopedNetwork) -> tuple[Sizes, Sizes]:
     weights: dict[str, torch.Tensor] = {}
     for group in soft.plan.groups:
         like = next(soft.sources[group.name].parameters())
-        weights |= {f"{layer}.weight": like.new_empty(group.shape, device="meta") for layer in group.layers}
+        weights |= {weight_name(layer): like.new_empty(group.shape, device="meta") for layer in group.layers}
     numbers = [sum(parameter.numel() for parameter in form.parameters()) for form in (soft, soft.network, looped)]
     numbers[1] += sum(weight.numel() for weight in weights.values())
     states = soft.state_dict(), {**soft.network.state_dict(), **weights}, looped.state_dict()

@@ -223,34 +223,50 @@ def test_a_sequential_that_does_more_than_run_its_children_is_a_block_and_no_seq
 
     program = assert_folds_into_what_it_was(make)
     assert program.stages[0].items == (Loop(3, (Step("A"),), "features.loop1"),)
-    network = Net(Residual(conv(), conv()))
-    assert_refused(network, "features.0")
+    assert_stands_alone(lambda: Net(Residual(conv(), conv())), "features")
 
 
-def assert_refused(network, layer):
-    said = (
-        f"layer '{layer}' shares weights but stands in no nn.Sequential or nn.ModuleList of blocks, so it cannot come to loop; "
-        f"put its blocks into one, or name the sequences in the network's attribute 'sequences'"
-    )
-    with pytest.raises(NothingToFold, match=exactly(said)):
-        fold_forms(share(network))
+def assert_stands_alone(make, *blocks):
+    program = assert_folds_into_what_it_was(make)
+    assert [(stage.name, stage.path, stage.alone) for stage in program.stages] == [
+        (name, name, True) for name in blocks
+    ]
+    assert [[block.name for block in stage.blocks] for stage in program.stages] == [[name] for name in blocks]
+    assert program.loops == 0
 
 
-def test_a_shared_layer_outside_a_sequential_is_refused():
-    class Branches(nn.Module):
+class Branches(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.left, self.right = conv(), conv()
+
+    def forward(self, x):
+        return self.left(x) + self.right(x)
+
+
+def test_a_block_outside_the_sequences_stands_alone():
+    assert_stands_alone(lambda: Net(Branches()), "features")
+
+
+def test_layers_outside_the_sequences_stand_in_the_largest_block_that_holds_none_of_them():
+    class Mixed(Branches):
         def __init__(self):
             super().__init__()
-            self.left, self.right = conv(), conv()
+            self.blocks = nn.Sequential(ConvBn(8, 8, 3), ConvBn(8, 8, 3))
 
         def forward(self, x):
-            return self.left(x) + self.right(x)
+            return self.blocks(super().forward(x))
 
-    assert_refused(Net(Branches()), "features.left")
+    program = assert_folds_into_what_it_was(lambda: Net(Mixed()))
+    assert [stage.path for stage in program.stages] == ["features.left", "features.right", "features.blocks"]
 
 
-def test_a_sequence_that_runs_a_block_twice_is_refused():
-    block = ConvBn(8, 8, 3)
-    assert_refused(Net(nn.Sequential(block, ConvBn(8, 8, 3), ConvBn(8, 8, 3), block)), "features.1.conv")
+def test_a_block_that_runs_twice_stands_alone():
+    def make():
+        block = ConvBn(8, 8, 3)
+        return Net(nn.Sequential(block, ConvBn(8, 8, 3), ConvBn(8, 8, 3), block))
+
+    assert_stands_alone(make, "features")
 
 
 @pytest.mark.parametrize(

@@ -60,7 +60,7 @@ class Attends(Block):
         self.attention = nn.MultiheadAttention(WIDTH, 2, batch_first=True)
 
     def change(self, x):
-        y = x.flatten(2).mT
+        y = torch.nn.functional.layer_norm(x.flatten(2).mT, (WIDTH,))  # or weights as large as these would diverge
         return super().change(x) + self.attention(y, y, y, need_weights=False)[0].mT.reshape(x.shape)
 
 

@@ -297,7 +297,7 @@ def test_a_block_may_be_a_layer_itself():
     block.body.gain.data = torch.tensor([2.0, -1.0])
     x = torch.randn(2, 3)
     lent = [(part, own, gain) for _, part, own, gain in block.given({"": weight})]
-    given, gains = {part: own for part, own, _ in lent}, {part: gain for part, _, gain in lent}
+    given, gains = {part: own for part, own, _ in lent}, {part: gain["weight"] for part, _, gain in lent}
     for step, bias in enumerate(biases):
         part = block.entry(step)
         out = lend(part, given, {}).module(x)

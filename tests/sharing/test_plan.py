@@ -198,7 +198,7 @@ def test_a_plan_is_frozen():
         plan.groups = ()
 
 
-NOT_SHAREABLE = "cannot share; only convolutions and linear layers can"
+NOT_SHAREABLE = "cannot share; only convolutions, linear layers and other parameters that are matrices or more can"
 
 
 @pytest.mark.parametrize(
@@ -250,3 +250,37 @@ def test_plans_that_do_not_fit_are_refused(groups, error, said):
     network = Net(a=stack(), b=stack(1, 5), norm=nn.BatchNorm2d(4), made=weight_norm(nn.Linear(4, 4)))
     with pytest.raises(error, match=exactly(said)):
         check_plan(network, SharingPlan(tuple(groups), ()))
+
+
+def embeddings(**options):
+    return nn.Sequential(*(nn.Sequential(nn.Embedding(6, 4, **options)) for _ in range(2)))
+
+
+@pytest.mark.parametrize("options", [{"max_norm": 1.0}, {"padding_idx": 0}, {"sparse": True}])
+def test_embeddings_that_treat_their_weight_as_their_own_do_not_share(options):
+    assert [group.layers for group in plan_sharing(embeddings()).groups] == [("0.0", "1.0")]
+    plan = plan_sharing(embeddings(**options))
+    said = f"an embedding with {next(iter(options))} treats its weight as its own"
+    assert plan == SharingPlan((), (("0.0", said), ("1.0", said)))
+
+
+def test_recurrent_layers_and_what_a_weight_is_computed_from_do_not_share():
+    network = nn.Sequential(nn.GRU(4, 4), nn.GRU(4, 4))
+    said = "a recurrent layer keeps its weights in one piece of memory"
+    assert dict(plan_sharing(network).private) == {
+        f"{layer}:weight_{kind}_l0": said for layer in (0, 1) for kind in ("ih", "hh")
+    }
+    made = nn.Sequential(*(nn.utils.parametrizations.weight_norm(nn.Bilinear(4, 4, 4)) for _ in range(2)))
+    assert plan_sharing(made) == SharingPlan((), ())
+
+
+def test_vectors_and_biases_in_any_shape_are_no_layers():
+    class Scaled(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.scale, self.bias_table = nn.Parameter(torch.ones(4, 1, 1)), nn.Parameter(torch.ones(4, 4))
+            self.matrix = nn.Parameter(torch.ones(4, 3))
+
+    plan = plan_sharing(nn.Sequential(Scaled(), Scaled()))
+    assert [(group.layers, group.shape) for group in plan.groups] == [(("0:matrix", "1:matrix"), (4, 3))]
+    assert plan.private == ()

@@ -70,6 +70,17 @@ NETWORKS = {
         {"inside": both("inside.0.0", "inside.0.1", "inside.1.0", "inside.1.1")},
         ("inside.0", "inside.1"),
     ),
+    "stages between layers": (
+        Holding(nn.Sequential(conv(), nn.Sequential(Two(), Two()), unit(), nn.Sequential(Two(), Two(), Two()))),
+        {"inside": ("inside.0", *both("inside.1.0", "inside.1.1"), "inside.2.0", *both("inside.3.0", "inside.3.1", "inside.3.2"))},
+        ("inside.0", "inside.1", "inside.2", "inside.3"),
+    ),
+    "blocks inside what does more": (
+        Holding(nn.Sequential(Doubling(nn.Identity(), nn.Sequential(Two(), Two())), nn.Sequential(Two(), Two(), Two()))),
+        {"inside": both("inside.0.1.0", "inside.0.1.1", "inside.1.0", "inside.1.1", "inside.1.2")},
+        ("inside.0.1", "inside.1"),
+    ),
+    "no sequence": (Holding(Two()), {"inside": both("inside")}, ("inside",)),
     "a list of units": (Holding(nn.ModuleList([unit(), unit()])), {"inside": ("inside.0.0", "inside.1.0")}, ("inside",)),
 }  # fmt: skip
 
