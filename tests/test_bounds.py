@@ -108,7 +108,7 @@ def test_other_grids_are_checked_and_stay_what_they_are():
 
 
 def test_functions_keep_their_names_their_signatures_and_their_pickles():
-    assert list(inspect.signature(foldnet.share).parameters) == ["model", "plan"]
+    assert list(inspect.signature(foldnet.share).parameters) == ["model", "plan", "init"]
     assert foldnet.share.__doc__ is not None
     assert pickle.loads(pickle.dumps(foldnet.fold)) is foldnet.fold  # noqa: S301 (its own)
 

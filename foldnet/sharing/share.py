@@ -13,9 +13,13 @@ from torch.func import functional_call
 
 from foldnet.bounds import checked
 from foldnet.errors import NothingToFold, SettingError
+from foldnet.options import check_choice
 from foldnet.sharing.lend import Lent, lend, nowhere, undisturbed
 from foldnet.sharing.plan import NO_PARTNER, SharingPlan, check_plan, plan_sharing
 from foldnet.sharing.sequences import holder_of, key_of, weight_name
+
+INITS = ("new", "weights")
+
 
 class Bank(nn.Module):
     """Weights mixed from shared templates: W_i = sum_j alpha_ij T_j.
@@ -108,15 +112,17 @@ class SharedNetwork(nn.Module):
 
 
 @checked
-def share(model: nn.Module, plan: SharingPlan | int | None = None) -> SharedNetwork:
+def share(model: nn.Module, plan: SharingPlan | int | None = None, *, init: str = "new") -> SharedNetwork:
     """A soft network: the layers that the plan names mix their weights from one bank a group.
 
     `plan` may be the number of templates a group, or None for one template a layer; plan_sharing then says who shares.
-    The banks are new (the weights that the shared layers had are not used); `model` itself is left as it was.
+    `init` is "new" for banks that begin as if nothing were trained, or "weights" for those that come closest to the
+    weights that the layers have: with one template a layer they compute the same. `model` itself is left as it was.
 
     Raises UnknownName, ShapeMismatch or SettingError where the plan does not fit, SettingError for a network that
-    cannot be copied, NothingToFold where no layer has a partner.
+    cannot be copied or another `init`, NothingToFold where no layer has a partner.
     """
+    check_choice("init", init, INITS)
     if isinstance(model, SharedNetwork):
         raise SettingError("the network shares its weights already; share the plain network that it came from")
     if not isinstance(plan, SharingPlan):
@@ -129,9 +135,15 @@ def share(model: nn.Module, plan: SharingPlan | int | None = None) -> SharedNetw
     sources: dict[str, nn.Module] = {}
     for group in plan.groups:
         stands_for = model.get_parameter(weight_name(group.layers[0]))  # whose device and precision the bank gets
-        sources[group.name] = Bank(len(group.layers), group.templates, group.shape).to(stands_for)
+        bank = sources[group.name] = Bank(len(group.layers), group.templates, group.shape).to(stands_for)
+        if init == "weights":
+            from foldnet.sharing.convert import fill_bank
+
+            fill_bank(bank, [model.get_parameter(weight_name(layer)) for layer in group.layers])
+    # The weights that are not used need no copy: a large network's would be most of what it takes.
+    replaced = (model.get_parameter(weight_name(layer)) for group in plan.groups for layer in group.layers)
     try:
-        copied = copy.deepcopy(model)
+        copied = copy.deepcopy(model, {id(weight): None for weight in replaced})
     except (RuntimeError, TypeError, AttributeError) as error:
         reason = textwrap.shorten(str(error), 100, placeholder="...")
         raise SettingError(f"the network cannot be copied ({reason}); leave out what copy.deepcopy refuses") from error
