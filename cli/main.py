@@ -13,7 +13,7 @@ from foldnet_cli.guard import add_command, settle, speaking
 from foldnet_cli.page import complain
 
 # In the order of use. Only the module of the command that is called is imported, or all where help asks for them.
-COMMANDS = ["train", "lsm", "fold", "render", "evaluate", "verify", "export", "info", "runs", "study"]
+COMMANDS = ["train", "convert", "lsm", "fold", "render", "evaluate", "verify", "export", "info", "runs", "study"]
 COMMANDS += ["bench", "doctor", "data"]
 ELSEWHERE = {"render": "outputs", "export": "outputs", "runs": "info", "data": "outputs"}  # than in a file of its name
 GROUPS = {  # of two words each: the commands are what a function of that name gives

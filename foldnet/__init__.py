@@ -21,6 +21,9 @@ if TYPE_CHECKING:  # for editors and type checkers, the same names as below
     from foldnet.sharing.share import SharedNetwork as SharedNetwork, materialise as materialise, share as share
     from foldnet.training.other_grids import OtherGrids as OtherGrids
     from foldnet.training.learner import recurrence as recurrence
+    from foldnet.verbs.convert import convert as convert
+    from foldnet.verbs.convert_loops import ConvertedLoops as ConvertedLoops, LoopsReport as LoopsReport
+    from foldnet.verbs.convert_memory import ConvertedNetwork as ConvertedNetwork, ConvertReport as ConvertReport
     from foldnet.verbs.evaluate import EvaluateReport as EvaluateReport, evaluate as evaluate
     from foldnet.verbs.export import export as export
     from foldnet.verbs.fold import fold as fold
@@ -50,11 +53,13 @@ _NAMES = {  # the public names, by the module that each is imported from when it
     "sharing.share": ("SharedNetwork", "materialise", "share"),
     "training.learner": ("recurrence",),
     "training.other_grids": ("OtherGrids",),
+    "verbs.convert_loops": ("ConvertedLoops", "LoopsReport"),
+    "verbs.convert_memory": ("ConvertReport", "ConvertedNetwork"),
     "verbs.fold_memory": ("FoldedNetwork",),
     "verbs.render": ("draw",),
     "verbs.trips": ("ReachReport", "reach"),
     "zoo.blueprint": ("build",),
-    **{f"verbs.{verb}": (verb,) for verb in ("export", "fold", "info", "verify")},
+    **{f"verbs.{verb}": (verb,) for verb in ("convert", "export", "fold", "info", "verify")},
     **{f"verbs.{verb}": (f"{verb.title()}Report", verb) for verb in ("evaluate", "lsm", "sweep", "train")},
 }
 _HOMES = {name: module for module, names in _NAMES.items() for name in names}

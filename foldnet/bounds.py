@@ -73,6 +73,7 @@ BOUNDS: dict[str, Bound] = {
     "threshold": _number(0, 1),
     "max_drop": _number(0, 100),
     "finetune": Bound(0, 10_000),
+    "fit": Bound(0, 1_000_000),
     # turning loops and measuring
     "steps": Bound(0, 10_000),
     **dict.fromkeys(("trips", "most"), Bound(1, 10_000)),
@@ -84,7 +85,7 @@ BOUNDS: dict[str, Bound] = {
     **dict.fromkeys(("classes", "weight_side"), Bound(1, 10**6)),
     **dict.fromkeys(("channels", "side"), Bound(1, 4096)),
     "owners": Bound(1, 10_000),
-    **dict.fromkeys(("templates", "layers", "groups"), Bound(1, 1000)),
+    **dict.fromkeys(("templates", "loops", "layers", "groups"), Bound(1, 1000)),
     "weight_numbers": Bound(1, 10**12),
 }
 

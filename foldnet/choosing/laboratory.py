@@ -103,7 +103,7 @@ class Laboratory:
         run, task = self.run.settings, self.dataset.task
         machine = choose_machine(str(self.machine.device), run.precision)
         lr = settings.finetune_lr if settings.finetune_lr is not None else FINETUNE * run.lr
-        loss = None if teacher is None else _taught_by(teacher, task, machine)
+        loss = None if teacher is None else taught_by(teacher, task, machine)
         chosen = {"momentum": run.momentum, "weight_decay": run.weight_decay}
         session = Session(
             model=model.to(machine.device),
@@ -118,7 +118,7 @@ class Laboratory:
         self.recalibrated(model)
 
 
-def _taught_by(teacher: nn.Module, task: Task, machine: Machine) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
+def taught_by(teacher: nn.Module, task: Task, machine: Machine) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
     """The task's loss, half of it with the labels and half with the teacher's softened answer to the same images."""
     teacher = copy.deepcopy(teacher).to(machine.device).eval()
 

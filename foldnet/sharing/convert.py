@@ -1,5 +1,7 @@
 """Trained weights to templates: the bank that comes closest to the weights of a group's layers."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,6 +22,12 @@ class Spectrum:
     values: Tensor
     columns: Tensor
 
+    @classmethod
+    def of(cls, products: Tensor) -> Spectrum:
+        """From the inner products (L, L) of the L rows, on the CPU wherever these are."""
+        squares, columns = torch.linalg.eigh(products.cpu())
+        return cls(squares.flip(0).clamp(min=0).sqrt(), columns.flip(1))
+
     def kept(self, templates: int) -> float:
         """The share of the weights' energy (squared lengths) that so many templates keep; 1 of weights that are all
         zero."""
@@ -29,36 +37,42 @@ class Spectrum:
 
 def spectrum_of(weights: Sequence[Tensor]) -> Spectrum:
     """Of weights of one shape: from their inner products in float64, so that no matrix of all of them is decomposed."""
-    stacked = torch.stack([weight.detach() for weight in weights])
-    squares, columns = torch.linalg.eigh(gram(stacked))
-    return Spectrum(squares.flip(0).clamp(min=0).sqrt(), columns.flip(1))
+    return Spectrum.of(gram(torch.stack([weight.detach() for weight in weights])))
 
 
 def fill_bank(bank: Bank, weights: Sequence[Tensor], spectrum: Spectrum | None = None, seed: int = 0) -> float:
     """Give a bank of K templates the coefficients A and templates T for which A T is closest to the rows W (L, N) of
     its layers' weights, in the least squares; with K = L it is W. Returns the share of energy that is kept.
 
-    With W = U S V^t: A = c U_K S_K and T = U_K^t W / (c S_K), where c makes the templates' root mean square that of the
-    weights, so that both learn as those of a new bank do. Directions below LEAST of the largest get coefficients of
-    zero, and templates that are orthogonal to the others and to each other, drawn by `seed`: they are there to be
-    learnt. Source: Eckart and Young, "The approximation of one matrix by another of lower rank" (1936).
+    `spectrum` is that of the weights where it is not given; another, of what the layers compute, gives the bank that
+    comes closest to that. With its U and S: A = c U_K S_K and T = U_K^t W / (c S_K), where c makes the templates' root
+    mean square that of the weights, so that both learn as those of a new bank do. Directions below LEAST of the largest
+    get coefficients of zero, and templates that are orthogonal to the others and to each other, drawn by `seed`: they
+    are there to be learnt.
+    Source: Eckart and Young, "The approximation of one matrix by another of lower rank" (1936).
     """
     found = spectrum if spectrum is not None else spectrum_of(weights)
     count = len(bank.templates)
     values, columns = found.values[:count], found.columns[:, :count]
     sound = values > LEAST * (values[0] if values[0] > 0 else 1.0)
     rows = torch.stack([weight.detach().flatten() for weight in weights])
-    mean_square = float(rows.double().square().mean()) if rows.numel() else 0.0
-    # Rows of V have length 1: their root mean square is 1 / sqrt(N), and that of T is 1 / (c sqrt(N)).
-    scale = 1.0 / math.sqrt(mean_square * rows.shape[1]) if mean_square else 1.0
-    mixing = torch.where(sound, columns / torch.where(sound, values, 1.0), 0.0).T / scale
-    templates = _product(mixing.to(rows.device), rows)
-    templates[~sound] = _orthogonal(templates[sound], int((~sound).sum()), seed) / (scale or 1.0)
+    templates = _product(torch.where(sound, columns / torch.where(sound, values, 1.0), 0.0).T.to(rows.device), rows)
+    length = _root_mean_square(rows)
+    scale = _root_mean_square(templates[sound]) / length if length else 1.0
+    templates[sound] /= scale
+    templates[~sound] = _orthogonal(templates[sound], int((~sound).sum()), seed)
+    if length:
+        templates[~sound] *= length * math.sqrt(rows.shape[1])
     with torch.no_grad():
         bank.coefficients.copy_(torch.where(sound, scale * columns * values, 0.0))
         shape = (count, *weights[0].shape)
         bank.templates.copy_(templates.view(shape).movedim(2, -1))
     return found.kept(count)
+
+
+def _root_mean_square(rows: Tensor) -> float:
+    """Of all numbers; 0 of none."""
+    return float(rows.double().square().mean().sqrt()) if rows.numel() else 0.0
 
 
 def _product(mixing: Tensor, rows: Tensor) -> Tensor:

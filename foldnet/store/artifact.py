@@ -179,7 +179,9 @@ class Artifact:
 
 RUN_FILES = ("config.json", "metrics.jsonl", "coefficients.safetensors", "progress.json", "report.json", "sweep.json")
 FOLD_FILES = ("config.json", "program.json", "report.json", "weights.safetensors", "certificate.json")
-RUN = Artifact("run", "runs/NAME", (*RUN_FILES, "lock.json"), ("metrics.jsonl", "coefficients.safetensors", "last"))
+RUN = Artifact(
+    "run", "runs/NAME", (*RUN_FILES, "convert.json", "lock.json"), ("metrics.jsonl", "coefficients.safetensors", "last")
+)
 FOLD = Artifact("fold", "runs/NAME/fold-0.95", FOLD_FILES, ("program.json", "weights.safetensors"))
 STUDY = Artifact("study", "studies/NAME", ("config.json", "results.json", "lock.json"), ("results.json",))
 ARTIFACTS = {artifact.kind: artifact for artifact in (RUN, FOLD, STUDY)}

@@ -200,7 +200,7 @@ def _train_on(
         keep_length(run, observer)
     try:
         fit(session, recorder)
-        report = _report(run, session, recorder, material.plain(material.split.test))
+        report = report_of(run, session, recorder, material.plain(material.split.test))
     except torch.OutOfMemoryError:
         raise SettingError(
             f"`batch_size={run.settings.batch_size}` needs more memory than '{machine.device}' has free; give less"
@@ -215,8 +215,8 @@ def _train_on(
     return report
 
 
-def _report(run: Run, session: Session, recorder: Recorder, test: Loader) -> TrainReport:
-    """Read the test set once, in fp32, and say how it went."""
+def report_of(run: Run, session: Session, recorder: Recorder, test: Loader) -> TrainReport:
+    """Read the test set once, in fp32, and say how it went; without epochs there is no speed."""
     machine, agreement = session.machine, Agreement(session.machine.world, session.observer)
     with machine.exact_fp32():
         score = evaluate(session.model, test, machine.fp32, agreement)
@@ -240,7 +240,7 @@ def _report(run: Run, session: Session, recorder: Recorder, test: Loader) -> Tra
         precision=run.precision,
         device=str(machine.device),
         seconds=progress.seconds,
-        images_per_second=sorted(speeds)[len(speeds) // 2],
+        images_per_second=sorted(speeds)[len(speeds) // 2] if speeds else 0.0,
         task=test.task,
         lengthened=run.lengthened,
         tied=bool(run.blueprint.ties),

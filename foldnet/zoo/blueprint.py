@@ -54,9 +54,18 @@ class Blueprint:
     @property
     def plain(self) -> Blueprint:
         """The network of this shape that shares nothing."""
+        return replace(self, arch=self._named(), templates=None, ties=())
+
+    def soft(self, templates: int) -> Blueprint:
+        """The network of this shape whose groups have so many templates each. Raises UnknownName where none has."""
+        shape = {name: getattr(self, name) for name in ("classes", "channels", "size", "dropout")}
+        return blueprint(f"s{self._named(templates)}", **shape)
+
+    def _named(self, *templates: int) -> str:
+        """The plain network's name, with numbers of templates behind its own."""
         name = self.family.named([getattr(self.options, name) for name in self.family.numbers])
         flags = (flag for flag in self.family.flags if getattr(self.options, flag))
-        return replace(self, arch="-".join([name, *flags]), templates=None, ties=())
+        return "-".join([name, *map(str, templates), *flags])
 
     @property
     def dropout(self) -> float:

@@ -50,7 +50,7 @@ def test_both_forms_are_the_slow_references(seed, sizes, form, scale):
             bank.coefficients.normal_().mul_(scale)
     found = recurrence(model, form)
     assert found.shape == ()
-    assert found.item() == pytest.approx(slow(model.sources.values(), form), rel=1e-5)
+    assert found.item() == pytest.approx(slow(model.sources.values(), form), rel=1e-5, abs=1e-7)  # fp32, lengths of 1
 
 
 def test_the_forms_differ_by_the_diagonal_and_the_number_of_pairs():

@@ -1,0 +1,104 @@
+"""What is converted: the trained network of a run, or of an architecture by name and a file of weights."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from foldnet.errors import SettingError, in_order
+from foldnet.options import given_of
+from foldnet.sharing.share import SharedNetwork, materialise
+from foldnet.store.tensors import digest_of_tensors
+from foldnet.training.begin import blueprint_for
+from foldnet.training.runs import Run, default_name, newest_run, open_run
+from foldnet.training.session import split_of
+from foldnet.training.settings import train_settings
+
+WRAPPED = ("state_dict", "model")  # where others keep the tensors inside a file that holds more
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """The trained network, every weight written out, and the run that says on what and how it was trained; `facts` say
+    where it came from, as the config.json of what is made of it keeps them."""
+
+    trained: nn.Module
+    run: Run
+    facts: Mapping[str, Any]
+
+
+def origin_of_run(named: Path | str | None, checkpoint: str) -> Origin:
+    """The network of a run, the newest where none is named. Raises RunError."""
+    run = open_run(Path(named) if named is not None else newest_run())
+    network, _ = run.load(checkpoint)
+    trained = materialise(network) if isinstance(network, SharedNetwork) else network
+    name = run.folder.resolve().name
+    facts = {"run": name, "arch": run.settings.arch, "checkpoint": checkpoint, "sha256": run.digest(checkpoint)}
+    return Origin(trained.eval(), run, facts)
+
+
+def origin_of_file(arch: str, weights: Path, dataset: str | None, data_dir: Path | None) -> Origin:
+    """The plain network of that name with the weights in a file, for a dataset (default: digits).
+
+    Raises SettingError where the file cannot be read, or does not fit: the first tensor that is missing, superfluous or
+    of another shape is named. Raises UnknownName, DataError.
+    """
+    where = None if data_dir is None else str(data_dir)
+    settings = train_settings(given_of({"arch": arch, "dataset": dataset, "data_dir": where}))
+    data, split = split_of(settings)
+    built = blueprint_for(settings, data)
+    trained, tensors = built.build(), read_weights(weights)
+    _check_fit(trained.state_dict(), tensors, weights, arch)
+    trained.load_state_dict(tensors)
+    trained = materialise(trained) if isinstance(trained, SharedNetwork) else trained
+    facts = {"weights": weights.name, "arch": arch, "sha256": digest_of_tensors(tensors)}
+    return Origin(trained.eval(), Run(default_name(settings), settings, built, "fp32", split.hash), facts)
+
+
+def read_weights(file: Path) -> dict[str, Tensor]:
+    """The tensors in a file by name: safetensors, or what torch.save wrote, read without running any code of it.
+
+    Raises SettingError for a file that is neither, or holds something else.
+    """
+    given = f"`weights={str(file)!r}`"
+    try:
+        if file.suffix == ".safetensors":
+            return load_file(file)
+        found = torch.load(file, map_location="cpu", weights_only=True)
+    except OSError as error:
+        raise SettingError(f"{given} cannot be read ({error.strerror or error}); check the path") from None
+    except SafetensorError as error:
+        raise SettingError(f"{given} is no safetensors file ({error}); give another") from None
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError):
+        raise SettingError(
+            f"{given} is not a file of tensors alone that torch.load reads with weights_only=True; save the network's "
+            "state_dict() as safetensors"
+        ) from None
+    for name in WRAPPED:
+        if isinstance(found, Mapping) and isinstance(found.get(name), Mapping):
+            found = found[name]
+    if not isinstance(found, Mapping) or not all(isinstance(value, Tensor) for value in found.values()):
+        raise SettingError(f"{given} holds something else than tensors by name; save the network's state_dict()")
+    return dict(found)
+
+
+def _check_fit(wanted: Mapping[str, Tensor], found: Mapping[str, Tensor], file: Path, arch: str) -> None:
+    """Raise SettingError for the first tensor that does not fit, in the network's order and then the file's."""
+    said = f"`weights={str(file)!r}` does not fit {arch}: "
+    for name, tensor in wanted.items():
+        if name not in found:
+            raise SettingError(f"{said}tensor '{name}' of shape {tuple(tensor.shape)} is missing there")
+        shapes = tuple(found[name].shape), tuple(tensor.shape)
+        if shapes[0] != shapes[1]:
+            raise SettingError(f"{said}tensor '{name}' has shape {shapes[0]} there and {shapes[1]} in the network")
+    for name in in_order(found.keys() - wanted.keys()):
+        shape = tuple(found[name].shape)
+        raise SettingError(f"{said}it holds a tensor '{name}' of shape {shape}, which the network has not")
