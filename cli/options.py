@@ -44,7 +44,7 @@ TWICE = "Replace the run or fold that is there; twice: with folds and notes insi
 FORCE_TWICE = keyword("force", int, 0, "--force", count=True, metavar="<bool>", show_default=False, help=TWICE)
 AGAINST = "Line of the table that the others are compared to, seed by seed."
 CHECKPOINT = "Which weights of the run: last or best (by validation)."
-DATA_DIR = "Where the dataset lies, for cifar10, cifar100 and folder; no run keeps it."
+DATA_DIR = "Where the dataset lies, for cifar10, cifar100, folder and text; no run keeps it."
 METRIC = "coefficients or weights.  [default: coefficients; for a plain network weights]"
 RUN_OF_FOLD = "The run of a fold that does not lie inside it."
 SHARED = {  # what a field of one of these names is, too, that has no help of its own

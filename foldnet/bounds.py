@@ -61,7 +61,10 @@ BOUNDS: dict[str, Bound] = {
     "recurrence_after": Bound(0, 10_000),
     "dropout": _number(0, 0.99),
     "cutout": Bound(0, 10_000),
+    "warmup": _number(0, 0.99),
     "checkpoint_every": _number(0, math.inf),
+    # text
+    "context": Bound(2, 4096),
     # grids
     "grid": Bound(2, 1024),
     **dict.fromkeys(("size", "window", "windows"), Bound(3, 1023)),

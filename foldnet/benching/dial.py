@@ -12,7 +12,7 @@ from foldnet.data.batches import Loader
 from foldnet.data.dataset import Dataset
 from foldnet.errors import SettingError
 from foldnet.folding.looped import LoopedNetwork
-from foldnet.folding.recalibrate import recalibrate
+from foldnet.folding.recalibrate import keeps_statistics, recalibrate
 from foldnet.program.data import check_trips, loops_of
 from foldnet.training.evaluate import LengthScore, Score, score_by_length
 from foldnet.training.machine import Machine
@@ -78,7 +78,7 @@ class Dial:
         model = copy.deepcopy(self.model) if anew else self.model
         if isinstance(model, LoopedNetwork):
             model.set_trips(trips or {}, own_steps=anew, damped=damped)
-        if anew:
+        if anew and keeps_statistics(model):
             assert self.train is not None
             recalibrate(model, self.train, self.machine.fp32, observer=observer)
         return score_by_length(model, self.test, self.machine, self.dataset, observer)

@@ -11,6 +11,7 @@ from torch import Tensor
 from foldnet.benching.settings import InferenceBench, TrainBench, command_of
 from foldnet.show.report import Report, Text, counted
 from foldnet.training.machine import Machine
+from foldnet.zoo.blueprint import Blueprint
 
 SEED = 0  # of the inputs
 
@@ -18,16 +19,18 @@ SEED = 0  # of the inputs
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BenchReport(Report):
     """What a bench says: figures of some networks, measured in turns on one machine; `settings` hold what was chosen
-    where they left it open. `image` is (channels, height, width)."""
+    where they left it open. `image` is the shape of one input, of images (channels, height, width),
+    `unit` what inputs are called."""
 
     computed: ClassVar[tuple[str, ...]] = (
         *("command", "precision=settings.precision", "device=machine.device"),
         *("threads=machine.threads", "ratios", "saying"),
     )
-    unwritten: ClassVar[tuple[str, ...]] = ("settings",)
+    unwritten: ClassVar[tuple[str, ...]] = ("settings", "unit")
     saying: ClassVar[str]
     arch: str
-    image: tuple[int, int, int]
+    unit: str = "images"
+    image: tuple[int, ...]
     settings: Any
     machine: dict[str, Any]
     results: Mapping[str, Any]
@@ -66,7 +69,6 @@ def tf32_note(machine: Machine, more: str = "") -> tuple[str, ...]:
     return (said,) if machine.device.type == "cuda" else ()
 
 
-def random_images(count: int, image: tuple[int, int, int], machine: Machine) -> Tensor:
-    """(count, *image) on the machine's device, channels last, the same in every run."""
-    x = torch.randn(count, *image, generator=torch.Generator().manual_seed(SEED))
-    return x.to(machine.device, memory_format=torch.channels_last)
+def random_inputs(count: int, built: Blueprint, machine: Machine) -> Tensor:
+    """(count, *shape) on the machine's device, images channels last, the same in every run."""
+    return machine.put(built.random_inputs(count, SEED))

@@ -20,7 +20,7 @@ from foldnet.folding.plan import FoldPlan, GroupFold, apply_fold, soft_network
 from foldnet.folding.settings import FoldSettings, parse_budget
 from foldnet.folding.structures import Structures, describe, structures_of
 from foldnet.sharing.share import SharedNetwork
-from foldnet.store.reading import of_a_setting, parse_json, read_text
+from foldnet.store.codec import of_a_setting, parse_json, read_text
 from foldnet.store.tensors import file_bytes
 
 

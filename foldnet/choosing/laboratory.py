@@ -17,7 +17,7 @@ from foldnet.errors import SettingError
 from foldnet.folding.groups import GroupAlgebra
 from foldnet.folding.looped import loop_tied
 from foldnet.folding.plan import FoldPlan, GroupFold, apply_fold
-from foldnet.folding.recalibrate import IMAGES, recalibrate
+from foldnet.folding.recalibrate import IMAGES, keeps_statistics, recalibrate
 from foldnet.folding.settings import FoldSettings
 from foldnet.sharing.share import SharedNetwork
 from foldnet.store.tensors import file_bytes
@@ -69,9 +69,10 @@ class Laboratory:
         return evaluate(model.to(self.machine.device), loader, self.machine, observer or Silent())
 
     def recalibrated(self, model: nn.Module, images: int = IMAGES) -> nn.Module:
-        """`model` itself, its batch norm estimated anew on training images."""
+        """`model` itself, its batch norm, if it has any, estimated anew on training images."""
         model.to(self.machine.device)
-        recalibrate(model, self.train, self.machine, images=images)
+        if keeps_statistics(model):
+            recalibrate(model, self.train, self.machine, images=images)
         return model
 
     @cached_property

@@ -5,8 +5,7 @@ from typing import Any
 from foldnet.choosing.choose import Soft
 from foldnet.choosing.sweep import Curve, SweepPoint, counts_of
 from foldnet.errors import FoldnetError, RunError
-from foldnet.store.codec import Share, from_plain, to_plain
-from foldnet.store.reading import read_json
+from foldnet.store.codec import Share, from_plain, read_json, to_plain
 from foldnet.store.seals import SEAL, check_sealed
 from foldnet.training.runs import Run
 

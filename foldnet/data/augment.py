@@ -43,6 +43,11 @@ def draws(image_ids: Tensor, seed: int, epoch: int, *, size: tuple[int, int], au
     )
 
 
+def shifts(ids: Tensor, seed: int, epoch: int, span: int) -> Tensor:
+    """How far each of b windows is moved in an epoch, 0 to span - 1: ids (b,) int64 on any device -> (b,)."""
+    return _words(ids, seed, epoch)[0] % span
+
+
 def crop_and_flip(pixels: Tensor, offsets: Tensor, flips: Tensor, padding: int) -> Tensor:
     """Pad with zeros, crop to the old size at each image's offset, then mirror where it is drawn.
 

@@ -5,7 +5,7 @@ import os
 import signal
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -17,6 +17,9 @@ from foldnet.data.augment import Augmentation, crop_and_flip, cut_out, draws
 from foldnet.data.dataset import Dataset, Examples, Images
 from foldnet.errors import DataError
 from foldnet.hardware import cores
+
+if TYPE_CHECKING:
+    from foldnet.data.windows import Windows
 
 
 def seed_of(*numbers: int) -> int:
@@ -136,23 +139,28 @@ class Loader:
         """
         check_number("batch_size", batch_size, bound=BOUNDS["batch_sizes"])
         self.source, self.device = images, device
-        self.pixels: Tensor | None = None
-        if isinstance(images, Images) and _has_room(device, images.pixels.numel()):
-            self.pixels = images.pixels.to(device, memory_format=torch.channels_last)
         self.workers = workers_beside(device, beside) if workers is None else workers
-        self.labels, self.ids = images.labels.to(device), images.ids.to(device)
+        self.ids = images.ids.to(device)
         self.batch_size, self.augmentation, self.seed = batch_size, augmentation, seed
         self.part, self.memory_format = part, memory_format
         self.task = dataset.task
+        self._hold(dataset, images)
+
+    def _hold(self, dataset: Dataset, images: Any) -> None:
+        """Keep what batches are made of."""
+        self.pixels: Tensor | None = None
+        if isinstance(images, Images) and _has_room(self.device, images.pixels.numel()):
+            self.pixels = images.pixels.to(self.device, memory_format=torch.channels_last)
+        self.labels = images.labels.to(self.device)
         shape = (1, -1, 1, 1)
-        self._mean = torch.tensor(dataset.mean, device=device).view(shape)
-        self._std = torch.tensor(dataset.std, device=device).view(shape)
+        self._mean = torch.tensor(dataset.mean, device=self.device).view(shape)
+        self._std = torch.tensor(dataset.std, device=self.device).view(shape)
         self._scale = dataset.scale
 
     @property
     def images(self) -> int:
         """How many images there are."""
-        return len(self.labels)
+        return len(self.ids)
 
     def __len__(self) -> int:
         """How many batches an epoch has."""
@@ -183,6 +191,8 @@ class Loader:
             for rows in there:
                 yield self.pixels[rows]
             return
+        if TYPE_CHECKING:
+            assert not isinstance(self.source, Windows)  # which have a loader of their own
         for pixels in in_workers(self.source.read, here, workers=self.workers, pin=self.device.type == "cuda"):
             yield pixels.to(self.device, non_blocking=True)
 

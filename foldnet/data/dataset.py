@@ -6,7 +6,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import torch
@@ -19,6 +19,7 @@ from foldnet.errors import SettingError
 
 if TYPE_CHECKING:
     from foldnet.data.pictures import Pictures
+    from foldnet.data.windows import Windows
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,7 +51,7 @@ class Images:
         return self.pixels[torch.as_tensor(rows, dtype=torch.int64)]
 
 
-Examples: TypeAlias = "Images | Pictures"
+Examples: TypeAlias = "Images | Pictures | Windows"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,7 +60,7 @@ class Dataset:
 
     `digest` says in a word what the training images are, where their pixels are not in memory or are not all: the
     classes of a user's pictures have names of the user's. `lengths` gives, of grids, the steps of a shortest path in
-    each, (n,).
+    each, (n,). `loader` makes batches of what are no images, as Loader does of these.
     """
 
     name: str
@@ -73,15 +74,16 @@ class Dataset:
     task: Task = CLASSES
     digest: str | None = None
     lengths: Callable[[Examples], NDArray[np.int32]] | None = None
+    loader: Callable[..., Any] | None = None
 
     @property
     def channels(self) -> int:
-        """Channels of an image."""
+        """Channels of an image; 1 of text."""
         return self.train.shape[1]
 
     @property
     def size(self) -> int:
-        """Height of an image in pixels."""
+        """Height of an image in pixels, length of a window of text in bytes."""
         return self.train.shape[2]
 
 
@@ -111,6 +113,8 @@ def split_validation(dataset: Dataset, validation: float, seed: int) -> Split:
     0 keeps every image for training. Raises SettingError where that many can't be set aside, or where a class would
     lose its last training image. The hash is over what is trained and chosen on; the test images are not in it.
     """
+    if TYPE_CHECKING:
+        assert not isinstance(dataset.train, Windows)  # which have no classes to be stratified by
     total = len(dataset.train)
     count = _validation_count(validation, total, len(dataset.classes))
     if count == 0:
@@ -145,6 +149,8 @@ def _validation_count(validation: float, total: int, classes: int) -> int:
 def _hash(dataset: Dataset, held: np.ndarray[tuple[int], np.dtype[np.int64]]) -> str:
     """SHA-256 over the training images, their labels, and which are set aside."""
     train = dataset.train
+    if TYPE_CHECKING:
+        assert not isinstance(train, Windows)
     sha = hashlib.sha256()
     sha.update(str(train.shape).encode())
     if dataset.digest is not None:

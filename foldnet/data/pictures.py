@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from foldnet.errors import DataError
-from foldnet.store.reading import open_plain
+from foldnet.store.codec import open_plain
 
 MOST_PIXELS = 64 << 20  # of one picture: decoded and resized it takes about ten bytes a pixel
 # Pillow knows others, some of which start programs.

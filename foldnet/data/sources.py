@@ -205,8 +205,24 @@ class Mazes(GridSource):
         return f"mazes of {self.size}x{self.size} cells"
 
 
+@dataclass(frozen=True, slots=True)
+class TextSource(Source):
+    """The bytes of a text: a user's own, or the documentation inside Python; `validation` counts bytes."""
+
+    name: ClassVar[str] = "text"
+    task: ClassVar[str] = "bytes"
+    arch: ClassVar[str] = "sgpt-8-128-4-4"
+    context: Annotated[int, Option("Bytes of `text` that a network sees at once.")] = 128
+
+    def load(self, asked: Asked) -> tuple[Dataset, Split]:
+        """Contiguous parts: to train on, to choose by, and the last tenth to test on."""
+        from foldnet.data.text import load_text
+
+        return load_text(asked.data_dir, self.context, asked.validation)
+
+
 SOURCES: dict[str, type[Source]] = {
-    source.name: source for source in (Digits, Cifar10, Cifar100, PictureFolder, Paths, Mazes)
+    source.name: source for source in (Digits, Cifar10, Cifar100, PictureFolder, Paths, Mazes, TextSource)
 }
 
 

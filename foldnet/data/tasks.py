@@ -1,5 +1,6 @@
 """What a network learns on a dataset: how far off its outputs are, and how they are scored."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -17,7 +18,8 @@ class Task:
 
     `measure` is what the score is called, `better` is "higher" or "lower", and a `share` lies in 0..1 and is better
     higher: JSON calls it accuracy too. `parts` are what `counts` counts, in examples called `unit`; "right" stands for
-    those that are answered wholly right.
+    those that are answered wholly right. `within` is what an example has many of, each of which counts alike, and is a
+    part then.
     """
 
     measure: str
@@ -25,6 +27,7 @@ class Task:
     unit: str = "images"
     better: str = "higher"
     share: bool = True
+    within: str = ""
 
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """The mean over the batch's examples, a scalar in nats. outputs (b, ...) float32, targets (b, ...)."""
@@ -74,16 +77,24 @@ class Task:
         """How many examples were answered wholly right; None where that is not counted."""
         return int(counts[self.parts.index("right")]) if "right" in self.parts else None
 
+    def scored(self, counts: Sequence[float]) -> int | None:
+        """How many of what stands `within` examples were scored; None where that is nothing."""
+        return int(counts[self.parts.index(self.within)]) if self.within else None
+
     def written(self, score: float | None, digits: int = 2) -> str:
         """A score: a proportion in per cent, another measure by its name; "-" where it was not measured."""
         if score is None:
             return "-"
         return f"{100 * score:.{digits}f} %" if self.proportion else f"{self.measure} {score:.4f}"
 
-    def counted(self, score: float, examples: int, right: int | None = None) -> str:
-        """A score with the count behind it: of a proportion what is right, of another what is `right` as a whole."""
+    def counted(self, score: float, examples: int, right: int | None = None, scored: int | None = None) -> str:
+        """A score with the count behind it: of a proportion what is right, of another what is `right` as a whole, or
+        was `scored` within the examples."""
         if self.proportion:
             return f"{self.written(score)} ({round(score * examples)} of {examples})"
+        if self.within:
+            among = f"{examples} {self.unit}"
+            return f"{self.written(score)} ({among if scored is None else f'{scored:,} {self.within} in {among}'})"
         whole = f"{right} of {examples} wholly right" if right is not None else f"of {examples}"
         return f"{self.written(score)} ({whole})"
 
@@ -166,9 +177,60 @@ class CellMarking(Task):
         return nn.functional.binary_cross_entropy_with_logits(outputs, wanted) - entropy
 
 
+UNSCORED = -100  # the target of a place that does not count, as torch's cross-entropy has it
+
+
+@dataclass(frozen=True, slots=True)
+class NextByte(Task):
+    """The byte that follows each: cross-entropy, and the bits that it takes to say what follows, a byte.
+
+    Shapes: outputs (b, length, 256), targets (b, length) int64, UNSCORED where nothing is asked.
+    """
+
+    measure: str = "bits per byte"
+    parts: tuple[str, ...] = ("bits", "bytes")
+    unit: str = "windows"
+    better: str = "lower"
+    share: bool = False
+    within: str = "bytes"
+
+    def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Cross-entropy, the mean over all bytes that are scored."""
+        return nn.functional.cross_entropy(outputs.flatten(0, 1), targets.flatten(), ignore_index=UNSCORED)
+
+    def counts_of_each(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """(bits of all bytes, bytes that are scored), (b, 2) float64."""
+        flat, asked = outputs.flatten(0, 1), targets.flatten()
+        nats = nn.functional.cross_entropy(flat, asked, ignore_index=UNSCORED, reduction="none").view_as(targets)
+        return torch.stack([nats.double().sum(1) / math.log(2), (targets != UNSCORED).double().sum(1)], 1)
+
+    def score(self, counts: Sequence[float], examples: int) -> float:
+        """Bits by bytes."""
+        return counts[0] / max(counts[1], 1)
+
+    def predict(self, outputs: Tensor) -> Tensor:
+        """The likeliest byte of each place, (b, length)."""
+        return outputs.argmax(2)
+
+    def margin(self, outputs: Tensor) -> Tensor:
+        """Between the two likeliest bytes, (b, length)."""
+        best = outputs.topk(2, dim=2).values
+        return best[..., 0] - best[..., 1]
+
+    def imitation(self, outputs: Tensor, teacher: Tensor) -> Tensor:
+        """Kullback-Leibler divergence from the teacher's bytes, the mean over all places."""
+        return CLASSES.imitation(outputs.flatten(0, 1), teacher.flatten(0, 1))
+
+    def written(self, score: float | None, digits: int = 2) -> str:
+        """Where there is little room, with one digit of other measures, shorter: "2.346 bits"."""
+        return f"{score:.3f} bits" if digits < 2 and score is not None else Task.written(self, score, digits)
+
+
 CLASSES = Classification()
 CELLS = CellMarking()
-TASKS: dict[str, Task] = {"classes": CLASSES, "cells": CELLS}  # by what a network answers for; a new one is a line here
+BYTES = NextByte()
+# By what a network answers for; a new one is a line here.
+TASKS: dict[str, Task] = {"classes": CLASSES, "cells": CELLS, "bytes": BYTES}
 
 
 Lengthened = tuple[tuple[int, int], ...]  # ((17, 30),): the first 17 epochs are those of a training of 30

@@ -17,9 +17,8 @@ from foldnet.errors import RunError
 from foldnet.program.data import Program, gain_names
 from foldnet.program.json import program_from_json
 from foldnet.store.artifact import CHECKPOINTS, FOLD
-from foldnet.store.codec import from_plain, to_plain
+from foldnet.store.codec import from_plain, read_json, to_plain
 from foldnet.store.files import write_json
-from foldnet.store.reading import read_json
 from foldnet.store.seals import check_files, check_seal, sha256_of
 from foldnet.store.tensors import load_tensors, save_tensors
 from foldnet.zoo.blueprint import Blueprint, blueprint_in, shape_of

@@ -10,8 +10,8 @@ from foldnet.bounds import checked
 from foldnet.errors import RunError, SettingError
 from foldnet.folding.folds import Fold, open_fold, read_fold
 from foldnet.store.artifact import FOLD, RUN, newest_that_opens
+from foldnet.store.codec import read_json
 from foldnet.store.lock import replaced_meanwhile
-from foldnet.store.reading import read_json
 
 if TYPE_CHECKING:
     from torch import nn
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 def load(path: Path | str, *, checkpoint: str = "last") -> nn.Module:
     """The network of a run folder (soft or plain) or of a fold folder (looped), in evaluation mode on the CPU.
 
-    Shapes: x (n, channels, h, w), normalised as its dataset is, -> logits (n, classes), or (n, h, w) of cells. Nothing
-    in the folder can run code. Raises RunError where the folder is missing, empty, damaged, foreign or changed after it
-    was written.
+    Shapes: x (n, channels, h, w), normalised as its dataset is, -> logits (n, classes), or (n, h, w) of cells; of text
+    bytes (n, length) int64 -> logits (n, length, 256). Nothing in the folder can run code. Raises RunError where the
+    folder is missing, empty, damaged, foreign or changed after it was written.
     """
     folder = Path(path)
     if kind_of(folder) == "fold":

@@ -15,7 +15,18 @@ from foldnet.folding.calling import Inputs, batches_of, count_of, inputs_of, ref
 from foldnet.training.machine import Machine
 from foldnet.training.observer import Observer, Silent
 
+NOTHING_ANEW = "the network has no batch norm, so that there is nothing to recalibrate"  # said where it is asked for
 IMAGES = 4096  # enough that the statistics move by less than the folds that they judge
+
+
+def keeps_statistics(model: nn.Module) -> bool:
+    """Whether there is anything to estimate anew: layer norm, say, keeps no statistics."""
+    return any(_keeps(module) for module in model.modules())
+
+
+def _keeps(module: nn.Module) -> bool:
+    """Whether a module is a batch norm with running statistics."""
+    return isinstance(module, _BatchNorm) and bool(module.track_running_stats)
 
 
 class _Pool:
@@ -66,7 +77,7 @@ def recalibrate(
     where one is something else, holds NaN, or is not what the network takes; the statistics are then as they were.
     """
     observer = observer or Silent()
-    norms = [module for module in model.modules() if isinstance(module, _BatchNorm) and module.track_running_stats]
+    norms = [module for module in model.modules() if isinstance(module, _BatchNorm) and _keeps(module)]
     model.eval()
     used = 0
     total = min(images, batches.images) if isinstance(batches, Loader) else images

@@ -12,8 +12,7 @@ from foldnet.folding.structures import KeptApart
 from foldnet.program.data import letters
 from foldnet.proof.prove import Proof
 from foldnet.show.report import Report, Table, Text, counted, percent, share_of_draws
-from foldnet.store.codec import Count, Share, from_plain
-from foldnet.store.reading import read_json
+from foldnet.store.codec import Count, Share, from_plain, read_json
 
 
 @dataclass(frozen=True, slots=True)

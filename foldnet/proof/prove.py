@@ -224,6 +224,5 @@ def check_fold(
     if laboratory is not None:
         kind, x = "test", next(iter(laboratory.test.in_order()))[0][:INPUTS]
     else:
-        generator = torch.Generator().manual_seed(SEED)
-        kind, x = "random", torch.randn(INPUTS, *run.blueprint.image, generator=generator)
+        kind, x = "random", run.blueprint.random_inputs(INPUTS, SEED)
     return prove(looped, tied, (x.to(next(tied.parameters()).device),), ignored, kind)

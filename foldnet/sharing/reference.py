@@ -11,29 +11,32 @@ from foldnet.errors import SettingError
 from foldnet.sharing.share import Bank, SharedNetwork
 
 
-class MixingConv2d(nn.Module):
-    """A convolution that mixes its own weight in every call: W = sum_j alpha_j T_j.
+class MixingLayer(nn.Module):
+    """A convolution or linear layer that mixes its own weight in every call: W = sum_j alpha_j T_j.
 
-    Shapes: templates (K, O, I, kh, kw), one parameter for all layers of a group; coefficients (K,), the layer's own;
-    x (n, I, h, w) -> (n, O, h', w').
+    Shapes: templates (K, O, I, *kernel), one parameter for all layers of a group; coefficients (K,), the layer's own;
+    x and output as those of the layer.
     """
 
-    def __init__(self, layer: nn.Conv2d, templates: nn.Parameter, coefficients: Tensor) -> None:
+    def __init__(self, layer: nn.Conv2d | nn.Linear, templates: nn.Parameter, coefficients: Tensor) -> None:
         """`layer` says everything but the weight."""
         super().__init__()
         self.layer, self.templates = layer, templates
         self.coefficients = nn.Parameter(coefficients.detach().clone())
 
     def forward(self, x: Tensor) -> Tensor:
-        weight = (self.coefficients.view(-1, 1, 1, 1, 1) * self.templates).sum(0)
-        layer = self.layer
+        ones = [1] * (self.templates.dim() - 1)
+        weight, layer = (self.coefficients.view(-1, *ones) * self.templates).sum(0), self.layer
+        if isinstance(layer, nn.Linear):
+            return F.linear(x, weight, layer.bias)
         return F.conv2d(x, weight, layer.bias, layer.stride, layer.padding, layer.dilation, layer.groups)
 
 
 def reference_of(soft: SharedNetwork) -> nn.Module:
     """The network that computes what `soft` computes, slowly; its weights are copies.
 
-    Raises SettingError where a layer that shares is no two-dimensional convolution, or a group has no bank.
+    Raises SettingError where a layer that shares is neither linear nor a two-dimensional convolution, or a group has no
+    bank.
     """
     network = copy.deepcopy(soft.network)
     for group in soft.plan.groups:
@@ -43,7 +46,8 @@ def reference_of(soft: SharedNetwork) -> nn.Module:
         templates = nn.Parameter(bank.templates.detach().movedim(-1, 2).clone(memory_format=torch.contiguous_format))
         for name, coefficients in zip(group.layers, bank.coefficients, strict=True):
             layer = network.get_submodule(name)
-            if not isinstance(layer, nn.Conv2d):
-                raise SettingError(f"layer '{name}' is no two-dimensional convolution; the reference knows no other")
-            network.set_submodule(name, MixingConv2d(layer, templates, coefficients))
+            if not isinstance(layer, nn.Conv2d | nn.Linear):
+                said = f"layer '{name}' is neither linear nor a two-dimensional convolution"
+                raise SettingError(f"{said}; the reference knows no other")
+            network.set_submodule(name, MixingLayer(layer, templates, coefficients))
     return network

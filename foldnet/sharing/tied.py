@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from foldnet.errors import ShapeMismatch
 from foldnet.sharing.plan import SharingPlan
 from foldnet.sharing.sequences import weight_name
-from foldnet.sharing.share import SharedNetwork, mix
+from foldnet.sharing.share import SharedNetwork, at_scale, mix
 
 Ties = Mapping[str, Sequence[int]]  # by group, the number of the owner that each of its layers uses
 
@@ -59,7 +59,8 @@ class TiedLayers(nn.Module):
 
 def tie_from_start(network: nn.Module, plan: SharingPlan, ties: Ties) -> SharedNetwork:
     """A network whose layers share hard, with new weights: gains of 1, owners Kaiming normal, or templates so and
-    coefficients orthogonal where there are fewer templates than owners. `network` is left as it was.
+    coefficients orthogonal where there are fewer templates than owners, at the scale that `share` gives them. `network`
+    is left as it was.
 
     Raises ShapeMismatch where the ties are not those of the plan's groups and layers.
     """
@@ -75,7 +76,7 @@ def tie_from_start(network: nn.Module, plan: SharingPlan, ties: Ties) -> SharedN
         _start(stored)
         like = network.get_parameter(weight_name(group.layers[0]))
         sources[group.name] = TiedLayers(stored, assignment).to(like)
-    return SharedNetwork(copy.deepcopy(network), plan, sources)
+    return at_scale(SharedNetwork(copy.deepcopy(network), plan, sources), network)
 
 
 def _start(stored: Owners) -> None:

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from foldnet.errors import FoldnetError, OutputError, RunError, SettingError, UnknownName, in_order
+from foldnet.store.codec import read_json
 from foldnet.store.files import refuse_link, write_json
 from foldnet.store.lock import is_abandoned, is_leftover, replaced_meanwhile
-from foldnet.store.reading import read_json
 from foldnet.store.seals import SCHEMA, check_schema, check_seal, sealed, upgraded
 
 CHECKPOINTS = ("last", "best")  # folders inside a run

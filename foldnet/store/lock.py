@@ -16,7 +16,7 @@ from glob import escape
 from pathlib import Path
 
 from foldnet.errors import OutputError, RunError
-from foldnet.store.reading import parse_json
+from foldnet.store.codec import parse_json
 
 FILE = "lock.json"
 _HELD: set[int] = set()

@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from foldnet.errors import FoldnetWarning, RunError
-from foldnet.store.codec import digest_of_json
-from foldnet.store.reading import of_a_folder, open_plain, read_bytes
+from foldnet.store.codec import digest_of_json, of_a_folder, open_plain, read_bytes
 
 if TYPE_CHECKING:
     from torch import Tensor

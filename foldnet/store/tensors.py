@@ -17,9 +17,8 @@ from torch import Tensor
 
 from foldnet.errors import RunError
 from foldnet.hardware import memory_bytes
-from foldnet.store.codec import digest_of_json
+from foldnet.store.codec import digest_of_json, of_a_folder, open_plain, parse_json
 from foldnet.store.files import write_whole
-from foldnet.store.reading import of_a_folder, open_plain, parse_json
 
 # The format's names for types, in the order in which it puts their tensors.
 _TYPES = ("I64", "F64", "F32", "I32", "BF16", "F16", "I16", "I8", "U8", "BOOL")

@@ -37,7 +37,8 @@ def _memory(arch: str, batch: int, dataset: str, side: int) -> int:
     """The same of a network and a batch."""
     with torch.device("meta"):
         built = blueprint(arch, classes=CLASSES.get(dataset, 10), size=side)
-        network, x = built.build(), torch.empty(batch, *built.image)
+        kind = torch.int64 if built.family.symbols else torch.float32
+        network, x = built.build(), torch.empty(batch, *built.shape, dtype=kind)
         kept: dict[int, Tensor] = {}
 
         def keep(tensor: Tensor) -> Tensor:
@@ -51,9 +52,9 @@ def _memory(arch: str, batch: int, dataset: str, side: int) -> int:
 
 
 def _side(settings: TrainSettings) -> int:
-    """The side of one input."""
-    source = settings.source
-    return next((getattr(source, name) for name in ("grid", "size", "image_size") if hasattr(source, name)), 32)
+    """The side, or length, of one input."""
+    source, names = settings.source, ("grid", "size", "image_size", "context")
+    return next((getattr(source, name) for name in names if hasattr(source, name)), 32)
 
 
 def check_memory(trials: Sequence[Trial], jobs: int) -> None:

@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from foldnet.errors import FoldnetError, SettingError, UnknownName, nearest
-from foldnet.store.reading import LARGEST_TOML, NotPlain, parse_toml, read_text
+from foldnet.store.codec import LARGEST_TOML, NotPlain, parse_toml, read_text
 from foldnet.studies.trial import STEPS, Step, Trial, step_of, telling
 from foldnet.training.settings import train_settings
 from foldnet.zoo.blueprint import blueprint

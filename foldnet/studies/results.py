@@ -9,8 +9,8 @@ from typing import Any
 
 from foldnet.errors import RunError
 from foldnet.store.artifact import CHECKPOINT, RUN, STUDY
+from foldnet.store.codec import read_json
 from foldnet.store.files import write_json
-from foldnet.store.reading import read_json
 from foldnet.studies.trial import Step, Trial
 
 RESULTS = "results.json"

@@ -14,9 +14,8 @@ from torch import Tensor, nn
 
 from foldnet.errors import RunError, in_order
 from foldnet.store.artifact import CHECKPOINT
-from foldnet.store.codec import digest_of_json, from_plain, to_plain
+from foldnet.store.codec import digest_of_json, from_plain, of_a_folder, parse_json, read_json, read_text, to_plain
 from foldnet.store.files import refuse_link, said_plainly, write_whole
-from foldnet.store.reading import of_a_folder, parse_json, read_json, read_text
 from foldnet.store.seals import changed
 from foldnet.store.tensors import digest_of_tensors, facts_of, load_tensors, save_tensors
 from foldnet.training.observer import Progress

@@ -45,6 +45,11 @@ class Score:
         return self.task.right(self.counts)
 
     @property
+    def scored(self) -> int | None:
+        """What was scored within the images, such as bytes of text; None where each image counts as one."""
+        return self.task.scored(self.counts)
+
+    @property
     def images_per_second(self) -> float:
         """Throughput of this evaluation."""
         return self.images / max(self.seconds, 1e-9)

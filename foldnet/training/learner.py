@@ -10,6 +10,7 @@ from importlib.util import find_spec
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _NormBase
 
 from foldnet.bounds import checked
 from foldnet.data.tasks import CLASSES, Task
@@ -20,6 +21,7 @@ from foldnet.sharing.share import SharedNetwork, banks_of
 from foldnet.training.machine import Machine, seeded
 from foldnet.training.settings import COMPILE
 
+SECOND_BETA = 0.95  # of AdamW, as GPT-3 was trained; Adam's usual 0.999 remembers a thousand steps
 MIXING = ("coefficients", "gains", "gain")  # what mixes or scales shared weights never decays
 
 
@@ -107,17 +109,30 @@ def progressive_loss(
 def build_optimiser(
     model: nn.Module, *, lr: float, momentum: float, weight_decay: float, kind: str = "sgd"
 ) -> torch.optim.Optimizer:
-    """SGD with Nesterov momentum, or Adam ("adam"; `momentum` is its first beta); coefficients and gains never
-    decay."""
+    """SGD with Nesterov momentum, Adam ("adam") or AdamW ("adamw"; `momentum` is the first beta of both).
+
+    Coefficients and gains never decay, with AdamW nothing but weights and templates does: no bias, norm or embedding.
+    """
+    spared = _spared(model) if kind == "adamw" else set()
     decayed: list[nn.Parameter] = []
     free: list[nn.Parameter] = []
     for name, parameter in model.named_parameters():
-        (free if name.rpartition(".")[2] in MIXING else decayed).append(parameter)
+        (free if name.rpartition(".")[2] in MIXING or parameter in spared else decayed).append(parameter)
     groups = [{"params": decayed, "weight_decay": weight_decay}, {"params": free, "weight_decay": 0.0}]
     groups = [group for group in groups if group["params"]]
     if kind == "adam":
         return torch.optim.Adam(groups, lr=lr, betas=(momentum, 0.999), fused=True)
+    if kind == "adamw":
+        return torch.optim.AdamW(groups, lr=lr, betas=(momentum, SECOND_BETA), fused=True)
     return torch.optim.SGD(groups, lr=lr, momentum=momentum, nesterov=momentum > 0, fused=True)
+
+
+def _spared(model: nn.Module) -> set[nn.Parameter]:
+    """The parameters of embeddings and norms, and biases. In loops they are stacked by step: their shapes say
+    nothing."""
+    kinds = (nn.Embedding, nn.LayerNorm, nn.RMSNorm, nn.GroupNorm, _NormBase)
+    spared = {parameter for module in model.modules() if isinstance(module, kinds) for parameter in module.parameters()}
+    return spared | {parameter for name, parameter in model.named_parameters() if name.rpartition(".")[2] == "bias"}
 
 
 COMPILERS = ("c++", "g++", "clang++")  # one of these builds what inductor writes for a CPU

@@ -98,10 +98,7 @@ class _Training:
     def epoch(self, epoch: int, under_way: UnderWay) -> None:
         """One pass over the training data, or the rest of one, and one over the validation data."""
         course, data = self.course, self.session.train[self.course.phase(epoch)]
-        rate = course.rate(epoch)
         self.steps.epoch = epoch
-        for group in self.session.optimiser.param_groups:
-            group["lr"] = rate
         done = self._steps(epoch, data, under_way)
         self._check_finite(epoch, done.loss / data.images)
         self.machine.world.copy_buffers(self.model)
@@ -109,7 +106,7 @@ class _Training:
         task, objective = data.task, self.session.objective
         metrics = EpochMetrics(
             epoch=epoch + 1,
-            lr=rate,
+            lr=course.rate(epoch, len(data) - 1, len(data)),  # that of the last step
             train_loss=done.loss / data.images,
             train_score=task.score(done.counts, data.images),
             recurrence=recurrence(self.model, objective.form).item() if objective.recurrence else None,
@@ -141,6 +138,8 @@ class _Training:
             asked = time.perf_counter()
             x, y = next(batches)
             waited += time.perf_counter() - asked
+            for group in self.session.optimiser.param_groups:
+                group["lr"] = course.rate(epoch, number, len(sizes))
             reseed(seed_of(course.seed, epoch, number, world.rank), self.machine.device)
             # The processes' gradients are averaged: each counts as much as it has examples.
             tally.add(*self.steps(x, y, share=len(y) * world.size / sizes[number]), y)

@@ -124,6 +124,12 @@ class Machine:
         model.to(self.device)
         return channels_last(model) if self.on_cuda else model
 
+    def put(self, x: Tensor) -> Tensor:
+        """Inputs on the device, images (n, c, h, w) laid out channels last."""
+        if x.dim() == 4:
+            return x.to(self.device, memory_format=torch.channels_last)
+        return x.to(self.device)
+
     def about(self) -> dict[str, Any]:
         """Versions and hardware, for whoever wants to run it again; of a CPU what it offers too, which decides the
         speed."""

@@ -13,8 +13,8 @@ from torch import nn
 from foldnet.data.tasks import TASKS, Lengthened, Task, read_lengthened
 from foldnet.errors import RunError
 from foldnet.store.artifact import RUN, newest_that_opens
+from foldnet.store.codec import LINKED
 from foldnet.store.files import runs_home
-from foldnet.store.reading import LINKED
 from foldnet.store.seals import identity_of
 from foldnet.store.tensors import digest_of, facts_of
 from foldnet.training.checkpoint import FILE, check_nothing_lost, load_model

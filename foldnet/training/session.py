@@ -1,5 +1,6 @@
 """A training that is prepared: machine, network, optimiser, data and course, each made once."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,10 +22,11 @@ from foldnet.training.runs import Run, lengthened
 from foldnet.training.settings import TrainSettings
 
 FLOAT_BYTES = 4
-# By schedule, what the learning rate is multiplied by after how many per cent of the epochs.
+# By schedule, what the learning rate is multiplied by after how many per cent of the epochs; cosine has no such falls.
 FALLS: dict[str, tuple[float, tuple[int, ...]]] = {
     "steps": (0.2, (30, 60, 80)),
     "tenths": (0.1, (50, 75)),
+    "cosine": (1.0, ()),
     "constant": (1.0, ()),
 }
 
@@ -32,7 +34,7 @@ FALLS: dict[str, tuple[float, tuple[int, ...]]] = {
 @dataclass(frozen=True, slots=True)
 class Course:
     """How long is trained, in how many `phases` of data, how fast, and by which seed; `lengthened` where it was to be
-    shorter at first. `name` is what an epoch is called.
+    shorter at first. `name` is what an epoch is called, `warmup` the share of the training in which the rate rises.
     """
 
     epochs: int
@@ -42,6 +44,7 @@ class Course:
     lengthened: Lengthened = ()
     phases: int = 1
     name: str = EPOCH
+    warmup: float = 0.0
 
     def phase(self, epoch: int) -> int:
         """Which phase, from 0, an epoch belongs to: the epochs are shared out evenly and in order; later ones are of
@@ -56,10 +59,20 @@ class Course:
         found = [None, *map(self.phase, range(self.epochs))]
         return tuple(epoch for epoch in range(self.epochs) if found[epoch] != found[epoch + 1])
 
-    def rate(self, epoch: int) -> float:
-        """The learning rate of epoch 0, 1, ...: `lr`, and with "steps" times 0.2 once 30, 60 and 80 % of the epochs are
-        over, with "tenths" times 0.1 once 50 and 75 % are."""
+    def rate(self, epoch: int, step: int = 0, steps: int = 1) -> float:
+        """The learning rate of step 0, 1, ... of the `steps` of epoch 0, 1, ...
+
+        It is `lr`, with "steps" times 0.2 once 30, 60 and 80 % of the epochs are over, with "tenths" times 0.1 once 50
+        and 75 % are, and with "cosine" it falls step by step along half a wave, from the end of the warm-up to 0. In
+        the warm-up it rises to `lr` by equal steps.
+        """
         epochs, (factor, shares) = length_at(epoch, self.epochs, self.lengthened), FALLS[self.schedule]
+        rising = self.warmup * epochs
+        if epoch + (step + 1) / steps < rising:
+            return self.lr * (epoch + (step + 1) / steps) / rising
+        if self.schedule == "cosine":
+            fallen = max(epoch + step / steps - rising, 0.0) / (epochs - rising)
+            return self.lr * (1 + math.cos(math.pi * fallen)) / 2
         return self.lr * factor ** sum(100 * epoch >= share * epochs for share in shares)
 
 
@@ -121,10 +134,12 @@ def split_of_run(run: Run, data_dir: Path | None = None, **options: Any) -> tupl
 
 
 def loader_of(dataset: Dataset, images: Examples, batch_size: int, machine: Machine, **options: Any) -> Loader:
-    """Batches of `images` on the machine's device, normalised as the dataset says, channels last; Loader's options."""
-    world = machine.world
+    """Batches of `images` on the machine's device, normalised as the dataset says, channels last, or as the dataset's
+    own loader makes them; Loader's options."""
+    world, make = machine.world, dataset.loader or Loader
     options |= {"device": machine.device, "part": (world.rank, world.size), "beside": world.beside}
-    return Loader(dataset, images, batch_size=batch_size, **options)
+    loader: Loader = make(dataset, images, batch_size=batch_size, **options)
+    return loader
 
 
 def training_loader(
@@ -182,7 +197,7 @@ def course_of(run: Run) -> Course:
     """How long and how fast a run is trained."""
     settings = run.settings
     length = run.lengthened, settings.source.phases
-    return Course(settings.epochs, settings.lr, settings.seed, settings.schedule, *length)
+    return Course(settings.epochs, settings.lr, settings.seed, settings.schedule, *length, warmup=settings.warmup)
 
 
 def _check_memory(run: Run, machine: Machine) -> None:

@@ -11,7 +11,7 @@ from foldnet.bounds import as_code
 from foldnet.data.sources import SOURCES, Digits, Source, make_source, source_settings, source_type
 from foldnet.errors import SettingError, UnknownName, check_known, either
 from foldnet.options import Option, check_fields, fields_of, given_of, plain
-from foldnet.store.reading import LARGEST_TOML, of_a_setting, parse_toml, read_text
+from foldnet.store.codec import LARGEST_TOML, of_a_setting, parse_toml, read_text
 from foldnet.zoo.blueprint import near_names
 from foldnet.zoo.families import FAMILIES, family_of, is_soft, published
 
@@ -19,16 +19,19 @@ DEVICES = ("auto", "cpu", "cuda")
 PRECISIONS = ("auto", "fp32", "bf16")
 COMPILE = ("auto", "on", "off")
 FORMS = ("mean", "sum", "loops")
-OPTIMISERS = ("sgd", "adam")
-SCHEDULES = ("steps", "tenths", "constant")
+OPTIMISERS = ("sgd", "adam", "adamw")
+SCHEDULES = ("steps", "tenths", "cosine", "constant")
 NETWORK = Option(
     "swrn-DEPTH-WIDTH[-TEMPLATES] (soft) or wrn-DEPTH-WIDTH (plain), densenet-, densenetbc- and resnext-; for paths "
-    "and mazes scnn- and cnn-.",
+    "and mazes scnn- and cnn-; for text sgpt- and gpt-.",
     suggested=published(),
 )
 FALLING = Option(
-    "steps (times 0.2 at 30, 60 and 80 % of the epochs), tenths (times 0.1 at 50 and 75 %) or constant.", SCHEDULES
+    "steps (times 0.2 at 30, 60 and 80 % of the epochs), tenths (times 0.1 at 50 and 75 %), cosine (half a wave, to 0) "
+    "or constant.",
+    SCHEDULES,
 )
+DROPPED = Option("Dropout between a block's convolutions; densenet: behind each; gpt: in both halves of a block.")
 NUMBERS = Option("auto, fp32 or bf16; auto is bf16 where the hardware has it.", PRECISIONS)
 REWARDED = Option(
     "loops (layers at one place of successive blocks), or mean or sum (the paper's) over all pairs of layers.", FORMS
@@ -40,9 +43,10 @@ class TrainSettings:
     """How a network is trained. The defaults are the paper's recipe for CIFAR (Savarese & Maire 2019, section 4).
 
     `source` is where examples come from, with its own settings. `validation` is a share of the training data below
-    1, or a number of images. `recurrence` is the weight lambda of the recurrence regulariser, `recurrence_form`
-    what it rewards: the mean or the sum over pairs of layers, or `loops`; it sets in after `recurrence_after`
-    epochs. `schedule` says how the learning rate falls: in steps, to tenths, or not at all. With `sync_bn` several
+    1, or a number of images, of text of bytes. `recurrence` is the weight lambda of the recurrence regulariser,
+    `recurrence_form` what it rewards: the mean or the sum over pairs of layers, or `loops`; it sets in after
+    `recurrence_after` epochs. `schedule` says how the learning rate falls: in steps, to tenths, along half a
+    cosine, or not at all; before that it rises over the share `warmup` of the training. With `sync_bn` several
     processes normalise by the statistics of their whole batch. `cutout` is the side of the square hole in pixels, 0
     for none. `progressive` is the weight of the loss after a random number of steps, for networks that answer for
     cells.
@@ -52,11 +56,12 @@ class TrainSettings:
     arch: Annotated[str, NETWORK] = "swrn-28-2-4"
     epochs: Annotated[int, Option("All phases together; with --resume, more make a run longer.")] = 200
     batch_size: Annotated[int, Option("Images a step.")] = 128
-    optimiser: Annotated[str, Option("sgd (Nesterov momentum 0.9) or adam.", OPTIMISERS)] = "sgd"
+    optimiser: Annotated[str, Option("sgd (Nesterov momentum 0.9), adam or adamw.", OPTIMISERS)] = "sgd"
     lr: Annotated[float, Option("Learning rate.")] = 0.1
     schedule: Annotated[str, FALLING] = "steps"
+    warmup: Annotated[float, Option("Share of the training in which the learning rate rises to --lr.")] = 0.0
     momentum: Annotated[float, Option(flag=None)] = 0.9
-    weight_decay: Annotated[float, Option("Weight decay, never on coefficients.")] = 5e-4
+    weight_decay: Annotated[float, Option("Weight decay, never on coefficients; adamw: on weights alone.")] = 5e-4
     seed: Annotated[int, Option("The same seed gives the same run.")] = 0
     device: Annotated[str, Option("auto, cpu, cuda or cuda:N.", DEVICES, before=":")] = "auto"
     precision: Annotated[str, NUMBERS] = "auto"
@@ -64,9 +69,9 @@ class TrainSettings:
     recurrence: Annotated[float, Option("Weight of the recurrence regulariser.")] = 0.0
     recurrence_form: Annotated[str, REWARDED] = "mean"
     recurrence_after: Annotated[int, Option("Epochs before the regulariser sets in.")] = 0
-    dropout: Annotated[float, Option("Dropout between a block's convolutions; densenet: behind each.")] = 0.0
+    dropout: Annotated[float, DROPPED] = 0.0
     cutout: Annotated[int, Option("Side of the square hole in pixels, 0 for none.")] = 0
-    validation: Annotated[float, Option("Share of the training data, or a number of images.")] = 0.1
+    validation: Annotated[float, Option("Share of the training data, or a number of images; of text, bytes.")] = 0.1
     sync_bn: Annotated[bool, Option("Of several processes, normalise by the statistics of the whole batch.")] = False
     progressive: Annotated[float, Option("Weight of the loss after a random number of steps, for cnn and scnn.")] = 0.0
     data_dir: Annotated[str | None, Option(flag=None)] = None

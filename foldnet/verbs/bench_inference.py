@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from foldnet.benching.frame import SEED, BenchReport, framed, random_images, tf32_note
+from foldnet.benching.frame import SEED, BenchReport, framed, random_inputs, tf32_note
 from foldnet.benching.measuring import Timings, count_flops, peak_bytes, time_in_turns
 from foldnet.benching.settings import InferenceBench
 from foldnet.errors import RunError
@@ -32,7 +32,7 @@ BASE = "dense"
 class FormFigures:
     """One form. By batch size: seconds of one batch (median, quartiles) and peak memory in bytes, weights included.
 
-    `bytes` are those of its safetensors file, `flops` those of one image alone (making the weights included).
+    `bytes` are those of its safetensors file, `flops` those of one input alone (making the weights included).
     """
 
     computed: ClassVar = ("seconds", "seconds_quartiles", "images_per_second")
@@ -81,13 +81,13 @@ class InferenceReport(BenchReport):
 
     def parts(self) -> Iterator[Table | Text]:
         """A table a batch size; times beside their ratio to dense."""
-        columns = ("ms", "to dense", "middle half", "images/s", "peak MB", "bytes", "GFLOP")
+        columns = ("ms", "to dense", "middle half", f"{self.unit}/s", "peak MB", "bytes", "GFLOP")
         for batch in self.settings.batch_sizes:
             rows = tuple(self._row(name, form, batch) for name, form in self.results.items())
             yield Table("", (f"batch {batch}", *columns), rows)
         yield from self.below(
-            f"{self.arch}, {times(self.image)} images, {self.settings.precision}",
-            f"median of {self.settings.repeats} rounds; bytes are those of the file, FLOP those of an image",
+            f"{self.arch}, {times(self.image)} {self.unit}, {self.settings.precision}",
+            f"median of {self.settings.repeats} rounds; bytes are those of the file, FLOP those of an input",
         )
 
     def _row(self, name: str, form: FormFigures, batch: int) -> tuple[str | int, ...]:
@@ -135,7 +135,8 @@ def bench_inference(
     with framed(replace(settings, fold=fold.folder), machine) as frame:
         report = InferenceReport(
             arch=fold.arch,
-            image=fold.blueprint.image,
+            image=fold.blueprint.shape,
+            unit=fold.task.unit,
             results=_measure(fold, forms, machine, settings, observer or Silent()),
             notes=notes,
             **frame,
@@ -149,15 +150,15 @@ def _measure(
     fold: Fold, forms: dict[str, nn.Module], machine: Machine, settings: InferenceBench, observer: Observer
 ) -> dict[str, FormFigures]:
     """What does not depend on the batch size, then time and memory by it."""
-    image, sizes, figures = fold.blueprint.image, settings.batch_sizes, {}
-    x = random_images(1, image, machine)
+    built, sizes, figures = fold.blueprint, settings.batch_sizes, {}
+    x = random_inputs(1, built, machine)
     for name, model in forms.items():
         parameters = sum(parameter.numel() for parameter in model.parameters())
         size = (fold.folder / WEIGHTS).stat().st_size if name == "looped" else file_bytes(model.state_dict())
         with torch.no_grad():
             figures[name] = FormFigures(parameters, size, count_flops(partial(_call, model, x, machine)), {}, {})
     for index, batch in enumerate(sizes):
-        x = random_images(batch, image, machine)
+        x = random_inputs(batch, built, machine)
         observer.begin(f"time batch of {batch}", settings.repeats, index, len(sizes))
         calls = {name: partial(_call, model, x, machine) for name, model in forms.items()}
         with torch.inference_mode():

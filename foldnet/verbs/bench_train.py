@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from foldnet.benching.frame import SEED, BenchReport, framed, random_images, tf32_note
+from foldnet.benching.frame import SEED, BenchReport, framed, random_inputs, tf32_note
 from foldnet.benching.measuring import Timings, largest, profile, time_in_turns
 from foldnet.benching.settings import TrainBench
 from foldnet.data.tasks import TASKS, Task
@@ -86,7 +86,7 @@ class TrainBenchReport(BenchReport):
 
     def parts(self) -> Iterator[Table | Text]:
         """The three networks, how much faster the soft one is than each other, and where it spends its time."""
-        columns = ("ms", "images/s", "soft faster", "middle half", "precision", "parameters")
+        columns = ("ms", f"{self.unit}/s", "soft faster", "middle half", "precision", "parameters")
         yield Table("", (f"batch {self.settings.batch_size}", *columns), tuple(map(self._row, self.results)))
         spent = self.results["soft"].profile
         if spent is not None:
@@ -118,9 +118,9 @@ def bench_train(
     """Measure whole training steps (forward, loss, backward, optimiser) of three networks in turns, each once a round.
 
     `arch` is soft, its twin is the plain network of the same depth and width; `options` are the other fields of
-    TrainBench. Random images of CIFAR's size that lie on the device. With `profile` it is also measured, afterwards,
-    where a step's time goes. `out` is a JSON file to write as well. Raises UnknownName, SettingError, MissingTool,
-    OutputError.
+    TrainBench. Random images of CIFAR's size, or random bytes, that lie on the device. With `profile` it is also
+    measured, afterwards, where a step's time goes. `out` is a JSON file to write as well. Raises UnknownName,
+    SettingError, MissingTool, OutputError.
     """
     settings = TrainBench(arch, **options)
     refuse_existing(out, force=force)
@@ -138,7 +138,8 @@ def bench_train(
         report = TrainBenchReport(
             arch=arch,
             plain_arch=soft.plain.arch,
-            image=soft.image,
+            image=soft.shape,
+            unit=TASKS[soft.task].unit,
             compilation=compilation,
             results=_measure(forms, settings, machine.device, observer or Silent()),
             notes=tf32_note(machine, ", the reference's too"),
@@ -154,7 +155,7 @@ def _forms(built: Blueprint, batch_size: int, machine: Machine, compilation: Com
     with torch.random.fork_rng([]):
         torch.manual_seed(SEED)
         soft, plain = built.build(), built.build_plain()
-        x = random_images(batch_size, built.image, machine)
+        x = random_inputs(batch_size, built, machine)
         task = TASKS[built.task]
         with torch.no_grad():  # something to learn: what an untrained network says has the right shape
             y = task.predict(plain.to(x.device)(x))

@@ -9,22 +9,24 @@ from foldnet.bounds import checked
 from foldnet.data.tasks import CLASSES, Task
 from foldnet.errors import SettingError
 from foldnet.folding.opening import open_network
+from foldnet.folding.recalibrate import NOTHING_ANEW, keeps_statistics
 from foldnet.show.progress import watched
 from foldnet.show.report import Scored, Table, counted, percent
 from foldnet.training.evaluate import LengthScore, binned
 from foldnet.training.machine import choose_machine
-from foldnet.training.observer import Observer
+from foldnet.training.observer import Observer, Silent
 from foldnet.training.other_grids import OtherGrids
 from foldnet.training.runs import newest_run
 
-SCORED = ("accuracy", "right", "images", "loss", "seconds", "images_per_second", "task")  # what a report has of a score
+# What a report has of a score.
+SCORED = ("accuracy", "right", "images", "scored", "loss", "seconds", "images_per_second", "task")
 
 
 @dataclass(frozen=True, slots=True)
 class EvaluateReport(Scored):
     """What `foldnet evaluate` says: the test score in the data's `measure`, which is the accuracy where it is a share
     (0..1), with the count of what is wholly right, and the speed of this evaluation. Of grids also `whole`, the share
-    that is wholly right, and both by the length of the path.
+    that is wholly right, and both by the length of the path; of text `scored`, how many bytes the score is over.
     """
 
     path: str
@@ -46,10 +48,11 @@ class EvaluateReport(Scored):
     whole: float | None = None
     by_length: tuple[LengthScore, ...] = ()
     damped: bool = False
+    scored: int | None = None
 
     def parts(self) -> Iterator[Table]:
         """The score of a run or fold, by length of path where that was asked."""
-        test = self.task.counted(self.score, self.images, self.right)
+        test = self.task.counted(self.score, self.images, self.right, self.scored)
         rows = (
             (self.form, self.path),
             ("steps", ", ".join(f"{loop} runs {counted(count, 'time')}" for loop, count in self.steps.items())),
@@ -89,11 +92,11 @@ def evaluate(
 
     fp32 by default, so that the forms of one network can be compared to the last image. `steps` lets loops of a fold
     run another number of times, {"stage2.loop1": 5}, or 0 times, which leaves it out; with `recalibrated` batch norm is
-    estimated anew on training images, and further trips get statistics of their own; with `damped` a loop that was
-    found with T trips and runs T' adds T / T' of what each of its blocks would add. Nothing is written. `grids` are for
-    networks that answer for cells alone. `run` names the run of a fold that does not lie inside it. Progress is shown
-    where a person looks, on a terminal or in a notebook, unless an `observer` is given (Silent: none). Raises RunError,
-    DataError, SettingError, and UnknownName for a loop that is not there.
+    estimated anew on training images, if there is any, and further trips get statistics of their own; with `damped` a
+    loop that was found with T trips and runs T' adds T / T' of what each of its blocks would add. Nothing is written.
+    `grids` are for networks that answer for cells alone. `run` names the run of a fold that does not lie inside it.
+    Progress is shown where a person looks, on a terminal or in a notebook, unless an `observer` is given (Silent:
+    none). Raises RunError, DataError, SettingError, and UnknownName for a loop that is not there.
     """
     folder = Path(path) if path is not None else newest_run()
     model, origin, form = open_network(folder, checkpoint, run)
@@ -102,13 +105,16 @@ def evaluate(
         raise SettingError("`damped=True` scales loops that run another number of times than found; give `steps` too")
     if steps:
         check_turnable(model, folder, steps, damped=damped)
-    dial = dial_of(model, origin, machine, grids=grids, anew=recalibrated, data_dir=data_dir, batch_size=batch_size)
-    score, by_length = dial.score(steps, anew=recalibrated, damped=damped, observer=observer)
+    anew = recalibrated and keeps_statistics(model)
+    if recalibrated and not anew:
+        (observer or Silent()).note(NOTHING_ANEW)
+    dial = dial_of(model, origin, machine, grids=grids, anew=anew, data_dir=data_dir, batch_size=batch_size)
+    score, by_length = dial.score(steps, anew=anew, damped=damped, observer=observer)
     return EvaluateReport(
         path=str(folder),
         form=form,
         steps=dict(steps or {}),
-        recalibrated=recalibrated,
+        recalibrated=anew,
         score=score.value,
         **{name: getattr(score, name) for name in SCORED},
         parameters=sum(parameter.numel() for parameter in model.parameters()),

@@ -17,6 +17,7 @@ from foldnet.errors import SettingError
 from foldnet.folding.folds import Fold, open_fold, save_fold, stored_groups
 from foldnet.folding.looped import LoopedNetwork, loop_tied
 from foldnet.folding.plan import FoldPlan, apply_fold
+from foldnet.folding.recalibrate import NOTHING_ANEW, keeps_statistics
 from foldnet.folding.settings import FoldSettings
 from foldnet.options import takes_fields
 from foldnet.proof.fold_report import Accuracies, FoldReport
@@ -139,6 +140,8 @@ def _train_and_measure(laboratory: Laboratory, soft: Soft, tied: SharedNetwork, 
         return laboratory.score(model, laboratory.test, laboratory.observer).value if evaluated else None
 
     before, as_tied = score(soft.model), score(tied)
+    if not keeps_statistics(tied):
+        laboratory.observer.note(f"{NOTHING_ANEW}: recalibrated is as tied")
     recalibrated = score(laboratory.recalibrated(tied))
     soft_recalibrated = score(laboratory.recalibrated(soft.model)) if evaluated else None
     finetuned = control = None

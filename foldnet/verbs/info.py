@@ -125,9 +125,10 @@ def info(name: Path | str) -> NetworkInfo | FileInfo:
         raise RunError(f"'{name}' does not exist; give an architecture, a run or fold folder, or a safetensors file")
     built = blueprint(str(name))
     answers = f" and {built.classes} classes" if built.task == "classes" else ""
+    taken = f"a context of {built.size} bytes" if built.family.symbols else counted(built.channels, "input channel")
     with torch.device("meta"):
         found = _of_network(str(name), "architecture", built.build())
-    return replace(found, assumed=f"{counted(built.channels, 'input channel')}{answers}")
+    return replace(found, assumed=f"{taken}{answers}")
 
 
 def _of_run(run: Run) -> NetworkInfo:

@@ -11,8 +11,8 @@ from foldnet.folding.folds import open_fold
 from foldnet.proof.fold_report import read_fold_report
 from foldnet.show.report import Report, Scored, Table, Text, megabytes
 from foldnet.store.artifact import FOLD
+from foldnet.store.codec import LINKED
 from foldnet.store.files import runs_home
-from foldnet.store.reading import LINKED
 from foldnet.store.seals import check_files
 from foldnet.training.checkpoint import read_metrics
 from foldnet.training.runs import all_runs, open_run

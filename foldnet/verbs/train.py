@@ -18,10 +18,9 @@ from foldnet.errors import ProcessLost, RunError, SettingError
 from foldnet.options import given_of, takes_fields
 from foldnet.show.progress import watched
 from foldnet.show.report import Scored, Table, counted
-from foldnet.store.codec import Count, Share, from_plain
+from foldnet.store.codec import Count, Share, from_plain, read_json
 from foldnet.store.files import write_json
 from foldnet.store.lock import Lock, take_lock
-from foldnet.store.reading import read_json
 from foldnet.store.seals import SEAL, check_sealed, sealed
 from foldnet.training.begin import Like, Wanted, clear_leftovers, is_finished, keep_length
 from foldnet.training.evaluate import evaluate
@@ -37,9 +36,9 @@ from foldnet.training.settings import TrainSettings
 @dataclass(frozen=True, slots=True)
 class TrainReport(Scored):
     """What `foldnet train` says. `score` is the test's in the data's own `measure`; accuracies are scores that are
-    shares, 0..1. `test_right` counts what was answered wholly right, `seconds` are those of training, without the final
-    test. `lengthened` is [[2, 3], ...] where the first 2 epochs are those of a run of 3; `tied` says
-    that layers shared hard from the start.
+    shares, 0..1. `test_right` counts what was answered wholly right, `test_scored` the bytes of text that were scored;
+    `seconds` are those of training, without the final test. `lengthened` is [[2, 3], ...] where the first 2 epochs are
+    those of a run of 3; `tied` says that layers shared hard from the start.
     """
 
     run: str
@@ -62,13 +61,14 @@ class TrainReport(Scored):
     task: Task = CLASSES
     lengthened: Lengthened = ()
     tied: bool = False
+    test_scored: Count | None = None
 
     def parts(self) -> Iterator[Table]:
         """What was trained, how long it took, and how well it does."""
         after = " and ".join(str(until) for until, _ in self.lengthened)
         longer = f" (lengthened after {after})" if after else ""
         epochs = f"{counted(self.epochs, 'epoch')}{longer}"
-        test = self.task.counted(self.score, self.test_images, self.test_right)
+        test = self.task.counted(self.score, self.test_images, self.test_right, self.test_scored)
         best = f"{self.task.written(self.best_score)} at epoch {self.best_epoch}"
         rows = (
             ("run", self.run),
@@ -244,6 +244,7 @@ def report_of(run: Run, session: Session, recorder: Recorder, test: Loader) -> T
         task=test.task,
         lengthened=run.lengthened,
         tied=bool(run.blueprint.ties),
+        test_scored=score.scored,
     )
 
 

@@ -13,7 +13,7 @@ import torch
 from foldnet.drawing.heatmaps import chosen_epochs
 from foldnet.errors import FoldnetError
 from foldnet.folding.folds import open_fold
-from foldnet.store.reading import read_json
+from foldnet.store.codec import read_json
 from foldnet.studies.results import fold_result, like_result, run_result
 from foldnet.studies.trial import Site, Step, Trial
 from foldnet.training.settings import flat

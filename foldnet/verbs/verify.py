@@ -194,10 +194,8 @@ def _compare(
         rows = torch.arange(min(images or len(test), len(test)))
         loader = loader_of(there.laboratory.dataset, test.take(rows), BATCH, machine)
         sources["test"] = loader.images, loader.in_order()
-    numbers = torch.randn(RANDOM_INPUTS, *fold.blueprint.image, generator=torch.Generator().manual_seed(SEED))
-    parts = (numbers[start : start + BATCH] for start in range(0, RANDOM_INPUTS, BATCH))
-    batches = (x.to(machine.device, memory_format=torch.channels_last) for x in parts)
-    sources["random"] = RANDOM_INPUTS, ((x, None) for x in batches)
+    parts = torch.split(fold.blueprint.random_inputs(RANDOM_INPUTS, SEED), BATCH)
+    sources["random"] = RANDOM_INPUTS, ((machine.put(x), None) for x in parts)
     found = []
     with machine.exact_fp32():
         for name, (total, source) in sources.items():

@@ -18,7 +18,7 @@ from foldnet.store.codec import from_plain
 from foldnet.zoo.families import DEEPEST, FAMILIES, Family, family_of, legal_names, published
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
 MOST = 999  # of a number that is no depth
 LIKE = 0.6  # likeness (0..1) from which letters are taken for those of a family
@@ -28,7 +28,7 @@ LIKE = 0.6  # likeness (0..1) from which letters are taken for those of a family
 class Blueprint:
     """A network before it is built. `arch` is its name; `templates` are those of a group, None where nothing is shared.
 
-    `channels` and `size` are those of the inputs (the network itself takes any size that its strides allow), `classes`
+    `channels` and `size` are those of the inputs (a network of images takes any size that its strides allow), `classes`
     what it chooses from. With `ties`, as (group, owner of each layer), layers share hard from the start.
     """
 
@@ -47,9 +47,18 @@ class Blueprint:
         return self.family.task
 
     @property
-    def image(self) -> tuple[int, int, int]:
-        """The shape of one input, (channels, h, w)."""
-        return self.channels, self.size, self.size
+    def shape(self) -> tuple[int, ...]:
+        """The shape of one input: (channels, h, w) of an image, (length,) of a sequence of symbols."""
+        return (self.size,) if self.family.symbols else (self.channels, self.size, self.size)
+
+    def random_inputs(self, count: int, seed: int) -> Tensor:
+        """Inputs that the network takes, (count, *shape) on the CPU, by a seed: normal numbers, or symbols."""
+        import torch
+
+        generator, shape = torch.Generator().manual_seed(seed), (count, *self.shape)
+        if self.family.symbols:
+            return torch.randint(self.family.symbols, shape, generator=generator)
+        return torch.randn(*shape, generator=generator)
 
     @property
     def plain(self) -> Blueprint:
@@ -94,10 +103,10 @@ class Blueprint:
 
 
 def blueprint(
-    arch: str, *, classes: int = 10, channels: int | None = None, size: int = 32, dropout: float = 0.0
+    arch: str, *, classes: int = 10, channels: int | None = None, size: int | None = None, dropout: float = 0.0
 ) -> Blueprint:
     """The blueprint by a name such as "swrn-28-10-4" or "scnn-20-32-1-recall"; `dropout` where the family has that
-    option.
+    option, `channels` and `size` those of its inputs where they are not given.
 
     A soft name without its number of templates has one template a shared layer. Raises UnknownName, saying what is
     legal and which legal name is near.
@@ -112,9 +121,10 @@ def blueprint(
         legal = f"legal names are {legal_names()}"
         raise UnknownName(f"architecture '{shown(arch)}' is not known; {legal}{_near(shown(arch))}")
     wanted = len(family.numbers)
+    size = size or family.size
     known = {entry.name for entry in fields(family.options)}
-    further = dict.fromkeys(flags, True) | ({"dropout": dropout} if "dropout" in known else {})
-    options = family.options(*numbers[:wanted], **further)
+    further = {name: value for name, value in (("dropout", dropout), ("size", size)) if name in known}
+    options = family.options(*numbers[:wanted], **further, **dict.fromkeys(flags, True))
     wrong = _wrong(family, options, soft, numbers[wanted:])
     if wrong is not None:
         raise UnknownName(f"architecture '{arch}' {wrong}{_near(arch)}")
@@ -123,14 +133,17 @@ def blueprint(
 
 
 @checked
-def build(name: str, *, classes: int = 10, channels: int | None = None, dropout: float = 0.0) -> nn.Module:
+def build(
+    name: str, *, classes: int = 10, channels: int | None = None, size: int | None = None, dropout: float = 0.0
+) -> nn.Module:
     """A freshly initialised network: build("wrn-28-10") is plain, build("swrn-28-10-4") is soft.
 
     Shapes: the network maps x (n, channels, h, w) to logits (n, classes), one that answers for cells to (n, h, w),
-    whatever `classes` and `dropout` are. `channels` is 3 where it is not given, 2 for cells. Under torch.device("meta")
-    nothing is allocated. Raises UnknownName for an illegal name.
+    whatever `classes` and `dropout` are. `channels` is 3 where it is not given, 2 for cells. A gpt maps bytes
+    (n, length) int64 to logits (n, length, 256), `length` up to `size`, 128 where that is not given. Under
+    torch.device("meta") nothing is allocated. Raises UnknownName for an illegal name.
     """
-    return blueprint(name, classes=classes, channels=channels, dropout=dropout).build()
+    return blueprint(name, classes=classes, channels=channels, size=size, dropout=dropout).build()
 
 
 def shape_of(built: Blueprint) -> dict[str, Any]:
@@ -165,7 +178,7 @@ def _wrong(family: Family, options: Any, soft: bool, templates: list[int]) -> st
     most = family.layers(options)
     if all(1 <= number <= most for number in templates or [most]):
         return None
-    of = f"depth {options.depth}" if hasattr(options, "depth") else "the family"
+    of = f"depth {options.depth}" if hasattr(options, "depth") else "the network"
     asked = f"asks for {templates[0] if templates else most} templates"
     return f"{asked}; {of} has {most} layers a group, so 1 to {most} are legal"
 
@@ -197,6 +210,8 @@ def near_names(arch: str) -> list[str]:
         start = f"{'s' * soft}{family.named([first])}-"
         return in_order(known for known in published() if known.startswith(start))[:3]
     numbers = [first, *(min(max(number, 1), MOST) for number in given[1:wanted])]
+    if family.illegal(family.options(*numbers), soft) is not None:
+        return []
     most = family.layers(family.options(*numbers))
     templates = [str(min(max(number, 1), most)) for number in given[wanted : wanted + 1]]
     flags = (flag for flag in family.flags if rest.endswith(f"-{flag}"))

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields
 from functools import partial
 from typing import TYPE_CHECKING, Any
+
+from foldnet.zoo.decoder import DECODER_PRESET, DecoderOptions, decoder, decoder_illegal
 
 if TYPE_CHECKING:
     from torch import nn
@@ -21,14 +23,17 @@ DIGITS = 4  # of a number in a name
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """Networks of one kind. `options` is a frozen dataclass of what is chosen: its whole numbers stand in the name in
-    order, those that are true or false at its end; what else it has, such as a dropout rate, is no part of the name.
+    """Networks of one kind. `options` is a frozen dataclass of what is chosen: its whole numbers without a default
+    stand in the name in order, those that are true or false at its end; what else it has is no part of the name, such
+    as a `dropout` rate or the `size` of inputs.
 
     `make` (options, channels, outputs) gives the plain network. `layers` says how many layers of a group share, which
     is the most templates; `illegal` (options, soft) what is wrong with some options, as the end of a sentence. `task`
-    is what its networks answer for, `of` the same in words. `trains_with` names training settings that have a meaning
-    for this family, `preset` changes their defaults where a source does not. `times` names the number that follows the
-    one before by an x. Where no layers share, `soft_as` is the family to take instead.
+    is what its networks answer for, `of` the same in words. Inputs are images with so many `channels`, of that `size`
+    where nothing else is said, or with `symbols` sequences of `size` whole numbers below that. `trains_with` names
+    training settings that have a meaning for this family, `preset` changes their defaults where a source does not.
+    `times` names the number that follows the one before by an x. Where no layers share, `soft_as` is the family to take
+    instead.
     """
 
     name: str
@@ -39,6 +44,8 @@ class Family:
     task: str = "classes"
     of: str = "classes of images"
     channels: int = 3
+    size: int = 32
+    symbols: int = 0
     published: tuple[str, ...] = ()
     trains_with: tuple[str, ...] = ()
     preset: Mapping[str, Any] = field(default_factory=dict)
@@ -48,7 +55,8 @@ class Family:
     @property
     def numbers(self) -> tuple[str, ...]:
         """The options that stand in a name as numbers, in order."""
-        return tuple(entry.name for entry in fields(self.options) if entry.type in ("int", int))
+        whole = (entry for entry in fields(self.options) if entry.type in ("int", int))
+        return tuple(entry.name for entry in whole if entry.default is MISSING)
 
     @property
     def flags(self) -> tuple[str, ...]:
@@ -228,6 +236,21 @@ FAMILIES: dict[str, Family] = {
         channels=2,
         trains_with=("progressive",),
         published=("cnn-20-32", "scnn-20-32-20", "scnn-20-32-1"),
+    ),
+    "gpt": Family(
+        "gpt",
+        DecoderOptions,
+        decoder,
+        layers=lambda options: int(options.layers),
+        illegal=decoder_illegal,
+        task="bytes",
+        of="bytes of text",
+        channels=1,
+        size=128,
+        symbols=256,
+        trains_with=("dropout",),
+        preset=DECODER_PRESET,
+        published=("gpt-8-128-4", "sgpt-8-128-4-4", "sgpt-8-128-4-2"),
     ),
 }
 

@@ -1,4 +1,6 @@
-"""Tasks: losses, scores and predictions of classes and of cells, against scikit-learn and torch."""
+"""Tasks: losses, scores and predictions of classes, cells and bytes, against scikit-learn, torch and slow sums."""
+
+import math
 
 import numpy as np
 import pytest
@@ -8,7 +10,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import f1_score
 from torch import nn
 
-from foldnet.data.tasks import CELLS, CLASSES
+from foldnet.data.tasks import BYTES, CELLS, CLASSES, UNSCORED
 
 
 @settings(max_examples=50, deadline=None)
@@ -56,7 +58,7 @@ def test_the_loss_of_cells_is_the_mean_over_them():
     assert CELLS.loss(outputs, targets).item() == pytest.approx(wanted.item(), rel=1e-5)
 
 
-@pytest.mark.parametrize(("task", "shape"), [(CLASSES, (6, 5)), (CELLS, (6, 4, 4))])
+@pytest.mark.parametrize(("task", "shape"), [(CLASSES, (6, 5)), (CELLS, (6, 4, 4)), (BYTES, (2, 3, 5))])
 def test_imitation_is_least_where_both_agree(task, shape):
     generator = torch.Generator().manual_seed(2)
     teacher, other = (torch.randn(shape, generator=generator) for _ in range(2))
@@ -68,13 +70,13 @@ def test_imitation_is_least_where_both_agree(task, shape):
     assert task.imitation(other, teacher) > 0.01
 
 
-@pytest.mark.parametrize(("task", "shape"), [(CLASSES, (200, 5)), (CELLS, (50, 4, 4))])
+@pytest.mark.parametrize(("task", "shape"), [(CLASSES, (200, 5)), (CELLS, (50, 4, 4)), (BYTES, (20, 7, 5))])
 def test_no_prediction_changes_by_less_than_half_its_margin(task, shape):
     generator = torch.Generator().manual_seed(3)
     outputs = torch.randn(shape, generator=generator)
     margin = task.margin(outputs)
     assert margin.shape == task.predict(outputs).shape
-    room = margin[:, None] if task is CLASSES else margin
+    room = margin if task is CELLS else margin[..., None]
     change = 0.499 * room * torch.rand(shape, generator=generator).sub(0.5).sign()
     assert torch.equal(task.predict(outputs + change), task.predict(outputs))
 
@@ -84,3 +86,32 @@ def test_classes_are_scored_as_before():
     assert CLASSES.counts(outputs, labels).tolist() == [3]
     assert CLASSES.score([3], 4) == 0.75
     assert CLASSES.loss(outputs, labels).item() == pytest.approx(nn.functional.cross_entropy(outputs, labels).item())
+
+
+def test_bits_per_byte_are_those_of_a_slow_sum():
+    generator = torch.Generator().manual_seed(4)
+    outputs, targets = torch.randn(3, 5, 256, generator=generator), torch.randint(256, (3, 5), generator=generator)
+    targets[2, 3:] = UNSCORED
+    bits, count = 0.0, 0
+    for window, wanted in zip(outputs.double().tolist(), targets.tolist(), strict=True):
+        for logits, byte in zip(window, wanted, strict=True):
+            if byte != UNSCORED:
+                bits -= math.log2(math.exp(logits[byte]) / sum(map(math.exp, logits)))
+                count += 1
+    counts = BYTES.counts(outputs, targets).tolist()
+    assert counts == [pytest.approx(bits, rel=1e-6), count]
+    assert BYTES.score(counts, 3) == pytest.approx(bits / count)
+    assert BYTES.loss(outputs, targets).item() == pytest.approx(bits / count * math.log(2), rel=1e-5)
+    assert (BYTES.scored(counts), BYTES.right(counts), CLASSES.scored([3]), CELLS.scored([1, 2, 3, 4])) == (
+        13,
+        *[None] * 3,
+    )
+    assert torch.equal(BYTES.counts_of_each(outputs, targets).sum(0), BYTES.counts(outputs, targets))
+
+
+def test_bits_per_byte_are_written_with_the_bytes_that_they_are_over():
+    assert BYTES.written(2.34567) == "bits per byte 2.3457"
+    assert (BYTES.written(2.34567, 1), BYTES.written(None)) == ("2.346 bits", "-")
+    assert BYTES.counted(2.34567, 436, scored=111_539) == "bits per byte 2.3457 (111,539 bytes in 436 windows)"
+    assert BYTES.counted(2.34567, 436) == "bits per byte 2.3457 (436 windows)"
+    assert (BYTES.merit(2.0) > BYTES.merit(2.5), BYTES.points) == (True, 1)

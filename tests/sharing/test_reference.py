@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from foldnet.errors import SettingError
-from foldnet.sharing.reference import MixingConv2d, reference_of
+from foldnet.sharing.reference import MixingLayer, reference_of
 from foldnet.sharing.share import share
 from foldnet.training.machine import channels_last
 from foldnet.zoo.blueprint import build
@@ -71,12 +71,25 @@ def test_a_layer_keeps_its_bias_stride_and_dilation():
     torch.manual_seed(0)
     layer = nn.Conv2d(4, 6, 3, stride=2, padding=2, dilation=2, groups=2)
     templates = nn.Parameter(torch.randn(3, *layer.weight.shape))
-    mixing = MixingConv2d(layer, templates, torch.tensor([1.0, 0.0, -2.0]))
+    mixing = MixingLayer(layer, templates, torch.tensor([1.0, 0.0, -2.0]))
     x = torch.randn(2, 4, 9, 9)
     with torch.no_grad():
         expected = mixing(x)
         layer.weight.copy_(templates[0] - 2 * templates[2])
         torch.testing.assert_close(layer(x), expected)
+
+
+def test_it_is_a_decoder_of_bytes():
+    torch.manual_seed(0)
+    soft, x = build("sgpt-3-16-2-2", size=8).double(), torch.randint(256, (2, 8))
+    for model in (soft, reference := reference_of(soft)):
+        torch.autograd.backward(nn.functional.cross_entropy(model(x).flatten(0, 1), x.flatten()))
+    for group in soft.plan.groups:
+        bank, layers = soft.sources[group.name], [reference.get_submodule(name) for name in group.layers]
+        assert_same(layers[0].templates.grad, bank.templates.grad, 1e-8, f"{group.name} templates")
+        found = torch.stack([layer.coefficients.grad for layer in layers])
+        assert_same(found, bank.coefficients.grad, 1e-8, f"{group.name} coefficients")
+    assert_same(reference.bytes.weight.grad, soft.network.bytes.weight.grad, 1e-8)
 
 
 def test_what_it_does_not_know_is_refused():
@@ -86,7 +99,7 @@ def test_what_it_does_not_know_is_refused():
     with pytest.raises(SettingError, match=f"^{re.escape(sentence)}$"):
         reference_of(soft)
     lines = nn.Sequential()
-    lines.add_module("stage", nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 4)))
-    sentence = "layer 'stage.0' is no two-dimensional convolution; the reference knows no other"
+    lines.add_module("stage", nn.Sequential(nn.Conv1d(4, 4, 1), nn.Conv1d(4, 4, 1)))
+    sentence = "layer 'stage.0' is neither linear nor a two-dimensional convolution; the reference knows no other"
     with pytest.raises(SettingError, match=f"^{re.escape(sentence)}$"):
         reference_of(share(lines, 1))

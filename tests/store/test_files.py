@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from foldnet.errors import OutputError
+from foldnet.store.codec import read_json
 from foldnet.store.files import free_name, new_folder, numbered, refuse_existing, refuse_link, write_json, write_whole
 from foldnet.store.lock import UNFINISHED
-from foldnet.store.reading import read_json
 
 
 def exactly(sentence: str) -> str:

@@ -195,7 +195,7 @@ def test_unknown_keys_are_refused_with_the_nearest(tmp_path, text, said):
         ("data_dir = 1", "`data_dir=1` is not legal; give a text"),
         ("sync_bn = 1", "`sync_bn=1` is not legal; write true or false"),
         ("lr = '0.1'", "`lr='0.1'` is not legal; give a number above 0, at most 1000"),
-        ("optimiser = 1", "`optimiser=1` is not legal; choose sgd or adam"),
+        ("optimiser = 1", "`optimiser=1` is not legal; choose sgd, adam or adamw"),
         ("dataset = 'paths'\nwindows = 5", "`windows=5` is not legal; give a list of whole numbers"),
         ("dataset = 'paths'\nwindows = [[5]]", "`windows=[5]` is not legal; give a whole number from 3 to 1023"),
         ("lr = nan", "`lr=nan` is not legal; give a number above 0, at most 1000"),
@@ -228,7 +228,7 @@ def test_a_number_that_python_cannot_write_is_refused():
 def test_every_number_has_a_lower_and_an_upper_bound():
     kinds = (TrainSettings, *SOURCES.values())
     numbers = [(kind, name) for kind in kinds for name, field in fields_of(kind).items() if field.type in (int, float)]
-    assert len(numbers) == 12 + 8
+    assert len(numbers) == 13 + 9
     for kind, name in numbers:
         for value in (-1, 10**10):
             with pytest.raises(SettingError, match=rf"^`{name}={value}` is not legal; give a "):

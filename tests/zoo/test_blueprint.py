@@ -20,7 +20,8 @@ LEGAL = (
     "legal names are wrn-DEPTH-WIDTH and swrn-DEPTH-WIDTH[-TEMPLATES], densenet-DEPTH-GROWTH, "
     "densenetbc-DEPTH-GROWTH and sdensenetbc-DEPTH-GROWTH[-TEMPLATES], resnext-DEPTH-CARDINALITYxWIDTH and "
     "sresnext-DEPTH-CARDINALITYxWIDTH[-TEMPLATES] for classes of images; "
-    "cnn-DEPTH-WIDTH[-recall] and scnn-DEPTH-WIDTH[-TEMPLATES][-recall] for cells of grids"
+    "cnn-DEPTH-WIDTH[-recall] and scnn-DEPTH-WIDTH[-TEMPLATES][-recall] for cells of grids; "
+    "gpt-LAYERS-WIDTH-HEADS and sgpt-LAYERS-WIDTH-HEADS[-TEMPLATES] for bytes of text"
 )
 NO_DENSE = (
     "has no two layers of one shape that could share, since each layer of a dense block sees more channels than the one "
