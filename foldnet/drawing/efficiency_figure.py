@@ -146,8 +146,10 @@ def _draw(axes: Axes, one: Point, color: str) -> None:
     if one.parent is not None:
         xs, ys = zip(one.parent, one.place, strict=True)
         axes.plot(xs, ys, color=color, linewidth=0.7, linestyle=(0, (2, 2)), marker="", zorder=1)
-    mark: dict[str, Any] = {"linestyle": "", "capsize": 2, "linewidth": 0.9, "zorder": 3, **_style(one, color)}
-    bar = None if one.step or not one.deviation else [one.deviation]
+    # What a step made often stands where another network does: its bar is thin and has no ends.
+    caps = {"capsize": 0, "elinewidth": 0.5} if one.step else {"capsize": 2, "elinewidth": 0.9}
+    mark: dict[str, Any] = {"linestyle": "", "zorder": 3, **caps, **_style(one, color)}
+    bar = [one.deviation] if one.deviation else None
     axes.errorbar([one.parameters], [one.value], bar, **mark)
 
 
