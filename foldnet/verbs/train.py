@@ -134,20 +134,26 @@ def train(
         raise
     if isinstance(begun, TrainReport):
         return begun
-    material, session, lock = begun
+    with closing(begun[2]):
+        return _in_its_folder(begun[0], begun[1], observer, checkpoint_every, tensorboard)
+
+
+def _in_its_folder(
+    material: Material, session: Session | None, observer: Observer, checkpoint_every: float, tensorboard: bool
+) -> TrainReport:
+    """Train in a run folder whose only writer this process is."""
     folder = material.run.folder
-    with closing(lock):
-        world.tell("run", {"folder": str(folder)})
-        clear_leftovers(folder)
-        try:
-            return _train_on(material, session, observer, checkpoint_every, tensorboard)
-        except KeyboardInterrupt as interrupt:
-            if str(interrupt):
-                raise
-            raise KeyboardInterrupt(  # Ctrl-C, which says nothing by itself
-                "interrupted; go on from the last checkpoint, if any, with `foldnet.train(resume=True, "
-                f"out={str(folder)!r})`"
-            ) from None
+    material.machine.world.tell("run", {"folder": str(folder)})
+    clear_leftovers(folder)
+    try:
+        return _train_on(material, session, observer, checkpoint_every, tensorboard)
+    except KeyboardInterrupt as interrupt:
+        if str(interrupt):
+            raise
+        raise KeyboardInterrupt(  # Ctrl-C, which says nothing by itself
+            "interrupted; go on from the last checkpoint, if any, with `foldnet.train(resume=True, "
+            f"out={str(folder)!r})`"
+        ) from None
 
 
 def read_like(named: Path | str) -> Like:
