@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from foldnet.sharing.share import Bank, gram
 
+FAR = 1e-3  # of its length: what must be left of a drawn row for its direction to be more than rounding
 LEAST = 1e-6  # of the largest singular value: below it a direction is rounding, and a template of it would be noise
 
 
@@ -87,11 +88,15 @@ def _product(mixing: Tensor, rows: Tensor) -> Tensor:
 def _orthogonal(taken: Tensor, count: int, seed: int) -> Tensor:
     """`count` rows of length 1 that are orthogonal to those `taken` (n, N) and, where there is room, to each other."""
     generator = torch.Generator().manual_seed(seed)
-    rows = torch.randn(count, taken.shape[1], generator=generator).to(taken)
     found = nn.functional.normalize(taken, dim=1)
-    for index in range(count):
-        row = rows[index] - found.T @ (found @ rows[index])
-        length = row.norm()
-        rows[index] = row / length if length > LEAST else 0.0
-        found = torch.cat([found, rows[index][None]])
+    rows = taken.new_zeros(count, taken.shape[1])
+    for row in rows[: max(taken.shape[1] - len(taken), 0)]:
+        length = 0.0
+        while length < FAR:  # the weights may be what this generator draws: then only rounding is left of it
+            drawn = nn.functional.normalize(torch.randn(row.shape, generator=generator), dim=0).to(taken)
+            row.copy_(drawn - found.T @ (found @ drawn))
+            row.sub_(found.T @ (found @ row))  # once more, since the first time leaves rounding
+            length = float(row.norm())
+        row /= length
+        found = torch.cat([found, row[None]])
     return rows

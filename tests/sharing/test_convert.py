@@ -72,3 +72,12 @@ def test_sharing_copies_no_weight_that_it_replaces():
     soft = share(network, 1)
     assert [layer.weight for layer in network] == before
     assert sum(parameter.numel() for parameter in soft.network.parameters()) == 0
+
+
+def test_a_template_to_learn_with_is_orthogonal_whatever_drew_the_weights():
+    """The weights are what the generator of that template draws first."""
+    weights, bank = weights_of(2, (5, 4, 3, 3), 1, seed=0), Bank(2, 2, (5, 4, 3, 3))
+    fill_bank(bank, weights, seed=0)
+    first, second = bank.templates.detach().flatten(1)
+    assert abs(float(first @ second)) <= 1e-5 * float(first @ first)
+    assert float(second.norm()) == pytest.approx(float(torch.stack(weights).flatten(1).norm() / 2**0.5), rel=1e-4)
