@@ -20,7 +20,7 @@ from foldnet.folding.plan import FoldPlan, GroupFold, apply_fold, soft_network
 from foldnet.folding.settings import FoldSettings, parse_budget
 from foldnet.folding.structures import Structures, describe, structures_of
 from foldnet.sharing.share import SharedNetwork
-from foldnet.store.codec import of_a_setting, parse_json, read_text
+from foldnet.store.codec import parse_json, read_text, reading
 from foldnet.store.tensors import file_bytes
 
 
@@ -182,7 +182,7 @@ def _by_threshold(soft: Soft) -> Choice:
 
 def _of_file(soft: Soft, file: Path) -> dict[str, Clusters]:
     """A user's own clusters: {"stage2": [["layer", "layer"], ...], ...}, kept layers taken out."""
-    with of_a_setting("clusters", file, "JSON"):
+    with reading(f"`clusters={str(file)!r}`", "JSON"):
         content = parse_json(read_text(file, links=True))
     if not isinstance(content, dict):
         raise SettingError(f'`clusters={str(file)!r}` is not an object such as {{"stage2": [["layer", "layer"]]}}')

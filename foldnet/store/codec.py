@@ -208,9 +208,8 @@ def of_a_folder(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def of_a_setting(setting: str, path: Path, kind: str) -> Iterator[None]:
-    """Turn what keeps a file that a setting names from being read as JSON or TOML into a SettingError."""
-    given = f"`{setting}={str(path)!r}`"
+def reading(given: str, kind: str) -> Iterator[None]:
+    """Turn what keeps a file, which a user calls `given`, from being read as JSON or TOML into a SettingError."""
     try:
         yield
     except OSError as error:

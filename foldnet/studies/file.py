@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from foldnet.errors import FoldnetError, SettingError, UnknownName, nearest
-from foldnet.store.codec import LARGEST_TOML, NotPlain, parse_toml, read_text
+from foldnet.store.codec import LARGEST_TOML, parse_toml, read_text, reading
 from foldnet.studies.trial import STEPS, Step, Trial, step_of, telling
 from foldnet.training.settings import train_settings
 from foldnet.zoo.blueprint import blueprint
@@ -46,14 +46,8 @@ class StudyFile:
 
 def read_study_file(file: Path) -> StudyFile:
     """Read a study file. Raises SettingError and UnknownName with the file and the key of what is not legal."""
-    try:
+    with reading(f"study file '{file}'", "TOML"):
         content = parse_toml(read_text(file, most=LARGEST_TOML, links=True))
-    except OSError as error:
-        raise SettingError(f"study file '{file}' cannot be read ({error.strerror}); check the path") from None
-    except NotPlain as error:
-        raise SettingError(f"study file '{file}' {error}") from None
-    except ValueError as error:
-        raise SettingError(f"study file '{file}' is not valid TOML ({error}); mend that line") from None
     return study_of(content, file)
 
 

@@ -11,7 +11,7 @@ from foldnet.bounds import as_code
 from foldnet.data.sources import SOURCES, Digits, Source, make_source, source_settings, source_type
 from foldnet.errors import SettingError, UnknownName, check_known, either
 from foldnet.options import Option, check_fields, fields_of, given_of, plain
-from foldnet.store.codec import LARGEST_TOML, of_a_setting, parse_toml, read_text
+from foldnet.store.codec import LARGEST_TOML, parse_toml, read_text, reading
 from foldnet.zoo.blueprint import near_names
 from foldnet.zoo.families import FAMILIES, family_of, is_soft, published
 
@@ -182,7 +182,7 @@ def flat(settings: TrainSettings) -> dict[str, Any]:
 def read_toml(file: Path) -> dict[str, Any]:
     """The settings in a TOML file, flat; dashes in keys may stand for underscores. Raises SettingError where it cannot
     be read."""
-    with of_a_setting("config", file, "TOML"):
+    with reading(f"`config={str(file)!r}`", "TOML"):
         content = parse_toml(read_text(file, most=LARGEST_TOML, links=True))
     table = content.pop("source", {})
     if not isinstance(table, dict):
