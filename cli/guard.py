@@ -10,7 +10,7 @@ import sys
 import threading
 import traceback
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any, Protocol
@@ -22,6 +22,7 @@ from rich.progress import Progress
 from foldnet.errors import FoldnetError, FoldnetWarning, OutputError
 from foldnet.show import progress as library
 from foldnet.store.files import VARIABLE
+from foldnet.zoo.code import arch_named
 from foldnet_cli.options import keyword, switch, taken_by
 from foldnet_cli.page import Page, complain, shortened, show, spoken, to_json, warn
 
@@ -85,42 +86,54 @@ COMMON = (
     keyword("home", Path, None, "--home", metavar="DIR", envvar=VARIABLE, help=HOME, show_default=False),
     switch("debug", "Show the traceback of an error."),
 )
+CODE = keyword(
+    "code",
+    Path,
+    None,
+    "--code",
+    metavar="FILE",
+    help=("Python file of your own that makes a run's network; it runs only where it is named, and unchanged."),
+    show_default=False,
+)
 
 
-def add_command(app: typer.Typer, function: Callable[..., Any], name: str | None = None) -> None:
-    """Make `function` a command. What it returns is shown; what it raises becomes one sentence and an exit code."""
-    app.command(name)(_guarded(function))
+def add_command(app: typer.Typer, function: Callable[..., Any], name: str | None = None, *, code: bool = False) -> None:
+    """Make `function` a command, with `code` one that makes networks, also those of a user's own file. What it returns
+    is shown; what it raises becomes one sentence and an exit code."""
+    app.command(name)(_guarded(function, (CODE, *COMMON) if code else COMMON))
 
 
-def _guarded(function: Callable[..., Any]) -> Callable[..., None]:
+def _guarded(function: Callable[..., Any], common: Sequence[inspect.Parameter]) -> Callable[..., None]:
     """`function` with the common options behind its own."""
 
     @functools.wraps(function)
-    def command(*args: Any, as_json: bool, home: Path | None, debug: bool, **kwargs: Any) -> None:
-        code = 0
+    def command(
+        *args: Any, as_json: bool, home: Path | None, debug: bool, code: Path | None = None, **kwargs: Any
+    ) -> None:
+        status = 0
         try:
             with _at_home(home):
-                with _warnings_as_sentences():
+                with _warnings_as_sentences(), arch_named(kwargs.get("arch"), code):
                     report = function(*args, **kwargs)
                 if report is not None:
                     _show(report, as_json)
             # A report that can find fault with itself does so once it is shown: its numbers are what a user needs then.
             getattr(report, "check", lambda: None)()
-            code = getattr(report, "exit_status", 0)
+            status = getattr(report, "exit_status", 0)
         except (typer.Exit, typer.BadParameter):
             raise
         except KeyboardInterrupt as interrupt:
-            code = _fail(str(interrupt) or "interrupted", 130, debug, fault=False)
+            status = _fail(str(interrupt) or "interrupted", 130, debug, fault=False)
         except BrokenPipeError:
             silence()  # the reader went away (`foldnet lsm | head`): nothing is wrong
         except Exception as error:
-            code = _fail(_sentence(error), 1, debug)
-        if code:
-            raise typer.Exit(code)
+            status = _fail(_sentence(error), 1, debug)
+        if status:
+            raise typer.Exit(status)
 
     own = [entry.replace(kind=entry.KEYWORD_ONLY) for entry in taken_by(function)]
-    command.__signature__ = inspect.Signature([*own, *COMMON])  # type: ignore[attr-defined]
-    command.__annotations__ = {parameter.name: parameter.annotation for parameter in [*own, *COMMON]}
+    command.__signature__ = inspect.Signature([*own, *common])  # type: ignore[attr-defined]
+    command.__annotations__ = {parameter.name: parameter.annotation for parameter in [*own, *common]}
     return command
 
 

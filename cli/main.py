@@ -13,9 +13,23 @@ from foldnet_cli.guard import add_command, settle, speaking
 from foldnet_cli.page import complain
 
 # In the order of use. Only the module of the command that is called is imported, or all where help asks for them.
-COMMANDS = ["train", "convert", "lsm", "fold", "render", "evaluate", "verify", "export", "info", "runs", "study"]
+COMMANDS = [
+    "train",
+    "plan",
+    "convert",
+    "lsm",
+    "fold",
+    "render",
+    "evaluate",
+    "verify",
+    "export",
+    "info",
+    "runs",
+    "study",
+]
 COMMANDS += ["bench", "doctor", "data"]
 ELSEWHERE = {"render": "outputs", "export": "outputs", "runs": "info", "data": "outputs"}  # than in a file of its name
+NO_NETWORK = ("runs", "doctor", "data")  # commands that make none
 GROUPS = {  # of two words each: the commands are what a function of that name gives
     "render": "Draw a run, a fold or a study.",
     "study": "Run many trainings that belong together, and compare them.",
@@ -56,11 +70,11 @@ def the_app(only: str | None = None) -> typer.Typer:
     for name in [only] if only in COMMANDS else COMMANDS:
         command = getattr(import_module(f"foldnet_cli.{ELSEWHERE.get(name, name)}"), name)
         if name not in GROUPS:
-            add_command(app, command)
+            add_command(app, command, code=name not in NO_NETWORK)
             continue
         group = typer.Typer(help=GROUPS[name], no_args_is_help=True)
         for second, inner in command().items():
-            add_command(group, inner, second)
+            add_command(group, inner, second, code=name not in NO_NETWORK)
         app.add_typer(group, name=name)
     return app
 

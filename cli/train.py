@@ -2,14 +2,15 @@
 
 import inspect
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from foldnet.data.sources import SOURCES
-from foldnet.errors import RunError, either
+from foldnet.errors import RunError, SettingError, either
 from foldnet.options import fields_of
+from foldnet.store.codec import parse_json
 from foldnet.training.settings import TrainSettings, usual, written
 from foldnet_cli.guard import watching
 from foldnet_cli.options import FORCE_TWICE, keyword, parameters_of, shared, switch, takes, values_of
@@ -17,7 +18,10 @@ from foldnet_cli.options import FORCE_TWICE, keyword, parameters_of, shared, swi
 EVERY = "Least time between checkpoints at the ends of epochs; epochs of over five minutes make some within."
 RESUME = "Go on with --out, or with the newest run; with more --epochs than it has, by the schedule of the longer run."
 LIKE = "Train the network of this fold from the start, with its hard sharing: a control."
+OPTION = "Option of a timm/, torchvision/ or FILE.py: network, repeatable; VALUE is JSON, or a text as it stands."
+ARCH_OPTION = keyword("arch_option", list[str], metavar="KEY=VALUE", help=OPTION, show_default=False)
 OWN = (
+    ARCH_OPTION,
     switch("recall", "Feed the input to every step of a cnn or scnn: its -recall form."),
     keyword("like", Path, metavar="FOLD", help=LIKE),
     keyword("gpus", int, help="Train on so many GPUs of this machine, one process each.  [default: one process]"),
@@ -61,6 +65,7 @@ def train(gpus: int | None, data_dir: Path | None, **given: Any) -> Any:
 
     for source in SOURCES.values():
         given |= values_of(source, given)
+    given["arch_option"] = parse_arch_options(given["arch_option"] or []) or None
     given["data_dir"] = None if data_dir is None else str(data_dir)
     number = None
     if "RANK" in os.environ:  # torchrun may have started this process
@@ -78,3 +83,19 @@ def train(gpus: int | None, data_dir: Path | None, **given: Any) -> Any:
     with watching(saves=True, quiet=number > 0) as observer, one_of_several() as world:
         report = recipe(observer=observer, world=world, **given)
     return report if world.writes else None  # only the first of several has something to show
+
+
+def parse_arch_options(given: Iterable[str]) -> dict[str, Any]:
+    """["layers=[1,1,1,1]", "act_layer=relu"] -> {"layers": [1, 1, 1, 1], "act_layer": "relu"}. Raises SettingError."""
+    found: dict[str, Any] = {}
+    for text in given:
+        key, equals, value = text.partition("=")
+        if not equals:
+            raise SettingError(f"--arch-option '{text}' is not KEY=VALUE; write drop_path_rate=0.1")
+        if key in found:
+            raise SettingError(f"--arch-option {key} is given twice; leave one of them out")
+        try:
+            found[key] = parse_json(value)
+        except ValueError:
+            found[key] = value
+    return found

@@ -29,6 +29,7 @@ if TYPE_CHECKING:  # for editors and type checkers, the same names as below
     from foldnet.verbs.fold import fold as fold
     from foldnet.verbs.fold_memory import FoldedNetwork as FoldedNetwork
     from foldnet.verbs.info import info as info
+    from foldnet.verbs.plan import PlanReport as PlanReport, plan as plan
     from foldnet.verbs.lsm import LsmReport as LsmReport, lsm as lsm
     from foldnet.verbs.render import draw as draw
     from foldnet.verbs.sweep import SweepReport as SweepReport, sweep as sweep
@@ -60,7 +61,7 @@ _NAMES = {  # the public names, by the module that each is imported from when it
     "verbs.trips": ("ReachReport", "reach"),
     "zoo.blueprint": ("build",),
     **{f"verbs.{verb}": (verb,) for verb in ("convert", "export", "fold", "info", "verify")},
-    **{f"verbs.{verb}": (f"{verb.title()}Report", verb) for verb in ("evaluate", "lsm", "sweep", "train")},
+    **{f"verbs.{verb}": (f"{verb.title()}Report", verb) for verb in ("evaluate", "lsm", "plan", "sweep", "train")},
 }
 _HOMES = {name: module for module, names in _NAMES.items() for name in names}
 __all__ = sorted(_HOMES)

@@ -42,6 +42,7 @@ class TrainBench:
 
     ARCH: ClassVar = "swrn-28-4-4"
     arch: Annotated[str, Option("The soft network, such as swrn-DEPTH-WIDTH[-TEMPLATES].")] = ARCH
+    templates: Annotated[int | None, Option("Make any network soft: at most so many templates a group.")] = None
     batch_size: Annotated[int, Option("Images a step, at least 2.")] = 128
     steps: Annotated[int, Option("Rounds; in each every network makes one step.", bound=BOUNDS["rounds"])] = 20
     threads: Annotated[int | None, Option("CPU threads.  [default: torch's]")] = None

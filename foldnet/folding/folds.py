@@ -14,6 +14,7 @@ from msgspec import Meta
 
 from foldnet.bounds import BOUNDS, check_number, shown
 from foldnet.errors import RunError
+from foldnet.options import check_choice
 from foldnet.program.data import Program, gain_names
 from foldnet.program.json import program_from_json
 from foldnet.store.artifact import CHECKPOINTS, FOLD
@@ -94,13 +95,12 @@ class Fold:
 
     def load(self) -> LoopedNetwork:
         """The looped network in evaluation mode, on the CPU; no weight is written out. Raises RunError."""
-        import torch
 
         from foldnet.training.checkpoint import fill
         from foldnet.training.machine import channels_last
 
         file = self.folder / WEIGHTS
-        with torch.device("meta"):
+        with self.blueprint.to_be_filled():
             looped = self.load_structure()
         fill(looped, load_tensors(file).tensors, file)
         self.check_weights()
@@ -132,7 +132,7 @@ def save_fold(
     write_json(folder / "program.json", to_plain(fold.program))
     write_json(folder / "report.json", report)
     content = {
-        "network": {"arch": fold.arch, "dropout": fold.blueprint.dropout} | shape_of(fold.blueprint),
+        "network": {"arch": fold.arch} | fold.blueprint.named | shape_of(fold.blueprint),
         "settings": settings,
         "files": {name: sha256_of(folder / name) for name in SEALED},
     }
@@ -167,19 +167,28 @@ def open_fold(folder: Path) -> Fold:
         network = config["network"]
         if config["checkpoint"] not in CHECKPOINTS:  # it names a folder
             raise ValueError(f"checkpoint {shown(config['checkpoint'])!r}")
-        check_number("dropout", network["dropout"], field="'dropout'")
         return Fold(
             folder,
             Path(str(config["run"])).name,  # version 0.1 wrote the whole path, which is nobody else's business
             str(config["run_sha256"]),
             str(config["checkpoint"]),
-            blueprint_in(network, str(network["arch"]), float(network["dropout"])),
+            blueprint_in(network, str(network["arch"]), **_named(network)),
             from_plain(tuple[StoredGroup, ...], config["groups"]),
             program_from_json(read_json(folder / "program.json")),
             files,
         )
 
     return FOLD.open(folder, read)[0]
+
+
+def _named(network: dict[str, Any]) -> dict[str, Any]:
+    """What a config.json has of a network besides its name. Raises SettingError for a number that is not legal."""
+    check_number("dropout", network["dropout"], field="'dropout'")
+    found = {"dropout": float(network["dropout"]), "arch_option": network.get("arch_option")}
+    if (templates := network.get("templates")) is not None:
+        check_number("templates", templates, field="'templates'")
+    check_choice("group_by", group_by := network.get("group_by", "stage"), ("stage", "position"))
+    return found | {"templates": templates, "group_by": group_by}
 
 
 def settings_of(folder: Path) -> dict[str, Any]:

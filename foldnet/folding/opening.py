@@ -12,6 +12,7 @@ from foldnet.folding.folds import Fold, open_fold, read_fold
 from foldnet.store.artifact import FOLD, RUN, newest_that_opens
 from foldnet.store.codec import read_json
 from foldnet.store.lock import replaced_meanwhile
+from foldnet.zoo.code import runs_code
 
 if TYPE_CHECKING:
     from torch import nn
@@ -20,13 +21,15 @@ if TYPE_CHECKING:
     from foldnet.training.runs import Run
 
 
+@runs_code
 @checked
 def load(path: Path | str, *, checkpoint: str = "last") -> nn.Module:
     """The network of a run folder (soft or plain) or of a fold folder (looped), in evaluation mode on the CPU.
 
     Shapes: x (n, channels, h, w), normalised as its dataset is, -> logits (n, classes), or (n, h, w) of cells; of text
-    bytes (n, length) int64 -> logits (n, length, 256). Nothing in the folder can run code. Raises RunError where the
-    folder is missing, empty, damaged, foreign or changed after it was written.
+    bytes (n, length) int64 -> logits (n, length, 256). Nothing in the folder can run code; `code` names the user's file
+    that makes its network, where one does. Raises RunError where the folder is missing, empty, damaged, foreign or
+    changed after it was written, SettingError without `code`.
     """
     folder = Path(path)
     if kind_of(folder) == "fold":
@@ -135,18 +138,17 @@ def ties_of_fold(named: Path | str) -> tuple[dict[str, Any], tuple[tuple[str, tu
     is gone, and of each group the owner that each layer uses. Raises RunError."""
     import torch
 
-    from foldnet.sharing.plan import plan_sharing
     from foldnet.training.settings import flat
 
     fold = open_fold(fold_folder(named))
     owner = {use.layer: use.owner for use in fold.program.uses if use.owner is not None}
     with torch.device("meta"):
-        plan = plan_sharing(fold.blueprint.build_plain(), fold.blueprint.templates)
+        plan = fold.blueprint.plan(fold.blueprint.build_plain())
     try:
         ties = tuple((group.name, tuple(owner[layer] for layer in group.layers)) for group in plan.groups)
     except KeyError as missing:
         raise RunError(f"the program of fold '{fold.folder}' has no layer {missing}; fold the run again") from None
-    settings: dict[str, Any] = {"arch": fold.arch, "dropout": fold.blueprint.dropout}
+    settings: dict[str, Any] = {"arch": fold.arch} | fold.blueprint.named
     with suppress(RunError):
         stored = flat(run_of_fold(fold).settings)
         settings = {name: value for name, value in stored.items() if name not in ("data_dir", "device")}

@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn.parameter import is_lazy
 from torch.nn.utils.parametrize import ParametrizationList
 
-from foldnet.bounds import checked
+from foldnet.bounds import as_code, checked
 from foldnet.errors import SettingError, ShapeMismatch, UnknownName, check_known, nearest
 from foldnet.sharing.sequences import (
     PARAMETER,
@@ -21,6 +21,7 @@ from foldnet.sharing.sequences import (
     is_stage,
     joined,
     key_of,
+    places_of,
     runs_in_order,
     sequences_of,
     stands_in,
@@ -31,8 +32,16 @@ CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 SHAREABLE = (*CONVOLUTIONS, nn.Linear)  # layers whoever makes their weight
 REAL = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 ROOT = "network"  # the stage whose blocks are children of the network itself
-NO_PARTNER = ("outside the stages", "the only layer of its shape in its stage")  # why most layers stay private
+NO_PARTNER = (  # why most layers stay private
+    "outside the stages",
+    "the only layer of its shape in its stage",
+    "the only layer at its place in equal blocks",
+)
+GROUP_BY = ("stage", "position")
 _NO_MODULES = nn.ModuleDict()
+Place = tuple[str, int, str]  # a sequence, which of its kinds of blocks, and the path of a layer inside of the block
+Key = tuple[str, tuple[int, ...], Place]  # a stage, a shape, and where layers must stand to share
+ANYWHERE: Place = ("", 0, "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,23 +64,31 @@ class SharingPlan:
 
 @checked
 def plan_sharing(
-    network: nn.Module, templates: int | Mapping[str, int] | None = None, *, keep: Mapping[str, str] | None = None
+    network: nn.Module,
+    templates: int | Mapping[str, int] | None = None,
+    *,
+    keep: Mapping[str, str] | None = None,
+    group_by: str = "stage",
 ) -> SharingPlan:
-    """Group the layers of a network (see `layers_of`) by stage and weight shape.
+    """Group the layers of a network (see `layers_of`) by stage and weight shape; with `group_by` "position" those that
+    stand at one place in equal blocks of one sequence.
 
     A stage is one of `network.sequences` where the network declares them, else the first part of a layer's name, or
     "network" for the blocks of an nn.Sequential that is the network itself. Layers named by `network.private_layers()`
-    or by `keep` (layer -> reason) stay private, and so do those without a partner. `templates` is a number for every
-    group, a number by group, or None for one template a layer.
+    or by `keep` (layer -> reason) stay private, and so do those without a partner. `templates` is the most of
+    any group, or the number of each by group, or None for one template a layer.
 
-    Raises UnknownName for a layer or group that does not exist, SettingError for a number of templates outside
-    1..layers and for lazy layers that have not been called.
+    Raises UnknownName for a layer or group that does not exist, SettingError for a number of templates below 1, or of a
+    group above its layers, and for lazy layers that have not been called.
     """
+    if group_by not in GROUP_BY:
+        raise SettingError(f"{as_code('group_by', group_by)} is not legal; choose {' or '.join(GROUP_BY)}")
     layers, parts = layers_of(network), dict(network.named_modules())
     check_known(keep or (), layers, lambda name: f"layer '{name}' to keep is not a layer of the network")
     reasons: dict[str, str] = {**getattr(network, "private_layers", dict)(), **(keep or {})}
     stages, twice = _stages_of(network, layers), used_twice(network)
-    members: dict[tuple[str, tuple[int, ...]], list[str]] = {}
+    places = places_of(network, layers) if group_by == "position" else {}
+    members: dict[tuple[str, tuple[int, ...], Place], list[str]] = {}
     private: dict[str, str] = {}
     for name in layers:
         stage = stages[name]
@@ -82,18 +99,16 @@ def plan_sharing(
         elif stage is None:
             private[name] = NO_PARTNER[0]
         else:
-            shape = parts[holder_of(name)]._parameters[key_of(name)].shape
-            members.setdefault((stage, tuple(shape)), []).append(name)
+            weight = parts[holder_of(name)]._parameters[key_of(name)]
+            assert weight is not None  # which obstacle would have said
+            place = places.get(name, (name, 0, "")) if places else ANYWHERE
+            members.setdefault((stage, tuple(weight.shape), place), []).append(name)
     lone = {key for key, layers in members.items() if len(layers) < 2}
-    if any(stage != ROOT for stage, _ in members.keys() - lone):  # what stands between stages is no stage
+    if any(key[0] != ROOT for key in members.keys() - lone):  # what stands between stages is no stage
         between = {key for key in members.keys() - lone if key[0] == ROOT}
         private |= {layer: NO_PARTNER[0] for key in between for layer in members.pop(key)}
-    private |= {members.pop(key)[0]: NO_PARTNER[1] for key in lone}
-    found = [stage for stage, _ in members]  # a stage's only group has its name, others that of their shape too
-    names = {
-        (stage, shape): _legal(stage if found.count(stage) == 1 else f"{stage}-{'x'.join(map(str, shape))}")
-        for stage, shape in members
-    }
+    private |= {members.pop(key)[0]: NO_PARTNER[2 if places else 1] for key in lone}
+    names = _names_of(members)
     groups = tuple(
         Group(names[key], tuple(layers), key[1], _templates_for(names[key], len(layers), templates))
         for key, layers in members.items()
@@ -101,6 +116,20 @@ def plan_sharing(
     if isinstance(templates, Mapping):
         check_known(templates, names.values(), lambda name: f"group '{name}' does not exist")
     return SharingPlan(groups, tuple((name, private[name]) for name in layers if name in private))
+
+
+def _names_of(members: Collection[Key]) -> dict[Key, str]:
+    """A name for each group: a stage's only group has its name, others that of their place in blocks or of their shape
+    too; what is still called as another is numbered."""
+    stages = [stage for stage, _, _ in members]
+    names: dict[Key, str] = {}
+    for key in members:
+        stage, shape, (_, _, path) = key
+        further = path or ("x".join(map(str, shape)) if stages.count(stage) > 1 else "")
+        name = _legal(f"{stage}-{further}".replace(PARAMETER, "-") if further else stage)
+        same = sum(known == name or known.startswith(f"{name}~") for known in names.values())
+        names[key] = f"{name}~{same + 1}" if same else name
+    return names
 
 
 def check_plan(network: nn.Module, plan: SharingPlan) -> None:
@@ -187,6 +216,8 @@ def _templates_for(group: str, layers: int, templates: int | Mapping[str, int] |
     wanted = templates.get(group) if isinstance(templates, Mapping) else templates
     if wanted is None:
         return layers
+    if not isinstance(templates, Mapping) and wanted >= 1:
+        return min(wanted, layers)
     if not 1 <= wanted <= layers:
         raise SettingError(f"group '{group}' of {layers} layers cannot have {wanted} templates; give it 1 to {layers}")
     return wanted

@@ -178,3 +178,17 @@ def block_names(network: nn.Module, sequence: str) -> tuple[str, ...]:
     if not is_sequence(network.get_submodule(sequence)):
         return (sequence,)
     return tuple(joined(sequence, name) for name, _ in network.get_submodule(sequence).named_children())
+
+
+def places_of(network: nn.Module, layers: list[str]) -> dict[str, tuple[str, int, str]]:
+    """Where layers stand in blocks that follow each other: the sequence, the number of the first block in it that is
+    made of the same parts, and the layer's path inside of the block. A layer outside of sequences has no place."""
+    found: dict[str, tuple[str, int, str]] = {}
+    for sequence in (name for name in sequences_of(network, layers) if is_sequence(network.get_submodule(name))):
+        kinds: dict[object, int] = {}
+        for number, block in enumerate(block_names(network, sequence)):
+            kind = kinds.setdefault(_made_of(network.get_submodule(block)), number)
+            for layer in _with(layers, block):
+                path = layer.removeprefix(block).removeprefix(".").removeprefix(PARAMETER)
+                found.setdefault(layer, (sequence, kind, path))
+    return found

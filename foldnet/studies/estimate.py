@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from functools import cache
 from statistics import fmean
@@ -29,14 +30,16 @@ def memory_of(trial: Trial) -> int:
 
     Nothing is allocated: the step is taken on the meta device, in fp32.
     """
-    return _memory(trial.settings.arch, trial.settings.batch_size, trial.settings.dataset, _side(trial.settings))
+    settings = trial.settings
+    named = json.dumps(settings.named)  # a text, which a cache takes
+    return _memory(settings.arch, named, settings.batch_size, settings.dataset, _side(settings))
 
 
 @cache
-def _memory(arch: str, batch: int, dataset: str, side: int) -> int:
+def _memory(arch: str, named: str, batch: int, dataset: str, side: int) -> int:
     """The same of a network and a batch."""
     with torch.device("meta"):
-        built = blueprint(arch, classes=CLASSES.get(dataset, 10), size=side)
+        built = blueprint(arch, classes=CLASSES.get(dataset, 10), size=side, **json.loads(named))
         kind = torch.int64 if built.family.symbols else torch.float32
         network, x = built.build(), torch.empty(batch, *built.shape, dtype=kind)
         kept: dict[int, Tensor] = {}
@@ -77,7 +80,7 @@ def seconds_of(trials: Sequence[Trial], site: Site) -> Mapping[str, float | None
     """Seconds that each trial still takes, by name: from its own epochs, else from those of a trial of the same network
     and data; None where no epoch was trained."""
     paces: dict[str, tuple[float, int]] = {}
-    alike: dict[tuple[str, str], float] = {}
+    alike: dict[tuple[str, str], float] = {}  # by network and data
     for trial in trials:
         try:
             lines = read_metrics(site.run_of(trial))
@@ -86,10 +89,10 @@ def seconds_of(trials: Sequence[Trial], site: Site) -> Mapping[str, float | None
         if lines:
             each = fmean(line["seconds"] for line in lines)
             paces[trial.name] = each, len(lines)
-            alike[trial.settings.arch, trial.settings.dataset] = each
+            alike[trial.settings.network, trial.settings.dataset] = each
     found: dict[str, float | None] = {}
     for trial in trials:
         own, done = paces.get(trial.name, (0.0, 0))
-        pace = own or alike.get((trial.settings.arch, trial.settings.dataset))
+        pace = own or alike.get((trial.settings.network, trial.settings.dataset))
         found[trial.name] = None if pace is None else pace * (trial.settings.epochs - done)
     return found

@@ -149,13 +149,13 @@ def _trial(given: Mapping[str, Any], steps: list[Step], place: str) -> Trial:
     for key in given:
         if isinstance(given[key], dict) and key in STEPS:
             raise SettingError(f"{place}: a {key} follows all trainings; write [{key}] on a line of its own")
-        if isinstance(given[key], dict):
+        if isinstance(given[key], dict) and key != "arch_option":
             raise UnknownName(f"{place}: table [{key}] does not exist{nearest(key, ('grid', 'trial', *STEPS))}")
         if key == "data_dir":
             raise SettingError(f"{place}: `data_dir` says where files lie on one machine; give it on the command line")
     try:
         settings = train_settings(given)
-        blueprint(settings.arch)  # a name that is none is found now, not when its turn comes
+        blueprint(settings.arch, **settings.named)  # a name that is none is found now, not when its turn comes
     except FoldnetError as error:
         raise _placed(error, place) from None
     return Trial(settings, tuple(step for step in steps if step.fits(settings)), place)

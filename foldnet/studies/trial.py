@@ -16,6 +16,8 @@ from foldnet.options import Option, check_fields, fields_of, plain
 from foldnet.store.codec import to_plain
 from foldnet.training.settings import TrainSettings
 from foldnet.zoo.blueprint import blueprint
+from foldnet.zoo.code import WRITTEN, code_for
+from foldnet.zoo.families import family_of
 
 DEFAULTS = 1  # to be raised when a default of a setting changes, since those at their defaults are in no name
 ANYWHERE = ("device", "data_dir")  # settings that say where a training runs, not which it is
@@ -71,9 +73,7 @@ class StepKind:
 
     def fits(self, settings: TrainSettings) -> bool:
         """Whether the training gives what the step needs."""
-        from foldnet.zoo.families import is_soft
-
-        return is_soft(settings.arch)
+        return settings.soft
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,8 +128,12 @@ class Trial:
         of_source = {name: to_plain(getattr(source, name)) for name in fields_of(type(source))}
         usual = {name: to_plain(entry.default) for name, entry in fields_of(type(source)).items()}
         its = {name: value for name, value in of_source.items() if value != usual[name]}
-        here = {"arch": _full_name(self.settings.arch), "seed": self.settings.seed, "dataset": source.name}
-        return here | its | {name: value for name, value in own.items() if name not in ANYWHERE}
+        here = {"arch": _full_name(self.settings), "seed": self.settings.seed, "dataset": source.name}
+        if WRITTEN.fullmatch(self.settings.arch):
+            here["code"] = code_for(self.settings.arch).sha256  # another file makes another network
+        if self.settings.templates is not None and not _outside(self.settings):
+            del own["templates"]  # which stands in the full name
+        return {name: value for name, value in own.items() if name not in ANYWHERE} | its | here
 
     @property
     def network(self) -> tuple[str, str]:
@@ -144,20 +148,23 @@ class Trial:
     @property
     def title(self) -> str:
         """What a reader calls it."""
-        chosen = self.chosen
-        told = "".join(f", {name}={chosen[name]}" for name in self.telling if name in chosen)
-        return f"{self.settings.arch} {self.settings.dataset} seed {self.settings.seed}{told}"
+        further = [name for name in self.telling if name not in ("templates", "arch_option")]
+        chosen = self.chosen if further else {}  # which asks for a user's own file
+        told = "".join(f", {name}={chosen[name]}" for name in further if name in chosen)
+        return f"{self.settings.network} {self.settings.dataset} seed {self.settings.seed}{told}"
 
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """Where a trial is done: the study's folder, where data lie, on which device, with how many threads."""
+    """Where a trial is done: the study's folder, where data lie, on which device, with how many threads, and the user's
+    file of code that may run there."""
 
     folder: Path
     data_dir: Path | None = None
     device: str = "auto"
     threads: int = 1
     download: bool = False
+    code: Path | None = None
 
     def run_of(self, trial: Trial) -> Path:
         """The run folder of a trial."""
@@ -185,10 +192,18 @@ def telling(chosen: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
     return tuple(sorted(name for name in names if len({str(settings.get(name)) for settings in chosen}) > 1))
 
 
-def _full_name(arch: str) -> str:
-    """An architecture with its number of templates, which a name may leave out."""
-    built = blueprint(arch)
-    return f"s{built.plain.arch}-{built.templates}" if built.templates is not None else arch
+def _full_name(settings: TrainSettings) -> str:
+    """An architecture with its number of templates, which a name may leave out; others' names have none."""
+    if _outside(settings):
+        return settings.arch
+    built = blueprint(settings.arch, templates=settings.templates)
+    return f"s{built.plain.arch}-{built.templates}" if built.templates is not None else settings.arch
+
+
+def _outside(settings: TrainSettings) -> bool:
+    """Whether others wrote the network."""
+    family, _ = family_of(settings.arch)
+    return family is not None and family.outside
 
 
 def digest_of(content: Mapping[str, Any]) -> str:

@@ -27,6 +27,7 @@ from foldnet.training.runs import Run, create_run, default_name, newest_run, ope
 from foldnet.training.session import Material, Session, course_of, session_of, split_of, split_of_run
 from foldnet.training.settings import TrainSettings, flat, read_toml, train_settings
 from foldnet.zoo.blueprint import Blueprint, blueprint
+from foldnet.zoo.code import short_name
 from foldnet.zoo.families import is_soft, published
 
 RECALL = "-recall"
@@ -182,7 +183,10 @@ class Wanted:
 
     def _chosen(self) -> dict[str, Any]:
         """The settings by name, wherever they come from."""
-        return (read_toml(self.config) if self.config is not None else {}) | dict(self.given)
+        chosen = (read_toml(self.config) if self.config is not None else {}) | dict(self.given)
+        if isinstance(chosen.get("arch"), str):
+            chosen["arch"] = short_name(chosen["arch"])
+        return chosen
 
 
 def _check_place(folder: Path, wanted: Wanted) -> None:
@@ -212,9 +216,9 @@ def clear_leftovers(folder: Path) -> None:
 
 def blueprint_for(settings: TrainSettings, dataset: Dataset) -> Blueprint:
     """The network that the settings name, for what the dataset has. Raises UnknownName, SettingError where it answers
-    for something else."""
-    shape = {"classes": len(dataset.classes), "channels": dataset.channels, "size": dataset.size}
-    built = blueprint(settings.arch, **shape, dropout=settings.dropout)
+    for something else or does not run."""
+    shape: dict[str, Any] = {"classes": len(dataset.classes), "channels": dataset.channels, "size": dataset.size}
+    built = blueprint(settings.arch, **shape, **settings.named)
     wanted = next(name for name, task in TASKS.items() if task == dataset.task)
     if built.task != wanted:
         soft = next(known for known in map(blueprint, filter(is_soft, published())) if known.task == wanted)
@@ -222,6 +226,10 @@ def blueprint_for(settings: TrainSettings, dataset: Dataset) -> Blueprint:
             f"`arch={built.arch!r}` answers for {built.task} and {dataset.name} asks for {wanted}; "
             f"choose one such as {soft.arch} or {soft.plain.arch}"
         )
+    if built.family.outside:
+        from foldnet.zoo.answering import check_answers
+
+        check_answers(built)
     return built
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
 
 from foldnet.data.tasks import TASKS, Lengthened, Task, read_lengthened
@@ -66,7 +66,7 @@ class Run:
             if checkpoint == "last":
                 mend = f"train it on with `foldnet.train(resume=True, out={str(self.folder)!r})`"
             raise RunError(f"run '{self.folder}' has no '{checkpoint}' checkpoint; {mend}")
-        with torch.device("meta"):
+        with self.blueprint.to_be_filled():
             model = self.blueprint.build()
         progress = self.fill(model, checkpoint)
         return model.eval(), progress
@@ -101,7 +101,7 @@ def open_run(folder: Path) -> Run:
 
     def read(config: dict[str, Any]) -> Run:
         settings = from_json(config["settings"] | {"data_dir": None})
-        built = blueprint_in(config["network"], settings.arch, settings.dropout)
+        built = blueprint_in(config["network"], settings.arch, **settings.named)
         precision, split_hash = str(config["precision"]), str(config["split_hash"])
         lengthened = read_lengthened(config.get("lengthened", ()), settings.epochs)
         return Run(folder, settings, built, precision, split_hash, lengthened, identity_of(config))
@@ -141,4 +141,11 @@ def newest_run(home: Path | None = None) -> Path:
 
 def default_name(settings: TrainSettings, form: str = "") -> Path:
     """The name where runs lie of what is trained, which another run may have already."""
-    return runs_home() / f"{settings.dataset}-{settings.arch}{form}-seed{settings.seed}"
+    arch = file_name(settings.arch)
+    soft = "" if settings.templates is None else f"-templates{settings.templates}"
+    return runs_home() / f"{settings.dataset}-{arch}{soft}{form}-seed{settings.seed}"
+
+
+def file_name(arch: str) -> str:
+    """An architecture as part of a folder's name: "timm-resnet18"."""
+    return re.sub(r"[^\w.-]+", "-", arch.replace(".py:", "-"))

@@ -13,7 +13,9 @@ from foldnet.errors import SettingError, UnknownName, check_known, either
 from foldnet.options import Option, check_fields, fields_of, given_of, plain
 from foldnet.store.codec import LARGEST_TOML, parse_toml, read_text, reading
 from foldnet.zoo.blueprint import near_names
+from foldnet.zoo.code import short_name
 from foldnet.zoo.families import FAMILIES, family_of, is_soft, published
+from foldnet.zoo.outside import check_options
 
 DEVICES = ("auto", "cpu", "cuda")
 PRECISIONS = ("auto", "fp32", "bf16")
@@ -22,9 +24,14 @@ FORMS = ("mean", "sum", "loops")
 OPTIMISERS = ("sgd", "adam", "adamw")
 SCHEDULES = ("steps", "tenths", "cosine", "constant")
 NETWORK = Option(
-    "swrn-DEPTH-WIDTH[-TEMPLATES] (soft) or wrn-DEPTH-WIDTH (plain), densenet-, densenetbc- and resnext-; for paths "
-    "and mazes scnn- and cnn-; for text sgpt- and gpt-.",
+    "swrn-DEPTH-WIDTH[-TEMPLATES] (soft) or wrn-DEPTH-WIDTH (plain), densenet-, densenetbc- and resnext-, "
+    "timm/MODEL, torchvision/MODEL, FILE.py:FUNCTION; for paths and mazes scnn- and cnn-; for text sgpt- and gpt-.",
     suggested=published(),
+)
+SHARED = Option("Make the network soft: its layers share, each group at most so many templates.")
+GROUPED = Option(
+    "stage (layers of one shape in one stage share) or position (those at one place in equal blocks).",
+    ("stage", "position"),
 )
 FALLING = Option(
     "steps (times 0.2 at 30, 60 and 80 % of the epochs), tenths (times 0.1 at 50 and 75 %), cosine (half a wave, to 0) "
@@ -49,11 +56,15 @@ class TrainSettings:
     cosine, or not at all; before that it rises over the share `warmup` of the training. With `sync_bn` several
     processes normalise by the statistics of their whole batch. `cutout` is the side of the square hole in pixels, 0
     for none. `progressive` is the weight of the loss after a random number of steps, for networks that answer for
-    cells.
+    cells. `templates` makes a network soft whatever its name; `arch_option` are options of a library's or a user's
+    own network, by name.
     """
 
     source: Source = field(default_factory=Digits)
     arch: Annotated[str, NETWORK] = "swrn-28-2-4"
+    templates: Annotated[int | None, SHARED] = None
+    group_by: Annotated[str, GROUPED] = "stage"
+    arch_option: Annotated[Mapping[str, Any] | None, Option(flag=None)] = None
     epochs: Annotated[int, Option("All phases together; with --resume, more make a run longer.")] = 200
     batch_size: Annotated[int, Option("Images a step.")] = 128
     optimiser: Annotated[str, Option("sgd (Nesterov momentum 0.9), adam or adamw.", OPTIMISERS)] = "sgd"
@@ -78,6 +89,7 @@ class TrainSettings:
 
     def __post_init__(self) -> None:
         check_fields(self)
+        self._check_options()
         if not 1 <= self.source.phases <= self.epochs:
             raise SettingError(
                 f"`windows` names {self.source.phases} phases and `epochs={self.epochs}` has room for 1 to "
@@ -90,6 +102,30 @@ class TrainSettings:
         """The name of the source."""
         return self.source.name
 
+    @property
+    def soft(self) -> bool:
+        """Whether layers share templates."""
+        return self.templates is not None or is_soft(self.arch)
+
+    @property
+    def named(self) -> dict[str, Any]:
+        """What is chosen of the network besides its name, by the keywords of `blueprint`."""
+        return {name: getattr(self, name) for name in ("dropout", "templates", "group_by", "arch_option")}
+
+    @property
+    def network(self) -> str:
+        """The network as a reader calls it."""
+        options = ", ".join(f"{name}={value}" for name, value in (self.arch_option or {}).items())
+        called = f"{self.arch} ({options})" if options else self.arch
+        return called if self.templates is None else f"{called}, {self.templates} template{'s' * (self.templates != 1)}"
+
+    def _check_options(self) -> None:
+        """Raise SettingError for options that no network may have; none at all are None."""
+        if not isinstance(self.arch_option, Mapping | None):
+            raise SettingError(f"{as_code('arch_option', self.arch_option)} is not legal; give options by name")
+        check_options(self.arch_option or {})
+        object.__setattr__(self, "arch_option", dict(self.arch_option or {}) or None)
+
     def _check_network(self) -> None:
         """Raise SettingError for what has no meaning for the network."""
         if self.recurrence_after and not (self.recurrence and self.recurrence_after < self.epochs):
@@ -97,13 +133,18 @@ class TrainSettings:
                 f"leaves it none of `epochs={self.epochs}`" if self.recurrence else "means nothing without `recurrence`"
             )
             raise SettingError(f"`recurrence_after={self.recurrence_after}` {why}; give fewer or leave it out")
-        if self.recurrence and not is_soft(self.arch):
+        family, _ = family_of(self.arch)
+        if self.group_by != "stage" and not self.soft:
+            raise SettingError(
+                f"`group_by={self.group_by!r}` has no meaning for '{self.arch}', which shares nothing; give `templates`"
+            )
+        if self.recurrence and not self.soft:
             soft, *_ = near_names(f"s{self.arch}-4") or [self.source.arch]
+            mend = "give `templates=4`" if family and family.outside else f"train a soft network such as '{soft}'"
             raise SettingError(
                 f"`recurrence={self.recurrence:g}` needs coefficients and '{self.arch}' has none; "
-                f"leave it out or train a soft network such as '{soft}'"
+                f"leave it out or {mend}"
             )
-        family, _ = family_of(self.arch)
         if family is not None:
             of_some = {name for known in FAMILIES.values() for name in known.trains_with}
             for name in sorted(of_some.difference(family.trains_with)):
@@ -116,12 +157,13 @@ class TrainSettings:
             )
 
 
-def preset(dataset: str, arch: str) -> dict[str, Any]:
-    """What a family of networks, and above it a source, change in the defaults. Raises UnknownName for another
-    dataset."""
+def preset(dataset: str, arch: str, templates: int | None = None) -> dict[str, Any]:
+    """What a family of networks, and above it a source, change in the defaults; `templates` make any network soft.
+    Raises UnknownName for another dataset."""
     source, (family, soft) = source_type(dataset), family_of(arch)
     of_family = {} if family is None else dict(family.preset)
-    return of_family | dict(source.preset) | (dict(source.soft_preset) if family and soft else {})
+    of_soft = dict(source.soft_preset) if family and (soft or templates is not None) else {}
+    return of_family | dict(source.preset) | of_soft
 
 
 def train_settings(given: Mapping[str, Any], *, file: Path | None = None) -> TrainSettings:
@@ -154,9 +196,9 @@ def _settings_of(chosen: dict[str, Any]) -> TrainSettings:
     for name, value in (("dataset", dataset), ("arch", chosen.get("arch", ""))):
         if not isinstance(value, str):
             raise SettingError(f"{as_code(name, value)} is not legal; give a text")
-    arch = chosen.setdefault("arch", source_type(dataset).arch)
+    arch = chosen["arch"] = short_name(chosen.get("arch", source_type(dataset).arch))
     source = make_source(dataset, {name: chosen.pop(name) for name in list(chosen) if name in own})
-    return TrainSettings(source=source, **(preset(dataset, arch) | chosen))
+    return TrainSettings(source=source, **(preset(dataset, arch, chosen.get("templates")) | chosen))
 
 
 def to_json(settings: TrainSettings) -> dict[str, Any]:
@@ -213,6 +255,8 @@ def usual(name: str) -> str:
 
 def written(value: Any) -> str:
     """A default as a reader types it."""
+    if value is None:
+        return "none"
     if isinstance(value, float):
         return f"{value:g}"
     return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)

@@ -22,6 +22,7 @@ from foldnet.training.loop import Steps
 from foldnet.training.machine import Machine, choose_machine
 from foldnet.training.observer import Observer, Silent
 from foldnet.zoo.blueprint import Blueprint, blueprint, near_names
+from foldnet.zoo.code import arch_named, runs_code
 
 CLASSES = 10  # CIFAR's
 LR = 0.01  # small: what is measured is time, and weights that are not numbers would take another one
@@ -107,6 +108,7 @@ class TrainBenchReport(BenchReport):
         return (name, *speed, *compared, figures.precision, figures.parameters)
 
 
+@runs_code
 def bench_train(
     arch: str = TrainBench.ARCH,
     *,
@@ -124,19 +126,24 @@ def bench_train(
     """
     settings = TrainBench(arch, **options)
     refuse_existing(out, force=force)
-    soft = blueprint(arch, classes=CLASSES)
+    with arch_named(arch):
+        return _bench(settings, out, observer)
+
+
+def _bench(settings: TrainBench, out: Path | str | None, observer: Observer | None) -> TrainBenchReport:
+    """The same by its settings."""
+    arch = settings.arch
+    soft = blueprint(arch, classes=CLASSES, templates=settings.templates)
     if soft.templates is None:
-        raise SettingError(
-            f"`arch={arch!r}` is plain and the bench compares a soft network with its twin; write "
-            f"'{near_names(f's{arch}-4')[0]}'"
-        )
+        mend = "give `templates=4`" if soft.family.outside else f"write '{near_names(f's{arch}-4')[0]}'"
+        raise SettingError(f"`arch={arch!r}` is plain and the bench compares a soft network with its twin; {mend}")
     machine = choose_machine(settings.device, settings.precision)
     compilation = choose_compilation(settings.compile, machine)
     settings = replace(settings, compile="on" if compilation.on else "off")
     with framed(settings, machine) as frame:
         forms = _forms(soft, settings.batch_size, machine, compilation)
         report = TrainBenchReport(
-            arch=arch,
+            arch=soft.arch,
             plain_arch=soft.plain.arch,
             image=soft.shape,
             unit=TASKS[soft.task].unit,

@@ -20,16 +20,18 @@ from foldnet.store.artifact import RUN
 from foldnet.store.files import check_free, new_folder, numbered_folder, refuse_unnamed
 from foldnet.store.lock import remove_leftovers
 from foldnet.training.observer import Observer, Silent
-from foldnet.training.runs import default_name, open_run
+from foldnet.training.runs import default_name, file_name, open_run
 from foldnet.verbs.convert_loops import ConvertedLoops, loops_in_memory, loops_of_run
 from foldnet.verbs.convert_memory import ConvertedNetwork, convert_in_memory
 from foldnet.verbs.convert_origin import Origin, origin_of_file, origin_of_run
 from foldnet.verbs.convert_run import convert_run
+from foldnet.zoo.code import runs_code
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
+@runs_code
 @takes_fields(ConvertSettings, leave=("templates",))
 @watched
 @checked
@@ -139,8 +141,11 @@ def _place(origin: Origin, chosen: ConvertSettings, out: Path | str | None, forc
     gets."""
     if out is None:
         settings, built = origin.run.settings, origin.run.blueprint
-        name = f"{built.arch}-loops{chosen.loops}" if chosen.templates is None else built.soft(chosen.templates).arch
-        return numbered_folder(default_name(settings).with_name(f"{settings.dataset}-{name}-converted"))
+        name = f"{built.arch}-loops{chosen.loops}"
+        if chosen.templates is not None:
+            name = built.soft(chosen.templates).arch
+            name += f"-templates{chosen.templates}" if built.family.outside else ""  # which else stand in the name
+        return numbered_folder(default_name(settings).with_name(f"{settings.dataset}-{file_name(name)}-converted"))
     folder = Path(out)
     remove_leftovers(folder.parent)
     refuse_unnamed(folder)

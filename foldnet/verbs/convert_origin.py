@@ -59,7 +59,7 @@ def origin_of_file(arch: str, weights: Path, dataset: str | None, data_dir: Path
     _check_fit(trained.state_dict(), tensors, weights, arch)
     trained.load_state_dict(tensors)
     trained = materialise(trained) if isinstance(trained, SharedNetwork) else trained
-    facts = {"weights": weights.name, "arch": arch, "sha256": digest_of_tensors(tensors)}
+    facts = {"weights": weights.name, "arch": settings.arch, "sha256": digest_of_tensors(tensors)}
     return Origin(trained.eval(), Run(default_name(settings), settings, built, "fp32", split.hash), facts)
 
 

@@ -16,7 +16,6 @@ from foldnet.choosing.laboratory import FINETUNE, Laboratory, taught_by
 from foldnet.converting.settings import ConvertSettings
 from foldnet.converting.templates import Conversion, to_templates
 from foldnet.folding.settings import FoldSettings
-from foldnet.sharing.plan import plan_sharing
 from foldnet.sharing.share import SharedNetwork
 from foldnet.store.codec import to_plain
 from foldnet.store.files import write_json
@@ -53,7 +52,7 @@ def convert_run(origin: Origin, chosen: ConvertSettings, laboratory: Laboratory,
     assert chosen.templates is not None
     built = origin.run.blueprint.soft(chosen.templates)
     with torch.device("meta"):
-        plan = plan_sharing(built.build_plain(), built.templates)
+        plan = built.plan(built.build_plain())
     batches = inputs(laboratory) if chosen.metric == "outputs" else None
     made = to_templates(origin.trained, plan, chosen.metric, batches)
     found = converted(origin.trained, made, chosen.metric)
@@ -100,7 +99,8 @@ def new_run(origin: Run, built: Blueprint, chosen: ConvertSettings) -> Run:
     settings = origin.settings
     lr = chosen.finetune_lr if chosen.finetune_lr is not None else FINETUNE * settings.lr
     epochs = max(chosen.finetune, settings.source.phases, 1)  # a run has at least one, done or not
-    own = replace(settings, arch=built.arch, epochs=epochs, lr=lr, schedule="steps")
+    templates = built.templates if built.family.outside else None  # which else stand in the name
+    own = replace(settings, arch=built.arch, templates=templates, epochs=epochs, lr=lr, schedule="steps")
     return replace(origin, settings=replace(own, recurrence=0.0, recurrence_form="mean"), blueprint=built)
 
 

@@ -17,6 +17,7 @@ from foldnet.training.machine import choose_machine
 from foldnet.training.observer import Observer, Silent
 from foldnet.training.other_grids import OtherGrids
 from foldnet.training.runs import newest_run
+from foldnet.zoo.code import runs_code
 
 # What a report has of a score.
 SCORED = ("accuracy", "right", "images", "scored", "loss", "seconds", "images_per_second", "task")
@@ -71,6 +72,7 @@ class EvaluateReport(Scored):
             yield Table("", ("steps of the path", "grids", "F1", "wholly right"), lengths)
 
 
+@runs_code
 @watched
 @checked
 def evaluate(

@@ -9,6 +9,7 @@ from foldnet.drawing.output import Output, chosen, make
 from foldnet.errors import SettingError, either, nearest
 from foldnet.options import fields_of
 from foldnet.verbs.pictures.networks import Graph
+from foldnet.zoo.code import runs_code
 
 if TYPE_CHECKING:
     from torch import nn
@@ -38,6 +39,7 @@ class Json(Graph):
 EXPORTS: dict[str, type[Output]] = {"dot": Dot, "graphml": Graphml, "json": Json}
 
 
+@runs_code
 @checked
 def export(
     path: "Path | str | nn.Module | None" = None,

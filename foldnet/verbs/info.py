@@ -21,6 +21,8 @@ from foldnet.training.runs import Run, open_run
 from foldnet.training.settings import flat
 from foldnet.verbs.listing import FoldLine, RunLine, line_of_fold, line_of_run
 from foldnet.zoo.blueprint import blueprint
+from foldnet.zoo.code import arch_named, runs_code
+from foldnet.zoo.families import family_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +115,7 @@ class FileInfo(Report):
         yield Text(f"{self.name}: {self.bytes:,} bytes, {self.parameters:,} numbers, {sound}")
 
 
+@runs_code
 @checked
 def info(name: Path | str) -> NetworkInfo | FileInfo:
     """An architecture by name, a run or fold folder, or a safetensors file. Raises UnknownName, RunError."""
@@ -121,12 +124,13 @@ def info(name: Path | str) -> NetworkInfo | FileInfo:
         return _of_fold(open_fold(path)) if kind_of(path) == "fold" else _of_run(open_run(path))
     if path.exists():
         return _of_file(path)
-    if path.suffix == ".safetensors" or len(path.parts) > 1:
+    family, _ = family_of(str(name))
+    if path.suffix == ".safetensors" or (len(path.parts) > 1 and not (family and family.outside)):
         raise RunError(f"'{name}' does not exist; give an architecture, a run or fold folder, or a safetensors file")
     built = blueprint(str(name))
     answers = f" and {built.classes} classes" if built.task == "classes" else ""
     taken = f"a context of {built.size} bytes" if built.family.symbols else counted(built.channels, "input channel")
-    with torch.device("meta"):
+    with arch_named(str(name)), torch.device("meta"):
         found = _of_network(str(name), "architecture", built.build())
     return replace(found, assumed=f"{taken}{answers}")
 

@@ -129,7 +129,7 @@ def line_of_run(folder: Path) -> RunLine:
     folds = (*map(line_of_fold, FOLD.all_in(folder)), *_links(folder))
     return RunLine(
         str(folder),
-        settings.arch,
+        settings.network,
         settings.dataset,
         settings.seed,
         done,

@@ -19,6 +19,7 @@ from foldnet.sharing.share import SharedNetwork
 from foldnet.show.report import Report, Table
 from foldnet.training.checkpoint import load_coefficients
 from foldnet.training.runs import newest_run, open_run
+from foldnet.zoo.code import runs_code
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,7 @@ class LsmReport(Report):
         return (figure_bytes(lsm_figure(self.groups), ".svg"),)
 
 
+@runs_code
 @checked
 def lsm(
     source: Path | str | nn.Module | None = None, *, metric: str | None = None, checkpoint: str = "last"

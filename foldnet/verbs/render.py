@@ -8,6 +8,7 @@ from foldnet.drawing.output import Output, Written, chosen, make
 from foldnet.verbs.pictures.grids import Paths, Reach
 from foldnet.verbs.pictures.networks import Depth, Fold, Graph, Lsm, Sharing, Sweep
 from foldnet.verbs.pictures.studies import Efficiency, Seeds
+from foldnet.zoo.code import runs_code
 
 if TYPE_CHECKING:
     from torch import nn
@@ -39,6 +40,7 @@ def render(
     return make(chosen(PICTURES, picture, "picture"), shown, out, options, force=force, observer=observer)
 
 
+@runs_code
 @checked
 def draw(
     path: "Path | str | nn.Module | None" = None,

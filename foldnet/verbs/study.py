@@ -19,6 +19,7 @@ from foldnet.studies.local import Local
 from foldnet.studies.results import RESULTS, known_results, results_of, write_results
 from foldnet.studies.table import StudyReport, table_of
 from foldnet.studies.trial import RUNS, Site, Trial
+from foldnet.zoo.code import file_named
 
 ENGINES = ("local", "ray")
 DOES = "foldnet.verbs.trial"  # what does a trial
@@ -110,7 +111,7 @@ def run_study(
     if engine not in ENGINES:
         raise SettingError(f"`engine={engine!r}` is not legal; choose {' or '.join(ENGINES)}")
     folder = Path(out) if out is not None else studies_home() / study.name
-    site = Site(folder, data_dir, device, threads or max(cores() // (jobs or 1), 1), download)
+    site = Site(folder, data_dir, device, threads or max(cores() // (jobs or 1), 1), download, file_named())
     _check_own(folder, study)
     files = [Path(one) for one in results]
     found = known_results([*files, *([folder / RESULTS] if (folder / RESULTS).exists() else [])], study.trials)

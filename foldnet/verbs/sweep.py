@@ -26,6 +26,7 @@ from foldnet.store.files import write_json
 from foldnet.store.seals import sealed
 from foldnet.training.observer import Observer, Silent
 from foldnet.training.runs import Run, newest_run, open_run
+from foldnet.zoo.code import runs_code
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +102,7 @@ class SweepReport(Scored):
         yield Text(f"\n{self.seconds:.1f} s" + (f", wrote {self.file}" if self.file else ""))
 
 
+@runs_code
 @takes_fields(FoldSettings)
 @watched
 @checked

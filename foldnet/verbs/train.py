@@ -31,6 +31,7 @@ from foldnet.training.recorder import EVERY, Recorder
 from foldnet.training.runs import Run, open_run
 from foldnet.training.session import Material, Session, session_of
 from foldnet.training.settings import TrainSettings
+from foldnet.zoo.code import runs_code
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,8 @@ class TrainReport(Scored):
     """What `foldnet train` says. `score` is the test's in the data's own `measure`; accuracies are scores that are
     shares, 0..1. `test_right` counts what was answered wholly right, `test_scored` the bytes of text that were scored;
     `seconds` are those of training, without the final test. `lengthened` is [[2, 3], ...] where the first 2 epochs are
-    those of a run of 3; `tied` says that layers shared hard from the start.
+    those of a run of 3; `tied` says that layers shared hard from the start, `templates` how many a group has at most,
+    null where none are shared.
     """
 
     run: str
@@ -62,6 +64,7 @@ class TrainReport(Scored):
     lengthened: Lengthened = ()
     tied: bool = False
     test_scored: Count | None = None
+    templates: Count | None = None
 
     def parts(self) -> Iterator[Table]:
         """What was trained, how long it took, and how well it does."""
@@ -81,6 +84,7 @@ class TrainReport(Scored):
         yield Table("", (), rows)
 
 
+@runs_code
 @takes_fields(TrainSettings, *SOURCES.values(), preset=True, leave=("source",))
 @watched
 @checked
@@ -251,6 +255,7 @@ def report_of(run: Run, session: Session, recorder: Recorder, test: Loader) -> T
         lengthened=run.lengthened,
         tied=bool(run.blueprint.ties),
         test_scored=score.scored,
+        templates=run.blueprint.templates,
     )
 
 
@@ -263,6 +268,7 @@ def read_report(folder: Path) -> TrainReport:
         if "score" not in plain:  # every score was an accuracy once, and had no other name
             plain |= {"score": plain.get("test_accuracy"), "best_score": plain.get("best_validation_accuracy")}
         report = replace(from_plain(TrainReport, plain), run=str(folder), task=run.task, lengthened=run.lengthened)
+        report = replace(report, templates=run.blueprint.templates)
     except (AttributeError, ValueError) as error:
         raise RunError(f"'{file}' is not a training report ({error}); restore it") from None
     if run.sealed or SEAL in content:

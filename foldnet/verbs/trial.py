@@ -20,6 +20,7 @@ from foldnet.training.settings import flat
 from foldnet.verbs.fold import fold
 from foldnet.verbs.lsm import lsm, lsm_history
 from foldnet.verbs.train import train
+from foldnet.zoo.code import code_settled
 
 
 def do_trial(trial: Trial, site: Site, observer: Any) -> dict[str, Any]:
@@ -32,8 +33,9 @@ def do_trial(trial: Trial, site: Site, observer: Any) -> dict[str, Any]:
     own = flat(
         replace(trial.settings, device=site.device, data_dir=None if site.data_dir is None else str(site.data_dir))
     )
-    report = train(out=folder, resume=True, download=site.download, observer=observer, **own)
-    steps = [DOING[step.kind](step, folder, site, observer) for step in trial.steps]
+    with code_settled(site.code):
+        report = train(out=folder, resume=True, download=site.download, observer=observer, **own)
+        steps = [DOING[step.kind](step, folder, site, observer) for step in trial.steps]
     return run_result(trial, report.to_json(), steps, folder)
 
 

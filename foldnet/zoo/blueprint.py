@@ -7,18 +7,23 @@ builds.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
-from foldnet.bounds import check_number, checked, shown
-from foldnet.errors import UnknownName, in_order, said_to_be_meant
+from foldnet.bounds import as_code, check_number, checked, shown
+from foldnet.errors import SettingError, UnknownName, in_order, said_to_be_meant
 from foldnet.store.codec import from_plain
+from foldnet.zoo.code import arch_named, runs_code
 from foldnet.zoo.families import DEEPEST, FAMILIES, Family, family_of, legal_names, published
+from foldnet.zoo.outside import Outside
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
+
+    from foldnet.sharing.plan import SharingPlan
 
 MOST = 999  # of a number that is no depth
 LIKE = 0.6  # likeness (0..1) from which letters are taken for those of a family
@@ -40,6 +45,7 @@ class Blueprint:
     channels: int = 3
     size: int = 32
     ties: tuple[tuple[str, tuple[int, ...]], ...] = ()
+    group_by: str = "stage"
 
     @property
     def task(self) -> str:
@@ -63,11 +69,15 @@ class Blueprint:
     @property
     def plain(self) -> Blueprint:
         """The network of this shape that shares nothing."""
-        return replace(self, arch=self._named(), templates=None, ties=())
+        arch = self.arch if self.family.outside else self._named()
+        return replace(self, arch=arch, templates=None, ties=(), group_by="stage")
 
     def soft(self, templates: int) -> Blueprint:
-        """The network of this shape whose groups have so many templates each. Raises UnknownName where none has."""
-        shape = {name: getattr(self, name) for name in ("classes", "channels", "size", "dropout")}
+        """The network of this shape whose groups have so many templates each; of others' networks, at most. Raises
+        UnknownName where none has."""
+        if self.family.outside:
+            return replace(self, templates=templates, ties=())
+        shape = {name: getattr(self, name) for name in ("classes", "channels", "size", "dropout", "group_by")}
         return blueprint(f"s{self._named(templates)}", **shape)
 
     def _named(self, *templates: int) -> str:
@@ -86,9 +96,7 @@ class Blueprint:
         network = self.build_plain()
         if self.templates is None and not self.ties:
             return network
-        from foldnet.sharing.plan import plan_sharing
-
-        plan = plan_sharing(network, self.templates)
+        plan = self.plan(network)
         if self.ties:
             from foldnet.sharing.tied import tie_from_start
 
@@ -97,23 +105,74 @@ class Blueprint:
 
         return share(network, plan)
 
+    def plan(self, network: nn.Module) -> SharingPlan:
+        """Who shares with whom in the plain network."""
+        from foldnet.sharing.plan import plan_sharing
+
+        return plan_sharing(network, self.templates, group_by=self.group_by)
+
     def build_plain(self) -> nn.Module:
         """The network whose layers have weights of their own."""
-        return self.family.make(self.options, self.channels, self.classes)
+        return self.family.make_checked(self.options, self.channels, self.classes)
+
+    @contextmanager
+    def to_be_filled(self) -> Iterator[None]:
+        """Where networks are made whose tensors come from a file: unallocated, but for those of others, which may hold
+        numbers that no file does. Random states stay untouched."""
+        import torch
+
+        with torch.device("cpu" if self.family.outside else "meta"), torch.random.fork_rng([]):
+            yield
+
+    @property
+    def named(self) -> dict[str, Any]:
+        """What is chosen of the network besides its name, by the keywords of `blueprint`; what it has not is left out,
+        and the templates that stand in its name."""
+        found: dict[str, Any] = {"dropout": self.dropout}
+        found |= {"group_by": self.group_by} if self.group_by != "stage" else {}
+        if self.family.outside:
+            given = {key: list(value) if isinstance(value, tuple) else value for key, value in self.options.given}
+            found |= {key: value for key, value in (("templates", self.templates), ("arch_option", given)) if value}
+        return found
 
 
 def blueprint(
-    arch: str, *, classes: int = 10, channels: int | None = None, size: int | None = None, dropout: float = 0.0
+    arch: str,
+    *,
+    classes: int = 10,
+    channels: int | None = None,
+    size: int | None = None,
+    dropout: float = 0.0,
+    templates: int | None = None,
+    arch_option: Mapping[str, Any] | None = None,
+    group_by: str = "stage",
+    network: Mapping[str, Any] | None = None,
 ) -> Blueprint:
-    """The blueprint by a name such as "swrn-28-10-4" or "scnn-20-32-1-recall"; `dropout` where the family has that
-    option, `channels` and `size` those of its inputs where they are not given.
+    """The blueprint by a name such as "swrn-28-10-4", "scnn-20-32-1-recall" or "timm/resnet18"; `dropout` where the
+    family has that option, `channels` and `size` those of its inputs where they are not given. `templates` makes any
+    network soft, as the s- names do; a group has at most its layers. `group_by` says which layers share: of one stage,
+    or of one position. `arch_option` are those of a library's or a user's own network, `network` what a config.json
+    keeps of who made that.
 
     A soft name without its number of templates has one template a shared layer. Raises UnknownName, saying what is
-    legal and which legal name is near.
+    legal and which legal name is near, SettingError for what contradicts the name.
     """
     family, soft = family_of(arch)
+    shape: dict[str, Any] = {
+        "classes": classes,
+        "channels": channels or (family.channels if family else 0),
+        "size": size or (family.size if family else 0),
+        "group_by": group_by,
+    }
+    if isinstance(family, Outside):
+        return Blueprint(arch, family, family.read(arch, arch_option or {}, network), templates, **shape)
+    if arch_option:
+        raise SettingError(
+            f"{as_code('arch_option', ','.join(arch_option))} has no place in '{shown(arch)}', whose numbers stand in "
+            "its name; leave it out"
+        )
     parts = arch.split("-")
-    flags = []
+    flags: list[str] = []
     while family is not None and parts[1:] and parts[-1] in family.flags and parts[-1] not in flags:
         flags.append(parts.pop())
     numbers = None if family is None else family.numbers_in("-".join(["", *parts[1:]]))
@@ -121,49 +180,79 @@ def blueprint(
         legal = f"legal names are {legal_names()}"
         raise UnknownName(f"architecture '{shown(arch)}' is not known; {legal}{_near(shown(arch))}")
     wanted = len(family.numbers)
-    size = size or family.size
     known = {entry.name for entry in fields(family.options)}
-    further = {name: value for name, value in (("dropout", dropout), ("size", size)) if name in known}
-    options = family.options(*numbers[:wanted], **further, **dict.fromkeys(flags, True))
-    wrong = _wrong(family, options, soft, numbers[wanted:])
+    further = {name: value for name, value in (("dropout", dropout), ("size", shape["size"])) if name in known}
+    chosen = family.options(*numbers[:wanted], **further, **dict.fromkeys(flags, True))
+    wrong = _wrong(family, chosen, soft or templates is not None, numbers[wanted:], named=soft)
     if wrong is not None:
         raise UnknownName(f"architecture '{arch}' {wrong}{_near(arch)}")
-    templates = (numbers[wanted:] or [family.layers(options)])[0] if soft else None
-    return Blueprint(arch, family, options, templates, classes, channels or family.channels, size)
+    if templates is not None:
+        if soft and numbers[wanted:] not in ([], [templates]):
+            raise SettingError(f"`templates={templates}` contradicts `arch={arch!r}`; leave one of them out")
+        kept = min(templates, family.layers(chosen))
+        name = "-".join([f"s{family.named(numbers[:wanted])}", str(kept), *reversed(flags)])
+        return Blueprint(arch if soft and numbers[wanted:] else name, family, chosen, kept, **shape)
+    named = (numbers[wanted:] or [family.layers(chosen)])[0] if soft else None
+    return Blueprint(arch, family, chosen, named, **shape)
 
 
+@runs_code
 @checked
 def build(
-    name: str, *, classes: int = 10, channels: int | None = None, size: int | None = None, dropout: float = 0.0
+    name: str,
+    *,
+    classes: int = 10,
+    channels: int | None = None,
+    size: int | None = None,
+    dropout: float = 0.0,
+    templates: int | None = None,
+    arch_option: Mapping[str, Any] | None = None,
 ) -> nn.Module:
-    """A freshly initialised network: build("wrn-28-10") is plain, build("swrn-28-10-4") is soft.
+    """A freshly initialised network: build("wrn-28-10") is plain, build("swrn-28-10-4") is soft, and so is
+    build("timm/resnet18", templates=4). `arch_option` are those of the library's constructor, or of the function in
+    "nets.py:make", whose file runs here.
 
     Shapes: the network maps x (n, channels, h, w) to logits (n, classes), one that answers for cells to (n, h, w),
     whatever `classes` and `dropout` are. `channels` is 3 where it is not given, 2 for cells. A gpt maps bytes
     (n, length) int64 to logits (n, length, 256), `length` up to `size`, 128 where that is not given. Under
-    torch.device("meta") nothing is allocated. Raises UnknownName for an illegal name.
+    torch.device("meta") nothing is allocated. Raises UnknownName for an illegal name, SettingError for illegal options.
     """
-    return blueprint(name, classes=classes, channels=channels, size=size, dropout=dropout).build()
+    if templates is not None:
+        check_number("templates", templates)
+    with arch_named(name):
+        shape: dict[str, Any] = {"classes": classes, "channels": channels, "size": size}
+        return blueprint(name, **shape, dropout=dropout, templates=templates, arch_option=arch_option).build()
 
 
 def shape_of(built: Blueprint) -> dict[str, Any]:
-    """What a network was built for, as config.json has it."""
+    """What a network was built for and by whom, as config.json has it."""
     ties = {"ties": {group: list(owners) for group, owners in built.ties}} if built.ties else {}
-    return {"classes": built.classes, "channels": built.channels, "size": built.size} | ties
+
+    def structure() -> str:
+        import torch
+
+        from foldnet.zoo.outside import structure_of
+
+        with torch.device("meta"):
+            return structure_of(built.build_plain())
+
+    made = built.family.record(built.options, structure)
+    return {"classes": built.classes, "channels": built.channels, "size": built.size} | made | ties
 
 
-def blueprint_in(network: Mapping[str, Any], arch: str, dropout: float) -> Blueprint:
-    """The blueprint in a config.json. Raises SettingError and UnknownName for what no network has, KeyError where it is
-    missing."""
+def blueprint_in(network: Mapping[str, Any], arch: str, **named: Any) -> Blueprint:
+    """The blueprint in a config.json; `named` are keywords of `blueprint`. Raises SettingError and UnknownName for what
+    no network has, KeyError where it is missing, ValueError for what is of another kind."""
     for name, bound in (("classes", "classes"), ("channels", "channels"), ("size", "side")):
         check_number(bound, network[name], field=f"'{name}'")
     shape = {name: network[name] for name in ("classes", "channels", "size")}
     ties = from_plain(dict[str, tuple[int, ...]], network.get("ties", {}))
-    return replace(blueprint(arch, **shape, dropout=dropout), ties=tuple(ties.items()))
+    return replace(blueprint(arch, **shape, network=network, **named), ties=tuple(ties.items()))
 
 
-def _wrong(family: Family, options: Any, soft: bool, templates: list[int]) -> str | None:
-    """What is wrong with options, and numbers of templates, that no network has, as the end of a sentence."""
+def _wrong(family: Family, options: Any, soft: bool, templates: list[int], *, named: bool) -> str | None:
+    """What is wrong with options, and numbers of templates, that no network has, as the end of a sentence. `named` says
+    that the name is a soft one's."""
     if getattr(options, "depth", 0) > DEEPEST:
         return f"has depth {options.depth}; the most is {DEEPEST}"
     wrong = family.illegal(options, soft)
@@ -173,7 +262,7 @@ def _wrong(family: Family, options: Any, soft: bool, templates: list[int]) -> st
         number = getattr(options, name)
         if not 1 <= number <= MOST + (name == "depth"):
             return f"has {name} {number}; the {'least is 1' if number < 1 else f'most is {MOST}'}"
-    if not soft:
+    if not named:
         return "is plain and has no templates" if templates else None
     most = family.layers(options)
     if all(1 <= number <= most for number in templates or [most]):
@@ -195,7 +284,8 @@ def near_names(arch: str) -> list[str]:
     """
     letters, rest = re.fullmatch(r"([a-z_-]*)(.*)", arch.lower(), re.DOTALL).groups()  # type: ignore[union-attr]
     letters = re.sub("[_-]", "", letters)  # densenet-bc is a common spelling
-    words = get_close_matches(letters, [f"{s}{name}" for name in FAMILIES for s in ("", "s")], 1, LIKE)
+    ours = [name for name, family in FAMILIES.items() if not family.outside]
+    words = get_close_matches(letters, [f"{s}{name}" for name in ours for s in ("", "s")], 1, LIKE)
     given = [int(number) for number in re.findall(r"(?<![0-9])[0-9]{1,9}(?![0-9])", rest)]
     if not words or not given:
         return []

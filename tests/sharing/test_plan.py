@@ -166,7 +166,10 @@ def test_kept_layers_stay_private_with_their_reason():
         plan_sharing(network, keep={"body.9": "x"})
 
 
-@pytest.mark.parametrize(("templates", "expected"), [(None, (3, 2)), (1, (1, 1)), ({"b": 1}, (3, 1)), ({}, (3, 2))])
+@pytest.mark.parametrize(
+    ("templates", "expected"),
+    [(None, (3, 2)), (1, (1, 1)), (3, (3, 2)), (9, (3, 2)), ({"b": 1}, (3, 1)), ({}, (3, 2))],
+)
 def test_templates_are_one_number_or_one_a_group(templates, expected):
     plan = plan_sharing(Net(a=stack(3), b=stack(2)), templates)
     assert tuple(group.templates for group in plan.groups) == expected
@@ -175,7 +178,7 @@ def test_templates_are_one_number_or_one_a_group(templates, expected):
 @pytest.mark.parametrize(
     ("templates", "error", "said"),
     [
-        (3, SettingError, "group 'b' of 2 layers cannot have 3 templates; give it 1 to 2"),
+        ({"b": 3}, SettingError, "group 'b' of 2 layers cannot have 3 templates; give it 1 to 2"),
         (0, SettingError, "group 'alpha' of 3 layers cannot have 0 templates; give it 1 to 3"),
         ({"b": -1}, SettingError, "group 'b' of 2 layers cannot have -1 templates; give it 1 to 2"),
         ({"alpa": 1}, UnknownName, "group 'alpa' does not exist; did you mean 'alpha'?"),
@@ -284,3 +287,31 @@ def test_vectors_and_biases_in_any_shape_are_no_layers():
     plan = plan_sharing(nn.Sequential(Scaled(), Scaled()))
     assert [(group.layers, group.shape) for group in plan.groups] == [(("0:matrix", "1:matrix"), (4, 3))]
     assert plan.private == ()
+
+
+def test_layers_at_one_place_in_equal_blocks_share_where_position_is_asked_for():
+    network = build("wrn-28-1")
+    plan = plan_sharing(network, 2, group_by="position")
+    assert [group.name for group in plan.groups] == [f"stage{s}-conv{c}" for s in (1, 2, 3) for c in (1, 2)]
+    assert [group.layers for group in plan.groups][:2] == [
+        ("stage1.1.conv1", "stage1.2.conv1", "stage1.3.conv1"),
+        ("stage1.1.conv2", "stage1.2.conv2", "stage1.3.conv2"),
+    ]
+    by_stage = plan_sharing(network)
+    assert {layer for group in plan.groups for layer in group.layers} == {
+        layer for group in by_stage.groups for layer in group.layers
+    }
+    twice = nn.Sequential(*(stack(2) for _ in range(2)))
+    found = plan_sharing(Net(a=twice, b=stack(3)), group_by="position")
+    assert len({group.name for group in found.groups}) == len(found.groups)
+
+
+def test_a_layer_alone_at_its_place_says_so_and_other_groupings_are_none():
+    two = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 4))
+    uneven = Net(a=nn.Sequential(nn.Sequential(nn.Linear(4, 4), nn.ReLU()), two))
+    assert len(plan_sharing(uneven).groups[0].layers) == 3
+    assert {reason for _, reason in plan_sharing(uneven, group_by="position").private} == {
+        "the only layer at its place in equal blocks"
+    }
+    with pytest.raises(SettingError, match=exactly("`group_by='shape'` is not legal; choose stage or position")):
+        plan_sharing(uneven, group_by="shape")

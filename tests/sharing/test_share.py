@@ -287,7 +287,7 @@ def test_weights_are_taken_off_in_place():
             NothingToFold,
             "no two layers of the network have one weight shape in one stage; there is nothing to share",
         ),
-        (Mlp, 5, SettingError, "group 'body' of 4 layers cannot have 5 templates; give it 1 to 4"),
+        (Mlp, 0, SettingError, "group 'body' of 4 layers cannot have 0 templates; give it 1 to 4"),
         (
             Mlp,
             SharingPlan((Group("body", ("body.0", "head"), (6, 6), 1),), ()),

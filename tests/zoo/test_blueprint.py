@@ -19,7 +19,7 @@ def exactly(sentence: str) -> str:
 LEGAL = (
     "legal names are wrn-DEPTH-WIDTH and swrn-DEPTH-WIDTH[-TEMPLATES], densenet-DEPTH-GROWTH, "
     "densenetbc-DEPTH-GROWTH and sdensenetbc-DEPTH-GROWTH[-TEMPLATES], resnext-DEPTH-CARDINALITYxWIDTH and "
-    "sresnext-DEPTH-CARDINALITYxWIDTH[-TEMPLATES] for classes of images; "
+    "sresnext-DEPTH-CARDINALITYxWIDTH[-TEMPLATES], timm/MODEL, torchvision/MODEL, FILE.py:FUNCTION for classes of images; "
     "cnn-DEPTH-WIDTH[-recall] and scnn-DEPTH-WIDTH[-TEMPLATES][-recall] for cells of grids; "
     "gpt-LAYERS-WIDTH-HEADS and sgpt-LAYERS-WIDTH-HEADS[-TEMPLATES] for bytes of text"
 )
