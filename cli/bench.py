@@ -9,6 +9,7 @@ from foldnet.benching.settings import InferenceBench, TrainBench
 from foldnet.drawing.output import FOLD
 from foldnet_cli.options import FORCE, out_file, parameters_of, takes, values_of
 from foldnet_cli.outputs import FOLD_ARGUMENT, taken, watch
+from foldnet_cli.train import ARCH_OPTION, parse_arch_options
 
 JSON_FILE = out_file("JSON file to write as well.")
 
@@ -21,13 +22,14 @@ def inference(fold: Path | None, output: Path | None, force: bool, **given: Any)
     return watch(bench_inference, taken(fold, FOLD), **values, out=output, force=force)
 
 
-@takes(*parameters_of(TrainBench).values(), JSON_FILE, FORCE)
-def train(output: Path | None, force: bool, **given: Any) -> Any:
+@takes(*parameters_of(TrainBench).values(), ARCH_OPTION, JSON_FILE, FORCE)
+def train(output: Path | None, force: bool, arch_option: list[str] | None, **given: Any) -> Any:
     if given["profile"]:  # torch's profiler talks on stderr unless it is told not to before torch is loaded
         os.environ.setdefault("KINETO_LOG_LEVEL", "99")
     from foldnet.verbs.bench_train import bench_train
 
-    return watch(bench_train, **given, out=output, force=force)
+    options = parse_arch_options(arch_option or []) or None
+    return watch(bench_train, **given, arch_option=options, out=output, force=force)
 
 
 inference.__doc__, train.__doc__ = InferenceBench.__doc__, TrainBench.__doc__

@@ -22,7 +22,7 @@ from rich.progress import Progress
 from foldnet.errors import FoldnetError, FoldnetWarning, OutputError
 from foldnet.show import progress as library
 from foldnet.store.files import VARIABLE
-from foldnet.zoo.code import arch_named
+from foldnet.zoo.family import arch_named
 from foldnet_cli.options import keyword, switch, taken_by
 from foldnet_cli.page import Page, complain, shortened, show, spoken, to_json, warn
 

@@ -18,12 +18,16 @@ from foldnet_cli.options import FORCE_TWICE, keyword, parameters_of, shared, swi
 EVERY = "Least time between checkpoints at the ends of epochs; epochs of over five minutes make some within."
 RESUME = "Go on with --out, or with the newest run; with more --epochs than it has, by the schedule of the longer run."
 LIKE = "Train the network of this fold from the start, with its hard sharing: a control."
+PLAN = "What `foldnet plan --json` wrote, edited or not: its groups share, in its architecture."
+FROM = "Begin with the weights of this run, and with its settings where others are not given."
 OPTION = "Option of a timm/, torchvision/ or FILE.py: network, repeatable; VALUE is JSON, or a text as it stands."
 ARCH_OPTION = keyword("arch_option", list[str], metavar="KEY=VALUE", help=OPTION, show_default=False)
 OWN = (
     ARCH_OPTION,
     switch("recall", "Feed the input to every step of a cnn or scnn: its -recall form."),
     keyword("like", Path, metavar="FOLD", help=LIKE),
+    keyword("plan", Path, metavar="FILE", help=PLAN),
+    keyword("from_run", Path, None, "--from", metavar="RUN", help=FROM, show_default=False),
     keyword("gpus", int, help="Train on so many GPUs of this machine, one process each.  [default: one process]"),
     *shared("data_dir"),
     switch("download", "Fetch CIFAR into --data-dir if it is not there."),

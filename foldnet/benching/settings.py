@@ -1,9 +1,11 @@
 """What the benches measure, and how: settings as data, from which their commands are made too. Knows no torch."""
 
+import json
 import shlex
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from foldnet.bounds import BOUNDS, as_code
 from foldnet.errors import SettingError
@@ -43,6 +45,8 @@ class TrainBench:
     ARCH: ClassVar = "swrn-28-4-4"
     arch: Annotated[str, Option("The soft network, such as swrn-DEPTH-WIDTH[-TEMPLATES].")] = ARCH
     templates: Annotated[int | None, Option("Make any network soft: at most so many templates a group.")] = None
+    arch_option: Annotated[Mapping[str, Any] | None, Option(flag=None)] = None
+    size: Annotated[int | None, Option("Side of the images, of text bytes at once.", bound=BOUNDS["side"])] = None
     batch_size: Annotated[int, Option("Images a step, at least 2.")] = 128
     steps: Annotated[int, Option("Rounds; in each every network makes one step.", bound=BOUNDS["rounds"])] = 20
     threads: Annotated[int | None, Option("CPU threads.  [default: torch's]")] = None
@@ -59,7 +63,9 @@ def command_of(settings: InferenceBench | TrainBench) -> str:
     """The command that measures this again, as a shell takes it."""
     what = ["train"] if isinstance(settings, TrainBench) else ["inference", str(settings.fold)]
     for name, value in plain(settings).items():
-        if value is not None and value is not False:
+        if isinstance(value, Mapping):
+            what += [part for key, one in value.items() for part in ("--arch-option", f"{key}={json.dumps(one)}")]
+        elif value is not None and value is not False:
             what.append(f"--{name.replace('_', '-')}")
             if value is not True:
                 what.append(",".join(map(str, value)) if isinstance(value, tuple) else str(value))

@@ -12,11 +12,12 @@ from foldnet.folding.folds import Fold, open_fold, read_fold
 from foldnet.store.artifact import FOLD, RUN, newest_that_opens
 from foldnet.store.codec import read_json
 from foldnet.store.lock import replaced_meanwhile
-from foldnet.zoo.code import runs_code
+from foldnet.zoo.family import runs_code
 
 if TYPE_CHECKING:
     from torch import nn
 
+    from foldnet.sharing.chosen import ChosenGroup
     from foldnet.sharing.share import SharedNetwork
     from foldnet.training.runs import Run
 
@@ -133,9 +134,12 @@ def _holds(run: Run, fold: Fold) -> bool:
         return False
 
 
-def ties_of_fold(named: Path | str) -> tuple[dict[str, Any], tuple[tuple[str, tuple[int, ...]], ...]]:
-    """(settings, ties) of a fold, or of a run's newest: those of the run that it lies in, its network alone where that
-    is gone, and of each group the owner that each layer uses. Raises RunError."""
+def ties_of_fold(
+    named: Path | str,
+) -> tuple[dict[str, Any], tuple[tuple[str, tuple[int, ...]], ...], tuple[ChosenGroup, ...]]:
+    """(settings, ties, groups) of a fold, or of a run's newest: those of the run that it lies in, its network alone
+    where that is gone; of each group the owner that each layer uses; and the groups where these were chosen. Raises
+    RunError."""
     import torch
 
     from foldnet.training.settings import flat
@@ -152,4 +156,4 @@ def ties_of_fold(named: Path | str) -> tuple[dict[str, Any], tuple[tuple[str, tu
     with suppress(RunError):
         stored = flat(run_of_fold(fold).settings)
         settings = {name: value for name, value in stored.items() if name not in ("data_dir", "device")}
-    return settings, ties
+    return settings, ties, fold.blueprint.groups

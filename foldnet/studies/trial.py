@@ -16,8 +16,9 @@ from foldnet.options import Option, check_fields, fields_of, plain
 from foldnet.store.codec import to_plain
 from foldnet.training.settings import TrainSettings
 from foldnet.zoo.blueprint import blueprint
-from foldnet.zoo.code import WRITTEN, code_for
+from foldnet.zoo.code import code_for
 from foldnet.zoo.families import family_of
+from foldnet.zoo.family import WRITTEN
 
 DEFAULTS = 1  # to be raised when a default of a setting changes, since those at their defaults are in no name
 ANYWHERE = ("device", "data_dir")  # settings that say where a training runs, not which it is

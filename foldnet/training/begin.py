@@ -7,7 +7,7 @@ from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from foldnet.bounds import check_number
 from foldnet.data.dataset import Dataset
@@ -22,24 +22,19 @@ from foldnet.store.seals import sealed
 from foldnet.training.checkpoint import save_coefficients
 from foldnet.training.machine import World, choose_machine
 from foldnet.training.observer import Observer
-from foldnet.training.recorder import coefficients
+from foldnet.training.recorder import Recorder, coefficients
 from foldnet.training.runs import Run, create_run, default_name, newest_run, open_run
 from foldnet.training.session import Material, Session, course_of, session_of, split_of, split_of_run
 from foldnet.training.settings import TrainSettings, flat, read_toml, train_settings
 from foldnet.zoo.blueprint import Blueprint, blueprint
-from foldnet.zoo.code import short_name
 from foldnet.zoo.families import is_soft, published
+from foldnet.zoo.family import short_name
+
+if TYPE_CHECKING:
+    from foldnet.training.origin import Origin
 
 RECALL = "-recall"
 FREE_TO_CHANGE = ("device", "data_dir")  # a resumed run may move to another machine
-
-
-@dataclass(frozen=True, slots=True)
-class Like:
-    """A fold to be trained from the start: the settings of its run, for what is not given, and its ties."""
-
-    settings: Mapping[str, Any]
-    ties: tuple[tuple[str, tuple[int, ...]], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +51,7 @@ class Wanted:
     force: int
     download: bool
     world: World
-    like: Like | None = None
+    origin: Origin | None = None
 
     def place(self, out: Path | str | None) -> Path | None:
         """The folder that is asked for; None for a new one. With `resume` it is by default the newest run.
@@ -82,27 +77,13 @@ class Wanted:
             chosen = self._chosen()
             usual = source_type(chosen.get("dataset", Digits.name)).arch
             given["arch"] = _recalling(chosen.get("arch") or usual)
-        if self.like is not None:
-            return self._settings_like(self.like)
+        if self.origin is not None:
+            if self.recall:
+                raise SettingError(
+                    f"`recall=True` and `{self.origin.keyword}` contradict each other; leave one of them out"
+                )
+            return train_settings(self.origin.settings_with(self._chosen()))
         return train_settings(given, file=self.config)
-
-    def _settings_like(self, like: Like) -> TrainSettings:
-        """Those of the fold's run, but for what is given, on its own data; hard sharing has nothing to regularise."""
-        chosen, own = self._chosen(), dict(like.settings)
-        if self.recall:
-            raise SettingError("`recall=True` and `like` contradict each other; leave one of them out")
-        if chosen.get("arch", own["arch"]) != own["arch"]:
-            raise SettingError(
-                f"`arch={chosen['arch']!r}` contradicts `like`, which names a fold of {own['arch']}; leave `arch` out"
-            )
-        if chosen.get("recurrence"):
-            raise SettingError(
-                f"`recurrence={chosen['recurrence']:g}` has no meaning with `like`: what shares hard has no "
-                "coefficients to become alike; leave it out"
-            )
-        if chosen.get("dataset", own.get("dataset")) != own.get("dataset"):
-            own = {"arch": own["arch"]}  # what suits other data need not suit these
-        return train_settings(own | chosen | {"recurrence": 0.0, "recurrence_form": "mean"})
 
     def begin(self, folder: Path | None) -> tuple[Material, Session, Lock]:
         """Make the folder of a new run, whose only writer this process is then, and prepare it. What can be wrong is
@@ -116,12 +97,16 @@ class Wanted:
                 check(folder)
         machine = choose_machine(settings.device, settings.precision, self.world)
         dataset, split = split_of(settings, self.download, beside=self.world.beside)
-        ties = self.like.ties if self.like is not None else ()
-        place = folder or default_name(settings, "-tied" if ties else "")
-        network = replace(blueprint_for(settings, dataset), ties=ties)
+        network, origin = blueprint_for(settings, dataset), self.origin
+        facts: Mapping[str, Any] = {}
+        if origin is not None:
+            network, facts = replace(network, ties=origin.ties, groups=origin.groups), origin.facts
+        place = folder or default_name(settings, "-tied" if network.ties else "")
         run = Run(place, settings, network, machine.precision, split.hash)
         material = Material(run, dataset, split, machine)
         run, session = session_of(material, new=True)
+        if origin is not None:
+            origin.fill(session.model, settings.arch)
         with ExitStack() as stack:
             if folder is None:
                 temporary, folder = stack.enter_context(numbered_folder(place))
@@ -130,9 +115,13 @@ class Wanted:
                     stack.enter_context(closing(take_lock(folder)))
                 # Nothing is replaced that was not there before: two trainings may be started at one time.
                 temporary = stack.enter_context(new_folder(folder, check=check))
-            run = create_run(temporary, replace(run, folder=folder), machine.about())
+            run = create_run(temporary, replace(run, folder=folder), machine.about(), facts)
             if banks_of(session.model):
                 save_coefficients(temporary, coefficients(session.model, {}))
+            if (
+                origin is not None and origin.weights is not None
+            ):  # or a run that is killed before its first epoch would go on without them
+                Recorder(replace(run, folder=temporary), session).within_epoch(session.start.under_way)
             lock = take_lock(temporary)
         lock.folder = folder
         return replace(material, run=run), session, lock
@@ -151,10 +140,8 @@ class Wanted:
             raise SettingError(
                 f"`recall=True` contradicts run '{folder}', which trains '{arch}'; leave it out, or start another run"
             )
-        if self.like is not None and self.like.ties != run.blueprint.ties:
-            raise SettingError(
-                f"`like` contradicts run '{folder}', which shares otherwise; leave it out, or start another run"
-            )
+        if self.origin is not None:
+            self.origin.check_resumed(run)
         if self.recall and "arch" in wanted:
             wanted["arch"] = _recalling(wanted["arch"])
         changes = {key: value for key, value in wanted.items() if value != stored.get(key)}

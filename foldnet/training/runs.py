@@ -82,16 +82,17 @@ class Run:
         return progress
 
 
-def create_run(folder: Path, run: Run, about: dict[str, Any], converted: Mapping[str, Any] | None = None) -> Run:
+def create_run(folder: Path, run: Run, about: dict[str, Any], origin: Mapping[str, Any] | None = None) -> Run:
     """Write config.json into `folder`, which exists: everything needed to run it again, `about` the machine, and for a
-    run that begins with weights of another what it was `converted` from, and how. Returns the run with its identity."""
+    run that begins with weights of another its `origin`: under "from" the run, under "converted" what it was converted
+    from, and how. Returns the run with its identity."""
     content = {
         "settings": to_json(replace(run.settings, data_dir=None)),
         "network": shape_of(run.blueprint),
         "precision": run.precision,
         "split_hash": run.split_hash,
         "machine": about,
-    } | ({"converted": dict(converted)} if converted else {})
+    } | dict(origin or {})
     return replace(run, identity=identity_of(RUN.write_config(folder, content)))
 
 

@@ -12,10 +12,8 @@ from foldnet.data.sources import SOURCES, Digits, Source, make_source, source_se
 from foldnet.errors import SettingError, UnknownName, check_known, either
 from foldnet.options import Option, check_fields, fields_of, given_of, plain
 from foldnet.store.codec import LARGEST_TOML, parse_toml, read_text, reading
-from foldnet.zoo.blueprint import near_names
-from foldnet.zoo.code import short_name
 from foldnet.zoo.families import FAMILIES, family_of, is_soft, published
-from foldnet.zoo.outside import check_options
+from foldnet.zoo.family import check_options, short_name
 
 DEVICES = ("auto", "cpu", "cuda")
 PRECISIONS = ("auto", "fp32", "bf16")
@@ -139,6 +137,8 @@ class TrainSettings:
                 f"`group_by={self.group_by!r}` has no meaning for '{self.arch}', which shares nothing; give `templates`"
             )
         if self.recurrence and not self.soft:
+            from foldnet.zoo.near import near_names
+
             soft, *_ = near_names(f"s{self.arch}-4") or [self.source.arch]
             mend = "give `templates=4`" if family and family.outside else f"train a soft network such as '{soft}'"
             raise SettingError(

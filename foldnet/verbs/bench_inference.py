@@ -23,7 +23,7 @@ from foldnet.store.files import refuse_existing, write_json
 from foldnet.store.tensors import file_bytes
 from foldnet.training.machine import Machine, channels_last, choose_machine
 from foldnet.training.observer import Observer, Silent
-from foldnet.zoo.code import runs_code
+from foldnet.zoo.family import runs_code
 
 FORMS = ("soft", "dense", "tied", "looped", "plain")
 BASE = "dense"

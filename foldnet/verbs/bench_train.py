@@ -21,8 +21,9 @@ from foldnet.training.learner import Compilation, Learner, Objective, build_opti
 from foldnet.training.loop import Steps
 from foldnet.training.machine import Machine, choose_machine
 from foldnet.training.observer import Observer, Silent
-from foldnet.zoo.blueprint import Blueprint, blueprint, near_names
-from foldnet.zoo.code import arch_named, runs_code
+from foldnet.zoo.answering import check_answers
+from foldnet.zoo.blueprint import Blueprint, blueprint
+from foldnet.zoo.family import arch_named, runs_code
 
 CLASSES = 10  # CIFAR's
 LR = 0.01  # small: what is measured is time, and weights that are not numbers would take another one
@@ -97,7 +98,8 @@ class TrainBenchReport(BenchReport):
         compiled = sum(figures.compile_seconds for figures in self.results.values())
         how = f"compiled in {compiled:.0f} s" if self.compilation.on else "not compiled"
         how += f" ({self.compilation.why}), median of {self.settings.steps} rounds"
-        yield from self.below(f"{self.arch} and {self.plain_arch}", how)
+        twins = self.arch if self.arch == self.plain_arch else f"{self.arch} and {self.plain_arch}"
+        yield from self.below(twins, how)
 
     def _row(self, name: str) -> tuple[str | int, ...]:
         """One network."""
@@ -120,8 +122,8 @@ def bench_train(
     """Measure whole training steps (forward, loss, backward, optimiser) of three networks in turns, each once a round.
 
     `arch` is soft, its twin is the plain network of the same depth and width; `options` are the other fields of
-    TrainBench. Random images of CIFAR's size, or random bytes, that lie on the device. With `profile` it is also
-    measured, afterwards, where a step's time goes. `out` is a JSON file to write as well. Raises UnknownName,
+    TrainBench. Random images of CIFAR's size or of `size`, or random bytes, that lie on the device. With `profile` it
+    is also measured, afterwards, where a step's time goes. `out` is a JSON file to write as well. Raises UnknownName,
     SettingError, MissingTool, OutputError.
     """
     settings = TrainBench(arch, **options)
@@ -133,8 +135,13 @@ def bench_train(
 def _bench(settings: TrainBench, out: Path | str | None, observer: Observer | None) -> TrainBenchReport:
     """The same by its settings."""
     arch = settings.arch
-    soft = blueprint(arch, classes=CLASSES, templates=settings.templates)
+    chosen: dict[str, Any] = {name: getattr(settings, name) for name in ("templates", "size", "arch_option")}
+    soft = blueprint(arch, classes=CLASSES, **chosen)
+    if soft.family.outside:
+        check_answers(soft)
     if soft.templates is None:
+        from foldnet.zoo.near import near_names
+
         mend = "give `templates=4`" if soft.family.outside else f"write '{near_names(f's{arch}-4')[0]}'"
         raise SettingError(f"`arch={arch!r}` is plain and the bench compares a soft network with its twin; {mend}")
     machine = choose_machine(settings.device, settings.precision)

@@ -12,7 +12,8 @@ from foldnet.errors import RunError, SettingError
 from foldnet.folding.folds import open_fold, settings_of
 from foldnet.folding.settings import FoldSettings
 from foldnet.proof.fold_report import read_fold_report
-from foldnet.store.artifact import FOLD
+from foldnet.store.artifact import FOLD, RUN
+from foldnet.store.codec import to_plain
 from foldnet.studies.results import fold_result, run_result
 from foldnet.studies.table import StudyReport, table_of
 from foldnet.studies.trial import Step, Trial, digest_of
@@ -50,8 +51,9 @@ def _result(folder: Path) -> dict[str, Any]:
         known = {entry.name: own[entry.name] for entry in fields(FoldSettings) if entry.name in own}
         steps.append(fold_result(Step("fold", FoldSettings(**known)), place, report))
     result = run_result(Trial(run.settings, (), str(folder)), read_report(folder).to_json(), steps, folder)
-    if run.blueprint.ties:  # or it would have the name of a soft network's training
-        shared = digest_of(dict(run.blueprint.ties))[:8]
-        result["settings"]["shared_hard"] = shared
-        result["trial"] += f"-{shared}"
+    built, begun = run.blueprint, RUN.config(folder).get("from")
+    for name, value in (("shared_hard", dict(built.ties)), ("plan", to_plain(built.groups)), ("from", begun)):
+        if value:  # or it would have the name of another training of that network
+            result["settings"][name] = digest_of(value)[:8]
+            result["trial"] += f"-{result['settings'][name]}"
     return result

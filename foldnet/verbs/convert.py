@@ -25,7 +25,7 @@ from foldnet.verbs.convert_loops import ConvertedLoops, loops_in_memory, loops_o
 from foldnet.verbs.convert_memory import ConvertedNetwork, convert_in_memory
 from foldnet.verbs.convert_origin import Origin, origin_of_file, origin_of_run
 from foldnet.verbs.convert_run import convert_run
-from foldnet.zoo.code import runs_code
+from foldnet.zoo.family import runs_code
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -13,11 +13,12 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from foldnet.errors import SettingError, in_order
+from foldnet.errors import SettingError
 from foldnet.options import given_of
 from foldnet.sharing.share import SharedNetwork, materialise
 from foldnet.store.tensors import digest_of_tensors
 from foldnet.training.begin import blueprint_for
+from foldnet.training.origin import check_fit
 from foldnet.training.runs import Run, default_name, newest_run, open_run
 from foldnet.training.session import split_of
 from foldnet.training.settings import train_settings
@@ -56,7 +57,7 @@ def origin_of_file(arch: str, weights: Path, dataset: str | None, data_dir: Path
     data, split = split_of(settings)
     built = blueprint_for(settings, data)
     trained, tensors = built.build(), read_weights(weights)
-    _check_fit(trained.state_dict(), tensors, weights, arch)
+    check_fit(trained.state_dict(), tensors, f"`weights={str(weights)!r}`", arch)
     trained.load_state_dict(tensors)
     trained = materialise(trained) if isinstance(trained, SharedNetwork) else trained
     facts = {"weights": weights.name, "arch": settings.arch, "sha256": digest_of_tensors(tensors)}
@@ -88,17 +89,3 @@ def read_weights(file: Path) -> dict[str, Tensor]:
     if not isinstance(found, Mapping) or not all(isinstance(value, Tensor) for value in found.values()):
         raise SettingError(f"{given} holds something else than tensors by name; save the network's state_dict()")
     return dict(found)
-
-
-def _check_fit(wanted: Mapping[str, Tensor], found: Mapping[str, Tensor], file: Path, arch: str) -> None:
-    """Raise SettingError for the first tensor that does not fit, in the network's order and then the file's."""
-    said = f"`weights={str(file)!r}` does not fit {arch}: "
-    for name, tensor in wanted.items():
-        if name not in found:
-            raise SettingError(f"{said}tensor '{name}' of shape {tuple(tensor.shape)} is missing there")
-        shapes = tuple(found[name].shape), tuple(tensor.shape)
-        if shapes[0] != shapes[1]:
-            raise SettingError(f"{said}tensor '{name}' has shape {shapes[0]} there and {shapes[1]} in the network")
-    for name in in_order(found.keys() - wanted.keys()):
-        shape = tuple(found[name].shape)
-        raise SettingError(f"{said}it holds a tensor '{name}' of shape {shape}, which the network has not")

@@ -118,7 +118,7 @@ def write_run(
     task = laboratory.dataset.task
     objective = replace(session.objective, loss=taught_by(teacher, task, machine))
     session = replace(session, objective=objective, observer=laboratory.observer)
-    run = create_run(folder, run, machine.about(), begun.facts)
+    run = create_run(folder, run, machine.about(), {"converted": dict(begun.facts)})
     save_coefficients(folder, coefficients(session.model, {}))
     recorder = Recorder(run, session)
     if chosen.finetune:

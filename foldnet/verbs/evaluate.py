@@ -17,7 +17,7 @@ from foldnet.training.machine import choose_machine
 from foldnet.training.observer import Observer, Silent
 from foldnet.training.other_grids import OtherGrids
 from foldnet.training.runs import newest_run
-from foldnet.zoo.code import runs_code
+from foldnet.zoo.family import runs_code
 
 # What a report has of a score.
 SCORED = ("accuracy", "right", "images", "scored", "loss", "seconds", "images_per_second", "task")

@@ -9,7 +9,7 @@ from foldnet.drawing.output import Output, chosen, make
 from foldnet.errors import SettingError, either, nearest
 from foldnet.options import fields_of
 from foldnet.verbs.pictures.networks import Graph
-from foldnet.zoo.code import runs_code
+from foldnet.zoo.family import runs_code
 
 if TYPE_CHECKING:
     from torch import nn

@@ -32,7 +32,7 @@ from foldnet.training.observer import CONTROL, Observer, Silent
 from foldnet.training.runs import Run, newest_run, open_run
 from foldnet.verbs.fold_memory import FoldedNetwork, fold_in_memory, report_of
 from foldnet.verbs.sweep import curve_of
-from foldnet.zoo.code import runs_code
+from foldnet.zoo.family import runs_code
 
 PICKING = ("auto", "max_drop", "budget")  # choosers that need the sweep
 

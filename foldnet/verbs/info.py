@@ -21,8 +21,8 @@ from foldnet.training.runs import Run, open_run
 from foldnet.training.settings import flat
 from foldnet.verbs.listing import FoldLine, RunLine, line_of_fold, line_of_run
 from foldnet.zoo.blueprint import blueprint
-from foldnet.zoo.code import arch_named, runs_code
 from foldnet.zoo.families import family_of
+from foldnet.zoo.family import arch_named, runs_code
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from foldnet.sharing.share import SharedNetwork
 from foldnet.show.report import Report, Table
 from foldnet.training.checkpoint import load_coefficients
 from foldnet.training.runs import newest_run, open_run
-from foldnet.zoo.code import runs_code
+from foldnet.zoo.family import runs_code
 
 
 @dataclass(frozen=True, slots=True)

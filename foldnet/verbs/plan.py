@@ -18,7 +18,8 @@ from foldnet.sharing.share import SharedNetwork
 from foldnet.show.report import Report, Table, Text, counted, times
 from foldnet.training.runs import open_run
 from foldnet.zoo.blueprint import Blueprint, blueprint
-from foldnet.zoo.code import arch_named, runs_code
+from foldnet.zoo.external import noting_allocation
+from foldnet.zoo.family import arch_named, runs_code, short_name
 
 FLOAT_BYTES = 4
 
@@ -63,6 +64,9 @@ class PlanReport(Report):
     before: int
     after: int
     assumed: str | None = None
+    allocated: bool = False
+    arch: str | None = None
+    arch_option: dict[str, Any] | None = None
 
     @property
     def bytes_before(self) -> int:
@@ -79,6 +83,8 @@ class PlanReport(Report):
         rows = [("network", self.name), *([("assumed", self.assumed)] if self.assumed else [])]
         rows.append(("parameters", f"{self.before:,} before, {self.after:,} after"))
         rows.append(("share", f"{self.after / self.before:.1%} of what they were"))
+        if self.allocated:
+            rows.append(("memory", "allocated once, since its constructor needs numbers"))
         yield Table("", (), tuple(rows))
         columns = ("group", "layers", "templates", "weight", "before", "after")
         groups = ((g.name, len(g.layers), g.templates, times(g.shape), g.before, g.after) for g in self.groups)
@@ -119,14 +125,15 @@ def plan(
         if isinstance(what, SharedNetwork):
             raise SettingError("the network shares its weights already; plan the plain network that it came from")
         return _planned(type(what).__name__, what, templates, budget, group_by or "stage")
-    with arch_named(str(what)), torch.device("meta"):
+    with arch_named(str(what)), torch.device("meta"), noting_allocation() as allocated:
         built = _built(what, classes, channels, arch_option)
         grouped = group_by or built.group_by
         report = _planned(str(what), built.build_plain(), templates or built.templates, budget, grouped)
     answers = f" and {built.classes} classes" if built.task == "classes" else ""
     taken = f"a context of {built.size} bytes" if built.family.symbols else counted(built.channels, "input channel")
     assumed = None if Path(what).is_dir() else f"{taken}{answers}"
-    return replace(report, assumed=assumed)
+    report = replace(report, allocated=bool(allocated), assumed=assumed)
+    return replace(report, arch=short_name(built.plain.arch), arch_option=built.named.get("arch_option"))
 
 
 def _built(what: Path | str, classes: int, channels: int | None, arch_option: dict[str, Any] | None) -> Blueprint:

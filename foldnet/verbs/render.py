@@ -8,7 +8,7 @@ from foldnet.drawing.output import Output, Written, chosen, make
 from foldnet.verbs.pictures.grids import Paths, Reach
 from foldnet.verbs.pictures.networks import Depth, Fold, Graph, Lsm, Sharing, Sweep
 from foldnet.verbs.pictures.studies import Efficiency, Seeds
-from foldnet.zoo.code import runs_code
+from foldnet.zoo.family import runs_code
 
 if TYPE_CHECKING:
     from torch import nn

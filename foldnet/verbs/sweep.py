@@ -26,7 +26,7 @@ from foldnet.store.files import write_json
 from foldnet.store.seals import sealed
 from foldnet.training.observer import Observer, Silent
 from foldnet.training.runs import Run, newest_run, open_run
-from foldnet.zoo.code import runs_code
+from foldnet.zoo.family import runs_code
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,12 +17,12 @@ from foldnet.data.tasks import CLASSES, Lengthened, Task
 from foldnet.errors import ProcessLost, RunError, SettingError
 from foldnet.options import given_of, takes_fields
 from foldnet.show.progress import watched
-from foldnet.show.report import Scored, Table, counted
+from foldnet.show.report import Report, Scored, Table, counted
 from foldnet.store.codec import Count, Share, from_plain, read_json
 from foldnet.store.files import write_json
 from foldnet.store.lock import Lock, take_lock
 from foldnet.store.seals import SEAL, check_sealed, sealed
-from foldnet.training.begin import Like, Wanted, clear_leftovers, is_finished, keep_length
+from foldnet.training.begin import Wanted, clear_leftovers, is_finished, keep_length
 from foldnet.training.evaluate import evaluate
 from foldnet.training.loop import Agreement, fit
 from foldnet.training.machine import ALONE, World
@@ -31,7 +31,7 @@ from foldnet.training.recorder import EVERY, Recorder
 from foldnet.training.runs import Run, open_run
 from foldnet.training.session import Material, Session, session_of
 from foldnet.training.settings import TrainSettings
-from foldnet.zoo.code import runs_code
+from foldnet.zoo.family import runs_code
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +101,8 @@ def train(
     tensorboard: bool = False,
     recall: bool = False,
     like: Path | str | None = None,
+    plan: Path | str | Report | None = None,
+    from_run: Path | str | None = None,
     dataset: str | None = None,
     **given: Any,
 ) -> TrainReport:
@@ -115,7 +117,9 @@ def train(
     with 2 also one that holds folds and notes. With `tensorboard` the epochs' numbers are written for TensorBoard too.
     Of several processes (`world`) the first alone writes; each takes its part of every batch. `like` names a fold, or a
     run for its newest: its network is trained from the start with its hard sharing, on the data and with the settings
-    of its run where nothing else is given.
+    of its run where nothing else is given. `from_run` names a run whose weights are to be the first ones, with its
+    settings likewise. `plan` is what `foldnet.plan` gave, or a file with its JSON: its groups share, however they were
+    edited, in its architecture.
 
     Progress is shown where a person looks, on a terminal or in a notebook, unless an `observer` is given (Silent:
     none). Raises SettingError and UnknownName for bad settings, DataError, RunError (also where another process writes
@@ -123,7 +127,8 @@ def train(
     """
     observer = observer or Silent()
     own = given_of(given | {"dataset": dataset})
-    wanted = Wanted(own, config, recall, resume, force, download, world, None if like is None else read_like(like))
+    origin = _origin(like=like, plan=plan, from_run=from_run)
+    wanted = Wanted(own, config, recall, resume, force, download, world, origin)
     if not world.writes:
         return _follow(wanted, observer, checkpoint_every)
     try:
@@ -160,11 +165,13 @@ def _in_its_folder(
         ) from None
 
 
-def read_like(named: Path | str) -> Like:
-    """The ties of a fold, with the settings of the run that it lies in. Raises RunError."""
-    from foldnet.folding.opening import ties_of_fold
+def _origin(**given: Any) -> Any:
+    """What the network is taken from, None where nothing is named. Raises SettingError, RunError."""
+    if all(value is None for value in given.values()):
+        return None
+    from foldnet.verbs.origins import origin_of
 
-    return Like(*ties_of_fold(named))
+    return origin_of(**given)
 
 
 def _begin(

@@ -20,7 +20,7 @@ from foldnet.training.evaluate import LengthScore, Score
 from foldnet.training.machine import choose_machine
 from foldnet.training.observer import Observer, Silent
 from foldnet.training.other_grids import OtherGrids
-from foldnet.zoo.code import runs_code
+from foldnet.zoo.family import runs_code
 
 FURTHER = 2  # `depth` runs a loop up to this many times as often as it was found
 TIMES = (0.25, 0.5, 0.75, 1, 1.25, 1.5, 2, 3)  # trips that `reach` tries, times those that were found

@@ -29,7 +29,7 @@ from foldnet.store.seals import check_files, sha256_of
 from foldnet.training.observer import Observer, Silent
 from foldnet.training.session import loader_of
 from foldnet.verbs.verify_memory import verify_in_memory
-from foldnet.zoo.code import runs_code
+from foldnet.zoo.family import runs_code
 
 CERTIFICATE = "certificate.json"
 BATCH = 128

@@ -6,27 +6,22 @@ builds.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from foldnet.bounds import as_code, check_number, checked, shown
-from foldnet.errors import SettingError, UnknownName, in_order, said_to_be_meant
-from foldnet.store.codec import from_plain
-from foldnet.zoo.code import arch_named, runs_code
-from foldnet.zoo.families import DEEPEST, FAMILIES, Family, family_of, legal_names, published
-from foldnet.zoo.outside import Outside
+from foldnet.errors import SettingError, UnknownName, said_to_be_meant
+from foldnet.store.codec import from_plain, to_plain
+from foldnet.zoo.families import DEEPEST, MOST, Family, family_of, legal_names
+from foldnet.zoo.family import Outside, arch_named, runs_code
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+    from foldnet.sharing.chosen import ChosenGroup
     from foldnet.sharing.plan import SharingPlan
-
-MOST = 999  # of a number that is no depth
-LIKE = 0.6  # likeness (0..1) from which letters are taken for those of a family
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +29,8 @@ class Blueprint:
     """A network before it is built. `arch` is its name; `templates` are those of a group, None where nothing is shared.
 
     `channels` and `size` are those of the inputs (a network of images takes any size that its strides allow), `classes`
-    what it chooses from. With `ties`, as (group, owner of each layer), layers share hard from the start.
+    what it chooses from. With `ties`, as (group, owner of each layer), layers share hard from the start; where `groups`
+    are chosen, these share and no others.
     """
 
     arch: str
@@ -46,6 +42,7 @@ class Blueprint:
     size: int = 32
     ties: tuple[tuple[str, tuple[int, ...]], ...] = ()
     group_by: str = "stage"
+    groups: tuple[ChosenGroup, ...] = ()
 
     @property
     def task(self) -> str:
@@ -70,13 +67,13 @@ class Blueprint:
     def plain(self) -> Blueprint:
         """The network of this shape that shares nothing."""
         arch = self.arch if self.family.outside else self._named()
-        return replace(self, arch=arch, templates=None, ties=(), group_by="stage")
+        return replace(self, arch=arch, templates=None, ties=(), group_by="stage", groups=())
 
     def soft(self, templates: int) -> Blueprint:
         """The network of this shape whose groups have so many templates each; of others' networks, at most. Raises
         UnknownName where none has."""
         if self.family.outside:
-            return replace(self, templates=templates, ties=())
+            return replace(self, templates=templates, ties=(), groups=())
         shape = {name: getattr(self, name) for name in ("classes", "channels", "size", "dropout", "group_by")}
         return blueprint(f"s{self._named(templates)}", **shape)
 
@@ -109,6 +106,10 @@ class Blueprint:
         """Who shares with whom in the plain network."""
         from foldnet.sharing.plan import plan_sharing
 
+        if self.groups:
+            from foldnet.sharing.chosen import plan_of_groups
+
+            return plan_of_groups(network, self.groups)
         return plan_sharing(network, self.templates, group_by=self.group_by)
 
     def build_plain(self) -> nn.Module:
@@ -231,12 +232,13 @@ def shape_of(built: Blueprint) -> dict[str, Any]:
     def structure() -> str:
         import torch
 
-        from foldnet.zoo.outside import structure_of
+        from foldnet.zoo.external import structure_of
 
         with torch.device("meta"):
             return structure_of(built.build_plain())
 
-    made = built.family.record(built.options, structure)
+    made = dict(built.family.record(built.options, structure))
+    made |= {"groups": to_plain(built.groups)} if built.groups else {}
     return {"classes": built.classes, "channels": built.channels, "size": built.size} | made | ties
 
 
@@ -247,7 +249,12 @@ def blueprint_in(network: Mapping[str, Any], arch: str, **named: Any) -> Bluepri
         check_number(bound, network[name], field=f"'{name}'")
     shape = {name: network[name] for name in ("classes", "channels", "size")}
     ties = from_plain(dict[str, tuple[int, ...]], network.get("ties", {}))
-    return replace(blueprint(arch, **shape, network=network, **named), ties=tuple(ties.items()))
+    built = replace(blueprint(arch, **shape, network=network, **named), ties=tuple(ties.items()))
+    if "groups" not in network:
+        return built
+    from foldnet.sharing.chosen import ChosenGroup
+
+    return replace(built, groups=from_plain(tuple[ChosenGroup, ...], network["groups"]))
 
 
 def _wrong(family: Family, options: Any, soft: bool, templates: list[int], *, named: bool) -> str | None:
@@ -274,42 +281,6 @@ def _wrong(family: Family, options: Any, soft: bool, templates: list[int], *, na
 
 def _near(arch: str) -> str:
     """What may be meant by a name that is not legal, as the end of a sentence."""
+    from foldnet.zoo.near import near_names
+
     return said_to_be_meant(near_names(arch))
-
-
-def near_names(arch: str) -> list[str]:
-    """The legal name nearest to a name, which need not be legal: its family and, of its numbers, those that are.
-
-    Where a number is missing, published names that begin so; nothing where no family is near.
-    """
-    letters, rest = re.fullmatch(r"([a-z_-]*)(.*)", arch.lower(), re.DOTALL).groups()  # type: ignore[union-attr]
-    letters = re.sub("[_-]", "", letters)  # densenet-bc is a common spelling
-    ours = [name for name, family in FAMILIES.items() if not family.outside]
-    words = get_close_matches(letters, [f"{s}{name}" for name in ours for s in ("", "s")], 1, LIKE)
-    given = [int(number) for number in re.findall(r"(?<![0-9])[0-9]{1,9}(?![0-9])", rest)]
-    if not words or not given:
-        return []
-    family, soft = family_of(words[0])
-    assert family is not None
-    wanted = len(family.numbers)
-    soft = soft or len(given) > wanted
-    if soft and family.soft_as:
-        family = FAMILIES[family.soft_as]
-    first = _nearest_legal(family, given[0], soft)
-    if len(given) < wanted:
-        start = f"{'s' * soft}{family.named([first])}-"
-        return in_order(known for known in published() if known.startswith(start))[:3]
-    numbers = [first, *(min(max(number, 1), MOST) for number in given[1:wanted])]
-    if family.illegal(family.options(*numbers), soft) is not None:
-        return []
-    most = family.layers(family.options(*numbers))
-    templates = [str(min(max(number, 1), most)) for number in given[wanted : wanted + 1]]
-    flags = (flag for flag in family.flags if rest.endswith(f"-{flag}"))
-    return ["-".join([f"{'s' * soft}{family.named(numbers)}", *templates, *flags])]
-
-
-def _nearest_legal(family: Family, number: int, soft: bool) -> int:
-    """The first number of a name nearest to this one that networks of a family have."""
-    ones = [1] * (len(family.numbers) - 1)
-    legal = [tried for tried in range(1, DEEPEST + 1) if family.illegal(family.options(tried, *ones), soft) is None]
-    return min(legal, key=lambda tried: (abs(tried - number), tried))

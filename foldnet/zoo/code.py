@@ -3,10 +3,7 @@ does."""
 
 from __future__ import annotations
 
-import functools
 import hashlib
-import inspect
-import re
 import sys
 import traceback
 from collections.abc import Callable, Iterator
@@ -15,13 +12,12 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any, TypeVar
+from typing import Any
 
 from foldnet.bounds import shown
 from foldnet.errors import RunError, SettingError, nearest
+from foldnet.zoo.family import WRITTEN
 
-Function = TypeVar("Function", bound=Callable[..., Any])
-WRITTEN = re.compile(r"(?P<file>.*\.py):(?P<function>[^\W\d]\w*)", re.DOTALL)  # nets.py:make
 LARGEST = 4 << 20  # bytes of a file that is code
 _named: ContextVar[Code | None] = ContextVar("_named", default=None)
 _settled: ContextVar[bool] = ContextVar("_settled", default=False)
@@ -94,7 +90,7 @@ def file_named() -> Path | None:
 
 
 @contextmanager
-def arch_named(arch: object, code: Path | str | None = None) -> Iterator[None]:
+def code_of_arch(arch: object, code: Path | str | None = None) -> Iterator[None]:
     """The same for whoever names an architecture such as "nets.py:make", which names its file. Raises SettingError
     where `code` is another one."""
     found = WRITTEN.fullmatch(arch) if isinstance(arch, str) and not _settled.get() else None
@@ -102,32 +98,6 @@ def arch_named(arch: object, code: Path | str | None = None) -> Iterator[None]:
         raise SettingError(f"`arch={arch!r}` and `code={str(code)!r}` name two files; leave `code` out")
     with code_named(code if found is None else found["file"]):
         yield
-
-
-def runs_code(function: Function) -> Function:
-    """`function` with a keyword more: `code` is the user's file that may run while it does, as the one does that its
-    keyword `arch` names."""
-
-    @functools.wraps(function)
-    def running(*given: Any, code: Path | str | None = None, **keywords: Any) -> Any:
-        if not isinstance(code, Path | str | None):
-            raise SettingError(f"{function.__name__}() wants code as Path or str or None, and {shown(code)} is none")
-        with arch_named(keywords.get("arch"), code):
-            return function(*given, **keywords)
-
-    signature = inspect.signature(function)
-    own = inspect.Parameter("code", inspect.Parameter.KEYWORD_ONLY, default=None, annotation="Path | str | None")
-    *others, last = (*signature.parameters.values(), own)
-    if others and others[-1].kind is inspect.Parameter.VAR_KEYWORD:
-        others, last = [*others[:-1], last], others[-1]
-    running.__signature__ = signature.replace(parameters=[*others, last])  # type: ignore[attr-defined]
-    return running  # type: ignore[return-value]
-
-
-def short_name(arch: str) -> str:
-    """An architecture as runs keep it: of a user's file its name, and not where it lies."""
-    found = WRITTEN.fullmatch(arch)
-    return arch if found is None else f"{Path(found['file']).name}:{found['function']}"
 
 
 def code_for(arch: str, sha256: str | None = None) -> Code:

@@ -5,11 +5,14 @@ Knows neither library until a network is made, or a name looked up.
 
 from __future__ import annotations
 
+import hashlib
 import inspect
 import re
 import typing
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -17,13 +20,28 @@ from typing import TYPE_CHECKING, Any
 from foldnet.bounds import shown
 from foldnet.errors import FoldnetError, MissingTool, SettingError, nearest
 from foldnet.zoo.code import code_for, failed_in, function_in, reason_of
-from foldnet.zoo.outside import INPUTS, LOADS, OUTPUTS, Outside, OutsideOptions, UserFile
+from foldnet.zoo.family import INPUTS, LOADS, OUTPUTS, WRITTEN, OutsideOptions
 
 if TYPE_CHECKING:
     from torch import nn
 
 COLOURS = 3  # channels that networks of libraries take where nothing else is said
 UNEXPECTED = re.compile(r"unexpected keyword argument '(\w+)'")
+
+
+_allocating: ContextVar[list[bool] | None] = ContextVar("_allocating", default=None)
+
+
+@contextmanager
+def noting_allocation() -> Iterator[list[bool]]:
+    """A list that is no longer empty once a network was made in this block whose constructor needs numbers, although
+    nothing was to be allocated."""
+    noted: list[bool] = []
+    before = _allocating.set(noted)
+    try:
+        yield noted
+    finally:
+        _allocating.reset(before)
 
 
 @cache
@@ -47,6 +65,19 @@ def _timm() -> Any:
             return import_module("timm")
     except ImportError:
         raise MissingTool("timm is not installed; `pip install 'foldnet[timm]'` brings it") from None
+
+
+def models_of(library: str) -> tuple[str, ...]:
+    """The list of a library's networks, in which a name must stand. Raises MissingTool."""
+    return _of_timm() if library == "timm" else _of_torchvision()
+
+
+def make_network(options: OutsideOptions, channels: int, outputs: int) -> nn.Module:
+    """A network of a library or a user's file, untrained. Raises SettingError in one sentence for what makes none,
+    MissingTool."""
+    if WRITTEN.fullmatch(options.arch):
+        return _from_file(options, channels, outputs)
+    return (_from_timm if options.arch.startswith("timm/") else _from_torchvision)(options, channels, outputs)
 
 
 def _from_torchvision(options: OutsideOptions, channels: int, outputs: int) -> nn.Module:
@@ -149,18 +180,14 @@ def _on_meta_too(make: Callable[[], nn.Module]) -> nn.Module:
     try:
         return make()
     except (RuntimeError, NotImplementedError):
+        if (allocating := _allocating.get()) is not None:
+            allocating.append(True)
         with torch.device("cpu"):
             return make().to("meta")
 
 
-def _no_layers(options: OutsideOptions) -> int:
-    """How many layers of a group share is seen when the network is made."""
-    return 0
-
-
-TRAINS_WITH = ("cutout",)
-TORCHVISION = Outside(
-    "torchvision", OutsideOptions, _from_torchvision, _no_layers, trains_with=TRAINS_WITH, known=_of_torchvision
-)
-TIMM = Outside("timm", OutsideOptions, _from_timm, _no_layers, trains_with=TRAINS_WITH, known=_of_timm)
-USER_FILE = UserFile("file", OutsideOptions, _from_file, _no_layers, trains_with=TRAINS_WITH)
+def structure_of(network: nn.Module) -> str:
+    """A digest of the modules' names and classes and of the tensors' names and shapes."""
+    modules = [f"{name} {type(module).__name__}" for name, module in network.named_modules()]
+    tensors = [f"{name} {tuple(tensor.shape)}" for name, tensor in network.state_dict().items()]
+    return hashlib.sha256("\n".join([*modules, *tensors]).encode()).hexdigest()

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from foldnet.zoo.decoder import DECODER_PRESET, DecoderOptions, decoder, decoder_illegal
-from foldnet.zoo.external import TIMM, TORCHVISION, USER_FILE
 from foldnet.zoo.family import Family as Family
+from foldnet.zoo.family import Outside, OutsideOptions, UserFile
 
 if TYPE_CHECKING:
     from torch import nn
 
+MOST = 999  # of a number that is no depth
 DEEPEST = 1000  # layers: making more modules than that takes longer than a user waits
 
 
@@ -58,6 +58,17 @@ class StepOptions:
     recall: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class DecoderOptions:
+    """A transformer decoder: blocks, width, attention heads, bytes that it sees at once, and the dropout rate."""
+
+    layers: int
+    width: int
+    heads: int
+    size: int = 128
+    dropout: float = 0.0
+
+
 def _wide(options: WideOptions, channels: int, outputs: int) -> nn.Module:
     """A wide residual network."""
     from foldnet.zoo.wrn import WideResNet
@@ -86,6 +97,25 @@ def _steps(options: StepOptions, channels: int, outputs: int) -> nn.Module:
     return PathNetwork(options.depth, options.width, channels, recall=options.recall)
 
 
+def _decoder(options: DecoderOptions, channels: int, outputs: int) -> nn.Module:
+    """A transformer decoder, whose inputs and answers are bytes."""
+    from foldnet.zoo.gpt import Gpt
+
+    return Gpt(options.layers, options.width, options.heads, options.size, options.dropout)
+
+
+def _theirs(options: OutsideOptions, channels: int, outputs: int) -> nn.Module:
+    """A network that others wrote."""
+    from foldnet.zoo.external import make_network
+
+    return make_network(options, channels, outputs)
+
+
+def _not_known(options: OutsideOptions) -> int:
+    """How many layers of a group share is seen when the network is made."""
+    return 0
+
+
 def _whole_blocks(options: Any, soft: bool, *, least: int, step: int, soft_least: int) -> str | None:
     """Stages have whole blocks, each a `step` of depth, and enough of them where their layers share."""
     first = soft_least if soft else least
@@ -110,9 +140,29 @@ def _steps_illegal(options: StepOptions, soft: bool) -> str | None:
     return f"has depth {options.depth}; the least is {least}" if options.depth < least else None
 
 
+def _decoder_illegal(options: DecoderOptions, soft: bool) -> str | None:
+    """Heads share out the width, and one block shares with none."""
+    if options.heads and options.width % options.heads:
+        return f"has width {options.width}, which {options.heads} heads cannot share out evenly"
+    return f"has layers {options.layers}; the least of a soft network is 2" if soft and options.layers < 2 else None
+
+
 # Huang et al., https://arxiv.org/abs/1608.06993, section 4.2, and for resnext Xie et al.,
 # https://arxiv.org/abs/1611.05431, appendix A: both for CIFAR.
 DENSE_PRESET = {"epochs": 300, "batch_size": 64, "lr": 0.1, "schedule": "tenths", "weight_decay": 1e-4}
+
+# AdamW, warm-up and half a cosine as for GPT-3 (Brown et al., https://arxiv.org/abs/2005.14165, appendix B), at the
+# rate and batch size of a network that is a thousand times smaller.
+DECODER_PRESET: dict[str, Any] = {
+    "epochs": 10,
+    "batch_size": 32,
+    "optimiser": "adamw",
+    "lr": 1e-3,
+    "schedule": "cosine",
+    "warmup": 0.05,
+    "weight_decay": 0.1,
+}
+THEIRS: dict[str, Any] = {"options": OutsideOptions, "make": _theirs, "layers": _not_known, "trains_with": ("cutout",)}
 
 FAMILIES: dict[str, Family] = {
     "wrn": Family(
@@ -160,9 +210,9 @@ FAMILIES: dict[str, Family] = {
         published=("resnext-29-8x64", "resnext-29-16x64", "sresnext-29-8x64-1"),
         times="width",
     ),
-    "timm": TIMM,
-    "torchvision": TORCHVISION,
-    "file": USER_FILE,
+    "timm": Outside("timm", **THEIRS),
+    "torchvision": Outside("torchvision", **THEIRS),
+    "file": UserFile("file", **THEIRS),
     "cnn": Family(
         "cnn",
         StepOptions,
@@ -178,9 +228,9 @@ FAMILIES: dict[str, Family] = {
     "gpt": Family(
         "gpt",
         DecoderOptions,
-        decoder,
+        _decoder,
         layers=lambda options: int(options.layers),
-        illegal=decoder_illegal,
+        illegal=_decoder_illegal,
         task="bytes",
         of="bytes of text",
         channels=1,

@@ -29,7 +29,12 @@ QUOTABLE = st.text(st.characters(exclude_characters="'\"`", codec="utf-8"), min_
 def test_every_setting_of_a_command_is_its_option(words):
     for name, option in options_of(commands()[words]).items():
         assert spoken(f"`{name}`") == option.on
-        assert option.on == "--" + name.removeprefix("as_").replace("_", "-") or name in ("output", "part", "split")
+        assert option.on == "--" + name.removeprefix("as_").replace("_", "-") or name in (
+            "output",
+            "part",
+            "split",
+            "from_run",
+        )
         said = spoken(f"`{name}=True`")
         assert said == (option.on if option.switch else f"{option.on} True")
 

@@ -78,3 +78,19 @@ def test_what_cannot_be_planned_is_refused():
         plan("timm/nothing-like-it")
     with pytest.raises(SettingError, match="the network shares its weights already"):
         plan(build("swrn-16-1-1"))
+
+
+def test_a_constructor_that_needs_numbers_is_said_to_allocate(tmp_path):
+    (tmp_path / "nets.py").write_text(
+        "import torch\nfrom torch import nn\n"
+        "def make(numbers):\n"
+        "    depth = int(torch.linspace(2, 3, 2)[1].item()) if numbers else 3\n"
+        "    return nn.Sequential(*(nn.Linear(8, 8) for _ in range(depth)))\n"
+    )
+    for numbers in (True, False):
+        found = plan(f"{tmp_path}/nets.py:make", arch_option={"numbers": numbers})
+        assert found.allocated is numbers
+        assert found.before == 3 * 72
+        rows = {row[0]: row[1] for row in found.tables()[0].rows}
+        assert rows.get("memory") == ("allocated once, since its constructor needs numbers" if numbers else None)
+        assert (found.arch, found.arch_option) == ("nets.py:make", {"numbers": numbers})

@@ -10,7 +10,8 @@ from foldnet.errors import RunError, SettingError
 from foldnet.sharing.share import SharedNetwork
 from foldnet.zoo.answering import check_answers
 from foldnet.zoo.blueprint import blueprint, blueprint_in, build, shape_of
-from foldnet.zoo.code import arch_named, code_named, code_settled, file_named, short_name
+from foldnet.zoo.code import code_named, code_settled, file_named
+from foldnet.zoo.family import arch_named, short_name
 
 NETS = """
 from dataclasses import dataclass
