@@ -96,28 +96,21 @@ def first_of(batches: Iterable[Any]) -> Inputs:
     raise SettingError("there is no batch to compare blocks on; give a list of x or (x, y), or a loader of them")
 
 
-def as_soft(tied: SharedNetwork, templates: int | None = None) -> SharedNetwork:
+def as_soft(tied: SharedNetwork) -> SharedNetwork:
     """A soft network that computes what a tied one does: its templates are the owners, and each layer's coefficients
-    its gain at the place of its owner. So folding it at a threshold of 1 gives the tied one back. With `templates` each
-    group has so many, those past its owners unused.
-
-    Raises SettingError for fewer templates than a group has owners.
-    """
+    its gain at the place of its owner. So folding it at a threshold of 1 gives the tied one back."""
     groups: list[Group] = []
     sources: dict[str, nn.Module] = {}
     for group in tied.plan.groups:
         source = tied.sources[group.name]
         assert isinstance(source, TiedLayers)
         owners = source.stored.owner_weights()
-        count = templates if templates is not None else len(owners)
-        if count < len(owners):
-            raise SettingError(f"group '{group.name}' has {len(owners)} owners and {count} templates cannot hold them")
-        bank = Bank(len(group.layers), count, group.shape).to(owners[0])
+        bank = Bank(len(group.layers), len(owners), group.shape).to(owners[0])
         with torch.no_grad():
-            bank.templates[: len(owners)] = torch.stack(owners).movedim(2, -1)
+            bank.templates.copy_(torch.stack(owners).movedim(2, -1))
             bank.coefficients.zero_()
             for row, (owner, gain) in enumerate(zip(source.assignment, source.gains, strict=True)):
                 bank.coefficients[row, owner] = gain
-        groups.append(replace(group, templates=count))
+        groups.append(replace(group, templates=len(owners)))
         sources[group.name] = bank
     return SharedNetwork(copy.deepcopy(tied.network), SharingPlan(tuple(groups), tied.plan.private), sources)

@@ -22,7 +22,7 @@ from foldnet.store.files import write_json
 from foldnet.store.seals import sealed
 from foldnet.training.machine import choose_machine
 from foldnet.verbs.convert_origin import Origin
-from foldnet.verbs.convert_run import Begun, Place, new_run, write_run
+from foldnet.verbs.convert_run import Begun, Place, new_run, with_groups, write_run
 from foldnet.verbs.fold import fold
 from foldnet.verbs.fold_memory import FoldedNetwork, fold_in_memory
 
@@ -157,11 +157,11 @@ def loops_of_run(
         tuning = FoldSettings(finetune=chosen.finetune, finetune_lr=chosen.finetune_lr)
         laboratory.finetune(tied, tuning, trained)
         scores = replace(scores, finetuned=score(tied))
-    most = max(source.stored.form[0] for source in tied.sources.values() if isinstance(source, TiedLayers))
-    built = origin.run.blueprint.soft(most)
+    bodies = {name: source.stored.form[0] for name, source in tied.sources.items() if isinstance(source, TiedLayers)}
+    built = with_groups(origin.run.blueprint, tied.plan, bodies)
     untrained = replace(chosen, finetune=0)  # as a soft run: its bodies were trained tied
     kept = {name: getattr(chosen, name) for name in ("loops", "start", "fit", "finetune")}
-    begun = Begun(as_soft(tied.cpu(), most), new_run(origin.run, built, untrained), {**origin.facts, **kept})
+    begun = Begun(as_soft(tied.cpu()), new_run(origin.run, built, untrained), {**origin.facts, **kept})
     with place as (temporary, folder):
         write_run(temporary, begun, trained, untrained, laboratory)
         about = {"source": str(origin.facts.get("run", origin.facts.get("weights"))), "arch": built.arch}

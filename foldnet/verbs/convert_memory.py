@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from torch import nn
 
+from foldnet.converting.settings import ConvertSettings
 from foldnet.converting.templates import Conversion, ConvertedGroup, share_kept, to_templates
 from foldnet.data.tasks import CLASSES, Task
+from foldnet.errors import check_known
 from foldnet.sharing.plan import SharingPlan, plan_sharing
 from foldnet.sharing.share import SharedNetwork, materialise
 from foldnet.show.report import Report, Scored, Table, Text, percent
@@ -147,21 +149,20 @@ class ConvertedNetwork(Report):
         return self.report.parts()
 
 
-def convert_in_memory(
-    model: nn.Module, templates: int | Mapping[str, int], metric: str, batches: Iterable[Any] | None
-) -> ConvertedNetwork:
+def convert_in_memory(model: nn.Module, chosen: ConvertSettings, batches: Iterable[Any] | None) -> ConvertedNetwork:
     """Give a trained network templates; `model` stays as it was. Raises what `to_templates` and plan_sharing raise."""
     trained = materialise(model) if isinstance(model, SharedNetwork) else model
-    return converted(trained, to_templates(trained, plan_of(trained, templates), metric, batches), metric)
+    plan = plan_sharing(trained, wanted_of(chosen, plan_sharing(trained)))
+    return converted(trained, to_templates(trained, plan, chosen.metric, batches), chosen.metric)
 
 
-def plan_of(trained: nn.Module, templates: int | Mapping[str, int]) -> SharingPlan:
-    """Who shares: with a number for all groups each gets that many templates, or as many as it has layers. Raises
-    SettingError, UnknownName."""
-    if isinstance(templates, Mapping):
-        return plan_sharing(trained, templates)
-    most = {group.name: len(group.layers) for group in plan_sharing(trained).groups}
-    return plan_sharing(trained, {name: min(templates, layers) for name, layers in most.items()})
+def wanted_of(chosen: ConvertSettings, plan: SharingPlan) -> dict[str, int]:
+    """How many templates each group of a plan is to get: its own number, else that for all groups, or as many as it has
+    layers. Raises UnknownName for a group that is not there."""
+    layers, own = {group.name: len(group.layers) for group in plan.groups}, dict(chosen.by_group)
+    check_known(own, layers, lambda name: f"group '{name}' does not exist")
+    most = chosen.templates
+    return {name: own.get(name, count if most is None else min(most, count)) for name, count in layers.items()}
 
 
 def converted(trained: nn.Module, made: Conversion, metric: str) -> ConvertedNetwork:

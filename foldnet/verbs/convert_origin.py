@@ -24,6 +24,7 @@ from foldnet.training.session import split_of
 from foldnet.training.settings import train_settings
 
 WRAPPED = ("state_dict", "model")  # where others keep the tensors inside a file that holds more
+COUNTER = "num_batches_tracked"  # of batch norm, which old files have not, and torch loads without
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,21 +47,30 @@ def origin_of_run(named: Path | str | None, checkpoint: str) -> Origin:
     return Origin(trained.eval(), run, facts)
 
 
-def origin_of_file(arch: str, weights: Path, dataset: str | None, data_dir: Path | None) -> Origin:
+def origin_of_file(
+    arch: str,
+    weights: Path | str,
+    arch_option: Mapping[str, Any] | None,
+    dataset: str | None,
+    data_dir: Path | None,
+) -> Origin:
     """The plain network of that name with the weights in a file, for a dataset (default: digits).
 
     Raises SettingError where the file cannot be read, or does not fit: the first tensor that is missing, superfluous or
     of another shape is named. Raises UnknownName, DataError.
     """
-    where = None if data_dir is None else str(data_dir)
-    settings = train_settings(given_of({"arch": arch, "dataset": dataset, "data_dir": where}))
+    given = {"arch": arch, "arch_option": arch_option, "dataset": dataset}
+    settings = train_settings(given_of(given | {"data_dir": None if data_dir is None else str(data_dir)}))
+    weights = Path(weights)
     data, split = split_of(settings)
     built = blueprint_for(settings, data)
-    trained, tensors = built.build(), read_weights(weights)
+    trained, found = built.build(), read_weights(weights)
+    counters = {name: tensor for name, tensor in trained.state_dict().items() if name.split(".")[-1] == COUNTER}
+    tensors = counters | found
     check_fit(trained.state_dict(), tensors, f"`weights={str(weights)!r}`", arch)
     trained.load_state_dict(tensors)
     trained = materialise(trained) if isinstance(trained, SharedNetwork) else trained
-    facts = {"weights": weights.name, "arch": settings.arch, "sha256": digest_of_tensors(tensors)}
+    facts = {"weights": weights.name, "arch": settings.arch, "sha256": digest_of_tensors(found)}
     return Origin(trained.eval(), Run(default_name(settings), settings, built, "fp32", split.hash), facts)
 
 

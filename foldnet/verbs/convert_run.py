@@ -16,6 +16,8 @@ from foldnet.choosing.laboratory import FINETUNE, Laboratory, taught_by
 from foldnet.converting.settings import ConvertSettings
 from foldnet.converting.templates import Conversion, to_templates
 from foldnet.folding.settings import FoldSettings
+from foldnet.sharing.chosen import ChosenGroup
+from foldnet.sharing.plan import SharingPlan
 from foldnet.sharing.share import SharedNetwork
 from foldnet.store.codec import to_plain
 from foldnet.store.files import write_json
@@ -27,7 +29,7 @@ from foldnet.training.observer import CONTROL
 from foldnet.training.recorder import Recorder, coefficients
 from foldnet.training.runs import Run, create_run
 from foldnet.training.session import Material, session_of
-from foldnet.verbs.convert_memory import ConvertedNetwork, ConvertedScores, converted
+from foldnet.verbs.convert_memory import ConvertedNetwork, ConvertedScores, converted, wanted_of
 from foldnet.verbs.convert_origin import Origin
 from foldnet.verbs.train import TrainReport, report_of
 from foldnet.zoo.blueprint import Blueprint
@@ -47,17 +49,39 @@ class Begun:
     facts: Mapping[str, Any]
 
 
-def convert_run(origin: Origin, chosen: ConvertSettings, laboratory: Laboratory, place: Place) -> ConvertedNetwork:
-    """Convert a run's network to templates, measure it and the control, distil, and write it as a soft run."""
-    assert chosen.templates is not None
-    built = origin.run.blueprint.soft(chosen.templates)
+def soft_blueprint(origin: Blueprint, chosen: ConvertSettings) -> Blueprint:
+    """What a network becomes with templates. Raises UnknownName and SettingError for numbers that its groups cannot
+    have."""
+    if not chosen.by_group:
+        assert chosen.templates is not None
+        return origin.soft(chosen.templates)
+    with torch.device("meta"):
+        plan = origin.plan(origin.build_plain())
+    return with_groups(origin, plan, wanted_of(chosen, plan))
+
+
+def with_groups(origin: Blueprint, plan: SharingPlan, templates: Mapping[str, int]) -> Blueprint:
+    """The network whose groups, those of a plan, have templates of their own numbers. Raises SettingError for numbers
+    that they cannot have."""
+    groups = tuple(ChosenGroup(group.name, group.layers, templates[group.name]) for group in plan.groups)
+    for group in groups:
+        group.check()
+    return replace(origin.soft(max(templates.values())), groups=groups)
+
+
+def convert_run(
+    origin: Origin, built: Blueprint, chosen: ConvertSettings, laboratory: Laboratory, place: Place
+) -> ConvertedNetwork:
+    """Convert a run's network to the templates that a blueprint has, measure it and the control, distil, and write it
+    as a soft run."""
     with torch.device("meta"):
         plan = built.plan(built.build_plain())
     batches = inputs(laboratory) if chosen.metric == "outputs" else None
     made = to_templates(origin.trained, plan, chosen.metric, batches)
     found = converted(origin.trained, made, chosen.metric)
     scores = _measured(origin, made, chosen, laboratory)
-    begun = Begun(made.soft, new_run(origin.run, built, chosen), {**origin.facts, "templates": chosen.templates})
+    templates = {group.name: group.templates for group in built.groups} or built.templates
+    begun = Begun(made.soft, new_run(origin.run, built, chosen), {**origin.facts, "templates": templates})
     with place as (temporary, folder):
         trained = write_run(temporary, begun, origin.trained, chosen, laboratory)
         if chosen.finetune:
@@ -100,7 +124,8 @@ def new_run(origin: Run, built: Blueprint, chosen: ConvertSettings) -> Run:
     lr = chosen.finetune_lr if chosen.finetune_lr is not None else FINETUNE * settings.lr
     epochs = max(chosen.finetune, settings.source.phases, 1)  # a run has at least one, done or not
     templates = built.templates if built.family.outside else None  # which else stand in the name
-    own = replace(settings, arch=built.arch, templates=templates, epochs=epochs, lr=lr, schedule="steps")
+    own = replace(settings, arch=built.arch, templates=templates, group_by=built.group_by)
+    own = replace(own, epochs=epochs, lr=lr, schedule="steps")
     return replace(origin, settings=replace(own, recurrence=0.0, recurrence_form="mean"), blueprint=built)
 
 
