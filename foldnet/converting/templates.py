@@ -158,6 +158,7 @@ def _with_residual(weights: Sequence[Tensor], numbers: int) -> float | None:
     left = numbers - weights[0].numel()
     if left < 0:
         return None
-    mean = torch.stack(list(weights)).mean(0, dtype=torch.float64)
-    residuals = [weight.double() - mean for weight in weights]
-    return float(len(weights) * mean.square().sum()) + kept_by_ranks(residuals, left)
+    mean = torch.zeros_like(weights[0], dtype=torch.float64)
+    for weight in weights:
+        mean += weight.detach().double() / len(weights)
+    return float(len(weights) * mean.square().sum()) + kept_by_ranks(weights, left, mean)

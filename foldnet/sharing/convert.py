@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from foldnet.sharing.share import Bank, gram
+from foldnet.sharing.share import SLICE, Bank, gram
 
 FAR = 1e-3  # of its length: what must be left of a drawn row for its direction to be more than rounding
 LEAST = 1e-6  # of the largest singular value: below it a direction is rounding, and a template of it would be noise
@@ -38,7 +38,7 @@ class Spectrum:
 
 def spectrum_of(weights: Sequence[Tensor]) -> Spectrum:
     """Of weights of one shape: from their inner products in float64, so that no matrix of all of them is decomposed."""
-    return Spectrum.of(gram(torch.stack([weight.detach() for weight in weights])))
+    return Spectrum.of(gram(weights))
 
 
 def fill_bank(bank: Bank, weights: Sequence[Tensor], spectrum: Spectrum | None = None, seed: int = 0) -> float:
@@ -53,36 +53,42 @@ def fill_bank(bank: Bank, weights: Sequence[Tensor], spectrum: Spectrum | None =
     Source: Eckart and Young, "The approximation of one matrix by another of lower rank" (1936).
     """
     found = spectrum if spectrum is not None else spectrum_of(weights)
-    count = len(bank.templates)
+    count, numbers = len(bank.templates), weights[0].numel()
     values, columns = found.values[:count], found.columns[:, :count]
     sound = values > LEAST * (values[0] if values[0] > 0 else 1.0)
-    rows = torch.stack([weight.detach().flatten() for weight in weights])
-    templates = _product(torch.where(sound, columns / torch.where(sound, values, 1.0), 0.0).T.to(rows.device), rows)
-    length = _root_mean_square(rows)
-    scale = _root_mean_square(templates[sound]) / length if length else 1.0
-    templates[sound] /= scale
-    templates[~sound] = _orthogonal(templates[sound], int((~sound).sum()), seed)
-    if length:
-        templates[~sound] *= length * math.sqrt(rows.shape[1])
+    templates = bank.templates.detach()
+    _mix(torch.where(sound, columns / torch.where(sound, values, 1.0), 0.0).T, weights, templates)
+    length = _root_mean_square(weights)
+    made = [template for template, one in zip(templates, sound, strict=True) if one]
+    scale = _root_mean_square(made) / length if length else 1.0
+    for template in made:
+        template /= scale
+    if len(made) < count:
+        flat = [template.movedim(-1, 1).flatten() for template in made]
+        taken = torch.stack(flat) if flat else templates.new_empty(0, numbers)
+        drawn = _orthogonal(taken, count - len(made), seed) * (length * math.sqrt(numbers) if length else 1.0)
+        templates[~sound] = drawn.view(-1, *weights[0].shape).movedim(2, -1)
     with torch.no_grad():
         bank.coefficients.copy_(torch.where(sound, scale * columns * values, 0.0))
-        shape = (count, *weights[0].shape)
-        bank.templates.copy_(templates.view(shape).movedim(2, -1))
     return found.kept(count)
 
 
-def _root_mean_square(rows: Tensor) -> float:
-    """Of all numbers; 0 of none."""
-    return float(rows.double().square().mean().sqrt()) if rows.numel() else 0.0
+def _root_mean_square(tensors: Sequence[Tensor]) -> float:
+    """Of all numbers of tensors of one size; 0 of none."""
+    count = sum(tensor.numel() for tensor in tensors)
+    squares = sum(float(tensor.detach().double().square().sum()) for tensor in tensors)
+    return math.sqrt(squares / count) if count else 0.0
 
 
-def _product(mixing: Tensor, rows: Tensor) -> Tensor:
-    """mixing (K, L) float64 @ rows (L, N) in float64, a slice of rows at a time -> (K, N) in the precision of rows."""
-    out = rows.new_empty(len(mixing), rows.shape[1])
-    for start in range(0, rows.shape[1], 1 << 18):
-        part = slice(start, start + (1 << 18))
-        out[:, part] = (mixing @ rows[:, part].double()).to(rows.dtype)
-    return out
+def _mix(mixing: Tensor, weights: Sequence[Tensor], templates: Tensor) -> None:
+    """Write mixing (K, L) float64 times the L weights (O, I, *kernel) into templates (K, O, *kernel, I): in float64,
+    some outputs at a time, so that there is never a second copy of them all."""
+    mixing = mixing.to(templates.device)
+    step = max(1, SLICE // max(1, weights[0][:1].numel()))
+    for start in range(0, len(weights[0]), step):
+        rows = torch.stack([weight.detach()[start : start + step] for weight in weights])
+        mixed = mixing @ rows.flatten(1).double()
+        templates[:, start : start + step] = mixed.view(-1, *rows.shape[1:]).movedim(2, -1)
 
 
 def _orthogonal(taken: Tensor, count: int, seed: int) -> Tensor:

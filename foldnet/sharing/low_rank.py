@@ -33,27 +33,35 @@ def a_rank_takes(shape: Sequence[int]) -> int:
 
 
 def energies_of(weight: Tensor) -> tuple[Tensor, Tensor]:
-    """The squared singular values of a weight as a matrix (O, I * kernel), largest first, and its left singular vectors
-    (O, O) as columns; both float64. Values that a matrix of this shape cannot have are 0."""
-    rows = weight.detach().flatten(1).double()
+    """The m squared singular values of a weight as a matrix (O, I * kernel), largest first, and the singular vectors on
+    its smaller side, of m numbers, as columns (m, m); both float64."""
+    rows = _wide(weight)
     squares, vectors = torch.linalg.eigh(rows @ rows.T)
     return squares.flip(0).clamp(min=0), vectors.flip(1)
+
+
+def _wide(weight: Tensor) -> Tensor:
+    """A weight as a matrix that is no taller than it is wide, which a layer of a transformer may be four times: inner
+    products of its columns then cost a sixteenth of those of its rows."""
+    rows = weight.detach().flatten(1).double()
+    return rows if len(rows) <= rows.shape[1] else rows.T
 
 
 def ranks_within(energies: Sequence[Tensor], shape: Sequence[int], numbers: int) -> list[int]:
     """How many ranks each layer gets so that all layers together keep the most energy that `numbers` can hold."""
     most = min(shape[0], math.prod(shape[1:]))
-    found = torch.cat([values[:most] for values in energies])
+    found = torch.cat(list(energies))
     taken = torch.topk(found, min(numbers // a_rank_takes(shape), len(found))).indices
     return torch.bincount(taken // most, minlength=len(energies)).tolist()
 
 
-def kept_by_ranks(weights: Sequence[Tensor], numbers: int) -> float:
-    """The energy (sum of squares) that the truncated singular value decompositions keep of weights of one shape, stored
-    in at most so many numbers."""
+def kept_by_ranks(weights: Sequence[Tensor], numbers: int, less: Tensor | None = None) -> float:
+    """The energy (sum of squares) that the truncated singular value decompositions keep of weights of one shape, or of
+    what is left of them without the matrix `less`, stored in at most so many numbers."""
+    left = (weight if less is None else weight.detach().double() - less for weight in weights)  # one at a time
     if numbers >= sum(weight.numel() for weight in weights):
-        return float(sum(weight.detach().double().square().sum() for weight in weights))
-    energies = [energies_of(weight)[0] for weight in weights]
+        return sum(float(weight.detach().double().square().sum()) for weight in left)
+    energies = [energies_of(weight)[0] for weight in left]
     ranks = ranks_within(energies, weights[0].shape, numbers)
     return float(sum(values[:rank].sum() for values, rank in zip(energies, ranks, strict=True)))
 
@@ -81,6 +89,8 @@ def factors(weight: Tensor, rank: int, squares: Tensor, vectors: Tensor) -> tupl
     """B (O, r) and A (r, I * kernel), whose product comes closest to a weight; the columns of B are as long as the rows
     of A, so that both learn at one rate."""
     halves = squares[:rank].sqrt().sqrt()
-    left = vectors[:, :rank] * halves
-    right = (vectors[:, :rank].T @ weight.detach().flatten(1).double()) / torch.where(halves > 0, halves, 1.0)[:, None]
-    return left.to(weight), right.to(weight)
+    rows = _wide(weight)
+    near = vectors[:, :rank] * halves
+    far = (vectors[:, :rank].T @ rows) / torch.where(halves > 0, halves, 1.0)[:, None]
+    left, right = (near, far) if len(rows) == len(weight) else (far.T, near.T)
+    return left.to(weight), right.contiguous().to(weight)

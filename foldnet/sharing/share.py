@@ -4,7 +4,7 @@ weights from them or from elsewhere, and the way back to one that holds its own.
 import copy
 import math
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -19,6 +19,7 @@ from foldnet.sharing.plan import NO_PARTNER, SharingPlan, check_plan, plan_shari
 from foldnet.sharing.sequences import holder_of, key_of, weight_name
 
 INITS = ("new", "weights")
+SLICE = 1 << 16  # numbers of each weight that are in double precision at a time
 
 
 class Bank(nn.Module):
@@ -52,12 +53,13 @@ def mix(coefficients: Tensor, templates: Tensor) -> Tensor:
     return mixed.view(-1, *templates.shape[1:]).movedim(-1, 2)
 
 
-def gram(templates: Tensor) -> Tensor:
-    """G = T T^t, (K, ...) -> (K, K): inner products in float64 without a float64 copy of more than one slice."""
-    flat = templates.detach().flatten(1)
-    total = torch.zeros(len(flat), len(flat), dtype=torch.float64, device=flat.device)
-    for slice_ in torch.split(flat, 1 << 18, dim=1):
-        wide = slice_.double()
+def gram(rows: Tensor | Sequence[Tensor]) -> Tensor:
+    """G = T T^t, (K, ...) or K tensors of one shape -> (K, K): inner products in float64 without a copy of more than
+    one slice of all."""
+    flat = [row.detach().flatten() for row in rows]
+    total = torch.zeros(len(flat), len(flat), dtype=torch.float64, device=flat[0].device)
+    for start in range(0, len(flat[0]), SLICE):
+        wide = torch.stack([row[start : start + SLICE] for row in flat]).double()
         total += wide @ wide.T
     return total
 

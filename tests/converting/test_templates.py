@@ -32,15 +32,18 @@ def test_uncorrelated_layers_keep_what_was_measured_of_them(templates, expected)
     assert shares == pytest.approx(expected, abs=0.01)
 
 
-def test_weights_of_low_rank_are_truncated_decompositions_in_the_numbers_there_are():
+@pytest.mark.parametrize("shape", [(6, 4, 3, 3), (40, 4, 3), (5, 5)])
+def test_weights_of_low_rank_are_truncated_decompositions_in_the_numbers_there_are(shape):
     generator = torch.Generator().manual_seed(0)
-    weights = list(torch.randn(3, 6, 4, 3, 3, generator=generator) * torch.tensor([1.0, 2, 4]).view(3, 1, 1, 1, 1))
-    numbers = 5 * a_rank_takes((6, 4, 3, 3)) + 7
+    weights = list(torch.randn(3, *shape, generator=generator) * torch.tensor([1.0, 2, 4]).view(3, *(1 for _ in shape)))
+    numbers = 5 * a_rank_takes(shape) + 7
     low = truncated(weights, numbers)
-    assert sum(parameter.numel() for parameter in low.parameters()) == 5 * 42 <= numbers
+    assert sum(parameter.numel() for parameter in low.parameters()) == 5 * a_rank_takes(shape) <= numbers
     whole = [torch.linalg.svd(weight.flatten(1).double(), full_matrices=False) for weight in weights]
     largest = torch.cat([s.square() for _, s, _ in whole]).sort(descending=True).values[:5].sum()
     assert kept_by_ranks(weights, numbers) == pytest.approx(largest.item(), rel=1e-6)
+    moved = [weight + 3 for weight in weights]
+    assert kept_by_ranks(moved, numbers, torch.full(shape, 3.0)) == pytest.approx(largest.item(), rel=1e-5)
     assert sum(w.square().sum().item() for w in low.layer_weights()) == pytest.approx(largest.item(), rel=1e-5)
     for index, (weight, (u, s, v)) in enumerate(zip(low.layer_weights(), whole, strict=True)):
         rank = low.left[index].shape[1]

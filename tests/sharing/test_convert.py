@@ -5,10 +5,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from foldnet.errors import SettingError
-from foldnet.sharing.convert import fill_bank, spectrum_of
-from foldnet.sharing.share import Bank, materialise, share
+from foldnet.sharing.convert import Spectrum, fill_bank, spectrum_of
+from foldnet.sharing.share import SLICE, Bank, materialise, share
 from foldnet.zoo.blueprint import build
 
 
@@ -72,6 +74,32 @@ def test_sharing_copies_no_weight_that_it_replaces():
     soft = share(network, 1)
     assert [layer.weight for layer in network] == before
     assert sum(parameter.numel() for parameter in soft.network.parameters()) == 0
+
+
+class Made(TorchDispatchMode):
+    """Knows the largest tensor that was made."""
+
+    largest = 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        out = function(*args, **(kwargs or {}))
+        sizes = [one.untyped_storage().nbytes() // one.itemsize for one in tree_leaves(out) if torch.is_tensor(one)]
+        self.largest = max([self.largest, *sizes])
+        return out
+
+
+def test_weights_become_templates_without_a_copy_of_them_all():
+    network = nn.Sequential(*(nn.Linear(2 * 512, SLICE // 512, bias=False) for _ in range(16)))
+    with Made() as made:
+        share(network, 1, init="weights")
+    assert made.largest == 16 * SLICE  # of 32
+
+
+def test_weights_of_no_worth_to_what_is_computed_get_templates_to_learn_with():
+    bank = Bank(2, 2, (2, 2))
+    assert fill_bank(bank, list(torch.randn(2, 2, 2)), Spectrum(torch.zeros(2).double(), torch.eye(2).double())) == 1.0
+    assert not bank.weights().any()
+    assert bank.templates.detach().any()
 
 
 def test_a_template_to_learn_with_is_orthogonal_whatever_drew_the_weights():
