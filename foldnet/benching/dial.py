@@ -13,7 +13,7 @@ from foldnet.data.dataset import Dataset
 from foldnet.errors import SettingError
 from foldnet.folding.looped import LoopedNetwork
 from foldnet.folding.recalibrate import keeps_statistics, recalibrate
-from foldnet.program.data import check_trips, loops_of
+from foldnet.program.data import check_trips, turnable
 from foldnet.training.evaluate import LengthScore, Score, score_by_length
 from foldnet.training.machine import Machine
 from foldnet.training.observer import Observer
@@ -41,8 +41,8 @@ class Dial:
 
     @property
     def loops(self) -> dict[str, int]:
-        """The loops of a folded network by name, with the trips found; none of another."""
-        return loops_of(self.model.program) if isinstance(self.model, LoopedNetwork) else {}
+        """The loops of a folded network that can be turned, by name, with the trips found; none of another."""
+        return turnable(self.model.program) if isinstance(self.model, LoopedNetwork) else {}
 
     @property
     def ways(self) -> tuple[bool, ...]:

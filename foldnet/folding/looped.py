@@ -17,7 +17,7 @@ from foldnet.folding.memory import in_several_places
 from foldnet.folding.owners import only_calls_layers, scale_outputs
 from foldnet.folding.parts import pairs
 from foldnet.folding.ready import Ready, keep
-from foldnet.folding.stages import LoopedAlone, LoopedList, LoopedStage
+from foldnet.folding.stages import LoopedAlone, LoopedList, LoopedSiblings, LoopedStage
 from foldnet.folding.stepped import SteppedBlock
 from foldnet.program.data import Program, check_trips, expand, gain_names
 from foldnet.sharing.lend import Lent, lend, undisturbed
@@ -41,10 +41,13 @@ class LoopedNetwork(nn.Module):
         blocks = {block.name: network.get_submodule(block.name) for block in program.blocks}
         elsewhere = in_several_places(network, blocks)
         for stage in program.stages:
-            sequence = network.get_submodule(stage.path)
+            sequence = network.get_submodule(stage.path.rpartition(".")[0] if stage.siblings else stage.path)
             kind = LoopedAlone if stage.alone else LoopedList if isinstance(sequence, nn.ModuleList) else LoopedStage
-            looped = kind(stage, sequence, elsewhere)
-            if stage.path:
+            looped = (LoopedSiblings if stage.siblings else kind)(stage, sequence, elsewhere)
+            if isinstance(looped, LoopedSiblings):
+                for name, place in looped.places.items():
+                    network.set_submodule(name, place)
+            elif stage.path:
                 network.set_submodule(stage.path, looped)
             else:
                 network = looped
@@ -159,7 +162,7 @@ class LoopedNetwork(nn.Module):
                         tensors.setdefault(part.get_submodule(path), {})[attribute] = numbers[0]
             parts += block.parts
         for stage in (module for module in self.network.modules() if isinstance(module, LoopedStage)):
-            instead[stage] = instead[stage.sequence] = stage.unrolled()
+            instead |= stage.instead()
         lent = lend(self.network, tensors, instead, parts)
         for part, gain in gains.items():
             scale_outputs(lent.views[part].seen, gain)

@@ -61,6 +61,10 @@ class LoopedStage(nn.Module):
         entry: nn.Module = block.entry(step) if isinstance(block, SteppedBlock) else block
         return entry if scale == 1.0 else running(entry, partial(self._damped, entry, label, scale))
 
+    def instead(self) -> dict[nn.Module, nn.Module]:
+        """What a plain call runs in the place of which modules: of this one, and of those that it took the place of."""
+        return dict.fromkeys((self, self.sequence), self.unrolled())
+
     def unrolled(self) -> nn.Module:
         """The sequence as it was, of what runs the entries of the schedule: what a plain call runs in this module's
         place, so that hooks and whoever looks at modules meet the blocks that were folded."""
@@ -121,3 +125,51 @@ class LoopedAlone(LoopedStage):
     def forward(self, *inputs: Any, **options: Any) -> Any:
         """As the block's own."""
         return self.entry(0)(*inputs, **options)
+
+
+class LoopedSiblings(LoopedStage):
+    """Blocks that are children of one module, block1, block2, ...: they run where the network's own forward calls them.
+
+    It stands in the place of the first; `places` has what stands in those of all, by their names.
+    """
+
+    only_calls_layers = True
+    _siblings: tuple[tuple[nn.Module, nn.Module], ...]
+
+    def __init__(self, stage: Stage, blocks: nn.Module, elsewhere: Collection[int] = ()) -> None:
+        """`blocks` is the module whose children they are."""
+        known = [blocks.get_submodule(block.name.rpartition(".")[2]) for block in stage.blocks]
+        super().__init__(stage, blocks, elsewhere)
+        object.__setattr__(self, "sequence", known[0])
+        others = [_Sibling(self, index) for index in range(1, len(known))]
+        object.__setattr__(self, "_siblings", tuple(zip((self, *others), known, strict=True)))  # not registered
+
+    @property
+    def places(self) -> dict[str, nn.Module]:
+        """What stands in the place of each block, by its name."""
+        return {block.name: one for block, (one, _) in zip(self.stage.blocks, self._siblings, strict=True)}
+
+    def instead(self) -> dict[nn.Module, nn.Module]:
+        """Each block in its place."""
+        entries = [(its, self.entry(index)) for index, its in enumerate(self._siblings)]
+        return {module: entry for its, entry in entries for module in its}
+
+    def forward(self, *inputs: Any, **options: Any) -> Any:
+        """As the first block's."""
+        return self.entry(0)(*inputs, **options)
+
+
+class _Sibling(nn.Module):
+    """Stands in the place of a block that is not the first of its siblings."""
+
+    only_calls_layers = True
+    first: LoopedSiblings
+
+    def __init__(self, first: LoopedSiblings, index: int) -> None:
+        super().__init__()
+        object.__setattr__(self, "first", first)  # which the network holds in its own place
+        self.index = index
+
+    def forward(self, *inputs: Any, **options: Any) -> Any:
+        """As the block's own."""
+        return self.first.entry(self.index)(*inputs, **options)

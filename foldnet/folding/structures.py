@@ -1,17 +1,21 @@
 """Which blocks of a network may be merged, and what keeps the others apart."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import nn
 
 from foldnet.errors import check_known
 from foldnet.folding.equality import Difference, attribute_names, differences
 from foldnet.folding.memory import homes_of, in_other_tensors, stackable
-from foldnet.program.data import Program, Use
+from foldnet.program.data import Program, Stage, Use
 from foldnet.program.loops import UnlabelledBlock, build_program
 from foldnet.sharing.plan import ROOT, SharingPlan, layers_of
-from foldnet.sharing.sequences import block_names, joined, sequences_of, stands_in
+from foldnet.sharing.sequences import block_names, joined, parts_of, runs_in_order, sequences_of, stands_in
+
+# Why loops run as often as they were found.
+SIBLINGS = "the network's own forward calls its blocks by their names, {} and {}, and no others"
+UNSHOWN = "the network's own forward runs its blocks, and was not watched; fold it with `inputs`"
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,13 +110,14 @@ def describe(
         for owner, cluster in enumerate(clusters[group.name])
         for row in cluster
     }
-    sequences, layers = list(structures.sequences), set(layers_of(network, owners))
+    parts = [part for name in structures.sequences for part in parts_of(network, name)]
+    layers = set(layers_of(network, owners))
     order = [  # the layers outside of the sequences, around the first of these
         name
         for name, _ in network.named_modules()
-        if name == sequences[0] or (name in layers and not any(stands_in(name, stage) for stage in sequences))
+        if name == parts[0] or (name in layers and not any(stands_in(name, part) for part in parts))
     ]
-    first = order.index(sequences[0])
+    first = order.index(parts[0])
 
     def described(name: str) -> UnlabelledBlock:
         places = {place: joined(name, place) for place in layers_in(name, network.get_submodule(name), owners)}
@@ -120,7 +125,17 @@ def describe(
         return name, structures.numbers[name], uses
 
     stages = [(name or ROOT, list(map(described, blocks))) for name, blocks in structures.sequences.items()]
-    return build_program(order[:first], stages, order[first + 1 :])
+    program = build_program(order[:first], stages, order[first + 1 :])
+    return replace(program, stages=tuple(replace(stage, fixed=_fixed(network, stage)) for stage in program.stages))
+
+
+def _fixed(network: nn.Module, stage: Stage) -> str:
+    """Why the loops of a stage run as often as they were found, as far as the network's modules say."""
+    if stage.siblings:
+        return SIBLINGS.format(*(f"'{block.name}'" for block in stage.blocks[:2]))
+    if stage.alone or runs_in_order(network.get_submodule(stage.path)):
+        return ""
+    return UNSHOWN
 
 
 def layers_in(name: str, block: nn.Module, shared: Collection[str]) -> list[str]:

@@ -18,6 +18,7 @@ from foldnet.errors import SettingError, UnknownName, nearest
 from foldnet.store.codec import Count
 
 Name = Annotated[str, Meta(min_length=1)]
+NUMBER = "N"  # stands in the name of a stage for the numbers of its blocks: "blockN" has block1, block2, ...
 Label = Annotated[str, Meta(pattern=r"^([A-Z]+|private[1-9][0-9]*)\Z")]
 
 
@@ -70,17 +71,38 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """One sequence of blocks and the items that produce it: expand(items) == [block.label for block in blocks]."""
+    """One sequence of blocks and the items that produce it: expand(items) == [block.label for block in blocks].
+
+    Its loops run any number of times, unless `fixed` says why they run as often as they were found alone.
+    """
 
     name: str
     blocks: tuple[Block, ...]
     items: tuple[Item, ...]
+    fixed: str = ""
 
     @property
     def path(self) -> str:
         """The name of the module that holds the blocks; "" where that is the network itself, a stage which is called
-        "network". A block that stands alone is a stage of its name."""
-        return self.name if self.alone else self.blocks[0].name.rpartition(".")[0]
+        "network". A block that stands alone is a stage of its name, and siblings stand where the first of them does."""
+        return self.blocks[0].name if self.siblings else self.name if self.alone else self._holder
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """The names of the modules that are all of it."""
+        return tuple(block.name for block in self.blocks) if self.siblings else (self.path,)
+
+    @property
+    def _holder(self) -> str:
+        """The name of the module whose child the first block is."""
+        return self.blocks[0].name.rpartition(".")[0]
+
+    @property
+    def siblings(self) -> bool:
+        """Whether its blocks stand in no container: children of one module, block1, block2, ..., whose stage is called
+        "blockN"."""
+        named = self.name.endswith(NUMBER) and self.blocks[0].name.startswith(self.name.removesuffix(NUMBER))
+        return named and not self.alone and self.name != self._holder
 
     @property
     def alone(self) -> bool:
@@ -237,8 +259,14 @@ def loops_of(program: Program) -> dict[str, int]:
     return {loop.name: loop.times for stage in program.stages for loop in stage.loops}
 
 
+def turnable(program: Program) -> dict[str, int]:
+    """Those that may run another number of times."""
+    return {loop.name: loop.times for stage in program.stages if not stage.fixed for loop in stage.loops}
+
+
 def check_trips(program: Program, trips: Mapping[str, int], setting: str = "steps") -> None:
-    """Raise UnknownName for a loop that is not there, SettingError for trips out of bounds or more than MOST_RUNS runs.
+    """Raise UnknownName for a loop that is not there, SettingError for one that runs as found alone, for trips out of
+    bounds and for more than MOST_RUNS runs.
 
     The sentences speak of the `setting` by which the trips were given.
     """
@@ -247,6 +275,8 @@ def check_trips(program: Program, trips: Mapping[str, int], setting: str = "step
         if name not in loops:
             there = f"; the loops are {', '.join(loops)}" if loops else "; this network has no loop"
             raise UnknownName(f"`{setting}` names '{name}', which is not a loop{nearest(str(name), loops) or there}")
+        if fixed := next((one.fixed for one in program.stages for loop in one.loops if loop.name == name), ""):
+            raise SettingError(f"`{setting}` names '{name}', which runs as often as it was found: {fixed}")
         if not BOUNDS["steps"].holds(count):
             raise SettingError(f"`{setting}={{{name!r}: {shown(count)}}}` is not legal; give {BOUNDS['steps']}")
     runs = sum(count_runs(stage.items, trips) for stage in program.stages)

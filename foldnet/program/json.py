@@ -37,6 +37,7 @@ class WrittenStage:
     name: Name
     blocks: tuple[Block, ...]
     items: tuple[WrittenItem, ...]
+    fixed: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,7 @@ def program_from_json(value: Any) -> Program:
     """
     try:
         written = from_plain(WrittenProgram, value)
-        stages = [Stage(one.name, one.blocks, tuple(item.read() for item in one.items)) for one in written.stages]
+        stages = [_stage(one) for one in written.stages]
     except RecursionError:
         _refuse("its loops stand too deep")
     except ValueError as error:
@@ -69,6 +70,11 @@ def program_from_json(value: Any) -> Program:
     for fault in _faults(program):
         _refuse(fault)
     return program
+
+
+def _stage(written: WrittenStage) -> Stage:
+    """A stage. Raises ValueError."""
+    return Stage(written.name, written.blocks, tuple(item.read() for item in written.items), written.fixed)
 
 
 def _faults(program: Program) -> Iterator[str]:

@@ -74,7 +74,10 @@ def check_program(program: Program, network: nn.Module, owners: Mapping[str, int
         for one in program.stages
     ]
     covered = [*program.before, *(use.layer for use in program.uses), *program.after]
-    shared, paths = [use.layer for use in program.uses if use.group is not None], [one.path for one in program.stages]
+    shared, paths = (
+        [use.layer for use in program.uses if use.group is not None],
+        [path for one in program.stages for path in one.paths],
+    )
     there = [
         layer
         for layer in layers_of(network, shared)

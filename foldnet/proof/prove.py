@@ -213,6 +213,11 @@ INPUTS = 16
 SEED = 0
 
 
+def random_inputs(tied: nn.Module, run: Run | Fold) -> tuple[Any, ...]:
+    """Random inputs of the shape that a run was trained on, where the network is."""
+    return (run.blueprint.random_inputs(INPUTS, SEED).to(next(tied.parameters()).device),)
+
+
 def check_fold(
     looped: LoopedNetwork, tied: nn.Module, run: Run | Fold, laboratory: Laboratory | None, ignored: Collection[str]
 ) -> Proof:
@@ -221,8 +226,7 @@ def check_fold(
 
     Raises BrokenPromise where the two differ.
     """
-    if laboratory is not None:
-        kind, x = "test", next(iter(laboratory.test.in_order()))[0][:INPUTS]
-    else:
-        kind, x = "random", run.blueprint.random_inputs(INPUTS, SEED)
-    return prove(looped, tied, (x.to(next(tied.parameters()).device),), ignored, kind)
+    if laboratory is None:
+        return prove(looped, tied, random_inputs(tied, run), ignored, "random")
+    x = next(iter(laboratory.test.in_order()))[0][:INPUTS]
+    return prove(looped, tied, (x.to(next(tied.parameters()).device),), ignored, "test")

@@ -13,6 +13,7 @@ from foldnet.analysis.clusters import Clusters
 from foldnet.choosing.advice import advise
 from foldnet.choosing.choose import Choice, Soft, choose, soft_of
 from foldnet.choosing.laboratory import Laboratory
+from foldnet.folding.feeding import with_feeds
 from foldnet.folding.folds import Fold
 from foldnet.folding.plan import FoldPlan, apply_fold
 from foldnet.folding.recalibrate import statistics_of
@@ -20,6 +21,7 @@ from foldnet.folding.settings import FoldSettings
 from foldnet.program.text import program_text
 from foldnet.proof.fold_report import FoldReport
 from foldnet.proof.promises import Findings, Promise, at_most, check_distances, distance, equal, largest, owners_of
+from foldnet.proof.prove import random_inputs
 from foldnet.sharing.share import SharedNetwork
 from foldnet.store.codec import to_plain
 
@@ -51,7 +53,8 @@ def fold_again(model: SharedNetwork, fold: Fold, settings: Mapping[str, Any]) ->
     owners = owners_of(fold.program)
     plan = soft.plan({name: _clusters(owners.get(name, {}), layers) for name, layers in soft.layers.items()})
     choice = choose(soft) if soft.settings.chooser in ("threshold", "chance") else None
-    return Refold(soft, plan, apply_fold(model, plan), choice)
+    tied = apply_fold(model, plan)
+    return Refold(soft, with_feeds(plan, tied, random_inputs(tied, fold)), tied, choice)
 
 
 def check_refold(refold: Refold, fold: Fold, tied: nn.Module, report: FoldReport) -> Findings:

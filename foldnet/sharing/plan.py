@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 
 import torch
 from torch import nn
@@ -17,7 +16,6 @@ from foldnet.sharing.sequences import (
     gain_key,
     holder_of,
     holds_stages,
-    is_sequence,
     is_stage,
     joined,
     key_of,
@@ -27,6 +25,7 @@ from foldnet.sharing.sequences import (
     stands_in,
     weight_name,
 )
+from foldnet.sharing.siblings import siblings_of
 
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 SHAREABLE = (*CONVOLUTIONS, nn.Linear)  # layers whoever makes their weight
@@ -165,34 +164,10 @@ def check_plan(network: nn.Module, plan: SharingPlan) -> None:
                 )
 
 
-def positions(network: nn.Module, plan: SharingPlan) -> dict[str, tuple[tuple[int, ...], ...]]:
-    """By group, the rows of its layers that stand at one place of successive blocks, such as all conv1: one tuple a
-    place. A layer outside the sequences has a place of its own."""
-    sequences = tuple(getattr(network, "sequences", ()))
-    if not sequences:
-        layers = [layer for group in plan.groups for layer in group.layers]
-        sequences = tuple(name for name in sequences_of(network, layers) if is_sequence(network.get_submodule(name)))
-    return _positions(plan, sequences)
-
-
-@lru_cache(maxsize=64)  # asked in every training step
-def _positions(plan: SharingPlan, sequences: tuple[str, ...]) -> dict[str, tuple[tuple[int, ...], ...]]:
-    """The same for known sequences."""
-    found = {}
-    for group in plan.groups:
-        places: dict[tuple[str, str], list[int]] = {}
-        for row, layer in enumerate(group.layers):
-            sequence = next((name for name in sequences if stands_in(layer, name)), layer)
-            _, _, place = layer.removeprefix(f"{sequence}." if sequence else "").replace(":", ".:").partition(".")
-            places.setdefault((sequence, place), []).append(row)
-        found[group.name] = tuple(tuple(rows) for rows in places.values())
-    return found
-
-
 def _stages_of(network: nn.Module, layers: list[str]) -> dict[str, str | None]:
     """The stage that each layer stands in; None for a layer outside the declared sequences.
 
-    Where blocks follow each other in the network itself, they are its one stage, ROOT.
+    Where blocks follow each other in the network itself, they are its one stage, ROOT; siblings are one too.
     """
     sequences = tuple(getattr(network, "sequences", ()))
     if sequences:
@@ -202,7 +177,10 @@ def _stages_of(network: nn.Module, layers: list[str]) -> dict[str, str | None]:
     inside = [layer.split(".") for layer in layers]
     of_its_own = not runs_in_order(network) or holds_stages("", network, layers)
     stages = {parts[0]: of_its_own or is_stage(network, parts[0], inside) for parts in inside}
-    return own | {layer: parts[0] if stages[parts[0]] else ROOT for layer, parts in zip(layers, inside, strict=True)}
+    found = {layer: parts[0] if stages[parts[0]] else ROOT for layer, parts in zip(layers, inside, strict=True)}
+    outermost = (name for name in sequences_of(network, layers) if "." not in name)
+    siblings = {block: name for name in outermost for block in siblings_of(network, name)}
+    return own | {layer: siblings.get(stage, stage) for layer, stage in found.items()}
 
 
 def _legal(name: str) -> str:

@@ -4,9 +4,13 @@ A layer is named by the module whose weight it is, "stage1.0.conv1", or by anoth
 "layers.0.attention:in_proj_weight".
 """
 
+from collections.abc import Collection
+
 from torch import nn
+from torch.nn.parameter import is_lazy
 
 from foldnet.errors import NothingToFold
+from foldnet.sharing.siblings import siblings_in, siblings_of
 
 PARAMETER = ":"  # stands between a module and a parameter of it that is not called weight
 # What a class may not change, if running it is to mean running its children in order.
@@ -97,7 +101,8 @@ def _is_plain(module: nn.Module, kind: type[nn.Module], methods: tuple[str, ...]
 def sequences_of(network: nn.Module, layers: list[str]) -> tuple[str, ...]:
     """Where blocks follow each other, or one stands alone, by their names, so that each of `layers` stands in one.
 
-    They are the sequences that the network declares, else those that `_found` finds; "" is the network itself. A layer
+    They are the sequences that the network declares, else those that `_found` finds; "" is the network itself, and
+    "blockN" are siblings, children block1, block2, ... of one module. A layer
     outside of them stands in a block of its own, which comes to no loop: the largest module around it that is the
     network's child, or holds none of the sequences.
 
@@ -111,10 +116,12 @@ def sequences_of(network: nn.Module, layers: list[str]) -> tuple[str, ...]:
                 f"'{name}', which the network's attribute 'sequences' names, is no nn.Sequential or "
                 "nn.ModuleList of blocks that each run once, in order, so it cannot come to loop; make it one"
             )
-    found = found or _found("", network, layers)
-    missed = [layer for layer in layers if not any(stands_in(layer, name) for name in found)]
-    alone = {_alone(layer, found) for layer in missed}
-    return tuple(name for name in modules if name in alone or (name in found and _with(layers, name)))
+    parts = {name: (name,) for name in found} or _found("", network, layers)
+    covered = [part for its in parts.values() for part in its]
+    alone = {_alone(layer, parts) for layer in layers if not any(stands_in(layer, part) for part in covered)}
+    begun = {its[0]: name for name, its in parts.items() if any(_with(layers, part) for part in its)}
+    begun |= {name: name for name in alone}
+    return tuple(begun[name] for name in modules if name in begun)
 
 
 def _with(layers: list[str], name: str) -> list[str]:
@@ -122,37 +129,61 @@ def _with(layers: list[str], name: str) -> list[str]:
     return [layer for layer in layers if stands_in(layer, name)]
 
 
-def _found(name: str, module: nn.Module, layers: list[str]) -> tuple[str, ...]:
-    """The outermost sequences in a module, unless one holds whole stages: then these, and what else stands in it."""
+def _found(name: str, module: nn.Module, layers: list[str]) -> dict[str, tuple[str, ...]]:
+    """The outermost sequences in a module, unless one holds whole stages: then these, and what else stands in it. By
+    their names the modules that are all of each: its own, or those of siblings."""
     inside = _with(layers, name)
     if not inside:
-        return ()
+        return {}
     candidate = is_sequence(module) if name else runs_in_order(module)
     if candidate and not _gives_way(name, module, inside):
-        return (name,)
-    children = ((joined(name, child), part) for child, part in module.named_children())
-    return tuple(inner for place, part in children for inner in _found(place, part, inside))
+        return {name: (name,)}
+    found = {} if candidate else _siblings(name, module, inside)
+    taken = {part for parts in found.values() for part in parts}
+    for child, part in _children(name, module):
+        if child not in taken:
+            found |= _found(child, part, inside)
+    return found
+
+
+def _siblings(name: str, module: nn.Module, layers: list[str]) -> dict[str, tuple[str, ...]]:
+    """Siblings in a module two of which are made of the same parts, unless each is a stage; one layer is no block."""
+    relative = [layer.removeprefix(f"{name}." if name else "").split(".") for layer in layers]
+    found = {}
+    for called, children in siblings_in(module).items():
+        blocks = [(joined(name, child), module.get_submodule(child)) for child in children]
+        stages = all(is_stage(module, child, relative) for child in children)
+        if not stages and _alike(blocks, layers, blocks_alone=True):
+            found[joined(name, called)] = tuple(block for block, _ in blocks)
+    return found
 
 
 def _gives_way(name: str, module: nn.Module, layers: list[str]) -> bool:
     """Whether loops are to be looked for inside a sequence: each block is a stage, or no two of them are alike and a
-    sequence inside them has blocks that are."""
+    sequence inside them, or siblings, are blocks that are."""
     if (not name or lists_blocks(module)) and holds_stages(name, module, layers):
         return True
-    return not _repeats(name, module, layers) and any(
-        _repeats(inner, part, layers, blocks=True)
+    return not _alike(_children(name, module), layers) and any(
+        _siblings(inner, part, layers)
+        if not is_sequence(part)
+        else _alike(_children(inner, part), layers, blocks_alone=True)
         for inner, part in ((joined(name, path), part) for path, part in module.named_modules() if path)
-        if is_sequence(part)
     )
 
 
-def _repeats(name: str, module: nn.Module, layers: list[str], *, blocks: bool = False) -> bool:
-    """Whether two children with `layers` in them are made of the same parts; with `blocks` a layer alone is none."""
+def _children(name: str, module: nn.Module) -> list[tuple[str, nn.Module]]:
+    """The children of a module, which is called `name`, with their names."""
+    return [(joined(name, child), part) for child, part in module.named_children()]
+
+
+def _alike(parts: list[tuple[str, nn.Module]], layers: list[str], *, blocks_alone: bool = False) -> bool:
+    """Whether two of some modules with `layers` in them are made of the same parts; with `blocks_alone` a layer alone
+    does not count."""
     known: set[object] = set()
-    for child, part in module.named_children():
-        if _with(layers, joined(name, child)):
+    for name, part in parts:
+        if _with(layers, name):
             made = _made_of(part)
-            if made in known and (len(made) > 1 or not blocks):
+            if made in known and (len(made) > 1 or not blocks_alone):
                 return True
             known.add(made)
     return False
@@ -161,12 +192,12 @@ def _repeats(name: str, module: nn.Module, layers: list[str], *, blocks: bool = 
 def _made_of(module: nn.Module) -> tuple[object, ...]:
     """The classes and shapes of a module's parts: equal of blocks that may come to loop, which folding proves."""
     return tuple(
-        (path, type(part), *(tuple(one.shape) for one in part.parameters(recurse=False)))
+        (path, type(part), *(None if is_lazy(one) else tuple(one.shape) for one in part.parameters(recurse=False)))
         for path, part in module.named_modules()
     )
 
 
-def _alone(layer: str, found: tuple[str, ...]) -> str:
+def _alone(layer: str, found: Collection[str]) -> str:
     """The largest module around a layer, other than the network, that holds no sequence; at the least the layer."""
     parts = holder_of(layer).split(".")
     places = (".".join(parts[:length]) for length in range(1, len(parts) + 1))
@@ -175,18 +206,26 @@ def _alone(layer: str, found: tuple[str, ...]) -> str:
 
 def block_names(network: nn.Module, sequence: str) -> tuple[str, ...]:
     """Qualified names of the blocks of one sequence, in order; its own where it is a block that stands alone."""
+    if siblings := siblings_of(network, sequence):
+        return siblings
     if not is_sequence(network.get_submodule(sequence)):
         return (sequence,)
     return tuple(joined(sequence, name) for name, _ in network.get_submodule(sequence).named_children())
+
+
+def parts_of(network: nn.Module, sequence: str) -> tuple[str, ...]:
+    """The names of the modules that are all of a sequence: its own, or those of siblings."""
+    return siblings_of(network, sequence) or (sequence,)
 
 
 def places_of(network: nn.Module, layers: list[str]) -> dict[str, tuple[str, int, str]]:
     """Where layers stand in blocks that follow each other: the sequence, the number of the first block in it that is
     made of the same parts, and the layer's path inside of the block. A layer outside of sequences has no place."""
     found: dict[str, tuple[str, int, str]] = {}
-    for sequence in (name for name in sequences_of(network, layers) if is_sequence(network.get_submodule(name))):
+    for sequence in sequences_of(network, layers):
         kinds: dict[object, int] = {}
-        for number, block in enumerate(block_names(network, sequence)):
+        blocks = block_names(network, sequence)
+        for number, block in enumerate(blocks if blocks != (sequence,) else ()):
             kind = kinds.setdefault(_made_of(network.get_submodule(block)), number)
             for layer in _with(layers, block):
                 path = layer.removeprefix(block).removeprefix(".").removeprefix(PARAMETER)

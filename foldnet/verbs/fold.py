@@ -14,6 +14,7 @@ from foldnet.bounds import checked
 from foldnet.choosing.choose import Soft, check_budget_of, choose, soft_of
 from foldnet.choosing.laboratory import Laboratory, added_loss_shares
 from foldnet.errors import SettingError
+from foldnet.folding.feeding import with_feeds
 from foldnet.folding.folds import Fold, open_fold, save_fold, stored_groups
 from foldnet.folding.looped import LoopedNetwork, loop_tied
 from foldnet.folding.plan import FoldPlan, apply_fold
@@ -21,7 +22,7 @@ from foldnet.folding.recalibrate import NOTHING_ANEW, keeps_statistics
 from foldnet.folding.settings import FoldSettings
 from foldnet.options import takes_fields
 from foldnet.proof.fold_report import Accuracies, FoldReport
-from foldnet.proof.prove import check_fold
+from foldnet.proof.prove import check_fold, random_inputs
 from foldnet.sharing.share import SharedNetwork
 from foldnet.show.progress import watched
 from foldnet.store.artifact import FOLD, refuse_linked
@@ -109,6 +110,7 @@ def _fold_run(run: Run, chosen: FoldSettings, evaluated: bool, data_of_run: Call
     if laboratory is not None:
         shares = _measure_shares(soft, plan, laboratory)
         score = _train_and_measure(laboratory, soft, tied, evaluated)
+    plan = with_feeds(plan, tied, random_inputs(tied, run))
     looped = loop_tied(tied, plan.program)
     proof = check_fold(looped, tied, run, laboratory if evaluated else None, chosen.ignore)
     report = replace(report_of(soft, choice, plan, looped, proof, shares), run=str(run.folder))

@@ -14,6 +14,7 @@ from foldnet.choosing.advice import Advice, advise
 from foldnet.choosing.choose import Choice, Soft, choose, soft_of
 from foldnet.errors import SettingError
 from foldnet.folding.calling import refuse_nan, run_on
+from foldnet.folding.feeding import with_feeds
 from foldnet.folding.looped import LoopedNetwork, loop_tied
 from foldnet.folding.owners import only_calls_layers
 from foldnet.folding.plan import FoldPlan, GroupFold, apply_fold
@@ -75,6 +76,8 @@ def fold_in_memory(
     choice = choose(soft)
     plan = soft.plan(choice.clusters)
     tied = apply_fold(soft.model, plan)
+    if inputs is not None:
+        plan = with_feeds(plan, tied, given_as(inputs))
     looped = loop_tied(tied, plan.program)
     proof = None if inputs is None else _prove_on(inputs, looped, tied, settings.ignore)
     return FoldedNetwork(looped, tied, plan, report_of(soft, choice, plan, looped, proof))
@@ -148,10 +151,16 @@ def sizes_of(soft: SharedNetwork, looped: LoopedNetwork) -> tuple[Sizes, Sizes]:
     return Sizes(*numbers), Sizes(*map(file_bytes, states))
 
 
-def _prove_on(inputs: Any, looped: LoopedNetwork, tied: SharedNetwork, ignored: Collection[str]) -> Proof:
-    """Run looped against tied on what a user gave. Raises SettingError for inputs that prove nothing, BrokenPromise."""
+def given_as(inputs: Any) -> tuple[Any, ...]:
+    """What the network is called with. Raises SettingError for numbers that are none."""
     given = inputs if isinstance(inputs, tuple) else (inputs,)
     refuse_nan(given)
+    return given
+
+
+def _prove_on(inputs: Any, looped: LoopedNetwork, tied: SharedNetwork, ignored: Collection[str]) -> Proof:
+    """Run looped against tied on what a user gave. Raises SettingError for inputs that prove nothing, BrokenPromise."""
+    given = given_as(inputs)
     with run_on(given, {}):
         proof = prove(looped, tied, given, ignored)
     if not proof.count:

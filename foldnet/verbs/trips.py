@@ -13,7 +13,7 @@ from foldnet.errors import NothingToFold, SettingError
 from foldnet.folding.folds import open_fold
 from foldnet.folding.looped import LoopedNetwork
 from foldnet.folding.opening import fold_folder, kind_of, open_network, run_of_fold
-from foldnet.program.data import loops_of, schedule
+from foldnet.program.data import schedule, turnable
 from foldnet.show.progress import watched
 from foldnet.show.report import Report, Scored, Table, percent
 from foldnet.training.evaluate import LengthScore, Score
@@ -117,7 +117,9 @@ def depth(
     observer = observer or Silent()
     folder = fold_folder(path)
     fold = open_fold(folder)
-    loops = loops_of(fold.program)
+    loops = turnable(fold.program)
+    if not loops and (fixed := next((stage.fixed for stage in fold.program.stages if stage.loops), "")):
+        raise NothingToFold(f"the loops of fold '{folder}' run as often as they were found: {fixed}")
     if not loops:
         raise NothingToFold(
             f"fold '{folder}' has no loop to turn; fold it at a lower `threshold`, or with `unit='block'`"
