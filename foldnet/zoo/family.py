@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 Function = TypeVar("Function", bound=Callable[..., Any])
 DIGITS = 4  # of a number in a name
 WRITTEN = re.compile(r"(?P<file>.*\.py):(?P<function>[^\W\d]\w*)", re.DOTALL)  # nets.py:make
-LOADS = re.compile("(pretrained|weights|checkpoint|cache|hf_|hub|url|file|state_dict|load)", re.IGNORECASE)
+LOADS = re.compile("weights|cache|hf_|hub|url|file|load|.*(pretrained|checkpoint|state_dict)", re.IGNORECASE)
 OUTPUTS, INPUTS = "num_classes", "in_chans"  # what constructors call them
 
 

@@ -81,7 +81,7 @@ def test_what_is_no_network_is_refused(name, given, error, said):
     ("option", "value", "said"),
     [
         *((name, True, "loads or downloads something, which no option of an architecture may; leave it out") for name in (
-            "pretrained", "pretrained_cfg", "pretrained_cfg_overlay", "checkpoint_path", "weights", "weights_backbone", "cache_dir",
+            "pretrained", "pretrained_cfg", "pretrained_cfg_overlay", "backbone_pretrained", "checkpoint_path", "weights", "weights_backbone", "cache_dir",
         )),
         ("num_classes", 5, "is what the data say; leave it out"),
         ("in_chans", 5, "is what the data say; leave it out"),
