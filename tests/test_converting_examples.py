@@ -1,6 +1,10 @@
 """The network that reads weights which others trained, and the commands by which its frontier is measured."""
 
+import importlib
 import itertools
+import json
+import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -11,7 +15,8 @@ from torch import nn
 import foldnet
 from foldnet.data.images import STATISTICS
 
-EXAMPLES = Path(__file__).parents[1] / "examples"
+TOP = Path(__file__).parents[1]
+EXAMPLES = TOP / "examples"
 NETWORK = f"{EXAMPLES}/resnet20_cifar.py:make"
 SHAPES = {"layer1": (16, 16, 3, 3), "layer2": (32, 32, 3, 3), "layer3": (64, 64, 3, 3)}
 
@@ -86,18 +91,18 @@ def stages_in(program):
 
 
 @pytest.fixture(scope="module")
-def frontier():
+def conversions():
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(EXAMPLES)
-        import frontier
+        import conversions
 
-        yield frontier
+        yield conversions
 
 
-def test_templates_are_the_most_that_a_share_of_the_numbers_holds(frontier):
+def test_templates_are_the_most_that_a_share_of_the_numbers_holds(conversions):
     layers, sizes = (6, 5, 5), (2304, 9216, 36864)
     whole = sum(count * size for count, size in zip(layers, sizes, strict=True))
-    for share, chosen in frontier.TEMPLATES.items():
+    for share, chosen in conversions.TEMPLATES.items():
         top, bottom = map(int, share.split("/"))
         fitting = [
             numbers
@@ -109,17 +114,81 @@ def test_templates_are_the_most_that_a_share_of_the_numbers_holds(frontier):
         assert best == chosen
 
 
-def test_its_commands_have_options_that_exist(frontier):
+@pytest.mark.parametrize("name", ["resnet20-frontier", "loops-in-earnest"])
+def test_commands_have_options_that_exist(name, conversions):
     known = (Path(__file__).parent / "cli" / "options.txt").read_text(encoding="utf-8")
-    for command in itertools.chain(*frontier.configurations().values()):
+    for command in itertools.chain(*conversions.SETS[name][0]().values()):
         words = command.split()
         for option in (word for word in words if word.startswith("--")):
             lines = [line for line in known.splitlines() if line.startswith(f"foldnet {words[1]}: ")]
             assert any(option in line.replace("...", "").replace(",", "").split() for line in lines), option
 
 
-def test_what_was_not_measured_is_said(frontier, monkeypatch, capsys):
-    monkeypatch.setattr(sys, "argv", ["frontier.py", "--missing"])
-    left = [name for name in frontier.configurations() if name not in frontier.read()["result"]]
-    assert frontier.main() == int(bool(left))
-    assert capsys.readouterr().out == f"missing: {', '.join(left) or 'nothing'}\n"
+def test_the_transformer_has_eight_equal_blocks(conversions):
+    options = dict(option.split("=") for option in conversions.VISION.split())
+    arch_option = {key: int(value) for key, value in options.items()}
+    report = foldnet.plan("timm/vit_tiny_patch16_224", arch_option=arch_option)
+    assert {len(group.layers) for group in report.groups} == {8}
+    assert report.before < 1_000_000
+
+
+def test_what_was_not_measured_is_measured_and_kept(conversions, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(conversions, "FILES", tmp_path)
+    asked = []
+
+    def measure(commands, weights, data_dir):
+        asked.append(commands[-1])
+        if len(asked) == 3:
+            raise KeyboardInterrupt
+        return {"commands": commands, "result": len(asked)}
+
+    monkeypatch.setattr(conversions, "measure", measure)
+    monkeypatch.setattr(sys, "argv", ["conversions.py", "loops-in-earnest"])
+    with pytest.raises(KeyboardInterrupt):
+        conversions.main()
+    content = json.loads((tmp_path / "loops-in-earnest.json").read_text())
+    assert content["result"] == {
+        name: {"commands": [command], "result": index}
+        for index, (name, command) in enumerate(zip(content["wanted"], asked[:2], strict=False), 1)
+    }
+    monkeypatch.setattr(sys, "argv", ["conversions.py", "loops-in-earnest", "--missing"])
+    assert conversions.main() == 1
+    assert capsys.readouterr().out == f"missing: {', '.join(content['wanted'][2:])}\n"
+
+
+def measured_frontier(conversions):
+    """What a whole file of the frontier might hold."""
+    score = {"original": 0.9, "converted": 0.1, "recalibrated": 0.2, "finetuned": 0.88, "low_rank": 0.7}
+    score |= {"low_rank_recalibrated": 0.8, "low_rank_finetuned": 0.89}
+    templates = {"score": score, "parameters": {"converted": 1500, "control": 1499}}
+    loops = {"score": score, "parameters": 700}
+    wanted = list(conversions.resnet20())
+    results = {name: {"result": loops if "loops" in name else templates} for name in wanted}
+    return {"machine": "a machine", "wanted": wanted, "result": results}
+
+
+def test_the_page_shows_a_frontier_that_is_whole(conversions, tmp_path):
+    for name in ("docs", "examples"):
+        shutil.copytree(TOP / name, tmp_path / name)
+    shutil.copy(TOP / "README.md", tmp_path)
+    file = tmp_path / "examples" / "benchmarks" / "resnet20-frontier.json"
+    file.write_text(json.dumps(measured_frontier(conversions)))
+    subprocess.run([sys.executable, tmp_path / "docs" / "write.py"], capture_output=True, check=True)
+    text = (tmp_path / "docs" / "convert.md").read_text()
+    assert "| 2/3 | templates | 1,500 | 10.00 % | 20.00 % | 88.00 % |\n" in text
+    assert "| 2/3 | low rank, a layer each (the control) | 1,499 | 70.00 % | 80.00 % | 89.00 % |\n" in text
+    assert "| – | loops, one body a stage | 700 | 10.00 % | – | 88.00 % |\n" in text
+    assert (
+        "distilled: low rank 1.00, templates 2.00. The goal\nwas one and a half at most: low rank, a layer each" in text
+    )
+
+
+def test_a_frontier_that_is_not_whole_is_not_shown(conversions, tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(TOP / "docs")
+    readings, frontier = importlib.import_module("readings"), importlib.import_module("frontier_readings")
+    monkeypatch.setattr(readings, "FILES", tmp_path)
+    content = measured_frontier(conversions)
+    (tmp_path / "whole.json").write_text(json.dumps(content))
+    content["result"].popitem()
+    (tmp_path / "half.json").write_text(json.dumps(content))
+    assert [frontier.complete(name) for name in ("whole", "half", "none")] == [True, False, False]
