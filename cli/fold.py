@@ -50,7 +50,7 @@ def fold(run: Path | None, threshold: list[str] | None, sweep: bool, **given: An
         tuning = {name: given[name] or None for name in ("clusters", "finetune", "control", "out", "no_evaluate")}
         unit = given["unit"] if given["unit"] != "layer" else None
         _refuse_together("--sweep", picking | tuning | {"unit": unit})
-        names = ("groups", "keep", "ignore", "metric", "tie", "linkage", "checkpoint", "data_dir", "device")
+        names = ("groups", "keep", "ignore", "metric", "tie", "linkage", "residual", "checkpoint", "data_dir", "device")
         return watch(sweep_recipe, run, written=not given["dry_run"], **{name: given[name] for name in names})
     shares, evaluated = not given.pop("no_shares"), not given.pop("no_evaluate")
     if not evaluated:

@@ -76,6 +76,7 @@ BOUNDS: dict[str, Bound] = {
     "threshold": _number(0, 1),
     "max_drop": _number(0, 100),
     "finetune": Bound(0, 10_000),
+    "residual": Bound(0, 10_000),
     "fit": Bound(0, 1_000_000),
     # turning loops and measuring
     "steps": Bound(0, 10_000),

@@ -15,7 +15,7 @@ from foldnet.data.tasks import CLASSES, Task
 from foldnet.errors import SettingError, check_known
 from foldnet.folding.groups import Family, GroupAlgebra, check_metric, cut_families, families_of, groups_of
 from foldnet.folding.looped import loop_tied
-from foldnet.folding.owners import tie_rows
+from foldnet.folding.owners import ranks_of, tie_rows
 from foldnet.folding.plan import FoldPlan, GroupFold, apply_fold, soft_network
 from foldnet.folding.settings import FoldSettings, parse_budget
 from foldnet.folding.structures import Structures, describe, structures_of
@@ -102,7 +102,8 @@ class Soft:
             chosen = clusters.get(group.name, partition([], len(group.layers)))
             tie = tie_rows(entry.coefficients, entry.gram, chosen, self.settings.tie)
             ordered = partition(chosen, len(group.layers))
-            groups.append(GroupFold(group.name, group.layers, group.templates, entry.weight_numbers, ordered, tie))
+            ranks = ranks_of(tie, group.shape, self.settings.residual)
+            groups.append(GroupFold(group.name, group.layers, group.templates, group.shape, ordered, tie, ranks))
         tied = {group.name: group.clusters for group in groups}
         program = describe(self.model.network, self.model.plan, tied, self.structures)
         return FoldPlan(tuple(groups), program, self.structures.kept_apart)
@@ -150,8 +151,8 @@ def reason_of(settings: FoldSettings, task: Task = CLASSES) -> str | None:
 
 def check_budget_of(soft: Soft) -> None:
     """Raise NothingToFold where even complete tying is larger than the settings' budget: known before any data are
-    read."""
-    if soft.settings.budget is None:
+    read. With residuals, which may take more than tying saves, the smallest fold is another."""
+    if soft.settings.budget is None or soft.settings.residual:
         return
     budget, in_bytes = parse_budget(soft.settings.budget)
     plan = soft.plan(complete_tying(soft.ladders(soft.settings.unit)))

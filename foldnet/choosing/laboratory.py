@@ -160,4 +160,5 @@ def restored(group: GroupFold, row: int, algebra: GroupAlgebra) -> GroupFold:
     gains, assignment, errors = tie.gains.copy(), tie.assignment.copy(), tie.errors.copy()
     gains[row], assignment[row], errors[row] = 1.0, len(tie.owners), 0.0
     changed = replace(tie, owners=owners, gains=gains, assignment=assignment, errors=errors)
-    return replace(group, clusters=(*(cluster for cluster in clusters if cluster), (row,)), tie=changed)
+    ranks = (*group.ranks, 0) if group.ranks else ()
+    return replace(group, clusters=(*(cluster for cluster in clusters if cluster), (row,)), tie=changed, ranks=ranks)

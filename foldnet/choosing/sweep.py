@@ -66,7 +66,8 @@ Judge = Callable[[FoldPlan], Outcome]
 class SweepPoint(Outcome):
     """One point of the curve. `merged` names the ladder that went a rung down to get here, "" at the start.
 
-    `stored_numbers` counts the shared weights' numbers that a file keeps, `owners` those that exist while it runs.
+    `stored_numbers` counts the numbers of shared weights and residuals that a file keeps, `owners` the weights that
+    exist while it runs.
     """
 
     unit: str
@@ -147,7 +148,7 @@ def within_drop(points: tuple[SweepPoint, ...], soft: float, drop: float, task: 
 def within_budget(points: tuple[SweepPoint, ...], budget: int, task: Task = CLASSES, *, in_bytes: bool) -> SweepPoint:
     """The point with the best score whose size is at most `budget`; among equals the one that stores least.
 
-    Raises NothingToFold where even complete tying is larger, saying what can be reached.
+    Raises NothingToFold where all are larger, saying what can be reached.
     """
 
     size = attrgetter("bytes" if in_bytes else "parameters")
@@ -157,11 +158,11 @@ def within_budget(points: tuple[SweepPoint, ...], budget: int, task: Task = CLAS
 
 
 def check_budget(least: int, budget: int, *, in_bytes: bool) -> None:
-    """Raise NothingToFold where `budget` is below what complete tying leaves, saying what that is."""
+    """Raise NothingToFold where `budget` is below the size of the smallest fold, saying what that is."""
     if budget < least:
         unit = "bytes" if in_bytes else "parameters"
         raise NothingToFold(
-            f"a `budget` of {budget:,} {unit} cannot be reached: complete tying leaves {least:,}; give at least that"
+            f"a `budget` of {budget:,} {unit} cannot be reached: the smallest fold has {least:,}; give at least that"
         )
 
 
@@ -219,7 +220,7 @@ def counts_of(plan: FoldPlan) -> dict[str, int]:
     """What a point counts of its fold."""
     return {
         "owners": sum(group.owners for group in plan.groups),
-        "stored_numbers": sum(group.stored * group.weight_numbers for group in plan.groups),
+        "stored_numbers": sum(group.stored_numbers for group in plan.groups),
         "loops": plan.program.loops,
         "reuses": count_reuses(plan.program),
     }

@@ -33,6 +33,7 @@ def made_of(run: Run, soft: Soft) -> dict[str, Any]:
         "metric": soft.metric,
         "tie": settings.tie,
         "linkage": settings.linkage,
+        "residual": settings.residual,
         "groups": sorted(soft.chosen_groups()),
         "kept": sorted(soft.kept()),
         "ignored": sorted(settings.ignore),
@@ -78,7 +79,7 @@ def kept_curve(run: Run, soft: Soft) -> Curve | None:
     try:
         stated, now = content["of"], made_of(run, soft)
         for name, value in now.items():
-            if stated[name] != value:
+            if (stated[name] if name != "residual" else stated.get(name, 0)) != value:  # older sweeps had none
                 raise OtherSweep(f"{SWEEP_FILE} is of {OTHERS.get(name, f'another {name}')}")
         points = from_plain(tuple[SweepPoint, ...], content["units"][soft.settings.unit])
         score = from_plain(Share if run.task.share else float, content["score"]["soft"])

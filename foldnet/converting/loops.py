@@ -98,12 +98,15 @@ def first_of(batches: Iterable[Any]) -> Inputs:
 
 def as_soft(tied: SharedNetwork) -> SharedNetwork:
     """A soft network that computes what a tied one does: its templates are the owners, and each layer's coefficients
-    its gain at the place of its owner. So folding it at a threshold of 1 gives the tied one back."""
+    its gain at the place of its owner. So folding it at a threshold of 1 gives the tied one back. Raises SettingError
+    for residuals, which no template holds."""
     groups: list[Group] = []
     sources: dict[str, nn.Module] = {}
     for group in tied.plan.groups:
         source = tied.sources[group.name]
         assert isinstance(source, TiedLayers)
+        if source.rows:
+            raise SettingError(f"layers of group '{group.name}' keep residuals, and a soft network has none")
         owners = source.stored.owner_weights()
         bank = Bank(len(group.layers), len(owners), group.shape).to(owners[0])
         with torch.no_grad():

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar
 from msgspec import Meta
 
 from foldnet.bounds import BOUNDS, check_number, shown
-from foldnet.errors import RunError
+from foldnet.errors import RunError, ShapeMismatch
 from foldnet.options import check_choice
 from foldnet.program.data import Program, gain_names
 from foldnet.program.json import program_from_json
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
 WEIGHTS = "weights.safetensors"
 READINGS = 5  # times that a fold is read which is replaced meanwhile
-OWNERS, TEMPLATES, SIDE = (
-    Meta(ge=BOUNDS[name].least, le=BOUNDS[name].most) for name in ("owners", "templates", "weight_side")
+OWNERS, TEMPLATES, SIDE, RANK = (
+    Meta(ge=BOUNDS[name].least, le=BOUNDS[name].most) for name in ("owners", "templates", "weight_side", "residual")
 )
 Read = TypeVar("Read")
 SEALED = (WEIGHTS, "program.json", "report.json")  # files whose digests stand in config.json
@@ -39,12 +39,14 @@ SEALED = (WEIGHTS, "program.json", "report.json")  # files whose digests stand i
 
 @dataclass(frozen=True, slots=True)
 class StoredGroup:
-    """How one group lies in the file: `owners` weights, or `templates` that mix them where that is not None."""
+    """How one group lies in the file: `owners` weights, or `templates` that mix them where that is not None. `ranks`
+    has for each owner the rank of the residuals that its layers keep; nothing where there are none."""
 
     name: str
     owners: Annotated[int, OWNERS]
     templates: Annotated[int, TEMPLATES] | None
     shape: tuple[Annotated[int, SIDE], ...]
+    ranks: tuple[Annotated[int, RANK], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +87,9 @@ class Fold:
         try:
             built = self.blueprint.build()
             plain = built.network if isinstance(built, SharedNetwork) else built  # shared layers without weights
-            owners = {group.name: Owners(group.owners, group.templates, group.shape) for group in self.groups}
-            return LoopedNetwork(plain, self.program, owners)
-        except (AttributeError, IndexError, KeyError, TypeError, ValueError, RuntimeError) as error:
+            forms = {group.name: (group.owners, group.templates, group.shape, group.ranks) for group in self.groups}
+            return LoopedNetwork(plain, self.program, {name: Owners(*form) for name, form in forms.items()})
+        except (AttributeError, IndexError, KeyError, TypeError, ValueError, RuntimeError, ShapeMismatch) as error:
             raise RunError(
                 f"the config.json and program.json in '{self.folder}' do not make a network ({error}); "
                 "fold the run again"

@@ -14,16 +14,16 @@ from foldnet.bounds import checked
 from foldnet.errors import SettingError
 from foldnet.folding.equality import own_numbers
 from foldnet.folding.memory import in_several_places
-from foldnet.folding.owners import only_calls_layers, scale_outputs
+from foldnet.folding.owners import only_calls_layers, use_owner
 from foldnet.folding.parts import pairs
 from foldnet.folding.ready import Ready, keep
 from foldnet.folding.stages import LoopedAlone, LoopedList, LoopedSiblings, LoopedStage
 from foldnet.folding.stepped import SteppedBlock
 from foldnet.program.data import Program, check_trips, expand, gain_names
 from foldnet.sharing.lend import Lent, lend, undisturbed
-from foldnet.sharing.sequences import gain_name, joined, stands_in, weight_name
+from foldnet.sharing.sequences import holder_of, joined, own_keys, stands_in, weight_name
 from foldnet.sharing.share import SharedNetwork
-from foldnet.sharing.tied import Owners, TiedLayers
+from foldnet.sharing.tied import Owners, TiedLayers, use
 
 Place = tuple[str, str]  # a stepped block of a looped network, and in it the position of a layer that uses an owner
 
@@ -54,6 +54,9 @@ class LoopedNetwork(nn.Module):
         self.network = network
         self.owners = nn.ModuleDict(owners)
         self._wiring = tuple(_wiring(program))
+        for (name, position), group, owner in self._wiring:
+            if rank := owners[group].rank(owner):
+                self.network.get_submodule(name).add_residuals(position, rank, owners[group].form[2])  # type: ignore[operator]
         self._ready: Ready | None = None
         self._only_calls_layers = only_calls_layers(network)  # torch's compiler does not follow how that is found
 
@@ -142,19 +145,19 @@ class LoopedNetwork(nn.Module):
         return network  # type: ignore[no-any-return]
 
     def _lent(self, given: Mapping[Place, Tensor], *, scaled: bool = True) -> Lent:
-        """The network with each step's tensors lent; its layers' weights are scaled, or see scale_outputs."""
+        """The network with each step's tensors lent; its layers' weights are made, or see use_owner."""
         instead: dict[nn.Module, nn.Module] = {}
         tensors: dict[nn.Module, dict[str, Any]] = {}
-        gains: dict[nn.Module, Tensor] = {}
+        later: dict[nn.Module, tuple[Tensor, ...]] = {}
         parts: list[nn.Module] = []
         for name, block in self._stepped():
             block.follow()
             for _, part, own, found in block.given(_owners_of(name, given)):
-                for key, gain in found.items():
+                for key, usage in found.items():
                     if scaled or key != "weight" or "forward" in vars(part):  # who knows what is done with the weight
-                        own[key] = gain * own[key]
+                        own[key] = use(own[key], *usage)
                     else:
-                        gains[part] = gain
+                        later[part] = usage
                 tensors.setdefault(part, {}).update(own)
             if block.compiled:  # numbers of a step's own come as inputs, so that one body is compiled for all
                 for (path, attribute), numbers in own_numbers(list(block.parts)).items():
@@ -164,8 +167,8 @@ class LoopedNetwork(nn.Module):
         for stage in (module for module in self.network.modules() if isinstance(module, LoopedStage)):
             instead |= stage.instead()
         lent = lend(self.network, tensors, instead, parts)
-        for part, gain in gains.items():
-            scale_outputs(lent.views[part].seen, gain)
+        for part, usage in later.items():
+            use_owner(lent.views[part].seen, *usage)
         return lent
 
     def _in_parts(self, given: Mapping[Place, Tensor]) -> dict[str, Tensor]:
@@ -175,8 +178,8 @@ class LoopedNetwork(nn.Module):
             for _, module, twins in pairs(block.body, list(block.parts)):
                 for twin in (twin for twin in twins if twin.training != module.training):
                     twin.training = module.training
-            for place, _, own, scales in block.given(_owners_of(name, given)):
-                own |= {key: gain * own[key] for key, gain in scales.items()}
+            for place, _, own, usages in block.given(_owners_of(name, given)):
+                own |= {key: use(own[key], *usage) for key, usage in usages.items()}
                 found.update((joined(name, "parts", place, key), tensor) for key, tensor in own.items())
         return found
 
@@ -199,34 +202,42 @@ def _owners_of(block: str, given: Mapping[Place, Tensor]) -> dict[str, Tensor]:
 
 
 def loop_tied(tied: SharedNetwork, program: Program) -> LoopedNetwork:
-    """The looped form of a tied network: the same owners, norms and gains, stacked by step. `tied` is left as it
-    was."""
+    """The looped form of a tied network: the same owners, norms, gains and residuals, stacked by step. `tied` is left
+    as it was."""
     sources = {name: source for name, source in tied.sources.items() if isinstance(source, TiedLayers)}
     owners = {name: copy.deepcopy(source.stored) for name, source in sources.items()}
+    usages = {name: source.usages() for name, source in sources.items()}
     device = next(tied.sources.parameters()).device
     looped = LoopedNetwork(copy.deepcopy(tied.network), program, owners).to(device)
     rows = {layer: (group.name, row) for group in tied.plan.groups for row, layer in enumerate(group.layers)}
     with torch.no_grad():
-        for gain, step, layer in gain_slots(looped):
+        for stacks, step, layer in usage_slots(looped):
             group, row = rows[layer]
-            given = sources[group].gains[row]
-            if gain.dtype != given.dtype:  # of a body that has no parameter to tell its precision
-                gain.data = gain.data.to(given)
-            gain[step] = given
+            for stack, given in zip(stacks, usages[group][row], strict=True):
+                if stack.dtype != given.dtype:  # of a body that has no parameter to tell its precision
+                    stack.data = stack.data.to(given)
+                stack[step] = given
     return looped
+
+
+def usage_slots(looped: LoopedNetwork) -> Iterator[tuple[list[nn.Parameter], int, str]]:
+    """(what is stacked of how an owner is used, step, name of the unrolled layer) for every use of an owner: gains
+    (steps,), and B (steps, O, r) and A (steps, r, I * kernel) where there are residuals."""
+    for name, step, layer in gain_names(looped.program):
+        held = looped.network.get_submodule(name.rpartition(".")[0])._parameters
+        yield [stack for key in own_keys(layer) if (stack := held.get(key)) is not None], step, layer
 
 
 def gain_slots(looped: LoopedNetwork) -> Iterator[tuple[nn.Parameter, int, str]]:
     """(stacked gains (steps,), step, name of the unrolled layer) for every use of an owner."""
-    for name, step, layer in gain_names(looped.program):
-        yield looped.network.get_parameter(name), step, layer
+    return ((stacks[0], step, layer) for stacks, step, layer in usage_slots(looped))
 
 
 def unroll(looped: LoopedNetwork, network: nn.Module) -> nn.Module:
     """Write the looped network out again, layer by layer, into `network`, an architecture as it was before folding.
 
-    This reads the program's uses, not its loops, and shares no code with the looped forward pass: it is what that pass
-    is checked against.
+    This reads the program's uses, not its loops, and shares no code with the looped forward pass but that of one use of
+    an owner: it is what that pass is checked against.
     """
     stages, state = looped.program.stages, looped.network.state_dict()
     owners = {name: source.owner_weights() for name, source in looped.owners.items()}  # type: ignore[operator]
@@ -241,10 +252,11 @@ def unroll(looped: LoopedNetwork, network: nn.Module) -> nn.Module:
             for name in (name.removeprefix(inside) for name in state if name.startswith(inside)):
                 own = isinstance(stepped, SteppedBlock) and name not in stepped.kept
                 target[joined(block.name, name)] = state[inside + name][step] if own else state[inside + name]
-            for use in block.uses:
-                if use.group is not None and use.owner is not None:
-                    gain = target.pop(gain_name(use.layer))
-                    target[weight_name(use.layer)] = gain * owners[use.group][use.owner]
+            for one in block.uses:
+                if one.group is not None and one.owner is not None:
+                    keys = (joined(holder_of(one.layer), key) for key in own_keys(one.layer))
+                    usage = [target.pop(key) for key in keys if key in target]
+                    target[weight_name(one.layer)] = use(owners[one.group][one.owner], *usage)
     network.load_state_dict({name: tensor.detach().clone() for name, tensor in target.items()}, assign=True)
     return network
 
@@ -253,6 +265,6 @@ def _wiring(program: Program) -> Iterator[tuple[Place, str, int]]:
     """(place, group, owner): where each label's layers take their weight from."""
     for stage in program.stages:
         for block in {block.label: block for block in stage.blocks}.values():
-            for use in block.uses:
-                if use.group is not None and use.owner is not None:
-                    yield (joined(stage.path, "blocks", block.label), use.position), use.group, use.owner
+            for one in block.uses:
+                if one.group is not None and one.owner is not None:
+                    yield (joined(stage.path, "blocks", block.label), one.position), one.group, one.owner

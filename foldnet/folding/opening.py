@@ -145,6 +145,11 @@ def ties_of_fold(
     from foldnet.training.settings import flat
 
     fold = open_fold(fold_folder(named))
+    if any(any(group.ranks) for group in fold.groups):
+        raise RunError(
+            f"fold '{fold.folder}' keeps residuals, and what shares hard from the start has none; fold its run without "
+            "`residual`"
+        )
     owner = {use.layer: use.owner for use in fold.program.uses if use.owner is not None}
     with torch.device("meta"):
         plan = fold.blueprint.plan(fold.blueprint.build_plain())

@@ -1,11 +1,12 @@
-"""Owners: the one weight that the layers of a cluster use, each by a signed gain, W_i ~ g_i C: how it is found, what is
-stored of it, and how layers use it.
+"""Owners: the one weight that the layers of a cluster use, each by a signed gain, W_i ~ g_i C, and with a residual of
+low rank where one is asked for: how it is found, what is stored of it, and how layers use it.
 
 The paper (Savarese & Maire 2019, section 4.3, https://arxiv.org/abs/1902.09701) gives no rule for the merged
 weight. |cos| ignores sign and length, but conv2 of a pre-activation block feeds the residual sum with no norm
 behind it: both are kept.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -20,11 +21,13 @@ from foldnet.analysis.similarity import Matrix, as_matrix, coordinate_map, unit_
 from foldnet.errors import SettingError
 from foldnet.options import check_choice
 from foldnet.sharing.lend import view
+from foldnet.sharing.low_rank import closest
 from foldnet.sharing.plan import SHAREABLE
 from foldnet.sharing.share import Bank
-from foldnet.sharing.tied import Owners, TiedLayers
+from foldnet.sharing.tied import Owners, TiedLayers, use
 
 CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
+EXACT = 1e-6  # of its length: a layer that tying changes by less is tied exactly
 EVEN = 1 - 1e-9  # gains this close in size count as equal, so that rounding does not pick the sign of the owner
 
 
@@ -110,12 +113,26 @@ def _errors(rows: Matrix, tied: Matrix, to_weights: Matrix) -> Matrix:
     return relative
 
 
-def tie_bank(bank: Bank, tie: Tie) -> TiedLayers:
-    """The tied form of a bank's layers; what it stores is the cheaper of owners and templates."""
+def ranks_of(tie: Tie, shape: Sequence[int], rank: int) -> tuple[int, ...]:
+    """For each owner the rank of the residuals that its layers keep, `rank` or what a matrix (O, I * kernel) can have
+    where that is less; 0 where the tie of all of them is exact, as that of a layer alone is. Empty where nobody keeps
+    one.
+
+    A cluster has one rank, so that the steps of a loop can be stacked. Its exact members keep zeros, which training
+    leaves as they are: both factors have gradients of zero there.
+    """
+    most = min(rank, shape[0], math.prod(shape[1:]))
+    inexact = {int(owner) for owner, error in zip(tie.assignment, tie.errors, strict=True) if error >= EXACT}
+    return tuple(most if owner in inexact else 0 for owner in range(len(tie.owners))) if most and inexact else ()
+
+
+def tie_bank(bank: Bank, tie: Tie, ranks: tuple[int, ...] = ()) -> TiedLayers:
+    """The tied form of a bank's layers; what it stores is the cheaper of owners and templates, and for owners that have
+    a rank what comes closest to what tying leaves over of each of their layers."""
     templates, count = bank.templates.detach().movedim(-1, 2), len(tie.owners)
     rows = torch.as_tensor(tie.owners, dtype=torch.float64, device=templates.device)
     by_templates = len(templates) < count
-    stored = Owners(count, len(templates) if by_templates else None, tuple(templates.shape[1:])).to(templates)
+    stored = Owners(count, len(templates) if by_templates else None, tuple(templates.shape[1:]), ranks).to(templates)
     # One owner at a time in float64: exact ties stay exact, and no second copy of the group is made.
     values = templates if by_templates else (sum_in_double(row, templates) for row in rows)
     with torch.no_grad():
@@ -125,6 +142,12 @@ def tie_bank(bank: Bank, tie: Tie) -> TiedLayers:
             stored.coefficients.copy_(rows)
         tied = TiedLayers(stored, tuple(map(int, tie.assignment))).to(templates)
         tied.gains.copy_(torch.as_tensor(tie.gains, dtype=torch.float64))
+        coefficients = bank.coefficients.detach().double()
+        for row, left, right in zip(tied.rows, tied.left, tied.right, strict=True):
+            missing = coefficients[row] - tie.gains[row] * rows[tie.assignment[row]]
+            factors = closest(sum_in_double(missing, templates), left.shape[1])
+            left.copy_(factors[0])
+            right.copy_(factors[1])
     return tied
 
 
@@ -154,26 +177,27 @@ def _only_calls(module: nn.Module) -> bool:
     return torchs or vars(kind).get("only_calls_layers") is True
 
 
-def scale_outputs(layer: nn.Module, gain: Tensor) -> None:
+def use_owner(layer: nn.Module, gain: Tensor, *residual: Tensor) -> None:
     """Let a view of a convolution or linear layer, whose weight is an owner (O, I, *kernel), compute with gain () times
-    that weight.
+    that weight, and with the residual's B (O, r) and A (r, I * kernel) where there is one.
 
     A call scales what passes through where its input has fewer numbers than the weight, since g C * x = g (C * x): the
     output, where that lies, or with a bias, which has no gain, the input. No scaled weight is made. That rounds
     differently, so under autocast and in half precision, where it would show and C * x may overflow although g C * x
     does not, the weight is scaled; and a layer of another class than torch's own may do more with its weight than
-    multiply by it. Whoever reads the weight reads the owner: see only_calls_layers.
+    multiply by it. With a residual the weight is made in every call. Whoever reads the weight reads the owner: see
+    only_calls_layers.
     """
-    vars(layer)["forward"] = partial(_scaled, layer, gain)
+    vars(layer)["forward"] = partial(_using, layer, gain, residual)
 
 
-def _scaled(layer: nn.Module, gain: Tensor, x: Tensor) -> Tensor:
-    """What a layer gives for x whose weight is its own times `gain`."""
+def _using(layer: nn.Module, gain: Tensor, residual: tuple[Tensor, ...], x: Tensor) -> Tensor:
+    """What a layer gives for x whose weight is an owner that it uses so."""
     forward, weight = type(layer).forward, layer._parameters["weight"]
     assert weight is not None
     coarse = x.itemsize < 4 or torch.is_autocast_enabled(x.device.type)
-    if type(layer) in SHAREABLE and x.numel() < weight.numel() and not coarse:
+    if type(layer) in SHAREABLE and x.numel() < weight.numel() and not coarse and not residual:
         if layer._parameters["bias"] is None:
             return forward(layer, x).mul_(gain)  # type: ignore[no-any-return]
         return forward(layer, x * gain)  # type: ignore[no-any-return]
-    return forward(view(layer, {"weight": gain * weight}), x)  # type: ignore[no-any-return]
+    return forward(view(layer, {"weight": use(weight, gain, *residual)}), x)  # type: ignore[no-any-return]

@@ -42,8 +42,10 @@ class FoldSettings:
 
     `groups` limits folding to some groups, empty for all; layers in `keep` are never tied. Attributes of blocks that
     are named in `ignore` keep no blocks apart: those of the first block that is merged are used. `metric` None is the
-    network's usual one. `finetune` epochs of training follow, from `finetune_lr` (None: a fifth of the run's) down;
-    with `distill` the soft network teaches, `control` trains the soft network as long for comparison. `shares` measures
+    network's usual one. Each layer that is tied to others keeps, besides the owner that it uses, the matrix of rank
+    `residual` that comes closest to what tying leaves over of it. `finetune` epochs of training follow, from
+    `finetune_lr` (None: a fifth of the run's) down, residuals and their decay included; with `distill` the soft network
+    teaches, `control` trains the soft network as long for comparison. `shares` measures
     each tied layer's share of the added validation loss.
     """
 
@@ -59,6 +61,7 @@ class FoldSettings:
     unit: Annotated[str, Option("Tie layer by layer, or whole blocks: layer or block.", UNITS)] = "layer"
     tie: Annotated[str, Option("gain (signed lengths kept), signed, or mean (naive).", TIES)] = "gain"
     linkage: Annotated[str, Option("complete, average or single.", LINKAGES)] = "complete"
+    residual: Annotated[int, Option("Rank of what each tied layer keeps of its own beside the owner.")] = 0
     checkpoint: Annotated[str, Option("Which weights of the run: last or best (by validation).")] = "last"
     finetune: Annotated[int, Option("Epochs of training on what is stored.")] = 0
     finetune_lr: Annotated[float | None, Option("Learning rate to start from.  [default: a fifth of the run's]")] = None

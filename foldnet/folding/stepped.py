@@ -13,7 +13,8 @@ from foldnet.folding.equality import own_numbers
 from foldnet.folding.memory import stackable
 from foldnet.folding.parts import bare, follow, pairs, shown, snapshots, without_tensors
 from foldnet.sharing.lend import HOOKS, tensors_of, view
-from foldnet.sharing.sequences import gain_key, holder_of, joined, key_of
+from foldnet.sharing.sequences import holder_of, joined, key_of, own_keys
+from foldnet.sharing.tied import residual_shapes
 
 Tensors = dict[str, Tensor]
 
@@ -21,10 +22,10 @@ Tensors = dict[str, Tensor]
 class SteppedBlock(nn.Module):
     """One block that runs many steps.
 
-    What the steps share (the owners) is given from outside, once; what each step has of its own (norms, biases, gains)
-    is stacked along a first dimension of length `steps`, in `body`. A step runs as the block that it was, its part: the
-    module itself, its tensors taken off and lent back for a pass. So whatever a block's forward asks of its module or
-    writes to it is the step's own.
+    What the steps share (the owners) is given from outside, once; what each step has of its own (norms, biases, gains,
+    residuals) is stacked along a first dimension of length `steps`, in `body`. A step runs as the block that it was,
+    its part: the module itself, its tensors taken off and lent back for a pass. So whatever a block's forward asks of
+    its module or writes to it is the step's own.
     """
 
     only_calls_layers = True
@@ -54,7 +55,7 @@ class SteppedBlock(nn.Module):
         like = next((one for one in self.body.parameters() if one.is_floating_point()), torch.empty(0))
         for position in tied:
             gains = torch.ones(len(blocks), dtype=like.dtype, device=like.device)
-            self.body.get_submodule(holder_of(position)).register_parameter(gain_key(position), nn.Parameter(gains))
+            self.body.get_submodule(holder_of(position)).register_parameter(own_keys(position)[0], nn.Parameter(gains))
         for block in blocks:
             without_tensors(block, elsewhere)
         self._hold(blocks)
@@ -66,6 +67,14 @@ class SteppedBlock(nn.Module):
             for twin in twins:
                 vars(twin).update((name, vars(module)[name]) for name in HOOKS)
         self._seen = snapshots(self.body, parts)
+
+    def add_residuals(self, position: str, rank: int, shape: tuple[int, ...]) -> None:
+        """Let each step add a matrix of that rank, 0 for now, to the owner (O, I, *kernel) that the layer at a position
+        uses."""
+        holder, keys = self.body.get_submodule(holder_of(position)), own_keys(position)
+        for key, size in zip(keys[1:], residual_shapes(rank, shape), strict=True):
+            zeros = holder.get_parameter(keys[0]).new_zeros((self.found, *size))
+            holder.register_parameter(key, nn.Parameter(zeros))
 
     def follow(self) -> None:
         """Let the parts have what was changed of the body since: modes, options, other submodules."""
@@ -95,9 +104,9 @@ class SteppedBlock(nn.Module):
 
     def given(
         self, owners: Mapping[str, Tensor]
-    ) -> Iterator[tuple[str, nn.Module, dict[str, Tensor], dict[str, Tensor]]]:
-        """(its place in `parts`, module, what it is lent, the gain () of each weight that is an owner) for each step's
-        modules.
+    ) -> Iterator[tuple[str, nn.Module, dict[str, Tensor], dict[str, tuple[Tensor, ...]]]]:
+        """(its place in `parts`, module, what it is lent, how it uses each weight that is an owner) for each step's
+        modules: by gain (), or with gain (), B (O, r) and A (r, I * kernel).
 
         `owners` are (O, I, *kernel) each, by the position of the layer in the block; layers are lent them as they are.
         """
@@ -107,11 +116,12 @@ class SteppedBlock(nn.Module):
                 for key, tensor in tensors_of(module).items()
             }
             tied = [position for position in self.tied if holder_of(position) == path]
-            gains = {key_of(position): held.pop(gain_key(position)) for position in tied}
+            uses = {key_of(position): [held.pop(key) for key in own_keys(position) if key in held] for position in tied}
             held |= {key_of(position): (owners[position],) * len(parts) for position in tied if position in owners}
             for step, part in enumerate(parts):
-                own, scales = ({key: its[step] for key, its in some.items()} for some in (held, gains))
-                yield joined(str(step), path), part, own, scales
+                own = {key: its[step] for key, its in held.items()}
+                usages = {key: tuple(its[step] for its in stacks) for key, stacks in uses.items()}
+                yield joined(str(step), path), part, own, usages
 
     def put(self, module: nn.Module, name: str, tensor: Any) -> bool:
         """Keep what a pass assigned to a buffer of a step; False where `module` is in none of the parts.

@@ -1,6 +1,7 @@
 """What `foldnet verify` found: a certificate, and what it says when a promise is broken."""
 
 import math
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from operator import attrgetter
@@ -12,7 +13,7 @@ from torch import nn
 from foldnet.data.tasks import CLASSES, Task
 from foldnet.errors import BrokenPromise
 from foldnet.folding.folds import WEIGHTS, Fold
-from foldnet.folding.looped import LoopedNetwork, gain_slots
+from foldnet.folding.looped import LoopedNetwork, usage_slots
 from foldnet.proof import promises as promised
 from foldnet.proof.compare import LIMIT, PAIRS, Comparison, LayerDifference
 from foldnet.proof.fold_report import FoldReport, Sizes
@@ -195,9 +196,16 @@ def count(fold: Fold, looped: LoopedNetwork, report: FoldReport) -> tuple[Number
     bare = {form: file_bytes(model.state_dict(), stated=False) for form, model in forms.items()}  # as version 0.1 did
     sizes = Sizes(**(bare if to_plain(report.bytes) == bare else in_bytes))
     counts: dict[str, Any] = {"measure": fold.task.measure, "parameters": Sizes(**parameters), "bytes": sizes}
+    group_of = {use.layer: use.group for use in fold.program.uses}
+    gains: dict[str, float] = {}
+    residuals: Counter[str | None] = Counter()
+    for stacks, step, layer in usage_slots(looped):
+        gains[layer] = stacks[0][step].item()
+        residuals[group_of[layer]] += sum(stack[step].numel() for stack in stacks[1:])
     for group in fold.groups:
         held = sum(name.startswith(f"owners.{group.name}.") and shape == group.shape for name, _, shape in tensors)
         of_group = {"owners": group.owners, "stored": held, "weight_numbers": math.prod(group.shape)}
+        of_group["residual_numbers"] = residuals[group.name]
         counts |= {f"groups.{group.name}.{name}": number for name, number in of_group.items()}
     if report.better is not None:  # older reports state accuracies alone
         same = {"score": report.accuracy, "validation_score": report.validation_accuracy}
@@ -208,7 +216,6 @@ def count(fold: Fold, looped: LoopedNetwork, report: FoldReport) -> tuple[Number
         counts |= {f"groups.{group.name}.templates": group.templates for group in soft.plan.groups}
     unique = sum(tensor.nbytes for tensor in (*looped.parameters(), *looped.buffers()))
     unfinished = sum(int((~torch.isfinite(tensor)).sum()) for tensor in looped.state_dict().values())
-    gains = {layer: gain[step].item() for gain, step, layer in gain_slots(looped)}
     promises += [
         promised.at_most("bytes of the folded file", file.stat().st_size, math.floor(SIZE_RATIO * unique) + SIZE_SLACK),
         *promised.check_report(report, fold.program, counts, gains),

@@ -64,8 +64,8 @@ class Tuning:
 
 @dataclass(frozen=True, slots=True)
 class TiedLayer:
-    """A layer of a group: its owner, gain and ||W - g C|| / ||W|| as tied, before any fine-tuning, and its share of the
-    added validation loss, None where that was not measured."""
+    """A layer of a group: its owner, gain and ||W - V|| / ||W|| of the weight V that it uses as tied, residual
+    included, before any fine-tuning, and its share of the added validation loss, None where that was not measured."""
 
     name: str
     owner: Count
@@ -76,7 +76,8 @@ class TiedLayer:
 
 @dataclass(frozen=True, slots=True)
 class TiedGroup:
-    """A group as it was folded: clusters of layers by name, owners, and weights of so many numbers that are stored.
+    """A group as it was folded: clusters of layers by name, owners, weights of so many numbers that are stored, and the
+    numbers that residuals take.
 
     `chance` is the share of untrained networks in which it would merge as much, None where nothing merged.
     """
@@ -89,12 +90,14 @@ class TiedGroup:
     weight_numbers: Count
     layers: tuple[TiedLayer, ...]
     chance: Share | None = None
+    residual_numbers: Count = 0
 
-    def row(self) -> tuple[str | int, ...]:
+    def row(self, residuals: bool) -> tuple[str | int, ...]:
         """The group in a table; what chance would merge as well is marked."""
         marked = " (!)" if (self.chance or 0.0) > LIKELY else ""
         chance = "" if self.chance is None else share_of_draws(self.chance) + marked
-        return self.name, len(self.layers), self.templates, self.owners, self.stored, chance
+        numbers = (self.residual_numbers,) if residuals else ()
+        return self.name, len(self.layers), self.templates, self.owners, self.stored, *numbers, chance
 
     def ties(self) -> Iterator[tuple[str, ...]]:
         """A row for each layer that is not alone: which are tied, how well, and which of them hurts."""
@@ -110,11 +113,11 @@ class FoldReport(Advice, Report):
     """One fold, and what lies around it.
 
     `fold` is None for a dry run and for a network in memory, which has no `run` either. `threshold` is None where none
-    was used, `validation_score` that of the sweep's point where one was picked; accuracies are scores that are shares,
-    0..1, and all that older reports state. `greedy` names the stages with so
-    many blocks that their loops were searched for greedily: a shorter program may exist. `kept_apart` says which
-    attributes keep which blocks from being merged; `proof` how looped and tied network were compared, None where that
-    was not done. `unproven` says so of a network whose classes do not declare that they only call their layers: no
+    was used, `residual` is the rank that was asked for, `validation_score` that of the sweep's point where one was
+    picked; accuracies are scores that are shares, 0..1, and all that older reports state. `greedy` names the stages
+    with so many blocks that their loops were searched for greedily: a shorter program may exist. `kept_apart` says
+    which attributes keep which blocks from being merged; `proof` how looped and tied network were compared, None where
+    that was not done. `unproven` says so of a network whose classes do not declare that they only call their layers: no
     comparison of attributes tells what else a forward does with them. What version 0.1 did not state is None.
     """
 
@@ -147,6 +150,7 @@ class FoldReport(Advice, Report):
     kept_apart: tuple[KeptApart, ...] | None = None
     proof: Proof | None = None
     unproven: str | None = None
+    residual: Count = 0
     task: Task = CLASSES
 
     @property
@@ -190,9 +194,10 @@ class FoldReport(Advice, Report):
         if self.ignored:
             yield Text(f"attributes that were not compared: {', '.join(self.ignored)}")
         yield from _apart(self.kept_apart or ())
-        columns = ("group", "layers", "templates", "owners", "stored", "by chance")
+        residuals = (f"residuals of rank {self.residual}",) if self.residual else ()
+        columns = ("group", "layers", "templates", "owners", "stored", *residuals, "by chance")
         title = f"{self.run or 'network in memory'}: {counted(self.loops, 'loop')}"
-        yield Table(title, columns, tuple(group.row() for group in self.groups))
+        yield Table(title, columns, tuple(group.row(bool(residuals)) for group in self.groups))
         ties = tuple(row for group in self.groups for row in group.ties())
         if any((group.chance or 0.0) > LIKELY for group in self.groups):
             said = "(!) more than 5 % of untrained networks would merge as much in that group"

@@ -8,11 +8,11 @@ from typing import Any
 
 from torch import nn
 
-from foldnet.program.data import Program, count_reuses, expand
+from foldnet.program.data import Program, count_reuses, expand, gain_names
 from foldnet.program.text import program_text
 from foldnet.proof.fold_report import FoldReport
 from foldnet.sharing.plan import SHAREABLE, Group, layers_of
-from foldnet.sharing.sequences import PARAMETER, stands_in
+from foldnet.sharing.sequences import PARAMETER, joined, own_keys, stands_in
 from foldnet.store.codec import to_plain
 
 Listed = Sequence[tuple[str, str, tuple[int, ...]]]  # name, type and shape of every tensor of a file
@@ -95,7 +95,8 @@ def check_program(program: Program, network: nn.Module, owners: Mapping[str, int
 def check_stored(program: Program, groups: Sequence[Group], network: nn.Module, tensors: Listed) -> list[Promise]:
     """Each group keeps min(owners, templates) weights, and no further weight of its shape hides anywhere in the file.
 
-    `network` is the architecture with its shared layers without weights; stacked tensors count as often as they stack.
+    `network` is the architecture with its shared layers without weights; stacked tensors count as often as they stack,
+    but those of residuals, of which there are as many as the ranks say.
     """
     promises = []
     layers = (module._parameters.get("weight") for module in network.modules() if isinstance(module, SHAREABLE))
@@ -107,9 +108,14 @@ def check_stored(program: Program, groups: Sequence[Group], network: nn.Module, 
         shapes = [shape for name, _, shape in tensors if name.startswith(f"owners.{group.name}.")]
         promises.append(equal(f"weights stored for {group.name}", shapes.count(group.shape), least))
         expected[group.shape] += least
+    residuals = {
+        f"network.{joined(gain.rpartition('.')[0], key)}"
+        for gain, _, layer in gain_names(program)
+        for key in own_keys(layer)[1:]
+    }
     # A stack of norms may have the shape of a linear layer.
     for shape in dict.fromkeys(group.shape for group in groups if len(group.shape) > 2):
-        there = sum(_weights_in(found, shape) for _, _, found in tensors)
+        there = sum(_weights_in(found, shape) for name, _, found in tensors if name not in residuals)
         promises.append(equal(f"weights of shape {'x'.join(map(str, shape))} in the file", there, expected[shape]))
     return promises
 
@@ -137,7 +143,11 @@ def check_report(
 
 def check_settings(report: FoldReport, settings: Mapping[str, Any], checkpoint: str) -> Promise:
     """report.json names the settings and the checkpoint that config.json names."""
-    paths = {name: name for name in ("tie", "unit", "linkage", "checkpoint")} | {"keep": "kept", "ignore": "ignored"}
+    settings = {"residual": 0} | dict(settings)  # older folds had none
+    paths = {name: name for name in ("tie", "unit", "linkage", "checkpoint", "residual")} | {
+        "keep": "kept",
+        "ignore": "ignored",
+    }
     paths |= {"finetune": "finetune.epochs", "finetune_lr": "finetune.lr", "distill": "finetune.distill"}
     if settings.get("metric") is not None:  # otherwise it is the network's usual one, and report.json says which
         paths["metric"] = "metric"
@@ -169,7 +179,7 @@ def owners_of(program: Program) -> dict[str, dict[str, int]]:
 
 
 def check_distances(report: FoldReport, distances: Mapping[str, float]) -> Promise:
-    """Each tied weight is as far from its soft one as report.json says: `distances` maps a layer to ||W - g C|| /
+    """Each tied weight is as far from its soft one as report.json says: `distances` maps a layer to ||W - V|| /
     ||W||."""
     # A naive mean may be thousands of times as far off as a short weight is long; what is compared is then that ratio.
     apart = (distance(report, "error", layer, found, max(found, 1.0)) for layer, found in distances.items())

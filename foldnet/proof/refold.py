@@ -15,13 +15,14 @@ from foldnet.choosing.choose import Choice, Soft, choose, soft_of
 from foldnet.choosing.laboratory import Laboratory
 from foldnet.folding.feeding import with_feeds
 from foldnet.folding.folds import Fold
-from foldnet.folding.plan import FoldPlan, apply_fold
+from foldnet.folding.plan import FoldPlan, apply_fold, errors_of
 from foldnet.folding.recalibrate import statistics_of
 from foldnet.folding.settings import FoldSettings
 from foldnet.program.text import program_text
 from foldnet.proof.fold_report import FoldReport
 from foldnet.proof.promises import Findings, Promise, at_most, check_distances, distance, equal, largest, owners_of
 from foldnet.proof.prove import random_inputs
+from foldnet.sharing.sequences import weight_name
 from foldnet.sharing.share import SharedNetwork
 from foldnet.store.codec import to_plain
 
@@ -117,11 +118,13 @@ def _check_choice(refold: Refold, report: FoldReport) -> list[Promise]:
 
 def _check_gains(refold: Refold, report: FoldReport) -> Promise:
     """Gains and errors in report.json are those of tying again."""
+    groups = refold.plan.groups
+    gains = {layer: gain for one in groups for layer, gain in zip(one.layers, map(float, one.tie.gains), strict=True)}
+    errors = errors_of(refold.soft.model, refold.plan, refold.tied)
     apart = (
-        distance(report, what, layer, float(value), max(abs(value), 1.0))
-        for group in refold.plan.groups
-        for what, values in (("gain", group.tie.gains), ("error", group.tie.errors))
-        for layer, value in zip(group.layers, values, strict=True)
+        distance(report, what, layer, value, max(abs(value), 1.0))
+        for what, values in (("gain", gains), ("error", errors))
+        for layer, value in values.items()
     )
     return at_most("gains and errors in report.json against tying again, difference", largest(apart), TIE_LIMIT)
 
@@ -132,7 +135,8 @@ def _check_untouched(refold: Refold, tied: nn.Module, report: FoldReport) -> Fin
     before = dict(refold.soft.model.network.named_parameters())
     again = {name: weight.detach() for name, weight in refold.tied.shared_weights()}
     moved = [name for name, now in tied.named_parameters() if name in before and not torch.equal(before[name], now)]
-    distances = {name.removesuffix(".weight"): _relative(tied.get_parameter(name), shared[name]) for name in shared}
+    names = {layer: weight_name(layer) for group in refold.plan.groups for layer in group.layers}
+    distances = {layer: _relative(tied.get_parameter(name), shared[name]) for layer, name in names.items()}
     worst = largest(_relative(tied.get_parameter(name), weight) for name, weight in again.items())
     return Findings(
         (

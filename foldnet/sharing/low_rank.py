@@ -85,6 +85,13 @@ def truncated(weights: Sequence[Tensor], numbers: int) -> nn.Module:
     return LowRank([factors(weight, rank, *of) for weight, rank, of in zip(weights, ranks, found, strict=True)], shape)
 
 
+def closest(weight: Tensor, rank: int) -> tuple[Tensor, Tensor]:
+    """B (O, r) and A (r, I * kernel), float64, whose product is the matrix of rank r that comes closest to a weight
+    (O, I, *kernel): the truncated singular value decomposition."""
+    exact = weight.detach().double()
+    return factors(exact, rank, *energies_of(exact))
+
+
 def factors(weight: Tensor, rank: int, squares: Tensor, vectors: Tensor) -> tuple[Tensor, Tensor]:
     """B (O, r) and A (r, I * kernel), whose product comes closest to a weight; the columns of B are as long as the rows
     of A, so that both learn at one rate."""

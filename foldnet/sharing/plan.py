@@ -13,12 +13,12 @@ from foldnet.bounds import as_code, checked
 from foldnet.errors import SettingError, ShapeMismatch, UnknownName, check_known, nearest
 from foldnet.sharing.sequences import (
     PARAMETER,
-    gain_key,
     holder_of,
     holds_stages,
     is_stage,
     joined,
     key_of,
+    own_keys,
     places_of,
     runs_in_order,
     sequences_of,
@@ -256,8 +256,8 @@ def obstacle(layer: str, holder: nn.Module, twice: Collection[int]) -> str | Non
         return f"its weight is of {str(weight.dtype).removeprefix('torch.')}, not of real floating-point numbers"
     if not weight.numel():
         return "its weight is empty"
-    gain = gain_key(layer)
-    return f"it has a '{gain}' already, which layers of a loop are given" if hasattr(holder, gain) else None
+    taken = next((key for key in own_keys(layer) if hasattr(holder, key)), None)
+    return f"it has a '{taken}' already, which layers of a loop are given" if taken is not None else None
 
 
 def used_twice(network: nn.Module) -> set[int]:

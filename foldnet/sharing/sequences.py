@@ -40,20 +40,16 @@ def key_of(layer: str) -> str:
     return layer.partition(PARAMETER)[2] or "weight"
 
 
-def gain_key(layer: str) -> str:
-    """What the gain of a layer is called in that module, beside its weight."""
+def own_keys(layer: str) -> tuple[str, str, str]:
+    """What the gain of a layer and the factors B and A of its residual are called in that module, beside its weight."""
     own = layer.partition(PARAMETER)[2]
-    return f"{own}_gain" if own else "gain"
+    before = f"{own}_" if own else ""
+    return f"{before}gain", f"{before}residual_left", f"{before}residual_right"
 
 
 def weight_name(layer: str) -> str:
     """The qualified name of a layer's weight."""
     return joined(holder_of(layer), key_of(layer))
-
-
-def gain_name(layer: str) -> str:
-    """The qualified name of a layer's gain."""
-    return joined(holder_of(layer), gain_key(layer))
 
 
 def runs_in_order(module: nn.Module) -> bool:

@@ -1,5 +1,5 @@
-"""Hard sharing: layers that use one weight, each by a gain of its own. What folding makes of a soft network, and what
-`foldnet train --like` trains from the first step on."""
+"""Hard sharing: layers that use one weight, each by a gain of its own, and perhaps with a residual of low rank. What
+folding makes of a soft network, and what `foldnet train --like` trains from the first step on."""
 
 from __future__ import annotations
 
@@ -18,6 +18,21 @@ from foldnet.sharing.share import SharedNetwork, at_scale, mix
 Ties = Mapping[str, Sequence[int]]  # by group, the number of the owner that each of its layers uses
 
 
+def use(owner: Tensor, gain: Tensor, left: Tensor | None = None, right: Tensor | None = None) -> Tensor:
+    """The weight of a layer that uses an owner: W = g C, and with a residual of its own W = g C + B A.
+
+    Shapes: owner C (O, I, *kernel), gain g (), left B (O, r), right A (r, I * kernel) -> (O, I, *kernel).
+    Source: Bae et al., "Relaxed Recursive Transformers", https://arxiv.org/abs/2410.20672.
+    """
+    scaled = gain * owner
+    return scaled if left is None or right is None else scaled + (left @ right).view(owner.shape)
+
+
+def residual_shapes(rank: int, shape: Sequence[int]) -> tuple[tuple[int, int], tuple[int, int]]:
+    """The shapes of B and A of a residual of a weight of this shape: (O, r) and (r, I * kernel)."""
+    return (shape[0], rank), (rank, math.prod(shape[1:]))
+
+
 class Owners(nn.Module):
     """The weights that the clusters of one group keep.
 
@@ -25,10 +40,20 @@ class Owners(nn.Module):
     tensor of its own.
     """
 
-    def __init__(self, owners: int, templates: int | None, shape: tuple[int, ...]) -> None:
-        """Empty weights of `shape`; `templates` is None where the owners themselves are kept."""
+    def __init__(self, owners: int, templates: int | None, shape: tuple[int, ...], ranks: tuple[int, ...] = ()) -> None:
+        """Empty weights of `shape`; `templates` is None where the owners themselves are kept. `ranks` has for each
+        owner the rank of the residuals that its layers keep, 0 for none; it is empty where no layer keeps one.
+
+        Raises ShapeMismatch for other than one rank an owner, and for one that no matrix (O, I * kernel) has.
+        """
         super().__init__()
-        self.form = owners, templates, shape
+        if len(ranks) not in (0, owners):
+            raise ShapeMismatch(
+                f"there are {owners} owners and {len(ranks)} ranks of residuals; give one rank an owner"
+            )
+        if max(ranks, default=0) > (most := min(shape[0], math.prod(shape[1:]))):
+            raise ShapeMismatch(f"a residual of a weight {shape} cannot have rank {max(ranks)}; give at most {most}")
+        self.form = owners, templates, shape, ranks
         stored = nn.ParameterList(torch.empty(shape) for _ in range(templates or owners))
         self.owners = stored if templates is None else None
         self.templates = None if templates is None else stored
@@ -41,20 +66,36 @@ class Owners(nn.Module):
         stacked = torch.stack(list(self.templates)).movedim(2, -1)  # input channels last, as in a bank
         return mix(self.coefficients, stacked).unbind(0)
 
+    def rank(self, owner: int) -> int:
+        """The rank of the residual that each layer of an owner keeps; 0 for none."""
+        ranks = self.form[3]
+        return ranks[owner] if ranks else 0
+
 
 class TiedLayers(nn.Module):
-    """Layers that use owners by signed gains: W_i = g_i C_a(i)."""
+    """Layers that use owners by signed gains, and add a residual of low rank where their owner has a rank for that:
+    W_i = g_i C_a(i) + B_i A_i."""
 
     def __init__(self, owners: Owners, assignment: tuple[int, ...]) -> None:
+        """Gains of 1 and residuals of 0."""
         super().__init__()
         self.stored = owners
         self.assignment = assignment
         self.gains = nn.Parameter(torch.ones(len(assignment)))
+        self.rows = tuple(row for row, owner in enumerate(assignment) if owners.rank(owner))  # that keep a residual
+        shapes = [residual_shapes(owners.rank(assignment[row]), owners.form[2]) for row in self.rows]
+        self.left = nn.ParameterList(torch.zeros(left) for left, _ in shapes)
+        self.right = nn.ParameterList(torch.zeros(right) for _, right in shapes)
+
+    def usages(self) -> tuple[tuple[Tensor, ...], ...]:
+        """How each of the L layers uses its owner, as `use` takes it: (gain,), or (gain, B, A)."""
+        residuals = dict(zip(self.rows, zip(self.left, self.right, strict=True), strict=True))
+        return tuple((gain, *residuals.get(row, ())) for row, gain in enumerate(self.gains.unbind(0)))
 
     def layer_weights(self) -> tuple[Tensor, ...]:
         """A weight (O, I, *kernel) for each of the L layers."""
         owners = self.stored.owner_weights()
-        return tuple(gain * owners[owner] for gain, owner in zip(self.gains.unbind(0), self.assignment, strict=True))
+        return tuple(use(owners[owner], *own) for own, owner in zip(self.usages(), self.assignment, strict=True))
 
 
 def tie_from_start(network: nn.Module, plan: SharingPlan, ties: Ties) -> SharedNetwork:

@@ -63,6 +63,11 @@ def study_of(content: Mapping[str, Any], file: Path) -> StudyFile:
     folds, likes = ([step for step in steps if step.kind == kind] for kind in ("fold", "like"))
     if likes and not folds:
         raise SettingError(f"study file '{file}' has a table [like], of folds, and names none; add a table [fold]")
+    if likes and any(fold.settings.residual for fold in folds):
+        raise SettingError(
+            f"study file '{file}' has a table [like] and a fold with residuals, and what shares hard from the start "
+            "has none; leave one of them out"
+        )
     steps = [step for step in steps if step.kind != "like"]
     steps += [Step("like", replace(like.settings, fold=fold)) for fold in folds for like in likes]
     many = (

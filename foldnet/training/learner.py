@@ -129,9 +129,10 @@ def build_optimiser(
 
 def _spared(model: nn.Module) -> set[nn.Parameter]:
     """The parameters of embeddings and norms, and biases. In loops they are stacked by step: their shapes say
-    nothing."""
+    nothing. Residuals decay wherever they stand, as owners do."""
     kinds = (nn.Embedding, nn.LayerNorm, nn.RMSNorm, nn.GroupNorm, _NormBase)
-    spared = {parameter for module in model.modules() if isinstance(module, kinds) for parameter in module.parameters()}
+    held = (its for module in model.modules() if isinstance(module, kinds) for its in module.named_parameters())
+    spared = {parameter for name, parameter in held if not name.endswith(("residual_left", "residual_right"))}
     return spared | {parameter for name, parameter in model.named_parameters() if name.rpartition(".")[2] == "bias"}
 
 

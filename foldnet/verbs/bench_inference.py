@@ -14,7 +14,7 @@ from foldnet.benching.measuring import Timings, count_flops, peak_bytes, time_in
 from foldnet.benching.settings import InferenceBench
 from foldnet.errors import RunError
 from foldnet.folding.folds import WEIGHTS, Fold, open_fold
-from foldnet.folding.looped import LoopedNetwork, gain_slots, unroll
+from foldnet.folding.looped import LoopedNetwork, unroll, usage_slots
 from foldnet.folding.opening import fold_folder, soft_of_fold
 from foldnet.sharing.share import SharedNetwork, materialise
 from foldnet.sharing.tied import Owners, TiedLayers
@@ -208,14 +208,17 @@ def forms_of(fold: Fold, named: Path | str | None = None) -> tuple[dict[str, nn.
 
 
 def _tied(looped: LoopedNetwork, unrolled: nn.Module, soft: SharedNetwork) -> SharedNetwork:
-    """Owners and gains in an unrolled network that takes `unrolled` over."""
+    """Owners, gains and residuals in an unrolled network that takes `unrolled` over."""
     owner_of = {use.layer: use.owner for use in looped.program.uses if use.owner is not None}
-    gains = {layer: gain[step] for gain, step, layer in gain_slots(looped)}
+    usages = {layer: [stack[step] for stack in stacks] for stacks, step, layer in usage_slots(looped)}
     sources: dict[str, nn.Module] = {}
     for group in soft.plan.groups:
         owners = looped.owners[group.name]
         assert isinstance(owners, Owners)
-        tied = TiedLayers(owners, tuple(owner_of[layer] for layer in group.layers))
-        tied.gains = nn.Parameter(torch.stack([gains[layer].detach() for layer in group.layers]))
+        tied = TiedLayers(owners, tuple(owner_of[layer] for layer in group.layers)).to(usages[group.layers[0]][0])
+        with torch.no_grad():
+            for layer, own in zip(group.layers, tied.usages(), strict=True):
+                for kept, stored in zip(own, usages[layer], strict=True):
+                    kept.copy_(stored)
         sources[group.name] = tied
     return SharedNetwork(unrolled, soft.plan, sources)

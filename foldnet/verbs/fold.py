@@ -17,7 +17,7 @@ from foldnet.errors import SettingError
 from foldnet.folding.feeding import with_feeds
 from foldnet.folding.folds import Fold, open_fold, save_fold, stored_groups
 from foldnet.folding.looped import LoopedNetwork, loop_tied
-from foldnet.folding.plan import FoldPlan, apply_fold
+from foldnet.folding.plan import FoldPlan, apply_fold, errors_of
 from foldnet.folding.recalibrate import NOTHING_ANEW, keeps_statistics
 from foldnet.folding.settings import FoldSettings
 from foldnet.options import takes_fields
@@ -107,13 +107,14 @@ def _fold_run(run: Run, chosen: FoldSettings, evaluated: bool, data_of_run: Call
     choice = choose(soft, curve)
     plan = soft.plan(choice.clusters)
     tied, score, shares = apply_fold(soft.model, plan), Accuracies(), None
+    errors = errors_of(soft.model, plan, tied)
     if laboratory is not None:
         shares = _measure_shares(soft, plan, laboratory)
         score = _train_and_measure(laboratory, soft, tied, evaluated)
     plan = with_feeds(plan, tied, random_inputs(tied, run))
     looped = loop_tied(tied, plan.program)
     proof = check_fold(looped, tied, run, laboratory if evaluated else None, chosen.ignore)
-    report = replace(report_of(soft, choice, plan, looped, proof, shares), run=str(run.folder))
+    report = replace(report_of(soft, choice, plan, looped, errors, proof, shares), run=str(run.folder))
     return FoldedNetwork(looped.cpu(), tied.cpu(), plan, report.measured(score, run.task))
 
 
@@ -172,8 +173,8 @@ def _folder(run: Run, settings: FoldSettings, out: Path | str | None) -> Path:
         "budget": f"{settings.budget}",
     }
     extra = [value for value, usual in ((settings.unit, "layer"), (settings.tie, "gain")) if value != usual]
-    tuned = [f"finetune{settings.finetune}"] if settings.finetune else []
-    return run.folder / "-".join(["fold", names[settings.chooser], *extra, *tuned])
+    further = [f"{name}{value}" for name in ("residual", "finetune") if (value := getattr(settings, name))]
+    return run.folder / "-".join(["fold", names[settings.chooser], *extra, *further])
 
 
 def _write(temporary: Path, run: Run, settings: FoldSettings, looped: LoopedNetwork, report: FoldReport) -> None:

@@ -17,7 +17,7 @@ from foldnet.folding.calling import refuse_nan, run_on
 from foldnet.folding.feeding import with_feeds
 from foldnet.folding.looped import LoopedNetwork, loop_tied
 from foldnet.folding.owners import only_calls_layers
-from foldnet.folding.plan import FoldPlan, GroupFold, apply_fold
+from foldnet.folding.plan import FoldPlan, GroupFold, apply_fold, errors_of
 from foldnet.folding.settings import FoldSettings
 from foldnet.program.data import count_reuses
 from foldnet.program.loops import greedy_stages
@@ -76,11 +76,12 @@ def fold_in_memory(
     choice = choose(soft)
     plan = soft.plan(choice.clusters)
     tied = apply_fold(soft.model, plan)
+    errors = errors_of(soft.model, plan, tied)
     if inputs is not None:
         plan = with_feeds(plan, tied, given_as(inputs))
     looped = loop_tied(tied, plan.program)
     proof = None if inputs is None else _prove_on(inputs, looped, tied, settings.ignore)
-    return FoldedNetwork(looped, tied, plan, report_of(soft, choice, plan, looped, proof))
+    return FoldedNetwork(looped, tied, plan, report_of(soft, choice, plan, looped, errors, proof))
 
 
 def report_of(
@@ -88,11 +89,12 @@ def report_of(
     choice: Choice,
     plan: FoldPlan,
     looped: LoopedNetwork,
+    errors: Mapping[str, float],
     proof: Proof | None,
     shares: Mapping[str, float] | None = None,
 ) -> FoldReport:
     """What a fold is, whatever becomes of it: nothing that a run, its data or a folder would add but the tied layers'
-    shares of the added validation loss."""
+    shares of the added validation loss. `errors` are those of its layers as tied."""
     settings, advice = soft.settings, advise(soft, plan, choice)
     parameters, in_bytes = sizes_of(soft.model, looped)
     return FoldReport(
@@ -103,11 +105,11 @@ def report_of(
         why=choice.why,
         validation_score=choice.point.score if choice.point is not None else None,
         metric=soft.metric,
-        **{name: getattr(settings, name) for name in ("tie", "unit", "linkage", "checkpoint")},
+        **{name: getattr(settings, name) for name in ("tie", "unit", "linkage", "checkpoint", "residual")},
         kept=settings.keep,
         ignored=settings.ignore,
         finetune=Tuning(settings.finetune, settings.finetune_lr, settings.distill),
-        groups=tuple(_tied(group, advice, shares) for group in plan.groups),
+        groups=tuple(_tied(group, advice, errors, shares) for group in plan.groups),
         program=program_text(plan.program),
         loops=plan.program.loops,
         reuses=count_reuses(plan.program),
@@ -121,7 +123,9 @@ def report_of(
     )
 
 
-def _tied(group: GroupFold, advice: Advice, shares: Mapping[str, float] | None) -> TiedGroup:
+def _tied(
+    group: GroupFold, advice: Advice, errors: Mapping[str, float], shares: Mapping[str, float] | None
+) -> TiedGroup:
     """A group, its layers by their names."""
     tie = group.tie
     return TiedGroup(
@@ -132,10 +136,11 @@ def _tied(group: GroupFold, advice: Advice, shares: Mapping[str, float] | None) 
         group.stored,
         group.weight_numbers,
         tuple(
-            TiedLayer(layer, int(owner), float(gain), float(error), None if shares is None else shares.get(layer, 0.0))
-            for layer, owner, gain, error in zip(group.layers, tie.assignment, tie.gains, tie.errors, strict=True)
+            TiedLayer(layer, int(owner), float(gain), errors[layer], None if shares is None else shares.get(layer, 0.0))
+            for layer, owner, gain in zip(group.layers, tie.assignment, tie.gains, strict=True)
         ),
         None if advice.chance is None else advice.chance.groups.get(group.name),
+        group.residual_numbers,
     )
 
 

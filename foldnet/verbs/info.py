@@ -27,7 +27,8 @@ from foldnet.zoo.family import arch_named, runs_code
 
 @dataclass(frozen=True, slots=True)
 class GroupInfo:
-    """A group: its layers, what is stored for them (templates or owners) and N, the numbers in one weight."""
+    """A group: its layers, what is stored for them (templates or owners), N, the numbers in one weight, and the largest
+    rank of the residuals that layers of a fold keep."""
 
     computed: ClassVar = ("weight_numbers",)
     name: str
@@ -35,6 +36,7 @@ class GroupInfo:
     templates: int | None
     owners: int | None
     shape: tuple[int, ...]
+    residual: int = 0
 
     @property
     def weight_numbers(self) -> int:
@@ -74,10 +76,21 @@ class NetworkInfo(Report):
         rows += [("fold", f"{fold.fold}, {fold}") for fold in self.trained.folds] if self.trained else []
         yield Table("", (), tuple(rows))
         if self.groups:
+            ranked = any(group.residual for group in self.groups)
             groups = (
-                (g.name, len(g.layers), g.templates, g.owners, times(g.shape), g.weight_numbers) for g in self.groups
+                (
+                    g.name,
+                    len(g.layers),
+                    g.templates,
+                    g.owners,
+                    times(g.shape),
+                    g.weight_numbers,
+                    *((g.residual,) if ranked else ()),
+                )
+                for g in self.groups
             )
-            yield Table("", ("group", "layers", "templates", "owners", "weight", "numbers"), tuple(groups))
+            residual = ("residuals of rank",) if ranked else ()
+            yield Table("", ("group", "layers", "templates", "owners", "weight", "numbers", *residual), tuple(groups))
         reasons: dict[str, list[str]] = {}
         for layer, reason in self.private:
             reasons.setdefault(reason, []).append(layer)
@@ -158,7 +171,8 @@ def _of_fold(fold: Fold) -> NetworkInfo:
     groups = []
     for group in fold.groups:
         layers = tuple(use.layer for use in fold.program.uses if use.group == group.name)
-        groups.append(GroupInfo(group.name, layers, group.templates, group.owners, group.shape))
+        rank = max(group.ranks, default=0)
+        groups.append(GroupInfo(group.name, layers, group.templates, group.owners, group.shape, rank))
     sizes = (*_counts(looped), _counts(dense)[0])
     found = NetworkInfo(str(fold.folder), "fold", *sizes, tuple(groups), program=program_text(fold.program))
     return replace(found, folded=line_of_fold(fold.folder))

@@ -45,7 +45,7 @@ def test_a_budget_out_of_reach_says_what_can_be_reached():
     said = said_by(NothingToFold, budget="1k")
     least = folded(max_drop=100).parameters.folded
     assert said == (
-        f"a `budget` of 1,000 parameters cannot be reached: complete tying leaves {least:,}; give at least that"
+        f"a `budget` of 1,000 parameters cannot be reached: the smallest fold has {least:,}; give at least that"
     )
 
 

@@ -151,7 +151,7 @@ def test_a_budget_that_cannot_be_reached_says_what_can(in_bytes, budget, said):
         within_budget(points, budget, in_bytes=in_bytes)
     assert (
         str(caught.value)
-        == f"a `budget` of {said} cannot be reached: complete tying leaves {least}; give at least that"
+        == f"a `budget` of {said} cannot be reached: the smallest fold has {least}; give at least that"
     )
 
 
@@ -159,7 +159,7 @@ def test_numbers_of_a_budget_are_written_with_commas():
     with pytest.raises(NothingToFold) as caught:
         within_budget((point(1_234_567, 9),), 12_000, in_bytes=False)
     assert str(caught.value) == (
-        "a `budget` of 12,000 parameters cannot be reached: complete tying leaves 1,234,567; give at least that"
+        "a `budget` of 12,000 parameters cannot be reached: the smallest fold has 1,234,567; give at least that"
     )
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from foldnet.folding.owners import only_calls_layers, scale_outputs
+from foldnet.folding.owners import only_calls_layers, use_owner
 from foldnet.sharing.lend import view
 
 LAYERS = {
@@ -17,7 +17,7 @@ LAYERS = {
 
 def using(layer: nn.Module, owner: torch.Tensor, gain: float) -> nn.Module:
     seen = view(layer, {"weight": owner})
-    scale_outputs(seen, torch.tensor(gain))
+    use_owner(seen, torch.tensor(gain))
     return seen
 
 

@@ -296,8 +296,8 @@ def test_a_block_may_be_a_layer_itself():
     weight = torch.randn(3, 3)
     block.body.gain.data = torch.tensor([2.0, -1.0])
     x = torch.randn(2, 3)
-    lent = [(part, own, gain) for _, part, own, gain in block.given({"": weight})]
-    given, gains = {part: own for part, own, _ in lent}, {part: gain["weight"] for part, _, gain in lent}
+    lent = [(part, own, usage) for _, part, own, usage in block.given({"": weight})]
+    given, gains = {part: own for part, own, _ in lent}, {part: usage["weight"][0] for part, _, usage in lent}
     for step, bias in enumerate(biases):
         part = block.entry(step)
         out = lend(part, given, {}).module(x)

@@ -47,7 +47,7 @@ def run(block: SteppedBlock, weight: Tensor, x: Tensor, step: int) -> Tensor:
     block.follow()
     given = {}
     for _, part, own, gains in block.given({"layer": weight}):
-        given[part] = own | {key: gain * own[key] for key, gain in gains.items()}
+        given[part] = own | {key: gain * own[key] for key, (gain,) in gains.items()}
     return next(lend(block.entry(step), given, {}, block.parts).passes(block.put, (x,), {}))
 
 

@@ -166,7 +166,7 @@ def test_a_changed_curve_is_neither_taken_nor_drawn(swept, monkeypatch, change, 
 @pytest.mark.parametrize("budget", ["1k", "1kB"])
 def test_a_budget_out_of_reach_is_refused_before_any_data_are_read(kept, monkeypatch, budget):
     monkeypatch.setattr("foldnet.verbs.fold.Laboratory", lambda *_: pytest.fail("data were read"))
-    with pytest.raises(NothingToFold, match=r"cannot be reached: complete tying leaves [\d,]+; give at least that$"):
+    with pytest.raises(NothingToFold, match=r"cannot be reached: the smallest fold has [\d,]+; give at least that$"):
         folded(budget=budget)
 
 

@@ -49,8 +49,8 @@ def test_it_stores_what_the_fold_stores_and_ties_the_same_layers(soft, tmp_path,
     assert report.tied
     assert report.parameters == sum(one.numel() for one in looped.parameters())
     forms = {group: source.stored.form for group, source in tied.sources.items()}
-    assert forms == {group.name: (group.owners, group.templates, group.shape) for group in fold.groups}
-    assert any(templates is None for _, templates, _ in forms.values()) is (name == "few")
+    assert forms == {group.name: (group.owners, group.templates, group.shape, ()) for group in fold.groups}
+    assert any(templates is None for _, templates, *_ in forms.values()) is (name == "few")
     assert all(isinstance(source, TiedLayers) for source in tied.sources.values())
     dense = materialise(tied)
     uses = [use for use in fold.program.uses if use.owner is not None]
