@@ -90,6 +90,12 @@ def ties(name: str, unit: str, tie: str) -> list[dict[str, Any]]:
     return [row for row in result(name) if (row["unit"], row["tie"]) == (unit, tie)]
 
 
+def stored_numbers(fold: dict[str, Any]) -> int:
+    """The numbers of shared weights and residuals that a fold stores."""
+    groups = fold["groups"]
+    return sum(group["stored"] * group["weight_numbers"] + group.get("residual_numbers", 0) for group in groups)
+
+
 def gaps(name: str, first: tuple[str, str], second: tuple[str, str], key: str) -> list[float]:
     """How much more one (unit, tie) has than another, run by run."""
     pairs = zip(ties(name, *first), ties(name, *second), strict=True)

@@ -54,6 +54,11 @@ def digits() -> Iterator[Measurement]:
         )
     yield Measurement("digits-lsm-seed0", "foldnet lsm runs/digits-seed0")
     yield Measurement("digits-sweep-seed0", "foldnet fold runs/digits-seed0 --sweep")
+    for rank in (0, 1, 2, 4, 8, 16):
+        yield Measurement(
+            f"digits-residual{rank}-seed0",
+            f"foldnet fold runs/digits-seed0 --threshold 0 --residual {rank} --no-shares --force",
+        )
     fold = "runs/digits-seed0/fold-0.95"
     yield Measurement("digits-verify-seed0", f"foldnet verify {fold}")
     yield Measurement("digits-depth-seed0", f"foldnet render depth {fold} --output runs/digits-depth.png --force")
