@@ -49,7 +49,7 @@ class Owners(nn.Module):
         super().__init__()
         if len(ranks) not in (0, owners):
             raise ShapeMismatch(
-                f"there are {owners} owners and {len(ranks)} ranks of residuals; give one rank an owner"
+                f"the ranks of residuals are {len(ranks)} and the owners {owners}; give one rank an owner"
             )
         if max(ranks, default=0) > (most := min(shape[0], math.prod(shape[1:]))):
             raise ShapeMismatch(f"a residual of a weight {shape} cannot have rank {max(ranks)}; give at most {most}")

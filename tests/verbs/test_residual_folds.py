@@ -206,7 +206,7 @@ def _ranks(folder: Path, ranks: list[int]) -> None:
             r"'network.stage1.blocks.A.body.conv1.residual_left'\); it is another run's$",
         ),
         ([], r"does not fit the network \(the first of 12 tensors that differ is .*\); it is another run's$"),
-        ([2, 2], r"do not make a network \(there are 1 owners and 2 ranks of residuals; give one rank an owner\)"),
+        ([2, 2], r"do not make a network \(the ranks of residuals are 2 and the owners 1; give one rank an owner\)"),
         ([9999], r"do not make a network \(a residual of a weight \(16, 16, 3, 3\) cannot have rank 9999; give at most 16\)"),
         ([-1], r"'.*config.json' .*"),
     ],
