@@ -66,6 +66,7 @@ def check_refold(refold: Refold, fold: Fold, tied: nn.Module, report: FoldReport
         *_check_choice(refold, report),
         _check_gains(refold, report),
         check_advice(refold.soft, refold.plan, refold.choice, report),
+        _check_ranks(refold, fold),
     ]
     found = _check_tuned(refold, tied) if report.is_tuned else _check_untouched(refold, tied, report)
     return Findings(tuple(promises)) + found
@@ -114,6 +115,14 @@ def _check_choice(refold: Refold, report: FoldReport) -> list[Promise]:
         equal("groups whose clusters are not those at the threshold", ", ".join(wrong), ""),
         Promise("threshold in report.json", close(report.threshold, threshold), str(report.threshold), str(threshold)),
     ]
+
+
+def _check_ranks(refold: Refold, fold: Fold) -> Promise:
+    """No layer keeps a residual of a higher rank than was asked for; whether a cluster that is nearly exact keeps any
+    is rounding."""
+    asked = refold.soft.settings.residual
+    wrong = [group.name for group in fold.groups if max(group.ranks, default=0) > asked]
+    return equal(f"groups with residuals of a rank above {asked}", ", ".join(wrong), "")
 
 
 def _check_gains(refold: Refold, report: FoldReport) -> Promise:
