@@ -17,7 +17,7 @@ from foldnet.folding.memory import in_several_places
 from foldnet.folding.owners import only_calls_layers, use_owner
 from foldnet.folding.parts import pairs
 from foldnet.folding.ready import Ready, keep
-from foldnet.folding.stages import LoopedAlone, LoopedList, LoopedSiblings, LoopedStage
+from foldnet.folding.stages import LoopedAlone, LoopedList, LoopedSiblings, LoopedStage, Sibling
 from foldnet.folding.stepped import SteppedBlock
 from foldnet.program.data import Program, check_trips, expand, gain_names
 from foldnet.sharing.lend import Lent, lend, undisturbed
@@ -45,7 +45,7 @@ class LoopedNetwork(nn.Module):
             kind = LoopedAlone if stage.alone else LoopedList if isinstance(sequence, nn.ModuleList) else LoopedStage
             looped = (LoopedSiblings if stage.siblings else kind)(stage, sequence, elsewhere)
             if isinstance(looped, LoopedSiblings):
-                for name, place in looped.places.items():
+                for name, place in looped.places().items():
                     network.set_submodule(name, place)
             elif stage.path:
                 network.set_submodule(stage.path, looped)
@@ -166,6 +166,7 @@ class LoopedNetwork(nn.Module):
             parts += block.parts
         for stage in (module for module in self.network.modules() if isinstance(module, LoopedStage)):
             instead |= stage.instead()
+        instead |= {one: one.entry() for one in self.network.modules() if isinstance(one, Sibling)}
         lent = lend(self.network, tensors, instead, parts)
         for part, usage in later.items():
             use_owner(lent.views[part].seen, *usage)

@@ -118,9 +118,9 @@ class LoopedAlone(LoopedStage):
 
     only_calls_layers = True
 
-    def unrolled(self) -> nn.Module:
-        """The block."""
-        return self.entry(0)
+    def instead(self) -> dict[nn.Module, nn.Module]:
+        """The block, which is a step's part: what else reaches it is lent what that is."""
+        return {self: self.entry(0)}
 
     def forward(self, *inputs: Any, **options: Any) -> Any:
         """As the block's own."""
@@ -130,36 +130,26 @@ class LoopedAlone(LoopedStage):
 class LoopedSiblings(LoopedStage):
     """Blocks that are children of one module, block1, block2, ...: they run where the network's own forward calls them.
 
-    It stands in the place of the first; `places` has what stands in those of all, by their names.
+    It is made of that module, and stands in the place of the first.
     """
 
     only_calls_layers = True
-    _siblings: tuple[tuple[nn.Module, nn.Module], ...]
 
-    def __init__(self, stage: Stage, blocks: nn.Module, elsewhere: Collection[int] = ()) -> None:
-        """`blocks` is the module whose children they are."""
-        known = [blocks.get_submodule(block.name.rpartition(".")[2]) for block in stage.blocks]
-        super().__init__(stage, blocks, elsewhere)
-        object.__setattr__(self, "sequence", known[0])
-        others = [_Sibling(self, index) for index in range(1, len(known))]
-        object.__setattr__(self, "_siblings", tuple(zip((self, *others), known, strict=True)))  # not registered
-
-    @property
     def places(self) -> dict[str, nn.Module]:
-        """What stands in the place of each block, by its name."""
-        return {block.name: one for block, (one, _) in zip(self.stage.blocks, self._siblings, strict=True)}
+        """What is to stand in the place of each block, by its name."""
+        others = (Sibling(self, index) for index in range(1, len(self.stage.blocks)))
+        return dict(zip((block.name for block in self.stage.blocks), (self, *others), strict=True))
 
     def instead(self) -> dict[nn.Module, nn.Module]:
-        """Each block in its place."""
-        entries = [(its, self.entry(index)) for index, its in enumerate(self._siblings)]
-        return {module: entry for its, entry in entries for module in its}
+        """The first block; see Sibling."""
+        return {self: self.entry(0)}
 
     def forward(self, *inputs: Any, **options: Any) -> Any:
         """As the first block's."""
         return self.entry(0)(*inputs, **options)
 
 
-class _Sibling(nn.Module):
+class Sibling(nn.Module):
     """Stands in the place of a block that is not the first of its siblings."""
 
     only_calls_layers = True
@@ -170,6 +160,10 @@ class _Sibling(nn.Module):
         object.__setattr__(self, "first", first)  # which the network holds in its own place
         self.index = index
 
+    def entry(self) -> nn.Module:
+        """What runs the block."""
+        return self.first.entry(self.index)
+
     def forward(self, *inputs: Any, **options: Any) -> Any:
         """As the block's own."""
-        return self.first.entry(self.index)(*inputs, **options)
+        return self.entry()(*inputs, **options)
