@@ -51,6 +51,25 @@ def test_a_network_of_ones_own_shares(run):
     assert 1 <= int(re.search(r"(\d) owners of 6 layers at 0.9", out)[1]) <= 6
 
 
+def test_networks_of_others_say_where_they_loop(run):
+    found = json.loads(run("known_networks.py", "nn.Sequential", "examples/gpt2.py"))
+    assert [len(its["loops"]) for its in found.values()] == [1, 1]
+    assert all(its["verified"] and its["looped_to_tied"] <= 1e-5 for its in found.values())
+    assert all(its["with_its_own_weights"] <= 1e-5 for its in found.values())
+    kept = json.loads((EXAMPLES / "benchmarks" / "known-networks.json").read_text())["result"]
+    assert all(kept[name]["loops"] == its["loops"] for name, its in found.items())
+    wanted = {
+        "resnet18": 1,
+        "resnet50": 4,
+        "wide_resnet50_2": 4,
+        "densenet121": 0,
+        "convnext_tiny": 4,
+        "mobilenet_v2": 4,
+        "mobilenet_v3_small": 2,
+    }
+    assert {name: len(kept[name]["loops"]) for name in wanted} == wanted
+
+
 def test_digits_are_folded(run, tmp_path):
     out = run("fold_digits.py", "--epochs", 2, "--out", tmp_path / "run")
     soft, folded = (int(re.search(rf"{form}: (\d+) of 360 right", out)[1]) for form in ("soft", "folded"))

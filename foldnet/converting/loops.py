@@ -12,11 +12,12 @@ import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from foldnet.converting.blocks import calls_of, equal_runs, similarity_of
+from foldnet.converting.blocks import EqualRun, calls_of, equal_runs, similarity_of
 from foldnet.converting.bodies import fit_bodies, tie_segments
 from foldnet.converting.segments import cut_run
-from foldnet.errors import SettingError
+from foldnet.errors import NothingToFold, SettingError
 from foldnet.folding.calling import Inputs, batches_of, inputs_of
+from foldnet.folding.feeding import unfed
 from foldnet.folding.recalibrate import recalibrate
 from foldnet.folding.structures import structures_of
 from foldnet.sharing.plan import ROOT, Group, SharingPlan, plan_sharing
@@ -62,7 +63,7 @@ def to_loops(
     it was, in evaluation mode; batch norm of the tied one is estimated anew.
 
     Raises SettingError where no run has more blocks than `loops`, or for what it cannot be run on, NothingToFold where
-    no two blocks that follow each other are equal.
+    no two blocks that follow each other are equal, or none that are feed each other.
     """
     plan = plan_sharing(trained)
     runs = equal_runs(trained, plan, structures_of(trained, plan))
@@ -75,8 +76,10 @@ def to_loops(
             f"follow each other; give at most {count - 1}"
         )
     trained.eval()
-    calls = calls_of(trained, [block for run in cut for block in run.blocks], first_of(batches))
-    cuts = {run: cut_run(similarity_of(trained, run, calls), loops) for run in cut}
+    given = first_of(batches)
+    calls = calls_of(trained, [block for run in cut for block in run.blocks], given)
+    fed = _fed(trained, cut, given)
+    cuts = {run: cut_run(similarity_of(trained, run, calls), loops) for run in fed}
     tied = tie_segments(trained, plan, cuts, start)
     blocks = [b for run, its in cuts.items() for first, end in its if end - first > 1 for b in run.blocks[first:end]]
     error = fit_bodies(tied, trained, blocks, batches, fit, observer, autocast) if fit else None
@@ -87,6 +90,17 @@ def to_loops(
         for run, segments in cuts.items()
     ]
     return Loops(tied.eval(), tuple(found), error)
+
+
+def _fed(trained: nn.Module, runs: list[EqualRun], given: Inputs) -> list[EqualRun]:
+    """The runs whose blocks are seen to feed each other. Raises NothingToFold where there are none."""
+    faults = {run: unfed(trained, run.sequence, run.blocks, given) for run in runs}
+    found = [run for run, fault in faults.items() if fault is None]
+    for fault in faults.values() if not found else ():
+        assert fault is not None
+        both = " and ".join(f"'{name}'" for name in fault.blocks)
+        raise NothingToFold(f"the blocks {both} are equal and cannot come to loop: {fault.reason}")
+    return found
 
 
 def first_of(batches: Iterable[Any]) -> Inputs:

@@ -9,20 +9,22 @@ use of the last one.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any
 
-import torch
+from torch import nn
 
+from foldnet.folding.calling import Inputs
 from foldnet.folding.plan import FoldPlan
 from foldnet.folding.structures import KeptApart
 from foldnet.folding.watching import BEFORE, BETWEEN, INPUT, INSIDE, OUTPUT, Done, From, Source, Watched, watched_pass
 from foldnet.program.data import Item, Loop, Stage, Step, count_loops, expand
 from foldnet.program.loops import name_loops
+from foldnet.sharing.sequences import runs_in_order
 from foldnet.sharing.share import SharedNetwork
+from foldnet.sharing.siblings import siblings_of
 
 ORDER = "order"  # the attribute of blocks that are kept apart by how they run
 UNWATCHED = "the network's own forward runs its blocks, and cannot be watched"
@@ -38,14 +40,21 @@ def with_feeds(plan: FoldPlan, tied: SharedNetwork, inputs: tuple[Any, ...]) -> 
     return replace(plan, program=program, kept_apart=plan.kept_apart + apart)
 
 
+def unfed(network: nn.Module, sequence: str, blocks: tuple[str, ...], inputs: Inputs) -> KeptApart | None:
+    """Why blocks of a sequence that no nn.Sequential runs do not feed each other in their order; None where they do, or
+    one runs them."""
+    if not siblings_of(network, sequence) and runs_in_order(network.get_submodule(sequence)):
+        return None
+    return Span(sequence, blocks, watched_pass(network, blocks, *inputs), 0, len(blocks), 1).unfed()
+
+
 def _judged(stage: Stage, tied: SharedNetwork, inputs: tuple[Any, ...]) -> tuple[Stage, list[KeptApart]]:
     """A stage, and what keeps blocks of it apart."""
     if not stage.loops or not stage.fixed:
         return stage, []
+    blocks = tuple(block.name for block in stage.blocks)
     try:
-        blocks = {f"network.{block.name}": number for number, block in enumerate(stage.blocks)}
-        with torch.random.fork_rng([]):
-            seen = watched_pass(copy.deepcopy(tied).eval(), blocks, copy.deepcopy(inputs))
+        seen = watched_pass(tied, [f"network.{name}" for name in blocks], inputs)
     except Exception as error:  # that of a network which does not take its inputs is told where it is proven
         return replace(stage, fixed=f"{UNWATCHED} ({type(error).__name__})"), []
     items: list[Item] = []
@@ -54,7 +63,7 @@ def _judged(stage: Stage, tied: SharedNetwork, inputs: tuple[Any, ...]) -> tuple
     for item in stage.items:
         labels = tuple(expand((item,)))
         nested = count_loops((item,)) > 1  # then all of its blocks have to be as one
-        span = Span(stage, seen, first, len(labels), 1 if nested else len(labels) // _times(item))
+        span = Span(stage.name, blocks, seen, first, len(labels), 1 if nested else len(labels) // _times(item))
         first += len(labels)
         if isinstance(item, Loop) and (fault := span.unfed()) is not None:
             apart.append(fault)
@@ -73,10 +82,11 @@ def _times(item: Item) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """The blocks of one loop of a stage, `count` from `first` on, and a pass in which they were watched; every `period`
-    they repeat."""
+    """The blocks of one loop of a stage, `count` from `first` on, and a pass in which all of them were watched; every
+    `period` they repeat."""
 
-    stage: Stage
+    stage: str
+    blocks: tuple[str, ...]
     seen: Watched
     first: int
     count: int
@@ -98,19 +108,19 @@ class Span:
 
     def _name(self, call: int) -> str:
         """The block that a call was of, quoted."""
-        return f"'{self.stage.blocks[self.seen.order[call]].name}'"
+        return f"'{self.blocks[self.seen.order[call]]}'"
 
     def unfed(self) -> KeptApart | None:
         """Why they are no loop: they do not run in their order, or one is not given what the one before gave."""
-        blocks, begin = [block.name for block in self.stage.blocks], self.begin
+        blocks, begin = self.blocks, self.begin
         ran = self.seen.order[begin : begin + self.count]
         for place, block in enumerate(range(self.first, self.first + self.count)):
             pair = (blocks[block - 1], blocks[block]) if place else (blocks[block], blocks[block + 1])
             if ran[place : place + 1] != [block]:
                 said = "the network's forward does not run them in their order, one behind the other"
-                return KeptApart(self.stage.name, ORDER, pair, said)
+                return KeptApart(self.stage, ORDER, pair, said)
             if place and not self._feeds(begin + place - 1):
-                return KeptApart(self.stage.name, ORDER, pair, "the second is not given what the first gives")
+                return KeptApart(self.stage, ORDER, pair, "the second is not given what the first gives")
         return None
 
     def _feeds(self, call: int) -> bool:

@@ -3,8 +3,9 @@ does between them."""
 
 from __future__ import annotations
 
+import copy
 import weakref
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -156,10 +157,15 @@ def _tensors(values: Any) -> list[Tensor]:
 
 
 @torch.no_grad()
-def watched_pass(network: nn.Module, blocks: Mapping[str, int], inputs: tuple[Any, ...]) -> Watched:
-    """One pass of a network, and the calls of some of its submodules, each with its number."""
+def watched_pass(
+    network: nn.Module, blocks: Sequence[str], positional: tuple[Any, ...], options: Mapping[str, Any] | None = None
+) -> Watched:
+    """One pass of a network, on copies of it and of what it is called with, in evaluation mode; blocks, by their names,
+    are counted as they are given."""
+    network = copy.deepcopy(network).eval()
+    positional, options = copy.deepcopy((positional, options or {}))
     watch, hooks = _Watch(), []
-    for name, number in blocks.items():
+    for number, name in enumerate(blocks):
         module = network.get_submodule(name)
 
         def before(module: nn.Module, args: Any, options: Any, number: int = number) -> None:
@@ -173,8 +179,8 @@ def watched_pass(network: nn.Module, blocks: Mapping[str, int], inputs: tuple[An
             module.register_forward_hook(behind, always_call=True),
         ]
     try:
-        with watch:
-            watch.end(network(*inputs))
+        with torch.random.fork_rng([]), watch:
+            watch.end(network(*positional, **options))
     finally:
         for hook in hooks:
             hook.remove()

@@ -126,3 +126,32 @@ def test_what_cannot_come_to_loop_is_refused():
         foldnet.convert(network("ABC"), loops=2, batches=iter(BATCHES[:1]), fit=5)
     with pytest.raises(SettingError, match=r"^`start='old'` is not legal; choose average or stepwise$"):
         foldnet.convert(network("ABC"), loops=2, batches=BATCHES, start="old")
+
+
+class Apart(nn.Module):
+    """Equal blocks side by side, and equal ones one after the other."""
+
+    def __init__(self, behind):
+        super().__init__()
+        self.beside = nn.ModuleList(nn.Sequential(nn.Conv2d(4, 4, 1), nn.ReLU()) for _ in range(3))
+        self.behind = nn.ModuleList(nn.Sequential(nn.Conv2d(4, 4, 3, padding=1), nn.ReLU()) for _ in range(behind))
+
+    def forward(self, x):
+        x = sum(block(x) for block in self.beside)
+        for block in self.behind:
+            x = block(x)
+        return x.mean((2, 3))
+
+
+def test_blocks_side_by_side_do_not_come_to_loop():
+    torch.manual_seed(0)
+    batches = [torch.randn(4, 4, 5, 5)]
+    made = foldnet.convert(Apart(3).eval(), loops=1, batches=batches, fit=3)
+    assert [run.sequence for run in made.report.runs] == ["behind"]
+    assert made.report.loops == 1
+    said = (
+        "the blocks 'beside.0' and 'beside.1' are equal and cannot come to loop: the second is not given what the first "
+        "gives"
+    )
+    with pytest.raises(NothingToFold, match=f"^{said}$"):
+        foldnet.convert(Apart(1).eval(), loops=1, batches=batches, fit=3)
