@@ -56,7 +56,7 @@ def _judged(stage: Stage, tied: SharedNetwork, inputs: tuple[Any, ...]) -> tuple
     try:
         seen = watched_pass(tied, [f"network.{name}" for name in blocks], inputs)
     except Exception as error:  # that of a network which does not take its inputs is told where it is proven
-        return replace(stage, fixed=f"{UNWATCHED} ({type(error).__name__})"), []
+        return stage if stage.siblings else replace(stage, fixed=f"{UNWATCHED} ({type(error).__name__})"), []
     items: list[Item] = []
     apart: list[KeptApart] = []
     fixed, first = "", 0
@@ -149,11 +149,9 @@ class Span:
             if not _begins_alike(calls[call], calls[call + self.period]):
                 return f"{self._name(call)} and {self._name(call + self.period)} are called with different inputs"
         used = next((source for source in self._later() if not self._may_be_used(source)), None)
-        return (
-            ""
-            if used is None
-            else f"what {self._name(used.call)} is given or gives is used again behind {self._name(end)}"
-        )
+        if used is None:
+            return ""
+        return f"what {self._name(used.call)} is given or gives is used again behind {self._name(end)}"
 
     def _between(self, call: int) -> tuple[Done, ...]:
         """What is done behind a call, and the next one, all by their place relative to it."""

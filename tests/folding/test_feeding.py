@@ -7,6 +7,7 @@ import pytest
 import torch
 from looping import fold_forms
 from torch import nn
+from torch.utils._python_dispatch import _get_current_dispatch_mode
 
 from foldnet.errors import SettingError, UnknownName
 from foldnet.folding.looped import unroll
@@ -129,6 +130,12 @@ def all_outputs(blocks, x):
     return torch.stack(found).sum(0)
 
 
+def not_while_watched(blocks, x):
+    if _get_current_dispatch_mode() is not None:
+        raise RuntimeError
+    return in_order(blocks, x)
+
+
 def backwards(blocks, x):
     return in_order(list(blocks)[::-1], x)
 
@@ -157,6 +164,7 @@ FIXED = {  # loops that run as found, and what is said
     once_something_between: SAME.format(0, 1),
     of_chunks: SAME.format(0, 1),
     with_a_skip: "what 'blocks.1' is given or gives is used again behind 'blocks.3'",
+    not_while_watched: "the network's own forward runs its blocks, and cannot be watched (RuntimeError)",
     all_outputs: "what 'blocks.1' is given or gives is used again behind 'blocks.3'",
 }
 UNORDERED = "the network's forward does not run them in their order, one behind the other"
