@@ -17,6 +17,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import frontier_readings
+import network_readings
 import readings
 import study_readings
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -38,7 +39,7 @@ def pages() -> dict[Path, str]:
         keep_trailing_newline=True,
         autoescape=False,
     )
-    found = vars(readings) | vars(study_readings) | vars(frontier_readings)
+    found = vars(readings) | vars(study_readings) | vars(frontier_readings) | vars(network_readings)
     public = {name: value for name, value in found.items() if callable(value) and not name.startswith("_")}
     environment.filters |= public
     environment.globals |= public | {"sum": sum, "min": min, "max": max, "zip": zip, "round": round, "len": len}

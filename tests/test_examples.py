@@ -70,6 +70,13 @@ def test_networks_of_others_say_where_they_loop(run):
     assert {name: len(kept[name]["loops"]) for name in wanted} == wanted
 
 
+def test_sharing_was_measured_to_need_little_more_than_the_network():
+    found = json.loads((EXAMPLES / "benchmarks" / "share-memory.json").read_text())["result"]
+    few = [times for case, times in found.items() if case.startswith(("plan", "share, 2"))]
+    assert len(few) == 3
+    assert max(few) <= 1.3
+
+
 def test_digits_are_folded(run, tmp_path):
     out = run("fold_digits.py", "--epochs", 2, "--out", tmp_path / "run")
     soft, folded = (int(re.search(rf"{form}: (\d+) of 360 right", out)[1]) for form in ("soft", "folded"))
