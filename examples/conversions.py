@@ -5,8 +5,8 @@
     python examples/conversions.py resnet20-frontier --missing                          # says what was not measured yet
 
 resnet20-frontier: a ResNet-20 that others trained (see examples/resnet20_cifar.py), its 3x3 convolutions stored in two thirds, a half
-and a third of their numbers as templates and with low rank, and as loops of one body a stage, as converted and after two epochs of
-distillation. loops-in-earnest: a vision transformer of eight blocks and wrn-40-2, trained for six epochs and converted to two and three
+and a third of their numbers as templates, with low rank and as one owner a stage with residuals, and as loops of one body a stage, as
+converted and after two epochs of distillation. loops-in-earnest: a vision transformer of eight blocks and wrn-40-2, trained for six epochs and converted to two and three
 bodies for each run of equal blocks, which begin as the average or stepwise, with two epochs of distillation.
 
 One configuration is measured after the other, and each is kept: what was stopped goes on with the next one. Nothing is chosen: the last
@@ -35,6 +35,8 @@ SEEN = (
 # Templates of layer1, layer2, layer3, of 6, 5 and 5 layers with 2,304, 9,216 and 36,864 numbers each: of all that store at most the
 # share, those whose group with the fewest templates for its layers has the most, then the next.
 TEMPLATES = {"2/3": (6, 4, 3), "1/2": (4, 4, 2), "1/3": (6, 3, 1)}
+# The highest rank of residuals beside one owner a stage that the share holds; a matrix of layer1 has 16 at most.
+RANKS = {"2/3": 20, "1/2": 12, "1/3": 5}
 VISION = "img_size=32 patch_size=4 depth=8 embed_dim=96 num_heads=3"
 TRAININGS = {
     "vit": "--arch timm/vit_tiny_patch16_224 "
@@ -47,13 +49,17 @@ TRAININGS = {
 def resnet20() -> Configurations:
     """Shares of the numbers, what is wanted most first."""
     source = f"foldnet convert --arch {NETWORK}:make --weights WEIGHTS --dataset cifar10"
-    found = {}
+    whole, found = "runs/resnet20-whole", {}
     for share, numbers in TEMPLATES.items():
         groups = " ".join(f"--templates layer{stage}={number}" for stage, number in enumerate(numbers, 1))
         out = f"runs/resnet20-templates-{share.replace('/', 'of')}"
         found[f"templates {share}"] = [f"{source} {groups} --finetune {EPOCHS} --control --out {out} --force --force"]
+        out = f"runs/resnet20-residual-{share.replace('/', 'of')}"
+        tied = f"foldnet fold {whole} --code {NETWORK} --threshold 0 --residual {RANKS[share]} --no-shares"
+        fold = f"{tied} --finetune {EPOCHS} --out {out} --force --force"
+        found[f"residual {share}"] = [f"{source} --templates 6 --out {whole}", fold]
     loops = f"{source} --loops 1 --finetune {EPOCHS} --out runs/resnet20-loops --force --force"
-    return {"templates 2/3": found["templates 2/3"], "loops 1": [loops]} | found
+    return {name: found[name] for name in ("templates 2/3", "residual 2/3")} | {"loops 1": [loops]} | found
 
 
 def in_earnest() -> Configurations:
@@ -92,9 +98,11 @@ def read(name: str) -> dict[str, Any]:
 
 
 def measure(commands: list[str], weights: Path | None, data_dir: Path) -> dict[str, Any]:
-    """Run the commands of one configuration and keep what the last prints."""
+    """Run the commands of one configuration and keep what the last prints; what those before it make is made once."""
     printed = ""
     for command in commands:
+        if command != commands[-1] and Path(command.split("--out ")[1]).is_dir():
+            continue
         words = [str(weights) if word == "WEIGHTS" else word for word in shlex.split(command)]
         called = [sys.executable, "-m", "foldnet_cli", *words[1:], "--data-dir", str(data_dir), "--json"]
         printed = subprocess.run(called, stdout=subprocess.PIPE, check=True, text=True).stdout

@@ -112,6 +112,16 @@ def test_templates_are_the_most_that_a_share_of_the_numbers_holds(conversions):
         ]
         best = max(fitting, key=lambda numbers: sorted(k / count for k, count in zip(numbers, layers, strict=True)))
         assert best == chosen
+        kept = max(rank for rank in range(1, 64) if owners_and_residuals(rank) <= whole * top / bottom)
+        assert conversions.RANKS[share] == kept
+
+
+def owners_and_residuals(rank):
+    """The numbers of one owner a stage, and of a residual, which has the rank of its matrix at most, and a gain a layer."""
+    return sum(
+        o * i * 9 + layers * (min(rank, o) * (o + i * 9) + 1)
+        for layers, (o, i, _, _) in zip((6, 5, 5), SHAPES.values(), strict=True)
+    )
 
 
 @pytest.mark.parametrize("name", ["resnet20-frontier", "loops-in-earnest"])
@@ -163,7 +173,10 @@ def measured_frontier(conversions):
     templates = {"score": score, "parameters": {"converted": 1500, "control": 1499}}
     loops = {"score": score, "parameters": 700}
     wanted = list(conversions.resnet20())
-    results = {name: {"result": loops if "loops" in name else templates} for name in wanted}
+    accuracy = {"soft": 0.9, "tied": 0.3, "recalibrated": 0.4, "finetuned": 0.895}
+    residual = {"parameters": {"folded": 1498}, "accuracy": accuracy}
+    ways = {"loops": loops, "templates": templates, "residual": residual}
+    results = {name: {"result": ways[name.split()[0]]} for name in wanted}
     return {"machine": "a machine", "wanted": wanted, "result": results}
 
 
@@ -178,9 +191,8 @@ def test_the_page_shows_a_frontier_that_is_whole(conversions, tmp_path):
     assert "| 2/3 | templates | 1,500 | 10.00 % | 20.00 % | 88.00 % |\n" in text
     assert "| 2/3 | low rank, a layer each (the control) | 1,499 | 70.00 % | 80.00 % | 89.00 % |\n" in text
     assert "| – | loops, one body a stage | 700 | 10.00 % | – | 88.00 % |\n" in text
-    assert (
-        "distilled: low rank 1.00, templates 2.00. The goal\nwas one and a half at most: low rank, a layer each" in text
-    )
+    said = "one owner a stage and residuals of low rank 0.50, low rank 1.00, templates 2.00"
+    assert f"distilled: {said}. The goal\nwas one and a half at most: one owner" in text
 
 
 def test_a_frontier_that_is_not_whole_is_not_shown(conversions, tmp_path, monkeypatch):
