@@ -1,8 +1,9 @@
 """Whether blocks that the network's own forward runs feed each other, so that they may be called a loop, and whether
 that may run another number of times.
 
-An nn.Sequential says so itself. Of the blocks of an nn.ModuleList, and of numbered attributes, a pass has to show it:
-each runs once, in order, and what it is given is made of what the one before gave. A loop can be turned where the
+An nn.Sequential that is called says so itself. Of the blocks of an nn.ModuleList, of one whose blocks are called one by
+one, and of numbered attributes, a pass has to show it: each runs once, in order, and what it is given is made of what
+the one before gave. A loop can be turned where the
 network does the same between any two of them, to the same tensors by their place, and uses later only what it would
 use of the last one.
 """
@@ -19,10 +20,22 @@ from torch import nn
 from foldnet.folding.calling import Inputs
 from foldnet.folding.plan import FoldPlan
 from foldnet.folding.structures import KeptApart
-from foldnet.folding.watching import BEFORE, BETWEEN, INPUT, INSIDE, OUTPUT, Done, From, Source, Watched, watched_pass
+from foldnet.folding.watching import (
+    BEFORE,
+    BETWEEN,
+    INPUT,
+    INSIDE,
+    OUTPUT,
+    Done,
+    From,
+    Source,
+    Watched,
+    called_one_by_one,
+    watched_pass,
+)
 from foldnet.program.data import Item, Loop, Stage, Step, count_loops, expand
 from foldnet.program.loops import name_loops
-from foldnet.sharing.sequences import runs_in_order
+from foldnet.sharing.sequences import joined, runs_in_order
 from foldnet.sharing.share import SharedNetwork
 from foldnet.sharing.siblings import siblings_of
 
@@ -34,7 +47,8 @@ def with_feeds(plan: FoldPlan, tied: SharedNetwork, inputs: tuple[Any, ...]) -> 
     """The plan of a fold with what a pass of the tied network, on copies of both, shows of the blocks that no
     nn.Sequential runs: without the loops of those that do not feed each other, and with what forbids the others to run
     another number of times."""
-    judged = [_judged(stage, tied, inputs) for stage in plan.program.stages]
+    loose = _loose(plan.program.stages, tied, inputs)
+    judged = [_judged(stage, tied, inputs, stage.name in loose) for stage in plan.program.stages]
     apart = tuple(entry for _, its in judged for entry in its)
     program = replace(plan.program, stages=tuple(stage for stage, _ in judged))
     return replace(plan, program=program, kept_apart=plan.kept_apart + apart)
@@ -43,14 +57,27 @@ def with_feeds(plan: FoldPlan, tied: SharedNetwork, inputs: tuple[Any, ...]) -> 
 def unfed(network: nn.Module, sequence: str, blocks: tuple[str, ...], inputs: Inputs) -> KeptApart | None:
     """Why blocks of a sequence that no nn.Sequential runs do not feed each other in their order; None where they do, or
     one runs them."""
-    if not siblings_of(network, sequence) and runs_in_order(network.get_submodule(sequence)):
+    ordered = not siblings_of(network, sequence) and runs_in_order(network.get_submodule(sequence))
+    if ordered and not called_one_by_one(network, {sequence: blocks}, *inputs):
         return None
     return Span(sequence, blocks, watched_pass(network, blocks, *inputs), 0, len(blocks), 1).unfed()
 
 
-def _judged(stage: Stage, tied: SharedNetwork, inputs: tuple[Any, ...]) -> tuple[Stage, list[KeptApart]]:
-    """A stage, and what keeps blocks of it apart."""
-    if not stage.loops or not stage.fixed:
+def _loose(stages: tuple[Stage, ...], tied: SharedNetwork, inputs: tuple[Any, ...]) -> set[str]:
+    """The names of those of some stages that are an nn.Sequential whose blocks something else calls: the network's own
+    forward, which may do so in any order."""
+    ran = [stage for stage in stages if stage.loops and not stage.fixed and not stage.alone]
+    blocks = {joined("network", stage.path): [f"network.{block.name}" for block in stage.blocks] for stage in ran}
+    try:
+        found = called_one_by_one(tied, blocks, inputs) if ran else set()
+    except Exception:  # as below
+        return set()
+    return {stage.name for stage in ran if joined("network", stage.path) in found}
+
+
+def _judged(stage: Stage, tied: SharedNetwork, inputs: tuple[Any, ...], loose: bool) -> tuple[Stage, list[KeptApart]]:
+    """A stage, and what keeps blocks of it apart; a `loose` one is an nn.Sequential that does not run them itself."""
+    if not stage.loops or not (stage.fixed or loose):
         return stage, []
     blocks = tuple(block.name for block in stage.blocks)
     try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import copy
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -185,3 +185,41 @@ def watched_pass(
         for hook in hooks:
             hook.remove()
     return watch.seen
+
+
+@torch.no_grad()
+def called_one_by_one(
+    network: nn.Module,
+    containers: Mapping[str, Sequence[str]],
+    positional: tuple[Any, ...],
+    options: Mapping[str, Any] | None = None,
+) -> set[str]:
+    """Those of some containers, by their names, of whose blocks one runs in a pass while the container itself does not;
+    on copies, in evaluation mode."""
+    network = copy.deepcopy(network).eval()
+    positional, options = copy.deepcopy((positional, options or {}))
+    found: set[str] = set()
+    inside = dict.fromkeys(containers, 0)
+
+    def entering(name: str, change: int) -> Callable[..., None]:
+        def run(*given: Any) -> None:
+            inside[name] += change
+
+        return run
+
+    def meeting(name: str) -> Callable[..., None]:
+        def run(*given: Any) -> None:
+            if not inside[name]:
+                found.add(name)
+
+        return run
+
+    for name, blocks in containers.items():
+        container = network.get_submodule(name)
+        container.register_forward_pre_hook(entering(name, 1))
+        container.register_forward_hook(entering(name, -1), always_call=True)
+        for block in blocks:
+            network.get_submodule(block).register_forward_pre_hook(meeting(name))
+    with torch.random.fork_rng([]):
+        network(*positional, **options)
+    return found

@@ -55,6 +55,14 @@ class Numbered(nn.Module):
         return self.way([self.block1, self.block2, self.block3, self.block4], self.stem(x))
 
 
+class Ordered(Listed):
+    """The same of an nn.Sequential, which something else runs than itself."""
+
+    def __init__(self, way):
+        super().__init__(way)
+        self.blocks = nn.Sequential(*self.blocks)
+
+
 def in_order(blocks, x):
     for block in blocks:
         x = block(x)
@@ -207,9 +215,10 @@ def test_blocks_that_feed_each_other_alike_are_a_loop_that_can_be_turned(way):
     torch.testing.assert_close(looped(X), fewer(X), rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize("network", [Listed, Ordered])
 @pytest.mark.parametrize("way", FIXED)
-def test_a_loop_that_does_not_go_on_alike_runs_as_often_as_it_was_found(way):
-    looped, _, plan = folded(Listed(way))
+def test_a_loop_that_does_not_go_on_alike_runs_as_often_as_it_was_found(way, network):
+    looped, _, plan = folded(network(way))
     assert (plan.program.loops, turnable(plan.program), plan.kept_apart) == (1, {}, ())
     said = f"`trips` names 'blocks.loop1', which runs as often as it was found: {FIXED[way]}"
     with pytest.raises(SettingError, match=f"^{re.escape(said)}$"):
@@ -217,7 +226,7 @@ def test_a_loop_that_does_not_go_on_alike_runs_as_often_as_it_was_found(way):
     looped.set_trips({})
 
 
-@pytest.mark.parametrize("network", [Listed, Numbered])
+@pytest.mark.parametrize("network", [Listed, Ordered, Numbered])
 @pytest.mark.parametrize("way", UNFED)
 def test_blocks_that_do_not_feed_each_other_in_their_order_are_no_loop(way, network):
     looped, _, plan = folded(network(way))
@@ -248,6 +257,15 @@ def test_numbered_blocks_that_feed_each_other_loop_as_the_networks_forward_runs_
     )
     assert apart(ours, theirs) <= LIMIT
     assert sum(one.numel() for one in looped.parameters()) == sum(one.numel() for one in tied.parameters())
+
+
+def test_a_sequential_that_runs_its_blocks_itself_can_be_turned_however_often_it_is_called():
+    def itself_twice(blocks, x):
+        return blocks(blocks(x)) + x
+
+    looped, _, plan = folded(Ordered(itself_twice))
+    assert (turnable(plan.program), plan.kept_apart) == ({"blocks.loop1": 4}, ())
+    looped.set_trips({"blocks.loop1": 6})
 
 
 def test_what_was_not_watched_is_a_loop_that_runs_as_it_was_found():
