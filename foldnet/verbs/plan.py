@@ -125,13 +125,14 @@ def plan(
         if isinstance(what, SharedNetwork):
             raise SettingError("the network shares its weights already; plan the plain network that it came from")
         return _planned(type(what).__name__, what, templates, budget, group_by or "stage")
-    with arch_named(str(what)), torch.device("meta"), noting_allocation() as allocated:
+    named = None if Path(what).is_dir() else str(what)  # a folder may be called "nets.py:make", and runs nothing
+    with arch_named(named), torch.device("meta"), noting_allocation() as allocated:
         built = _built(what, classes, channels, arch_option)
         grouped = group_by or built.group_by
         report = _planned(str(what), built.build_plain(), templates or built.templates, budget, grouped)
     answers = f" and {built.classes} classes" if built.task == "classes" else ""
     taken = f"a context of {built.size} bytes" if built.family.symbols else counted(built.channels, "input channel")
-    assumed = None if Path(what).is_dir() else f"{taken}{answers}"
+    assumed = None if named is None else f"{taken}{answers}"
     report = replace(report, allocated=bool(allocated), assumed=assumed)
     return replace(report, arch=short_name(built.plain.arch), arch_option=built.named.get("arch_option"))
 

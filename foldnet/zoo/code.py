@@ -104,16 +104,16 @@ def code_for(arch: str, sha256: str | None = None) -> Code:
     """The file that was named, to make a network with. Raises SettingError where none was, RunError where it is not the
     one whose digest is kept."""
     code, file = _named.get(), WRITTEN.fullmatch(arch)
-    name = arch if file is None else file["file"]
+    name = arch if file is None else file["file"]  # written as Python does: a folder may have given it
     if code is None:
         raise SettingError(
-            f"the network is made by a file of its owner's, '{name}', and code runs only where it is named; "
+            f"the network is made by a file of its owner's, {name!r}, and code runs only where it is named; "
             f"give `code={name!r}`"
         )
     if sha256 is not None and code.sha256 != sha256:
         raise RunError(
             f"'{code.file}' is not the file that made the network, or was changed since (its SHA-256 differs); "
-            f"name the '{name}' of that time with `code`"
+            f"name the {name!r} of that time with `code`"
         )
     return code
 

@@ -82,6 +82,16 @@ def test_settings_files_name_no_code(trained, tmp_path, monkeypatch):
     assert trials[0].title == "nets.py:make, 1 template digits seed 0"
 
 
+def test_a_run_that_is_called_as_a_function_of_a_file_runs_nothing(trained, tmp_path):
+    (tmp_path / "nets.py").write_text(NETS)
+    run = tmp_path / "nets.py:make"
+    run.mkdir()
+    (run / "config.json").write_text((trained / "run" / "config.json").read_text())
+    with pytest.raises(SettingError, match=exactly(NEEDED)):
+        foldnet.plan(run)
+    assert foldnet.plan(run, code=tmp_path / "nets.py").templates == 2
+
+
 def test_what_libraries_make_is_opened_again(tmp_path):
     tiny = {"img_size": 8, "patch_size": 4, "depth": 2, "embed_dim": 8, "num_heads": 2}
     given = {"arch": "timm/vit_tiny_patch16_224", "arch_option": tiny, "templates": 1, "epochs": 1}

@@ -171,6 +171,17 @@ def test_files_that_are_none_and_two_files_are_refused(nets, tmp_path):
         pass
 
 
+def test_what_a_folder_calls_its_file_is_written_in_one_line_without_codes_of_a_terminal():
+    network = {"classes": 3, "channels": 3, "size": 8, "code": {"sha256": "0" * 64}}
+    built = blueprint_in(network, "\x1b[31mnets\n.py:make")
+    said = (
+        r"the network is made by a file of its owner's, '\x1b[31mnets\n.py', and code runs only where it is named; give "
+        r"`code='\x1b[31mnets\n.py'`"
+    )
+    with pytest.raises(SettingError, match=exactly(said)):
+        built.build_plain()
+
+
 def test_runs_keep_the_name_of_a_file_and_not_its_place():
     assert short_name("/home/someone/nets.py:make") == "nets.py:make"
     assert short_name("swrn-28-2-4") == "swrn-28-2-4"
