@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from foldnet.bounds import shown
 from foldnet.errors import SettingError, UnknownName, nearest
 
 if TYPE_CHECKING:
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from foldnet.sharing.plan import SharingPlan
 
 LEFT_OUT = "in no group of the plan"
+LONGEST = 100  # letters of a group's name
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +27,13 @@ class ChosenGroup:
     templates: int
 
     def check(self) -> None:
-        """Raise SettingError for fewer than two layers, or templates that so many layers cannot have."""
+        """Raise SettingError for a name that no file can show, fewer than two layers, or templates that so many layers
+        cannot have."""
+        if not self.name.isprintable() or not 1 <= len(self.name) <= LONGEST:
+            raise SettingError(
+                f"group {shown(repr(self.name))} of a plan has a name that is empty, too long or cannot be shown; give "
+                f"it 1 to {LONGEST} letters"
+            )
         if len(self.layers) < 2:
             said = f"group '{self.name}' of a plan has {len(self.layers)} layer{'s' * (len(self.layers) != 1)}"
             raise SettingError(f"{said} and sharing takes two; leave the group out")
@@ -52,7 +60,8 @@ def plan_of_groups(network: nn.Module, groups: Sequence[ChosenGroup]) -> Sharing
         group.check()
         first = group.layers[0]
         if first not in layers:
-            raise UnknownName(f"layer '{first}' of group '{group.name}' does not exist{nearest(first, layers)}")
+            near = nearest(first, layers) or "; `foldnet plan` lists them"
+            raise UnknownName(f"layer '{first}' of group '{group.name}' does not exist{near}")
         shape = tuple(network.get_parameter(weight_name(first)).shape)
         found.append(Group(group.name, group.layers, shape, group.templates))
     named = {layer for group in groups for layer in group.layers}

@@ -39,8 +39,10 @@ class Origin:
         """Those of the training, `chosen` ones before its own; on other data its own say which network it is, and
         nothing else. Raises SettingError for another network than its own."""
         own = dict(self.settings)
+        if "arch" not in chosen and "arch" not in own:  # a plan of a network in memory
+            raise SettingError(f"`{self.keyword}` names no architecture; give `arch` beside it")
         for name in NETWORK:
-            unsaid = chosen.get(name) if name == "arch" else None  # a plan of a network in memory names none
+            unsaid = chosen.get(name) if name == "arch" else None
             if name in chosen and chosen[name] != own.get(name, unsaid):
                 raise SettingError(
                     f"`{name}={chosen[name]!r}` contradicts `{self.keyword}`, which names {self.what} of "

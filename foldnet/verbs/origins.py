@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from foldnet.bounds import shown
 from foldnet.errors import SettingError
 from foldnet.sharing.chosen import ChosenGroup
 from foldnet.show.report import Report
@@ -58,9 +59,10 @@ def _of_plan(plan: Path | str | Report) -> Origin:
     groups = _groups_in(content, named)
     most = max(group.templates for group in groups)
     arch, options, templates = (content.get(name) for name in ("arch", "arch_option", "templates"))
-    if not (isinstance(arch, str | None) and isinstance(options, Mapping | None)):
-        raise SettingError(f"{named} has an 'arch' or 'arch_option' that is none; write it again with `foldnet plan`")
-    if isinstance(templates, int) and templates < most:
+    for name, value, kind in (("arch", arch, str), ("arch_option", options, Mapping), ("templates", templates, int)):
+        if not isinstance(value, kind | None):
+            raise SettingError(f"{named} has no legal '{name}', {shown(repr(value))}; write it with `foldnet plan`")
+    if templates is not None and templates < most:
         raise SettingError(
             f"{named} says templates {templates}, and a group of it has {most}; change the templates of its groups"
         )

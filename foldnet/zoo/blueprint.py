@@ -186,7 +186,8 @@ def blueprint(
     chosen = family.options(*numbers[:wanted], **further, **dict.fromkeys(flags, True))
     wrong = _wrong(family, chosen, soft or templates is not None, numbers[wanted:], named=soft)
     if wrong is not None:
-        raise UnknownName(f"architecture '{arch}' {wrong}{_near(arch)}")
+        asked = arch if soft or templates is None else f"s{arch}"
+        raise UnknownName(f"architecture '{arch}' {wrong}{_near(asked)}")
     if templates is not None:
         if soft and numbers[wanted:] not in ([], [templates]):
             raise SettingError(f"`templates={templates}` contradicts `arch={arch!r}`; leave one of them out")

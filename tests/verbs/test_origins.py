@@ -129,10 +129,28 @@ def without(name):
             SettingError,
             "plan '{}' says templates 1, and a group of it has 3; change the templates of its groups",
         ),
+        *(
+            (
+                lambda content, name=name, value=value: content.update({name: value}),
+                SettingError,
+                f"plan '{{}}' has no legal '{name}', {value!r}; write it with `foldnet plan`",
+            )
+            for name, value in (("arch", 3), ("arch_option", ["depth"]), ("templates", "x"))
+        ),
         (
-            lambda content: content.update(arch=3),
+            without("arch"),
             SettingError,
-            "plan '{}' has an 'arch' or 'arch_option' that is none; write it again with `foldnet plan`",
+            "`plan` names no architecture; give `arch` beside it",
+        ),
+        (
+            lambda content: content["groups"][0].update(name="stage\0"),
+            SettingError,
+            "group 'stage\\x00' of a plan has a name that is empty, too long or cannot be shown; give it 1 to 100 letters",
+        ),
+        (
+            lambda content: content["groups"][0].update(layers=["nope", "no"], templates=2),
+            UnknownName,
+            "layer 'nope' of group 'stage1' does not exist; `foldnet plan` lists them",
         ),
         (
             lambda content: content["groups"][0]["layers"].append("stage1.1.conv3"),

@@ -211,3 +211,8 @@ def test_a_name_means_a_network_or_is_refused(name):
         assert (architecture.options.depth - rest) % step == 0
         assert min(getattr(architecture.options, number) for number in family.numbers) >= 1
         assert (architecture.templates is None) == (not name.startswith("s"))
+
+
+def test_where_templates_are_asked_for_the_name_that_is_meant_is_a_soft_one():
+    with pytest.raises(UnknownName, match=r"^architecture 'wrn-10-1' has depth 10; .*; did you mean 'swrn-16-1'\?$"):
+        blueprint("wrn-10-1", templates=2)
