@@ -85,13 +85,14 @@ def _commands_of(app: typer.Typer) -> dict[str, Any]:
 
 
 def _setting(code: str) -> str | None:
-    """`name` or `name=value` as an option, of the first command that has it. None where it is neither."""
+    """`name` or `name=value` as an option, of the first command that has it: a switch where the value says so. None
+    where it is neither."""
     match = re.fullmatch(r"(\w+)(?:=(.+))?", code, flags=re.DOTALL)
     if match is None:
         return None
-    options = (_find(match[1], options_of(command)) for command in commands().values())
-    option = next(filter(None, options), None)
-    return None if option is None else _written(option, match[2])
+    options = filter(None, [_find(match[1], options_of(command)) for command in commands().values()])
+    first = sorted(options, key=lambda option: match[2] in ("True", "False") and not option.switch)[:1]
+    return _written(first[0], match[2]) if first else None
 
 
 def _find(name: str, options: Mapping[str, Option]) -> Option | None:

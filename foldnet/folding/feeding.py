@@ -35,9 +35,8 @@ from foldnet.folding.watching import (
 )
 from foldnet.program.data import Item, Loop, Stage, Step, count_loops, expand
 from foldnet.program.loops import name_loops
-from foldnet.sharing.sequences import joined, runs_in_order
+from foldnet.sharing.sequences import joined, runs_in_order, siblings_of
 from foldnet.sharing.share import SharedNetwork
-from foldnet.sharing.siblings import siblings_of
 
 ORDER = "order"  # the attribute of blocks that are kept apart by how they run
 UNWATCHED = "the network's own forward runs its blocks, and cannot be watched"

@@ -22,10 +22,10 @@ from foldnet.sharing.sequences import (
     places_of,
     runs_in_order,
     sequences_of,
+    siblings_of,
     stands_in,
     weight_name,
 )
-from foldnet.sharing.siblings import siblings_of
 
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 SHAREABLE = (*CONVOLUTIONS, nn.Linear)  # layers whoever makes their weight

@@ -1,17 +1,28 @@
 """Names of modules and layers, and sequences: where blocks follow each other, each once, so that they may come to loop.
 
+A sequence is a container, or siblings: numbered children of one module, block1 and block2, that stand in none.
+
 A layer is named by the module whose weight it is, "stage1.0.conv1", or by another parameter of a module,
 "layers.0.attention:in_proj_weight".
 """
 
+from __future__ import annotations
+
+import re
 from collections.abc import Collection
+from functools import lru_cache
+from typing import TYPE_CHECKING
 
 from torch import nn
 from torch.nn.parameter import is_lazy
 
 from foldnet.errors import NothingToFold
-from foldnet.sharing.siblings import siblings_in, siblings_of
 
+if TYPE_CHECKING:
+    from foldnet.sharing.plan import SharingPlan
+
+NUMBER = "N"  # stands for the numbers of siblings in the name of their sequence, "blockN"
+_NUMBERED = re.compile(r"(.*\D)(\d+)", re.DOTALL)
 PARAMETER = ":"  # stands between a module and a parameter of it that is not called weight
 # What a class may not change, if running it is to mean running its children in order.
 _RUNNING = ("forward", "__call__", "_call_impl", "_wrapped_call_impl", "__iter__", "__getattr__", "__getattribute__")
@@ -92,6 +103,29 @@ def _is_plain(module: nn.Module, kind: type[nn.Module], methods: tuple[str, ...]
     held = vars(module)
     plain = all(getattr(type(module), name, None) is getattr(kind, name, None) for name in methods)
     return plain and held.keys().isdisjoint(methods) and not any(held[name] for name in held if name.endswith("_hooks"))
+
+
+def siblings_in(module: nn.Module) -> dict[str, tuple[str, ...]]:
+    """By "blockN" the children block1, block2, ... of a module, in the order of their numbers; what is numbered alone,
+    or stands in two places, is no sibling."""
+    found: dict[str, list[tuple[int, str]]] = {}
+    for name, _ in module.named_children():
+        if (parts := _NUMBERED.fullmatch(name)) is not None:
+            found.setdefault(f"{parts[1]}{NUMBER}", []).append((int(parts[2]), name))
+    return {
+        name: tuple(child for _, child in sorted(its))
+        for name, its in found.items()
+        if len(its) > 1 and not hasattr(module, name)
+    }
+
+
+def siblings_of(network: nn.Module, sequence: str) -> tuple[str, ...]:
+    """The qualified names of the siblings that a sequence is; none where it is a module."""
+    holder, _, name = sequence.rpartition(".")
+    if not name.endswith(NUMBER) or holder not in (modules := dict(network.named_modules())):
+        return ()
+    children = siblings_in(modules[holder]).get(name, ())
+    return tuple(f"{holder}.{child}" if holder else child for child in children)
 
 
 def sequences_of(network: nn.Module, layers: list[str]) -> tuple[str, ...]:
@@ -226,4 +260,39 @@ def places_of(network: nn.Module, layers: list[str]) -> dict[str, tuple[str, int
             for layer in _with(layers, block):
                 path = layer.removeprefix(block).removeprefix(".").removeprefix(PARAMETER)
                 found.setdefault(layer, (sequence, kind, path))
+    return found
+
+
+def positions(network: nn.Module, plan: SharingPlan) -> dict[str, tuple[tuple[int, ...], ...]]:
+    """By group, the rows of its layers that stand at one place of successive blocks, such as all conv1: one tuple a
+    place. A layer outside the sequences has a place of its own."""
+    sequences: dict[str, tuple[str, ...]] = {name: (name,) for name in getattr(network, "sequences", ())}
+    if not sequences:
+        layers = [layer for group in plan.groups for layer in group.layers]
+        found = ((name, siblings_of(network, name)) for name in sequences_of(network, layers))
+        sequences = {
+            name: siblings or (name,)
+            for name, siblings in found
+            if siblings or is_sequence(network.get_submodule(name))
+        }
+    return _positions(plan, tuple(sequences.items()))
+
+
+@lru_cache(maxsize=64)  # asked in every training step
+def _positions(
+    plan: SharingPlan, sequences: tuple[tuple[str, tuple[str, ...]], ...]
+) -> dict[str, tuple[tuple[int, ...], ...]]:
+    """The same for known sequences, each with the modules that are all of it."""
+    found = {}
+    for group in plan.groups:
+        places: dict[tuple[str, str], list[int]] = {}
+        for row, layer in enumerate(group.layers):
+            within = ((name, part) for name, parts in sequences for part in parts if stands_in(layer, part))
+            sequence, part = next(within, (layer, layer))
+            if part == sequence:  # the blocks are its children
+                _, _, place = layer.removeprefix(f"{part}." if part else "").replace(":", ".:").partition(".")
+            else:
+                place = layer.removeprefix(part)
+            places.setdefault((sequence, place), []).append(row)
+        found[group.name] = tuple(tuple(rows) for rows in places.values())
     return found

@@ -16,7 +16,7 @@ from foldnet.bounds import checked
 from foldnet.data.tasks import CLASSES, Task
 from foldnet.errors import MissingTool, SettingError
 from foldnet.options import check_choice
-from foldnet.sharing.positions import positions
+from foldnet.sharing.sequences import positions
 from foldnet.sharing.share import SharedNetwork, banks_of
 from foldnet.training.machine import Machine, seeded
 from foldnet.training.settings import COMPILE

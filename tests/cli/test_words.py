@@ -36,7 +36,12 @@ def test_every_setting_of_a_command_is_its_option(words):
             "from_run",
         )
         said = spoken(f"`{name}=True`")
-        assert said == (option.on if option.switch else f"{option.on} True")
+        switched = any(
+            known.switch for (_, other), known in OPTIONS.items() if other == name
+        )  # as --residual of a graph
+        assert said == (option.on if switched else f"{option.on} True")
+        if not option.switch:
+            assert spoken(f"`{name}=4`") == f"{option.on} 4"
 
 
 @pytest.mark.parametrize(

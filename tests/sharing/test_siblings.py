@@ -4,9 +4,7 @@ import pytest
 from torch import nn
 
 from foldnet.sharing.plan import plan_sharing
-from foldnet.sharing.positions import positions
-from foldnet.sharing.sequences import block_names, places_of, sequences_of
-from foldnet.sharing.siblings import siblings_in, siblings_of
+from foldnet.sharing.sequences import block_names, places_of, positions, sequences_of, siblings_in, siblings_of
 
 
 def conv(width=4):

@@ -13,7 +13,7 @@ from torch import nn
 from foldnet.errors import ShapeMismatch, UnknownName
 from foldnet.program.data import count_reuses
 from foldnet.program.text import program_text
-from foldnet.sharing.positions import positions
+from foldnet.sharing.sequences import positions
 from foldnet.sharing.share import SharedNetwork, materialise
 from foldnet.training.learner import recurrence
 from foldnet.zoo.blueprint import blueprint, build
