@@ -1,7 +1,8 @@
 # make demo   train, measure, fold and draw a network on real images, in a few minutes
 # make test   the whole test suite
 # make docs   write the measured numbers into README.md and docs/
-# Both make their own environment in .venv; nothing else on the machine changes, save that Graphviz is installed if missing.
+# Both make their own environment in .venv; nothing else on the machine changes, save that Graphviz is installed if missing,
+# and for the tests Chromium.
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -9,7 +10,7 @@ BIN := $(VENV)/bin
 DEMO := runs/demo
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test docs lint dot clean
+.PHONY: help demo test docs lint dot browser clean
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -37,6 +38,15 @@ dot:
 	elif command -v brew >/dev/null; then brew install --quiet graphviz; \
 	else false; fi || echo "it could not be installed; run 'sudo apt install graphviz' (Debian, Ubuntu) or 'brew install graphviz' (macOS)"
 
+# The tests look at pages in a real browser.
+browser:
+	@for name in chromium chromium-browser google-chrome google-chrome-stable; do command -v $$name >/dev/null && exit 0; done; \
+	echo "Chromium is missing; installing it for the tests"; \
+	if command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium >/dev/null; \
+	elif command -v apt-get >/dev/null && sudo -n true 2>/dev/null; then sudo apt-get update -qq && sudo apt-get install -y -qq --no-install-recommends chromium >/dev/null; \
+	elif command -v brew >/dev/null; then brew install --quiet --cask chromium; \
+	else false; fi || echo "it could not be installed; run 'sudo apt install chromium' (Debian, Ubuntu), or the tests of pages will fail"
+
 # One thread, because other numbers of them round differently: this way it is the run that README shows.
 demo: export OMP_NUM_THREADS = 1
 demo: $(VENV)/.installed dot
@@ -52,7 +62,7 @@ demo: $(VENV)/.installed dot
 
 # Two processes of one thread each take half the time of one with two; a file's tests share what its fixtures trained. In the order of
 # the files, because the longest of them have few tests and would otherwise come last, when one process has nothing left to do.
-test: $(VENV)/.installed dot lint
+test: $(VENV)/.installed dot browser lint
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 docs: $(VENV)/.installed

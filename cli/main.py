@@ -23,6 +23,7 @@ COMMANDS = [
     "evaluate",
     "verify",
     "export",
+    "report",
     "info",
     "runs",
     "study",

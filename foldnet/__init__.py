@@ -32,6 +32,7 @@ if TYPE_CHECKING:  # for editors and type checkers, the same names as below
     from foldnet.verbs.plan import PlanReport as PlanReport, plan as plan
     from foldnet.verbs.lsm import LsmReport as LsmReport, lsm as lsm
     from foldnet.verbs.render import draw as draw
+    from foldnet.verbs.report import PageReport as PageReport, report as report
     from foldnet.verbs.sweep import SweepReport as SweepReport, sweep as sweep
     from foldnet.verbs.train import TrainReport as TrainReport, train as train
     from foldnet.verbs.trips import ReachReport as ReachReport, reach as reach
@@ -58,6 +59,7 @@ _NAMES = {  # the public names, by the module that each is imported from when it
     "verbs.convert_memory": ("ConvertReport", "ConvertedNetwork"),
     "verbs.fold_memory": ("FoldedNetwork",),
     "verbs.render": ("draw",),
+    "verbs.report": ("PageReport", "report"),
     "verbs.trips": ("ReachReport", "reach"),
     "zoo.blueprint": ("build",),
     **{f"verbs.{verb}": (verb,) for verb in ("convert", "export", "fold", "info", "verify")},

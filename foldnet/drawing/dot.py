@@ -30,14 +30,15 @@ ORDERS_SHOWN = 3  # an edge taken more often says how often, not when
 GAINS_SHOWN = 4
 
 
-def graph_dot(graph: nx.MultiDiGraph, title: str) -> graphviz.Digraph:
+def graph_dot(graph: nx.MultiDiGraph, title: str, *, bare: bool = False) -> graphviz.Digraph:
     """A picture of the graph that `program_graph` made: each stage a box, owners rounded, private layers with corners.
 
     In a stage of several passes, edges have the colour of their first pass and say which passes take them. Those taken
     more than once, or back, say at which steps, or how often. Each stage has a row of its own: an edge to another stage
-    ends at a word at the row's end, and goes on at the next row's.
+    ends at a word at the row's end, and goes on at the next row's. A `bare` one is read from top to bottom and has
+    neither title nor texts of stages, which are wider than what they stand above.
     """
-    style = {**GRAPH_STYLE, "fontname": FONT, "label": _title(graph, title)}
+    style = {**GRAPH_STYLE, "fontname": FONT, **({"rankdir": "TB"} if bare else {"label": _title(graph, title)})}
     digraph = graphviz.Digraph(title, graph_attr=style, node_attr=NODE_STYLE, edge_attr=EDGE_STYLE)
     ids = {node: f"n{number}" for number, node in enumerate(graph.nodes)}
     for node, data in graph.nodes(data=True):
@@ -45,7 +46,7 @@ def graph_dot(graph: nx.MultiDiGraph, title: str) -> graphviz.Digraph:
             digraph.node(ids[node], **_node_style(data))
     for number, (stage, text) in enumerate(graph.graph["stages"].items()):
         with digraph.subgraph(name=f"cluster_{number}") as cluster:
-            label = f"<<b>{html.escape(stage)}{GAP}</b>{html.escape(text)}>"
+            label = "" if bare else f"<<b>{html.escape(stage)}{GAP}</b>{html.escape(text)}>"
             cluster.attr(label=label, labeljust="l", fontsize="13", margin="14", **_filled(STAGE_BOX))
             for node, data in graph.nodes(data=True):
                 if data["stage"] == stage:

@@ -25,6 +25,7 @@ CHECKPOINT = "checkpoint.safetensors"  # the file in each
 BOARD = "tensorboard"  # the folder of a run that TensorBoard reads
 PICTURES = re.compile(
     r"(graph|sharing|lsm|history|sweep|fold|depth|paths|reach|efficiency|seeds)(-\d+)?\.(svg|png|pdf|dot|gv|graphml|json|csv|npy|npz)"
+    r"|report(-\d+)?\.html"
 )
 NOTES = (".md", ".rst", ".txt")
 SAID = 5  # names in a sentence

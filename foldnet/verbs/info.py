@@ -134,7 +134,7 @@ def info(name: Path | str) -> NetworkInfo | FileInfo:
     """An architecture by name, a run or fold folder, or a safetensors file. Raises UnknownName, RunError."""
     path = Path(name)
     if path.is_dir():
-        return _of_fold(open_fold(path)) if kind_of(path) == "fold" else _of_run(open_run(path))
+        return _of_fold(open_fold(path)) if kind_of(path) == "fold" else info_of_run(open_run(path))
     if path.exists():
         return _of_file(path)
     family, _ = family_of(str(name))
@@ -148,7 +148,7 @@ def info(name: Path | str) -> NetworkInfo | FileInfo:
     return replace(found, assumed=f"{taken}{answers}")
 
 
-def _of_run(run: Run) -> NetworkInfo:
+def info_of_run(run: Run) -> NetworkInfo:
     """A run, from its settings; no weight is read."""
     with torch.device("meta"):
         found = _of_network(str(run.folder), "run", run.blueprint.build())

@@ -1,0 +1,105 @@
+"""HTML and SVG out of pieces that are escaped once, where they are put in: no text of a file can become markup."""
+
+import re
+from collections.abc import Iterable
+from html import escape
+
+from foldnet.show.report import Cell, Table, Text, shown
+
+NAME = re.compile(r"[a-zA-Z][\w-]*")
+EMPTY = {"meta", "link", "input", "br", "path", "line", "rect", "circle", "polygon", "polyline", "ellipse", "use"}
+
+MOST_COLUMNS = 5  # of a table that a narrow screen shows as it is
+
+
+class Markup(str):
+    """What is HTML already. Only this module makes it, and whoever vouches for every letter of it."""
+
+    __slots__ = ()
+
+
+Content = str | Markup | Iterable["Content"] | None
+Attribute = str | int | float | bool | None
+
+
+def element(name: str, *content: Content, **attributes: Attribute) -> Markup:
+    """`<name attributes>content</name>`: texts are escaped, Markup stays, None is left out.
+
+    An underscore in an attribute's name is a hyphen, at its end nothing (class_); True is an attribute without a value,
+    None and False none at all. Raises ValueError for names that are none, and for attributes that run code or carry
+    style: the page's policy refuses both.
+    """
+    if not NAME.fullmatch(name):
+        raise ValueError(f"'{name}' is no name of an element")
+    given = "".join(
+        _attribute(key, value) for key, value in attributes.items() if value is not None and value is not False
+    )
+    if name in EMPTY:
+        return Markup(f"<{name}{given}>" if name in ("meta", "link", "input", "br") else f"<{name}{given}/>")
+    return Markup(f"<{name}{given}>{joined(*content)}</{name}>")
+
+
+def joined(*content: Content) -> Markup:
+    """Pieces one after the other."""
+    return Markup("".join(_written(piece) for piece in content))
+
+
+def _written(piece: Content) -> str:
+    """One piece as HTML."""
+    if piece is None:
+        return ""
+    if isinstance(piece, str):
+        return piece if isinstance(piece, Markup) else escape(_legal(piece))
+    return joined(*piece)
+
+
+def _attribute(name: str, value: Attribute) -> str:
+    """One attribute, with a blank before it."""
+    name = name.removesuffix("_").replace("_", "-")
+    if not NAME.fullmatch(name) or name.lower().startswith("on") or name == "style":
+        raise ValueError(f"'{name}' is no attribute that a page may have")
+    if value is True:
+        return f" {name}"
+    return f' {name}="{escape(_legal(str(value)))}"'
+
+
+def _legal(text: str) -> str:
+    """The text; control characters and lone surrogates, which no page may hold, are replaced by a mark."""
+    return re.sub("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]", "\ufffd", text)
+
+
+def part_of_page(part: Table | Text) -> Markup:
+    """What a report says, as a page shows it."""
+    return table_of(part) if isinstance(part, Table) else text_of(part)
+
+
+def text_of(text: Text) -> Markup:
+    """A text, its lines as they are."""
+    return element("pre", text.text.strip("\n"), class_=f"text {text.tone}".strip())
+
+
+def table_of(table: Table) -> Markup:
+    """A table. On a narrow screen the rows of one with many columns become lists: every cell then says what column it
+    is of, and every part its role, which lists would take from it."""
+    if not table.rows and table.columns:
+        return Markup()
+    wide, names = len(table.columns) > MOST_COLUMNS, table.columns
+    caption = element("caption", table.title.strip()) if table.title.strip() else None
+    head = None
+    if any(names):
+        cells = (element("th", name, scope="col", role="columnheader" if wide else None) for name in names)
+        row = element("tr", cells, role="row" if wide else None)
+        head = element("thead", row, role="rowgroup" if wide else None)
+    body = element("tbody", (_row(row, names, wide) for row in table.rows), role="rowgroup" if wide else None)
+    return element("table", caption, head, body, role="table" if wide else None, class_="wide" if wide else None)
+
+
+def _row(row: tuple[Cell | None, ...], names: tuple[str, ...], wide: bool) -> Markup:
+    """One row: the first cell names it."""
+    first, *rest = row
+    cells = [element("th", shown(first), scope="row", role="rowheader" if wide else None)]
+    for name, value in zip(names[1:] or ("",) * len(rest), rest, strict=True):
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        own = {"role": "cell", "data_column": name} if wide else {}
+        cells.append(element("td", shown(value), class_="number" if number else None, **own))
+    return element("tr", cells, role="row" if wide else None)

@@ -1,0 +1,1 @@
+"""What pages say of runs, folds and studies, and how they are written."""

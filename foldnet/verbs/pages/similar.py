@@ -1,0 +1,171 @@
+"""The parts of a page about likeness: the layer similarity matrices, their dendrograms, and how they came to be."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from foldnet.analysis.chance import GroupLsm, beyond_chance, shown_level
+from foldnet.drawing.dendrogram import dendrogram_svg
+from foldnet.show.html import Markup, element, joined, part_of_page
+from foldnet.show.page import Section, figure, shade_of
+from foldnet.verbs.pages.run import RunPage
+
+ROOM = 8  # layers up to which a cell has room for its number
+MOST_FRAMES = 121  # of a film; of longer trainings every second epoch, or third
+LETTERS = "abcdefghijklmnopqrstuvwxyz"
+ABOUT = (
+    "How alike two layers are, from 0 (black) to 1 (white): the absolute cosine of their {}. A red frame marks a pair "
+    "more alike than any is in 95 % of untrained networks; a dot marks a pair that the threshold below ties. Point at "
+    "a cell, or move between cells with the arrow keys, to read it."
+)
+
+
+def similar(page: RunPage) -> Section:
+    """The matrices with their chance level, and the dendrograms."""
+    report = page.similar
+    if report is None:
+        return Section("similar", "Which layers came alike", element("p", page.unshared))
+    walks = {} if page.ways is None else page.ways.walks
+    groups = []
+    for group in report.groups:
+        pieces = [figure(matrix(group), caption(group))]
+        if group.name in walks:
+            names, level = short_names(group.name, group.layers), group.chance.network_q95
+            pieces.append(
+                figure(
+                    dendrogram_svg(group.name, names, walks[group.name], level),
+                    "Which merge at which similarity, on a scale that is finer near 1; the dashed line is the level of "
+                    "chance, the solid one the threshold chosen below.",
+                )
+            )
+        groups.append(element("div", element("h3", group.name), element("div", pieces, class_="row"), class_="group"))
+    said = element("p", element("output", "Nothing is pointed at.", id="pointed"), class_="pointed script")
+    tables = joined(*map(part_of_page, report.parts()))
+    content = (element("p", ABOUT.format(report.metric)), said, groups, tables, page.sources["similar"].to_html())
+    return Section("similar", "Which layers came alike", content)
+
+
+def short_names(group: str, layers: Sequence[str]) -> list[str]:
+    """Layers without the name of their group, which stands above them."""
+    return [layer.removeprefix(f"{group}.") for layer in layers]
+
+
+def caption(group: GroupLsm) -> str:
+    """The largest similarity, beside what chance shows."""
+    if group.max_off_diagonal is None:
+        return "A single layer, which is like no other."
+    said = f"Largest of different layers {group.max_off_diagonal:.3f}"
+    if group.chance.network_q95 is None or group.chance.max is None:
+        return f"{said}."
+    return (
+        f"{said}; by chance {group.chance.max:.2f} is expected, and 95 % of untrained networks stay below "
+        f"{shown_level(group.chance.network_q95)} everywhere."
+    )
+
+
+def matrix(group: GroupLsm) -> Markup:
+    """The matrix as a table whose cells can be pointed at and reached by keys."""
+    names, beyond = short_names(group.name, group.layers), beyond_chance(group.matrix, group.chance)
+    head = element("tr", element("td"), (_column(name) for name in names))
+    rows = [
+        element(
+            "tr",
+            element("th", name, scope="row"),
+            (
+                _cell(float(group.matrix[i, j]), bool(beyond[i, j]), i == j == 0, len(names) <= ROOM)
+                for j in range(len(names))
+            ),
+        )
+        for i, name in enumerate(names)
+    ]
+    label = f"Similarity of the layers of {group.name}"
+    return element(
+        "table",
+        element("thead", head),
+        element("tbody", rows),
+        class_="matrix" if len(names) <= ROOM else "matrix dense",
+        role="grid",
+        aria_label=label,
+        data_group=group.name,
+    )
+
+
+def _column(name: str) -> Markup:
+    """A column's head, written upwards."""
+    return element("th", element("span", name), scope="col")
+
+
+def _cell(value: float, beyond: bool, first: bool, room: bool) -> Markup:
+    """One similarity."""
+    kind = f"s{shade_of(value)}{' beyond' if beyond else ''}"
+    number = f"{value:.2f}".replace("0.", ".", 1) if value < 0.995 else "1"
+    shown = number if room else element("span", number)
+    return element("td", shown, class_=kind, role="gridcell", tabindex=0 if first else -1, data_value=f"{value:.4f}")
+
+
+def history(page: RunPage) -> Section | None:
+    """The film: a matrix a group, whose shades a script sets from epoch to epoch."""
+    if page.history is None:
+        return None
+    films = [
+        figure(
+            element(
+                "table",
+                element("tbody", _frame(matrices[-1])),
+                class_="film",
+                role="img",
+                aria_label=f"Similarities of {name} at the epoch shown",
+                data_film=name,
+            ),
+            name,
+        )
+        for name, matrices in page.history.items()
+    ]
+    last = len(epochs_of(page)) - 1
+    slider = element(
+        "input", type="range", id="epoch", min=0, max=last, value=last, step=1, aria_describedby="epoch-said"
+    )
+    controls = element(
+        "div",
+        element("label", "Epoch", for_="epoch"),
+        slider,
+        element("button", "Play", type="button", id="play"),
+        element("output", "", id="epoch-said", for_="epoch"),
+        class_="controls script",
+    )
+    about = "The same matrices, by coefficients, at the end of every epoch; epoch 0 is before training."
+    content = (element("p", about), controls, element("div", films, class_="films"), page.sources["history"].to_html())
+    return Section("history", "How they came alike", content)
+
+
+def _frame(matrix: NDArray[np.float64]) -> Iterator[Markup]:
+    """The rows of one epoch's matrix."""
+    for row in matrix:
+        yield element("tr", (element("td", class_=f"s{shade_of(float(value))}") for value in row))
+
+
+def epochs_of(page: RunPage) -> list[int]:
+    """The epochs that the film shows: all, or as many as it has room for, the last among them."""
+    if page.history is None:
+        return []
+    count = len(next(iter(page.history.values())))
+    step = -(-count // MOST_FRAMES)
+    return sorted({*range(0, count, step), count - 1})
+
+
+def film_data(page: RunPage) -> dict[str, Any]:
+    """What the script plays: by group a text an epoch, a letter for the shade of each pair i < j, and the largest
+    similarity."""
+    epochs = epochs_of(page)
+    films = {}
+    for name, matrices in (page.history or {}).items():
+        pairs = np.triu_indices(matrices.shape[1], 1)
+        chosen = [matrices[epoch][pairs] for epoch in epochs]
+        films[name] = {
+            "layers": matrices.shape[1],
+            "frames": ["".join(LETTERS[shade_of(float(value))] for value in values) for values in chosen],
+            "most": [f"{values.max():.3f}" if len(values) else "-" for values in chosen],
+        }
+    return {"epochs": epochs, "films": films}

@@ -1,0 +1,113 @@
+"""What a page shows besides tables: charts, dendrograms and graphs, as SVG in the page's colours."""
+
+import re
+from itertools import pairwise
+from math import cbrt
+from xml.etree import ElementTree
+
+import graphviz
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from foldnet.drawing.charts import Chart, Curve, chart_svg, legend, ticks
+from foldnet.drawing.colors import DISTINCT
+from foldnet.drawing.dendrogram import NAMES, RIGHT, WIDTH, dendrogram_svg
+from foldnet.drawing.page_graph import graph_of_page, size_of, symbol_of
+from foldnet.errors import MissingTool, OutputError
+from foldnet.show.page import style_of_pages
+
+WALK = ((0.99, ((0, 2), (1,), (3,))), (0.5, ((0, 2), (1, 3))), (0.25, ((0, 1, 2, 3),)))
+
+
+@given(st.floats(-1e6, 1e6), st.floats(1e-12, 1e6) | st.just(0.0))
+def test_ticks_span_what_they_are_of_with_a_few_equal_steps(low, span):
+    found = ticks(low, low + span)
+    assert found[0] <= low + 1e-8 * (found[-1] - found[0])
+    assert found[-1] >= low + span - 1e-8 * (found[-1] - found[0])
+    assert 3 <= len(found) <= 8
+    steps = [after - before for before, after in pairwise(found)]
+    assert max(steps) == pytest.approx(min(steps), rel=1e-3, abs=0)
+
+
+def test_ticks_are_round():
+    assert ticks(0.2, 9.7) == [0, 2, 4, 6, 8, 10]
+    assert ticks(0.96, 1.0) == [0.96, 0.97, 0.98, 0.99, 1.0]
+    assert ticks(3.0, 3.0)[0] < 3 < ticks(3.0, 3.0)[-1]
+
+
+def test_a_chart_has_a_line_a_curve_marks_a_level_and_rings():
+    curves = (Curve("<one>", ((0, 0.0), (1, 1.0)), said=("a<", "b")), Curve("two", ((0, 0.5),), joined=False))
+    chart = Chart("label & more", "x", "y", curves, ("soft", 0.75), ((1, 1.0),), percent=True)
+    root = ElementTree.fromstring(chart_svg(chart))
+    assert root.attrib["aria-label"] == "label & more"
+    kinds = [one.attrib.get("class") for one in root.iter()]
+    assert (kinds.count("curve l0"), kinds.count("mark l0"), kinds.count("mark l1")) == (1, 2, 1)
+    assert (kinds.count("level"), kinds.count("ring")) == (1, 1)
+    assert [title.text for title in root.iter("title")] == ["a<", "b"]
+    texts = [text.text for text in root.iter("text")]
+    assert texts[0] == "0 %"
+    assert "100 %" in texts
+    assert "&lt;one&gt;" in legend(chart)
+    assert legend(Chart("", "", "", curves[:1])) == ""
+
+
+def test_a_dendrogram_joins_what_merges_where_it_merges():
+    root = ElementTree.fromstring(dendrogram_svg("g", ["a", "b<", "c", "d"], WALK, 0.8))
+    texts = [text.text for text in root.iter("text")]
+    assert texts[:4] == ["a", "c", "b<", "d"]  # what merges stands side by side
+    low = float(root.attrib["data-low"])
+    assert low == 0.2
+    ends = [float(re.search(r"H([\d.]+)V", path.attrib["d"])[1]) for path in root.iter("path")]
+    room = WIDTH - NAMES - RIGHT
+    assert ends == [pytest.approx(NAMES + room * cbrt((1 - height) / (1 - low)), abs=0.06) for height, _ in WALK]
+    assert [line.attrib["class"] for line in root.iter("line")] == ["level", "threshold"]
+
+
+def test_a_dendrogram_of_equal_layers_is_drawn_too():
+    walk = ((1.0, ((0, 1), (2,))), (1.0, ((0, 1, 2),)))
+    assert len(list(ElementTree.fromstring(dendrogram_svg("g", ["a", "b", "c"], walk, None)).iter("path"))) == 2
+
+
+def test_of_a_graph_shapes_and_words_are_kept():
+    graph = graphviz.Digraph()
+    graph.node("a", "&lt;b&gt;&amp;", color="#4a78ad", fillcolor="#dbe9f8", style="filled")
+    graph.edge("a", "a", color="#a81208", label="x")
+    found = graph_of_page(graph, "g7")
+    root = ElementTree.fromstring(found)
+    assert (root.tag, root.attrib["id"]) == ("symbol", "g7")
+    assert {one.tag for one in root.iter()} <= {"symbol", "g", "path", "polygon", "polyline", "ellipse", "text"}
+    assert "<b>&" in [one.text for one in root.iter("text")]
+    assert 'fill="var(--c-dbe9f8)"' in found
+    assert not re.search(r"\d\.\d\d", found)
+    assert min(size_of(found)) > 20
+
+
+def test_nothing_of_a_foreign_svg_runs():
+    svg = b"""<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 8"><script>alert(1)</script><image href="x"/>
+      <a href="javascript:alert(1)"><text onclick="alert(1)" x="1">t</text></a><text x="1" onload="a()">u</text></svg>"""
+    assert symbol_of(svg, "s") == '<symbol id="s" viewBox="0 0 9 8"><text x="1">u</text></symbol>'
+
+
+def test_every_colour_of_the_graphs_has_a_name_for_shapes_and_letters():
+    style = style_of_pages()
+    for color in DISTINCT:
+        assert f"--c-{color[1:]}:" in style
+        assert f"--t-{color[1:]}:" in style
+
+
+def test_what_dot_cannot_read_is_said_in_a_sentence():
+    graph = graphviz.Digraph()
+    graph.node("a", "<b>& </b>")
+    with pytest.raises(
+        OutputError, match=r"^dot could not draw a graph of the page \(Error: <stdin>: syntax error in line 2"
+    ):
+        graph_of_page(graph, "g")
+
+
+def test_without_graphviz_it_is_said_what_to_install(monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(
+        MissingTool, match=r"^Graphviz's program dot is not installed; install it \(apt install graphviz, "
+    ):
+        graph_of_page(graphviz.Digraph(), "g")
