@@ -68,12 +68,17 @@ def chart_svg(chart: Chart) -> Markup:
 
 def legend(chart: Chart) -> Markup:
     """Whose line is which, in words that a screen reader reads too."""
-    curves = [(f"l{index}", curve.name) for index, curve in enumerate(chart.curves)]
-    entries = [*curves, *([("level", chart.level[0])] if chart.level else [])]
-    entries += [("ring", "recommended: the knee")] if chart.rings else []
+    entries: list[tuple[Markup, str]] = []
+    for index, curve in enumerate(chart.curves):
+        line = element("line", x1=0, x2=24, y1=6, y2=6, class_=f"curve l{index % 7}")
+        entries.append((line if curve.joined else _mark((12, 6), index, joined=False), curve.name))
+    if chart.level:
+        entries.append((element("line", x1=0, x2=24, y1=6, y2=6, class_="level"), chart.level[0]))
+    if chart.rings:
+        entries.append((element("circle", cx=12, cy=6, r=5, class_="ring"), "recommended: the knee"))
     if len(entries) == 1:
         return Markup()
-    return element("ul", (element("li", _sample(kind), name) for kind, name in entries), class_="legend")
+    return element("ul", (element("li", _sample(piece), name) for piece, name in entries), class_="legend")
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,16 +124,20 @@ def _curve(curve: Curve, plot: _Plot, index: int) -> Iterator[Markup]:
     if curve.joined and len(places) > 1:
         yield element("path", d="M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in places), class_=f"curve {kind}")
     if len(places) <= MOST_MARKS:
-        for number, (x, y) in enumerate(places):
-            said = element("title", curve.said[number]) if curve.said else None
-            mark = Markup(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{2.5 if curve.joined else 4}" class="mark {kind}"')
-            yield Markup(f"{mark}/>" if said is None else f"{mark}>{said}</circle>")
+        for number, place in enumerate(places):
+            yield _mark(place, index, joined=curve.joined, said=curve.said[number] if curve.said else None)
 
 
-def _sample(kind: str) -> Markup:
-    """A piece of a line, or a ring, for a legend."""
-    if kind == "ring":
-        piece = element("circle", cx=12, cy=6, r=5, class_="ring")
-    else:
-        piece = element("line", x1=0, x2=24, y1=6, y2=6, class_=kind if kind == "level" else f"curve {kind}")
+def _mark(place: Point, index: int, *, joined: bool, said: str | None = None) -> Markup:
+    """A point: a small dot on a line, else a disk or, so that no colour is needed to tell them apart, a square."""
+    (x, y), kind, size = place, f"mark l{index % 7}", 2.5 if joined else 4
+    title = element("title", said) if said is not None else None
+    if joined or index % 2 == 0:
+        return element("circle", title, cx=f"{x:.1f}", cy=f"{y:.1f}", r=size, class_=kind)
+    corner = {"x": f"{x - size:.1f}", "y": f"{y - size:.1f}"}
+    return element("rect", title, **corner, width=2 * size, height=2 * size, class_=kind)
+
+
+def _sample(piece: Markup) -> Markup:
+    """A piece of a line, or a mark, for a legend."""
     return element("svg", piece, viewBox="0 0 24 12", class_="sample", aria_hidden="true")

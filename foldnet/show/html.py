@@ -7,7 +7,8 @@ from html import escape
 from foldnet.show.report import Cell, Table, Text, shown
 
 NAME = re.compile(r"[a-zA-Z][\w-]*")
-EMPTY = {"meta", "link", "input", "br", "path", "line", "rect", "circle", "polygon", "polyline", "ellipse", "use"}
+EMPTY = {"meta", "link", "input", "br"}
+SHAPES = {"path", "line", "rect", "circle", "polygon", "polyline", "ellipse", "use"}  # of SVG, which have an end
 
 MOST_COLUMNS = 5  # of a table that a narrow screen shows as it is
 
@@ -35,8 +36,9 @@ def element(name: str, *content: Content, **attributes: Attribute) -> Markup:
         _attribute(key, value) for key, value in attributes.items() if value is not None and value is not False
     )
     if name in EMPTY:
-        return Markup(f"<{name}{given}>" if name in ("meta", "link", "input", "br") else f"<{name}{given}/>")
-    return Markup(f"<{name}{given}>{joined(*content)}</{name}>")
+        return Markup(f"<{name}{given}>")
+    inside = joined(*content)
+    return Markup(f"<{name}{given}>{inside}</{name}>" if inside or name not in SHAPES else f"<{name}{given}/>")
 
 
 def joined(*content: Content) -> Markup:

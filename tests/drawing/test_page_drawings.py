@@ -52,6 +52,13 @@ def test_a_chart_has_a_line_a_curve_marks_a_level_and_rings():
     assert legend(Chart("", "", "", curves[:1])) == ""
 
 
+def test_points_that_no_line_joins_are_told_apart_by_shape():
+    chart = Chart("l", "x", "y", tuple(Curve(name, ((0, 1), (1, 2)), joined=False, said=("p", "q")) for name in "ab"))
+    root = ElementTree.fromstring(chart_svg(chart))
+    assert [sum(one.tag == shape for one in root.iter()) for shape in ("circle", "rect", "title")] == [2, 2, 4]
+    assert (legend(chart).count("<circle"), legend(chart).count("<rect")) == (1, 1)
+
+
 def test_a_dendrogram_joins_what_merges_where_it_merges():
     root = ElementTree.fromstring(dendrogram_svg("g", ["a", "b<", "c", "d"], WALK, 0.8))
     texts = [text.text for text in root.iter("text")]

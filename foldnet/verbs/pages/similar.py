@@ -1,6 +1,7 @@
 """The parts of a page about likeness: the layer similarity matrices, their dendrograms, and how they came to be."""
 
 from collections.abc import Iterator, Sequence
+from itertools import takewhile
 from typing import Any
 
 import numpy as np
@@ -32,7 +33,7 @@ def similar(page: RunPage) -> Section:
     for group in report.groups:
         pieces = [figure(matrix(group), caption(group))]
         if group.name in walks:
-            names, level = short_names(group.name, group.layers), group.chance.network_q95
+            names, level = short_names(group.layers), group.chance.network_q95
             pieces.append(
                 figure(
                     dendrogram_svg(group.name, names, walks[group.name], level),
@@ -47,9 +48,13 @@ def similar(page: RunPage) -> Section:
     return Section("similar", "Which layers came alike", content)
 
 
-def short_names(group: str, layers: Sequence[str]) -> list[str]:
-    """Layers without the name of their group, which stands above them."""
-    return [layer.removeprefix(f"{group}.") for layer in layers]
+def short_names(layers: Sequence[str]) -> list[str]:
+    """Layers without the parts of their names that all of them begin with: stage1.1.conv1, stage1.2.conv2 -> 1.conv1,
+    2.conv2."""
+    parts = [layer.split(".") for layer in layers]
+    columns = zip(*(its[:-1] for its in parts), strict=False)
+    alike = len(list(takewhile(lambda its: len(set(its)) == 1, columns)))
+    return [".".join(its[alike:]) for its in parts]
 
 
 def caption(group: GroupLsm) -> str:
@@ -67,7 +72,7 @@ def caption(group: GroupLsm) -> str:
 
 def matrix(group: GroupLsm) -> Markup:
     """The matrix as a table whose cells can be pointed at and reached by keys."""
-    names, beyond = short_names(group.name, group.layers), beyond_chance(group.matrix, group.chance)
+    names, beyond = short_names(group.layers), beyond_chance(group.matrix, group.chance)
     head = element("tr", element("td"), (_column(name) for name in names))
     rows = [
         element(

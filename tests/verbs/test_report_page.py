@@ -18,6 +18,7 @@ from foldnet.training.checkpoint import save_checkpoint
 from foldnet.training.observer import Progress
 from foldnet.training.runs import open_run
 from foldnet.verbs.fold import fold
+from foldnet.verbs.pages.similar import short_names
 from foldnet.verbs.pages.stops import score_of, shortest, ways_of
 from foldnet.verbs.report import report
 from foldnet.verbs.sweep import sweep
@@ -39,6 +40,13 @@ from foldnet.verbs.verify import verify
 )
 def test_a_threshold_has_the_fewest_digits_that_tell_it_from_the_next(height, below, wanted):
     assert shortest(height, below) == wanted
+
+
+def test_layers_are_named_without_what_all_their_names_begin_with():
+    assert short_names(["stage1.1.conv1", "stage1.2.conv2"]) == ["1.conv1", "2.conv2"]
+    assert short_names(["blocks.0.attn.qkv"]) == ["qkv"]
+    assert short_names(["a", "a.b"]) == ["a", "a.b"]
+    assert short_names(["stem.conv", "stem.conv2"]) == ["conv", "conv2"]
 
 
 def test_the_stops_of_a_threshold_are_the_folds_that_it_gives(shelf):

@@ -36,7 +36,7 @@ def pages(stock, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(stock)
         for name in ("soft", "tied", "plain"):
-            report(f"runs/{name}", place / f"{name}.html")
+            assert report(f"runs/{name}", place / f"{name}.html").bytes < 500_000
     return place
 
 
