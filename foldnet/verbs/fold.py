@@ -11,7 +11,7 @@ from typing import Any
 from torch import nn
 
 from foldnet.bounds import checked
-from foldnet.choosing.choose import Soft, check_budget_of, choose, soft_of
+from foldnet.choosing.choose import Choice, Soft, check_budget_of, choose, soft_of
 from foldnet.choosing.laboratory import Laboratory, added_loss_shares
 from foldnet.errors import SettingError
 from foldnet.folding.feeding import with_feeds
@@ -104,7 +104,14 @@ def _fold_run(run: Run, chosen: FoldSettings, evaluated: bool, data_of_run: Call
     needed = evaluated or chosen.finetune or chosen.chooser in PICKING
     laboratory = data_of_run() if needed else None
     curve = curve_of(run, soft, laboratory) if laboratory and chosen.chooser in PICKING else None
-    choice = choose(soft, curve)
+    return fold_soft(run, soft, choose(soft, curve), laboratory, evaluated)
+
+
+def fold_soft(run: Run, soft: Soft, choice: Choice, laboratory: Laboratory | None, evaluated: bool) -> FoldedNetwork:
+    """Tie a run's soft network, which stays as it was, as was chosen; without a laboratory no data are touched.
+
+    Raises BrokenPromise where the looped network does not compute what the tied one does.
+    """
     plan = soft.plan(choice.clusters)
     tied, score, shares = apply_fold(soft.model, plan), Accuracies(), None
     errors = errors_of(soft.model, plan, tied)
@@ -113,7 +120,7 @@ def _fold_run(run: Run, chosen: FoldSettings, evaluated: bool, data_of_run: Call
         score = _train_and_measure(laboratory, soft, tied, evaluated)
     plan = with_feeds(plan, tied, random_inputs(tied, run))
     looped = loop_tied(tied, plan.program)
-    proof = check_fold(looped, tied, run, laboratory if evaluated else None, chosen.ignore)
+    proof = check_fold(looped, tied, run, laboratory if evaluated else None, soft.settings.ignore)
     report = replace(report_of(soft, choice, plan, looped, errors, proof, shares), run=str(run.folder))
     return FoldedNetwork(looped.cpu(), tied.cpu(), plan, report.measured(score, run.task))
 

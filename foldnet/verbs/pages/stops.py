@@ -12,14 +12,12 @@ from foldnet.choosing.sweep import Curve
 from foldnet.choosing.sweep_file import OtherSweep, kept_curve
 from foldnet.data.tasks import Task
 from foldnet.folding.groups import cut_families
-from foldnet.folding.looped import loop_tied
-from foldnet.folding.plan import FoldPlan, apply_fold
+from foldnet.folding.plan import FoldPlan
 from foldnet.folding.settings import FoldSettings
-from foldnet.proof.fold_report import Accuracies, FoldReport
-from foldnet.proof.prove import check_fold
+from foldnet.proof.fold_report import FoldReport
 from foldnet.sharing.share import SharedNetwork
 from foldnet.training.runs import Run
-from foldnet.verbs.fold_memory import report_of
+from foldnet.verbs.fold import fold_soft
 from foldnet.verbs.pages.sources import said
 
 Walk = tuple[tuple[float, Clusters], ...]
@@ -98,13 +96,8 @@ def _stops(run: Run, soft: Soft, heights: list[float]) -> Iterator[Stop]:
 def folded_at(run: Run, soft: Soft, threshold: float, height: float | None) -> Stop:
     """What `foldnet fold` at a threshold makes of a run before it measures anything."""
     at = replace(soft, settings=replace(soft.settings, threshold=threshold))
-    choice = choose(at)
-    plan = at.plan(choice.clusters)
-    tied = apply_fold(at.model, plan)
-    looped = loop_tied(tied, plan.program)
-    proof = check_fold(looped, tied, run, None, at.settings.ignore)
-    report = replace(report_of(at, choice, plan, looped, proof), run=said(run.folder))
-    return Stop(threshold, height, plan, report.measured(Accuracies(), run.task))
+    folded = fold_soft(run, at, choose(at), None, evaluated=False)
+    return Stop(threshold, height, folded.plan, replace(folded.report, run=said(run.folder)))
 
 
 def _curve(run: Run, soft: Soft) -> tuple[Curve | None, str]:
