@@ -96,18 +96,22 @@ def report(
     out: Path | str | None = None,
     *,
     force: bool = False,
+    depth: bool = False,
+    run: Path | str | None = None,
+    data_dir: Path | None = None,
+    device: str = "auto",
     observer: Observer | None = None,
-    **options: Any,
 ) -> PageReport:
     """Write one page that shows all of a run (default: the newest), a fold or a study: what was trained and how, which
     layers came alike, every fold that a threshold gives, the sweep, the folds that were kept and their certificates.
 
     The page is one file, which asks nothing of any network; it has at most 500 kB for 28 layers. `out` ends in .html;
-    without it the page gets a new name in the folder. `options`: with `depth=True` accuracy is measured against the
-    trips through each loop of the newest fold, with `data_dir` and `device`; `run` names the run of a fold that does
-    not lie inside it. Raises OutputError for a file that exists, without `force`, and RunError for a run, fold or study
+    without it the page gets a new name in the folder. With `depth` accuracy is measured against the trips through each
+    loop of the newest fold, on the data in `data_dir` and on `device`; `run` names the run of a fold that does not lie
+    inside it. Raises OutputError for a file that exists, without `force`, and RunError for a run, fold or study
     that is damaged, or was changed after it was written.
     """
+    options = {"depth": depth, "run": run, "data_dir": data_dir, "device": device}
     found = make(Page, path, out, options, force=force, observer=observer)
     page: PageReport = found.report
     return page
