@@ -71,9 +71,13 @@ def test_each_weight_is_the_owner_and_the_closest_matrix_of_that_rank(seed, temp
         for row, (weight, base, found) in enumerate(zip(*map(list, sources), strict=True)):
             keeps = bool(group.ranks) and group.ranks[group.tie.assignment[row]] > 0
             expected = base + slow_residual(weight - base, min(rank, most)) if keeps else base.double()
-            assert relative(found, expected) < 2e-6
+            # A short weight beside a long owner is a difference of two long ones, and rounds as they do.
+            longer = max(1.0, (base.double().norm() / weight.double().norm()).item())
+            assert relative(found, expected) < 2e-6 * longer
             assert keeps == any(group.tie.errors[list(its)].max() >= 1e-6 for its in group.clusters if row in its)
-            assert errors[group.layers[row]] == pytest.approx(relative(found.double(), weight.double()), abs=2e-6)
+            assert errors[group.layers[row]] == pytest.approx(
+                relative(found.double(), weight.double()), abs=2e-6 * longer
+            )
 
 
 @settings(max_examples=6, deadline=None)
