@@ -1,5 +1,6 @@
 """foldnet doctor --check as a user meets it."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -17,10 +18,11 @@ def elsewhere(tmp_path, monkeypatch):
 
 def test_the_whole_on_a_cpu(cli):
     outcome = cli("doctor", "--check", "--device", "cpu", "--skip", "compile", "--json")
-    found = outcome.json
+    found = json.loads(outcome.out)
     assert {entry["name"]: (entry["outcome"], entry["why"]) for entry in found["checks"]} == dict.fromkeys(
         HERE, ("ok", None)
     ) | {"cuda-graphs": ("not here", "a CPU has no CUDA graphs")}
+    assert outcome.json == found
     assert (found["passed"], found["skipped"], found["device"]) == (True, ["compile"], "cpu")
     for entry in found["checks"][: len(HERE)]:
         assert entry["seconds"] > 0
