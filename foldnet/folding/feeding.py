@@ -20,6 +20,7 @@ from torch import nn
 from foldnet.folding.calling import Inputs
 from foldnet.folding.plan import FoldPlan
 from foldnet.folding.structures import KeptApart
+from foldnet.folding.turning import stuck
 from foldnet.folding.watching import (
     BEFORE,
     BETWEEN,
@@ -50,7 +51,19 @@ def with_feeds(plan: FoldPlan, tied: SharedNetwork, inputs: tuple[Any, ...]) -> 
     judged = [_judged(stage, tied, inputs, stage.name in loose) for stage in plan.program.stages]
     apart = tuple(entry for _, its in judged for entry in its)
     program = replace(plan.program, stages=tuple(stage for stage, _ in judged))
+    stages = (
+        replace(now, fixed=stuck(now, program, tied, inputs))
+        if _turns(now) and (before.fixed or now.name in loose)
+        else now
+        for before, now in zip(plan.program.stages, program.stages, strict=True)
+    )
+    program = replace(program, stages=tuple(stages))
     return replace(plan, program=program, kept_apart=plan.kept_apart + apart)
+
+
+def _turns(stage: Stage) -> bool:
+    """Whether a stage has loops that may run another number of times, as far as was seen."""
+    return bool(stage.loops) and not stage.fixed
 
 
 def unfed(network: nn.Module, sequence: str, blocks: tuple[str, ...], inputs: Inputs) -> KeptApart | None:

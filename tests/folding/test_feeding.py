@@ -144,6 +144,19 @@ def not_while_watched(blocks, x):
     return in_order(blocks, x)
 
 
+def by_numbers(blocks, x):
+    return blocks[3](blocks[2](blocks[1](blocks[0](x))))
+
+
+def the_last_by_its_number(blocks, x):
+    return blocks[3](in_order(list(blocks)[:3], x))
+
+
+def no_more_than_four(blocks, x):
+    first, second, third, fourth = blocks
+    return fourth(third(second(first(x))))
+
+
 def backwards(blocks, x):
     return in_order(list(blocks)[::-1], x)
 
@@ -163,6 +176,7 @@ def the_last_left_out(blocks, x):
 TURNED = (in_order, with_something_between, all_on_the_same, around_them_all)
 SAME = "the network's own forward does not do the same behind 'blocks.{}' and 'blocks.{}'"
 MORE = "the network's own forward runs its blocks more than once"
+COUNTED = "the network's own forward takes its blocks by their numbers, and runs 4 of 5"
 FIXED = {  # loops that run as found, and what is said
     twice: MORE,
     the_last_again: MORE,
@@ -174,6 +188,9 @@ FIXED = {  # loops that run as found, and what is said
     with_a_skip: "what 'blocks.1' is given or gives is used again behind 'blocks.3'",
     not_while_watched: "the network's own forward runs its blocks, and cannot be watched (RuntimeError)",
     all_outputs: "what 'blocks.1' is given or gives is used again behind 'blocks.3'",
+    by_numbers: COUNTED,
+    the_last_by_its_number: COUNTED,
+    no_more_than_four: "the network's own forward does not take more blocks (ValueError)",
 }
 UNORDERED = "the network's forward does not run them in their order, one behind the other"
 UNFED = {  # no loops
