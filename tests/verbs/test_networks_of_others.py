@@ -64,6 +64,12 @@ def test_a_users_network_goes_the_whole_way(trained):
     assert open_run(run).settings.network == "nets.py:make (depth=4), 2 templates"
 
 
+def test_what_comes_next_names_the_file_that_has_to_be_named(trained, cli):
+    outcome = cli("train", "--resume", "--out", trained / "run", "--arch", f"{trained / 'nets.py'}:make")
+    said = " ".join(outcome.out.split())
+    assert (outcome.code, "next, each with --code and the path of nets.py: foldnet lsm" in said) == (0, True)
+
+
 def test_settings_files_name_no_code(trained, tmp_path, monkeypatch):
     monkeypatch.chdir(trained)
     file = tmp_path / "settings.toml"
