@@ -65,17 +65,18 @@ def _write_grids(kind: "type[GridSet]", /, output: Path | None, force: bool, **g
 def _options_of_exports() -> Iterator[inspect.Parameter]:
     """A fold, --format, and the options of all EXPORTS, those too that others registered before."""
     from foldnet.verbs.export import EXPORTS
+    from foldnet.verbs.exports.subject import NETWORK
 
     said = f"{', '.join(EXPORTS)}.  [default: by the ending of -o]"
     chosen = keyword("format", str, None, "--format", help=said, autocompletion=lambda: list(EXPORTS))
     own = {name: entry for known in EXPORTS.values() for name, entry in parameters_of(known).items()}
-    yield from (argument_of(FOLD), chosen, OUTPUT, *own.values(), FORCE)
+    yield from (argument_of(NETWORK), chosen, OUTPUT, *own.values(), FORCE)
 
 
 @takes(_options_of_exports)
 def export(named: Path | None, format: str | None, output: Path | None, force: bool, **given: Any) -> Any:
-    """Write a fold for other programs: its graph for Graphviz (dot), or as GraphML or JSON (networkx's node-link
-    form)."""
+    """Write a fold for other programs: its network with real loops (onnx), its graph for Graphviz (dot), or as GraphML
+    or JSON (networkx's node-link form)."""
     from foldnet.verbs.export import format_of
 
     kind = format_of(format, output)

@@ -20,6 +20,7 @@ FLOORS = (  # each may use all before it, and its own
     {"show"},
     {"program"},
     {"folding"},
+    {"exporting"},
     {"converting"},
     {"choosing"},
     {"proof"},

@@ -2,7 +2,7 @@
 
 import copy
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from typing import Any
 
@@ -144,8 +144,14 @@ class LoopedNetwork(nn.Module):
                 self._ready = keep(self.network, network, weights, bodies)
         return network  # type: ignore[no-any-return]
 
-    def _lent(self, given: Mapping[Place, Tensor], *, scaled: bool = True) -> Lent:
-        """The network with each step's tensors lent; its layers' weights are made, or see use_owner."""
+    def lent_by(self, used: Callable[..., Tensor]) -> nn.Module:
+        """The network with each step's tensors lent, in which the weight of a layer that uses an owner is what `used`
+        gives for the owner, the gain and what there is of a residual."""
+        weights = {group: owners.owner_weights() for group, owners in self.owners.items()}  # type: ignore[operator]
+        return self._lent({place: weights[group][owner] for place, group, owner in self._wiring}, used=used).module  # type: ignore[no-any-return]
+
+    def _lent(self, given: Mapping[Place, Tensor], *, scaled: bool = True, used: Callable[..., Tensor] = use) -> Lent:
+        """The network with each step's tensors lent; its layers' weights are made by `used`, or see use_owner."""
         instead: dict[nn.Module, nn.Module] = {}
         tensors: dict[nn.Module, dict[str, Any]] = {}
         later: dict[nn.Module, tuple[Tensor, ...]] = {}
@@ -155,7 +161,7 @@ class LoopedNetwork(nn.Module):
             for _, part, own, found in block.given(_owners_of(name, given)):
                 for key, usage in found.items():
                     if scaled or key != "weight" or "forward" in vars(part):  # who knows what is done with the weight
-                        own[key] = use(own[key], *usage)
+                        own[key] = used(own[key], *usage)
                     else:
                         later[part] = usage
                 tensors.setdefault(part, {}).update(own)

@@ -25,7 +25,7 @@ CHECKPOINT = "checkpoint.safetensors"  # the file in each
 BOARD = "tensorboard"  # the folder of a run that TensorBoard reads
 PICTURES = re.compile(
     r"(graph|sharing|lsm|history|sweep|fold|depth|paths|reach|efficiency|seeds)(-\d+)?\.(svg|png|pdf|dot|gv|graphml|json|csv|npy|npz)"
-    r"|report(-\d+)?\.html"
+    r"|report(-\d+)?\.html|network(-\d+)?\.(onnx|pt2|safetensors)|exported-[0-9a-f]{12}\.json"
 )
 NOTES = (".md", ".rst", ".txt")
 SAID = 5  # names in a sentence

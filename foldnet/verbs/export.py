@@ -1,6 +1,5 @@
-"""foldnet export: folds for other programs, each format declared in EXPORTS."""
+"""foldnet export: runs and folds for other programs, each format declared in EXPORTS."""
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -8,35 +7,14 @@ from foldnet.bounds import checked
 from foldnet.drawing.output import Output, chosen, make
 from foldnet.errors import SettingError, either, nearest
 from foldnet.options import fields_of
-from foldnet.verbs.pictures.networks import Graph
+from foldnet.verbs.exports.graphs import Dot, Graphml, Json
+from foldnet.verbs.exports.onnx import Onnx
 from foldnet.zoo.family import runs_code
 
 if TYPE_CHECKING:
     from torch import nn
 
-
-@dataclass(frozen=True, slots=True)
-class Dot(Graph):
-    """The graph of the folded network, in Graphviz's language."""
-
-    name, endings = "graph.dot", (".dot", ".gv")
-
-
-@dataclass(frozen=True, slots=True)
-class Graphml(Graph):
-    """The graph in GraphML; lists are text."""
-
-    name, endings = "graph.graphml", (".graphml",)
-
-
-@dataclass(frozen=True, slots=True)
-class Json(Graph):
-    """The graph in networkx's node-link form."""
-
-    name, endings = "graph.json", (".json",)
-
-
-EXPORTS: dict[str, type[Output]] = {"dot": Dot, "graphml": Graphml, "json": Json}
+EXPORTS: dict[str, type[Output]] = {"onnx": Onnx, "dot": Dot, "graphml": Graphml, "json": Json}
 
 
 @runs_code
@@ -49,11 +27,12 @@ def export(
     force: bool = False,
     **options: Any,
 ) -> Path:
-    """Write a fold (default: the newest fold of the newest run), or a looped network in memory, in one of EXPORTS.
+    """Write a fold (default: the newest fold of the newest run), a run or a network in memory in one of EXPORTS.
 
-    `format` may be left out where the ending of `out` says it; without `out` the file gets a new name in the fold.
-    `options` are the format's own, such as `residual=True`. Returns the file. Raises UnknownName, SettingError,
-    OutputError, RunError, NothingToFold.
+    `format` may be left out where the ending of `out` says it; without `out` the file gets a new name in the fold or
+    run, or of a network in memory in the working directory. `options` are the format's own, such as `dial=True`, or
+    `inputs=batch` for a network in memory that is to be run. Returns the file. Raises UnknownName, SettingError,
+    OutputError, RunError, NothingToFold, MissingTool.
     """
     known = {option for kind in EXPORTS.values() for option in fields_of(kind)}
     for option in options:

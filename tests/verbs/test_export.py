@@ -9,8 +9,8 @@ import foldnet
 from foldnet.verbs.export import EXPORTS
 
 
-@pytest.mark.parametrize("name", EXPORTS)
-def test_every_format_is_what_render_graph_writes(cli, home, name):
+@pytest.mark.parametrize("name", ["dot", "graphml", "json"])
+def test_every_graph_is_what_render_graph_writes(cli, home, name):
     ending = EXPORTS[name].endings[0]
     for options in ([], ["--residual"]):
         drawn = cli.done("render", "graph", "-o", f"drawn{ending}", "--force", *options)
@@ -36,9 +36,12 @@ def test_a_looped_network_in_memory_is_written(shelf, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ([], "no --format is given and --out names none by its ending; choose dot, graphml or json"),
-        (["-o", "a.svg"], "no --format is given and ending '.svg' of --out names none; choose dot, graphml or json"),
-        (["--format", "jsn"], "there is no format 'jsn'; choose dot, graphml or json; did you mean 'json'?"),
+        ([], "no --format is given and --out names none by its ending; choose onnx, dot, graphml or json"),
+        (
+            ["-o", "a.svg"],
+            "no --format is given and ending '.svg' of --out names none; choose onnx, dot, graphml or json",
+        ),
+        (["--format", "jsn"], "there is no format 'jsn'; choose onnx, dot, graphml or json; did you mean 'json'?"),
         (["--format", "dot", "-o", "a.json"], "'a.json' has ending '.json'; give it one of .dot, .gv"),
         (["runs/plain", "--format", "dot"], "run 'runs/plain' has no fold; make one with `foldnet fold runs/plain`"),
     ],

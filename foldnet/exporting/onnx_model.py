@@ -1,0 +1,106 @@
+"""From an exported program to a graph, and from a graph to a model: constants stand where they are used, and nothing
+names files or code."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from onnx import GraphProto, ModelProto, TensorProto, ValueInfoProto, helper, numpy_helper
+
+from foldnet.exporting.onnx_graph import Graph, Node, graph_of, renamed, subgraphs, used_by, used_in
+
+COPIED = 1024  # bytes of a constant that each body may have for itself
+
+
+def drawn(program: Any) -> tuple[Graph, int]:
+    """The graph that torch.onnx makes of an exported program, and its opset; marks are nodes."""
+    import warnings
+
+    import torch
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        made = torch.onnx.export(program, dynamo=True, optimize=False, verbose=False)
+    assert made is not None
+    model = made.model_proto
+    opset = next(one.version for one in model.opset_import if one.domain == "")
+    return graph_of(model.graph), opset
+
+
+def model_of(graph: Graph, opset: int, about: Mapping[str, str], doc: str = "") -> ModelProto:
+    """The model of a graph, with what there is to say `about` it."""
+    constants = dict(graph.constants)
+    nodes = [_filled(node, constants, graph.nodes) for node in graph.nodes]
+    for node in nodes:
+        node.name = node.name if node.op_type == "Loop" else node.output[0]
+    used = {name for node in nodes for name in used_by(node)} | graph.results()
+    initializers = [numpy_helper.from_array(_contiguous(v), n) for n, v in constants.items() if n in used]
+    initializers += [numpy_helper.from_array(np.array(t, np.int64), n) for n, t in graph.dials.items()]
+    dials = [helper.make_tensor_value_info(name, TensorProto.INT64, []) for name in graph.dials]
+    made = {name for node in nodes for name in node.output}
+    inside = [_bare(info) for name, info in graph.types.items() if name in made and name not in graph.results()]
+    whole = helper.make_graph(
+        nodes,
+        "foldnet",
+        [*map(_bare, graph.inputs), *dials],
+        [*map(_bare, graph.outputs)],
+        initializers,
+        value_info=inside,
+    )
+    from importlib import metadata
+
+    model = helper.make_model(
+        whole,
+        producer_name="foldnet",
+        producer_version=metadata.version("foldnet"),
+        opset_imports=[helper.make_opsetid("", opset)],
+        ir_version=10,
+        doc_string=doc,
+    )
+    helper.set_model_props(model, dict(about))
+    return model
+
+
+def _filled(node: Node, constants: dict[str, Any], others: Sequence[Node]) -> Node:
+    """A node whose subgraphs hold the constants that nobody else uses, which leave `constants`, and copies of small
+    ones."""
+    if not any(True for _ in subgraphs(node)):
+        return node
+    elsewhere = {name for other in others if other is not node for name in used_by(other)} | set(node.input)
+    node = renamed(node, {})
+    for graph in subgraphs(node):
+        mine: dict[str, Any] = {}
+        for name in (name for name in dict.fromkeys(used_in(graph)) if name in constants):
+            value = constants[name]
+            if name not in elsewhere:
+                mine[name] = constants.pop(name)
+            elif value.nbytes <= COPIED:
+                mine[f"{graph.name}/{name}"] = value
+                _use_instead(graph, name, f"{graph.name}/{name}")
+        inner = [_filled(one, mine, list(graph.node)) for one in graph.node]
+        del graph.node[:]
+        graph.node.extend(inner)
+        graph.initializer.extend(numpy_helper.from_array(_contiguous(v), n) for n, v in mine.items())
+    return node
+
+
+def _use_instead(graph: GraphProto, name: str, other: str) -> None:
+    """Let a subgraph use another value from outside."""
+    nodes = [renamed(node, {name: other}) for node in graph.node]
+    del graph.node[:]
+    graph.node.extend(nodes)
+
+
+def _bare(info: ValueInfoProto) -> ValueInfoProto:
+    """A value's name, type and shape alone."""
+    other = ValueInfoProto()
+    other.name = info.name
+    other.type.CopyFrom(info.type)
+    return other
+
+
+def _contiguous(value: Any) -> Any:
+    """The same numbers, one behind the other; numpy's own makes one dimension of none."""
+    return np.asarray(value, order="C")

@@ -1,0 +1,51 @@
+"""torch.export of a network that was written out, any number of inputs in a batch."""
+
+import textwrap
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from foldnet.errors import SettingError
+
+REASON = 160  # characters of what torch says
+BATCH = "batch"
+
+
+def traced(network: nn.Module, inputs: Sequence[Any]) -> Any:
+    """The torch.export.ExportedProgram of a network called with these inputs, whose tensors have the batch as their
+    first dimension. Raises SettingError, in one sentence, for a network that torch.export cannot follow, or whose batch
+    is fixed."""
+    batch = torch.export.Dim(BATCH)
+    shapes = tuple({0: batch} if isinstance(one, Tensor) and one.dim() else None for one in inputs)
+    given = (shapes,) if _takes_any(network) else shapes
+    try:
+        with torch.no_grad(), _plain_attention():
+            return torch.export.export(network, tuple(inputs), dynamic_shapes=given, strict=False)
+    except Exception as error:  # torch raises whatever it meets
+        said = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
+        reason = textwrap.shorten(said, REASON, placeholder="...")
+        raise SettingError(
+            f"torch.export does not follow the network with any number of inputs in a batch ({reason}); write its "
+            "forward without branches on numbers, and without sizes of a batch that are fixed"
+        ) from error
+
+
+def _takes_any(network: nn.Module) -> bool:
+    """Whether a forward takes its inputs as one tuple, as torch.export sees it."""
+    import inspect
+
+    return any(one.kind is one.VAR_POSITIONAL for one in inspect.signature(network.forward).parameters.values())
+
+
+@contextmanager
+def _plain_attention() -> Iterator[None]:
+    """torch's own fused attention for inference has no counterpart elsewhere."""
+    before = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(before)

@@ -1,0 +1,1 @@
+"""Formats that foldnet writes networks in: one file a format, or a kind of them."""

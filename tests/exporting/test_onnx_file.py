@@ -1,0 +1,187 @@
+"""Networks of several kinds as ONNX files: exact in onnxruntime at any batch and any number of trips, small, and clean."""
+
+import json
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from onnxruntime import InferenceSession, SessionOptions
+from torch import nn
+
+import foldnet
+from foldnet.errors import MissingTool, SettingError
+from foldnet.exporting import needs, onnx_file
+from foldnet.exporting.given import given
+from foldnet.exporting.onnx_file import write_onnx
+from foldnet.exporting.unrolled import unique_bytes, written_out
+
+X = torch.linspace(-1, 1, 2 * 3 * 4 * 4).reshape(2, 3, 4, 4)
+
+
+class Block(nn.Module):
+    """A convolution with a bias, a norm, and a linear layer over channels."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(4, 4, 3, padding=1)
+        self.norm = nn.BatchNorm2d(4)
+        self.mix = nn.Linear(4, 4)
+
+    def forward(self, x):
+        y = torch.relu(self.norm(self.conv(x)))
+        return x + 0.2 * self.mix(y.movedim(1, -1)).movedim(-1, 1)
+
+
+class Network(nn.Module):
+    """Six blocks in a sequence, or in a list that the forward walks, with something between them."""
+
+    def __init__(self, *, listed: bool) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 4, 3, padding=1)
+        self.blocks = (nn.ModuleList if listed else lambda blocks: nn.Sequential(*blocks))([Block() for _ in range(6)])
+        self.listed = listed
+        self.head = nn.Linear(4, 5)
+
+    def forward(self, x):
+        x = self.stem(x)
+        if self.listed:
+            for block in self.blocks:
+                x = torch.tanh(block(x))
+        else:
+            x = self.blocks(x)
+        return self.head(x.mean((2, 3)))
+
+
+@torch.no_grad()
+def folded(*, listed: bool):
+    """A network whose blocks are A A B A A B, every step with a gain, norms and biases of its own."""
+    with torch.random.fork_rng([]):
+        torch.manual_seed(0)
+        soft = foldnet.share(Network(listed=listed), 2).eval()
+        for bank in soft.sources.values():
+            rows = torch.tensor([[1.0, 0.2]] * 2 + [[0.3, -1.0]])[[0, 1, 2, 0, 1, 2]]
+            bank.coefficients.copy_(rows * torch.tensor([1.0, -0.5, 0.8, 1.2, 0.9, -0.7])[:, None])
+        for name, parameter in soft.network.named_parameters():
+            if "norm" in name or "bias" in name:
+                parameter.uniform_(0.5, 1.5)
+        for name, buffer in soft.named_buffers():
+            if "running" in name:
+                buffer.uniform_(0.5, 1.5)
+    return foldnet.fold(soft, threshold=0.99, inputs=X)
+
+
+@pytest.fixture(scope="module")
+def nested(tmp_path_factory):
+    """(network that loops, its file with dials, what was said of it)."""
+    looped = folded(listed=False).looped.eval()
+    file = tmp_path_factory.mktemp("nested") / "a.onnx"
+    return looped, file, write_onnx(given(looped, X), file, dial=True)
+
+
+def session(file):
+    options = SessionOptions()
+    options.log_severity_level = 3
+    return InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+
+
+@torch.no_grad()
+def apart(looped, file, x, trips=None):
+    """The largest difference of the file to the network, its loops turned."""
+    looped.set_trips(trips or {})
+    feeds = {"input": x.numpy()} | {name: np.array(count) for name, count in (trips or {}).items()}
+    found = session(file).run(None, feeds)[0]
+    wanted = looped(x).numpy()
+    looped.set_trips({})
+    assert found.shape == wanted.shape
+    return np.abs(found - wanted).max()
+
+
+def test_loops_in_loops_are_exact_at_every_batch_and_every_number_of_trips(nested):
+    looped, file, report = nested
+    assert report.loops == {"blocks.loop1": 2, "blocks.loop2": 2}
+    assert report.dial == ("blocks.loop1", "blocks.loop2")
+    for count in (1, 2, 7):
+        assert apart(looped, file, torch.randn(count, 3, 4, 4)) < 1e-5
+    for outer in (0, 1, 2, 4):
+        for inner in (0, 1, 4):
+            assert apart(looped, file, X, {"blocks.loop1": outer, "blocks.loop2": inner}) < 1e-4
+
+
+def test_every_owner_is_there_once_and_inside_the_body_that_uses_it(nested):
+    looped, file, report = nested
+    model = onnx.load(file)
+    loop = next(node for node in model.graph.node if node.op_type == "Loop")
+    body = loop.attribute[0].g
+    inner = next(node for node in body.node if node.op_type == "Loop").attribute[0].g
+    assert [sum(node.op_type == "Conv" for node in graph.node) for graph in (model.graph, body, inner)] == [1, 1, 1]
+    held = [{tuple(one.dims) for one in graph.initializer} for graph in (model.graph, body, inner)]
+    assert [(4, 4, 3, 3) in shapes for shapes in held] == [False, True, True]
+    assert report.bytes == file.stat().st_size <= 1.05 * report.unique_bytes + 2**16
+    assert report.unique_bytes == unique_bytes(written_out(looped))
+
+
+def test_a_file_says_what_it_is_and_nothing_of_whose_code_or_machine(nested):
+    _, file, _ = nested
+    content, model = file.read_bytes(), onnx.load(file)
+    assert not [word for word in (b"/foldnet", b".py", b"Traceback", b"stack_trace") if word in content]
+    about = {entry.key: entry.value for entry in model.metadata_props}
+    facts = json.loads(about["foldnet"])
+    assert (facts["form"], facts["format"], facts["loops"]) == (
+        "looped",
+        "onnx",
+        {"blocks.loop1": 2, "blocks.loop2": 2},
+    )
+    assert (
+        facts["versions"]["torch"] == torch.__version__.split("+")[0] or facts["versions"]["torch"] == torch.__version__
+    )
+    assert about["foldnet.program.text"].startswith("blocks: 2x { 2x { A }; B }")
+    assert [entry.name for entry in model.graph.input] == ["input", "blocks.loop1", "blocks.loop2"]
+    assert [entry.name for entry in model.graph.output] == ["output"]
+    dims = [entry.type.tensor_type.shape.dim[0].dim_param for entry in (model.graph.input[0], model.graph.output[0])]
+    assert dims == ["batch", "batch"]
+    onnx.checker.check_model(model, full_check=True)
+
+
+def test_loops_of_a_networks_own_forward_are_written_out_exactly_and_said(tmp_path):
+    looped = folded(listed=True).looped.eval()
+    report = write_onnx(given(looped, X), tmp_path / "a.onnx")
+    assert report.loops == {}
+    assert set(report.unrolled.values()) == {"the network's own forward does something between its trips"}
+    assert apart(looped, tmp_path / "a.onnx", X) < 1e-5
+    shapes = [tuple(one.dims) for one in onnx.load(tmp_path / "a.onnx").graph.initializer]
+    assert shapes.count((4, 4, 3, 3)) == 2
+    assert "written out, its weights once" in "".join(report.texts())
+
+
+def test_what_cannot_be_written(nested, tmp_path, monkeypatch):
+    looped = nested[0]
+
+    def refused(kind, network=looped, inputs=X, **options):
+        with pytest.raises(kind) as error:
+            write_onnx(given(network, inputs), tmp_path / "a.onnx", **options)
+        assert not any(tmp_path.iterdir())
+        return str(error.value)
+
+    said = "`dial=True` makes the trips of loops an input, and "
+    assert refused(SettingError, loops=False, dial=True) == f"{said}`loops='unrolled'` writes none; leave one out"
+    assert refused(SettingError, Network(listed=False), dial=True) == f"{said}the network has no loop; leave it out"
+    assert refused(SettingError, inputs=None) == (
+        "a network in memory is exported by running it once; give `inputs`, a batch of two or more"
+    )
+    assert refused(SettingError, inputs=X[:1]) == (
+        "`inputs` is a batch of one, which is taken for a fixed size; give two or more"
+    )
+    monkeypatch.setattr(onnx_file, "MOST", 100)
+    assert refused(SettingError).endswith("holds less than 2 GiB; write it with `format='safetensors'`")
+    monkeypatch.setattr(needs, "import_module", lambda name: exec("raise ImportError"))
+    assert refused(MissingTool) == ("onnx and onnxscript are not installed; `pip install 'foldnet[onnx]'` brings them")
+
+
+def test_a_forward_that_asks_for_numbers_is_refused_in_a_sentence(tmp_path):
+    class Asking(nn.Module):
+        def forward(self, x):
+            return x + 1 if x.sum() > 0 else x
+
+    with pytest.raises(SettingError, match=r"^torch.export does not follow the network with any number of inputs "):
+        write_onnx(given(Asking(), X), tmp_path / "a.onnx")
