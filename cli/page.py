@@ -174,8 +174,8 @@ def show_train(report: TrainReport, console: Console) -> None:
     soft = f"foldnet lsm{named}, foldnet fold{named}, foldnet render graph{named}"
     plain = f"foldnet evaluate{named}, foldnet lsm{named} (nothing is shared, so there is nothing to fold)"
     hard = f"foldnet evaluate{named} (it shares hard already, so there is nothing left to fold)"
-    file, _, function = report.arch.rpartition(":")  # a user's file runs only where it is named
-    code = f", each with --code and the path of {file}" if function else ""
+    file, colon, _ = report.arch.partition(":")  # a user's file runs only where it is named
+    code = f", each with --code and the path of {file}" if colon else ""
     console.print(f"next{code}: {hard if report.tied else soft if report.templates else plain}")
 
 
