@@ -46,9 +46,16 @@ def parameters() -> Iterator[inspect.Parameter]:
     yield keyword("dataset", str, help=said, autocompletion=lambda: list(SOURCES))
     own: dict[str, inspect.Parameter] = {}
     for source in SOURCES.values():
-        defaults = {name: written(field.default) for name, field in fields_of(source).items()}
-        own |= parameters_of(source, usual=defaults.__getitem__)
+        own |= parameters_of(source, usual=usual_of_sources)
     yield from (*parameters_of(TrainSettings, usual=usual, leave=own).values(), *own.values(), *OWN)
+
+
+def usual_of_sources(name: str) -> str:
+    """The default of a setting of sources in words, with those of sources that differ from the first that has it:
+    "5000; prefix-sums 10000"."""
+    found = {kind.name: written(fields_of(kind)[name].default) for kind in SOURCES.values() if name in fields_of(kind)}
+    usual = next(iter(found.values()))
+    return "; ".join([usual, *(f"{source} {value}" for source, value in found.items() if value != usual)])
 
 
 @takes(parameters)

@@ -65,6 +65,8 @@ BOUNDS: dict[str, Bound] = {
     "checkpoint_every": _number(0, math.inf),
     # text
     "context": Bound(2, 4096),
+    # strings
+    "length": Bound(2, 65_536),
     # grids
     "grid": Bound(2, 1024),
     **dict.fromkeys(("size", "window", "windows"), Bound(3, 1023)),

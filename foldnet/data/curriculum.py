@@ -11,8 +11,8 @@ from foldnet.data.augment import Augmentation
 from foldnet.data.dataset import Dataset, Examples, Images, Split, images_of
 from foldnet.data.grids import Grids, distances, path_lengths
 from foldnet.data.rules import Rule, draw_grids
+from foldnet.data.stream import drawn_count
 from foldnet.data.tasks import CELLS
-from foldnet.errors import SettingError
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Curriculum:
 
 def split_curriculum(curriculum: Curriculum) -> tuple[Dataset, Split]:
     """The dataset and its split, which is that of the last phase and holds all. Raises SettingError."""
-    held = _validation_count(curriculum.validation, curriculum.examples)
+    held = drawn_count(curriculum.validation, curriculum.examples, "grid")
     phases = tuple(_phase(curriculum, number, held) for number in range(len(curriculum.rules)))
     hashes = "".join(phase.hash for phase in phases)
     last = replace(phases[-1], hash=hashlib.sha256(hashes.encode()).hexdigest(), phases=phases)
@@ -86,14 +86,3 @@ def _hash(parts: list[Images]) -> str:
             sha.update(f"{tuple(tensor.shape)}".encode())
             sha.update(tensor.numpy().data)
     return sha.hexdigest()
-
-
-def _validation_count(validation: float, examples: int) -> int:
-    """How many grids are drawn to choose by."""
-    count = round(validation * examples) if validation < 1 else int(validation)
-    if (validation >= 1 and count != validation) or (validation > 0 and count < 1):
-        raise SettingError(
-            f"`validation={validation:.12g}` is neither a share of the {examples} examples that comes to a grid "
-            f"or more, nor a whole number of grids; give 0.1 or 500, or 0 for none"
-        )
-    return count

@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foldnet.bounds import check_number
-from foldnet.data.grids import BLOCK, FAR, STEPS, WAYS, Grids, Stream, cells_of_all_paths, cells_of_paths, gather
+from foldnet.data.grids import BLOCK, FAR, STEPS, WAYS, Grids, cells_of_all_paths, cells_of_paths, gather
+from foldnet.data.stream import Stream
 from foldnet.errors import SettingError
 from foldnet.hardware import memory_bytes
 from foldnet.options import Option, check_fields

@@ -120,12 +120,26 @@ class PictureFolder(Source):
 # What the paper says of shortest paths (section 4.4); batch size, decay and held-out grids it does not say.
 GRID_PRESET = {"batch_size": 32, "optimiser": "adam", "lr": 0.01, "schedule": "constant", "weight_decay": 0.0}
 WINDOWS = (5, 9, 13, 17, 21)
-TRAINED_ON = Option("Grids to train on in each phase of `paths` and `mazes`.")
-TESTED_ON = Option("Grids to test on, as the last phase draws them.")
+TRAINED_ON = Option("Grids to train on in each phase of `paths` and `mazes`; strings of `prefix-sums`.")
+TESTED_ON = Option("Grids to test on, as the last phase draws them; strings of `prefix-sums`.")
 
 
 @dataclass(frozen=True, slots=True)
-class GridSource(Source):
+class DrawnSource(Source):
+    """Examples that are drawn as they are needed, so that others of another size can be drawn to score on."""
+
+    @property
+    def described(self) -> str:
+        """What is drawn, of a curriculum in the last phase, in words."""
+        raise NotImplementedError
+
+    def others(self, count: int, seed: int) -> Dataset:
+        """So many examples of this size to test on that no training has seen. Raises SettingError."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, slots=True)
+class GridSource(DrawnSource):
     """Grids that are drawn as they are needed, phase by phase; `validation` counts grids drawn besides."""
 
     task: ClassVar[str] = "cells"
@@ -136,10 +150,14 @@ class GridSource(Source):
         """How each phase draws. Raises SettingError for what no grid can be."""
         raise NotImplementedError
 
-    @property
-    def described(self) -> str:
-        """The grids of the last phase in words."""
-        raise NotImplementedError
+    def others(self, count: int, seed: int) -> Dataset:
+        """Grids as the last phase draws them."""
+        from foldnet.data.curriculum import dataset_of, images_of_grids
+        from foldnet.data.rules import draw_grids
+
+        rule = self.rules[-1]
+        images = images_of_grids(draw_grids(count, rule, seed=seed, phase=0, split="test"))
+        return dataset_of(rule, images, images)
 
     def load(self, asked: Asked) -> tuple[Dataset, Split]:
         """All phases, drawn by the seed."""
@@ -206,6 +224,37 @@ class Mazes(GridSource):
 
 
 @dataclass(frozen=True, slots=True)
+class PrefixSums(DrawnSource):
+    """Strings of `length` bits, of each of which is asked whether the sum up to it is odd."""
+
+    name: ClassVar[str] = "prefix-sums"
+    task: ClassVar[str] = "bits"
+    arch: ClassVar[str] = "scnn1d-20-32-1-recall"
+    length: Annotated[int, Option("Bits of a string of `prefix-sums`.")] = 32
+    examples: Annotated[int, TRAINED_ON] = 10_000
+    test_examples: Annotated[int, TESTED_ON] = 1000
+
+    @property
+    def described(self) -> str:
+        """The strings in words."""
+        return f"strings of {self.length} bits"
+
+    def load(self, asked: Asked) -> tuple[Dataset, Split]:
+        """All strings, drawn by the seed."""
+        from foldnet.data.bits import split_bits
+        from foldnet.data.stream import drawn_count
+
+        held = drawn_count(asked.validation, self.examples, "string")
+        return split_bits(self.length, self.examples, held, self.test_examples, asked.seed)
+
+    def others(self, count: int, seed: int) -> Dataset:
+        """Strings of this length."""
+        from foldnet.data.bits import other_bits
+
+        return other_bits(self.length, count, seed)
+
+
+@dataclass(frozen=True, slots=True)
 class TextSource(Source):
     """The bytes of a text: a user's own, or the documentation inside Python; `validation` counts bytes."""
 
@@ -222,7 +271,7 @@ class TextSource(Source):
 
 
 SOURCES: dict[str, type[Source]] = {
-    source.name: source for source in (Digits, Cifar10, Cifar100, PictureFolder, Paths, Mazes, TextSource)
+    source.name: source for source in (Digits, Cifar10, Cifar100, PictureFolder, Paths, Mazes, PrefixSums, TextSource)
 }
 
 

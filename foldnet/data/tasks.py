@@ -81,6 +81,10 @@ class Task:
         """How many of what stands `within` examples were scored; None where that is nothing."""
         return int(counts[self.parts.index(self.within)]) if self.within else None
 
+    def share_within(self, counts: Sequence[float]) -> float | None:
+        """The share of what stands `within` examples that is right, 0..1; None where that is not counted."""
+        return None
+
     def written(self, score: float | None, digits: int = 2) -> str:
         """A score: a proportion in per cent, another measure by its name; "-" where it was not measured."""
         if score is None:
@@ -177,6 +181,37 @@ class CellMarking(Task):
         return nn.functional.binary_cross_entropy_with_logits(outputs, wanted) - entropy
 
 
+@dataclass(frozen=True, slots=True)
+class BitMarking(CellMarking):
+    """Yes or no for each place of a string: sigmoid cross-entropy, and the share of strings whose every place is right.
+
+    Shapes: outputs (b, length) logits, targets (b, length) bool.
+    """
+
+    measure: str = "exact match"
+    parts: tuple[str, ...] = ("right", "places", "bits")
+    unit: str = "strings"
+    within: str = "bits"
+
+    def counts_of_each(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """(strings whose every place is right, places that are right, places), (b, 3) int64."""
+        alike = self.predict(outputs) == targets
+        return torch.stack([alike.all(1).long(), alike.sum(1), torch.full_like(alike[:, 0].long(), alike.shape[1])], 1)
+
+    def score(self, counts: Sequence[float], examples: int) -> float:
+        """Share of strings that are wholly right."""
+        return counts[0] / max(examples, 1)
+
+    @property
+    def proportion(self) -> bool:
+        """It is the share of strings that are right."""
+        return True
+
+    def share_within(self, counts: Sequence[float]) -> float | None:
+        """The share of places that are right, 0..1."""
+        return counts[1] / max(counts[2], 1)
+
+
 UNSCORED = -100  # the target of a place that does not count, as torch's cross-entropy has it
 
 
@@ -228,9 +263,10 @@ class NextByte(Task):
 
 CLASSES = Classification()
 CELLS = CellMarking()
+BITS = BitMarking()
 BYTES = NextByte()
 # By what a network answers for; a new one is a line here.
-TASKS: dict[str, Task] = {"classes": CLASSES, "cells": CELLS, "bytes": BYTES}
+TASKS: dict[str, Task] = {"classes": CLASSES, "cells": CELLS, "bits": BITS, "bytes": BYTES}
 
 
 Lengthened = tuple[tuple[int, int], ...]  # ((17, 30),): the first 17 epochs are those of a training of 30

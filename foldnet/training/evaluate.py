@@ -50,6 +50,11 @@ class Score:
         return self.task.scored(self.counts)
 
     @property
+    def share_within(self) -> float | None:
+        """The share of what stands within the images that is right, 0..1; None where that is not counted."""
+        return self.task.share_within(self.counts)
+
+    @property
     def images_per_second(self) -> float:
         """Throughput of this evaluation."""
         return self.images / max(self.seconds, 1e-9)

@@ -1,4 +1,4 @@
-"""Other grids than a run was trained on, to score it on.
+"""Other grids or strings than a run was trained on, to score it on.
 
 A file of its own: pictures have these options too, and load no dataset.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Annotated
 
-from foldnet.bounds import as_code, checked
+from foldnet.bounds import as_code, check_number, checked
 from foldnet.errors import SettingError, UnknownName, either, nearest
 from foldnet.options import Option, fields_of, given_of, plain
 
@@ -25,7 +25,7 @@ SEED = 0  # other grids are the same for every network
 class GridsLike:
     """The kind of grids; what is None is as in the run's last phase, or as its dataset's preset says."""
 
-    dataset: Annotated[str | None, Option("paths or mazes.  [default: the run's]")] = None
+    dataset: Annotated[str | None, Option("paths or mazes, for a run of either.  [default: the run's]")] = None
     grid: Annotated[int | None, Option("Side of other grids of paths.  [default: the run's]")] = None
     window: Annotated[int | None, Option("Window (odd) of their queries.  [default: the run's last]")] = None
     obstacles: Annotated[float | None, Option("Probability of their obstacles.  [default: the run's]")] = None
@@ -36,29 +36,34 @@ class GridsLike:
 @checked
 @dataclass(frozen=True, slots=True)
 class OtherGrids(GridsLike):
-    """Grids to score on; what is None is as in the run's last phase, or as its dataset's preset says."""
+    """Grids or strings to score on; what is None is as in the run's last phase, or as its dataset's preset says."""
 
-    count: Annotated[int | None, Option("How many other grids.  [default: 1000]")] = None
+    length: Annotated[int | None, Option("Bits of other strings of prefix-sums.  [default: the run's]")] = None
+    count: Annotated[int | None, Option("How many other grids or strings.  [default: 1000]")] = None
 
 
 def other_grids(run: Run, wanted: OtherGrids) -> tuple[Dataset, str]:
-    """A dataset of test grids that no training has seen, and what they are in words.
+    """A dataset to test on that no training has seen, grids or whatever else the run's source draws, and what it is in
+    words.
 
-    Raises SettingError for a run of another kind of data or for grids that cannot be, UnknownName for another dataset.
+    Raises SettingError for a run of data that are not drawn or for what cannot be drawn, UnknownName for a dataset that
+    asks for something else.
     """
-    from foldnet.data.curriculum import dataset_of, images_of_grids
-    from foldnet.data.rules import draw_grids
-    from foldnet.data.sources import SOURCES, GridSource, make_source
+    from foldnet.data.sources import SOURCES, DrawnSource, make_source
+    from foldnet.data.tasks import TASKS
 
     own = run.settings.source
-    grids = tuple(name for name, source in SOURCES.items() if issubclass(source, GridSource))
-    if not isinstance(own, GridSource):
+    drawn = {name: source.task for name, source in SOURCES.items() if issubclass(source, DrawnSource)}
+    if not isinstance(own, DrawnSource):
         asked = given_of(asdict(wanted) | {"count": None})
-        mend = "leave out `dataset`, `grid` and the like" if asked else f"name one that was trained on {either(grids)}"
-        raise SettingError(f"run '{run.folder}' was trained on {own.name}, whose images have no grids; {mend}")
+        mend = "leave out `dataset`, `grid` and the like" if asked else f"name one that was trained on {either(drawn)}"
+        raise SettingError(f"run '{run.folder}' was trained on {own.name}, of which no others can be drawn; {mend}")
+    same = tuple(name for name, task in drawn.items() if task == own.task)
     name = wanted.dataset or own.name
-    if name not in grids:
-        raise UnknownName(f"`dataset={name!r}` has no grids; choose {either(grids)}{nearest(name, grids)}")
+    if name not in same:
+        raise UnknownName(
+            f"`dataset={name!r}` has no {TASKS[own.task].unit}; choose {either(same)}{nearest(name, same)}"
+        )
     known, given = fields_of(SOURCES[name]), given_of(asdict(wanted) | {"dataset": None})
     count = given.pop("count", COUNT)
     if "window" in given and "windows" in known:
@@ -67,7 +72,6 @@ def other_grids(run: Run, wanted: OtherGrids) -> tuple[Dataset, str]:
         if key not in known:
             raise SettingError(f"{as_code(key, value)} has no meaning for {name}; leave it out or change `dataset`")
     source = make_source(name, {key: value for key, value in plain(own).items() if key in known} | given)
-    assert isinstance(source, GridSource)
-    rule = source.rules[-1]
-    images = images_of_grids(draw_grids(count, rule, seed=SEED, phase=0, split="test"))
-    return dataset_of(rule, images, images), f"{count} {source.described}"
+    assert isinstance(source, DrawnSource)
+    check_number("count", count)
+    return source.others(count, SEED), f"{count} {source.described}"

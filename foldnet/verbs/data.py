@@ -111,8 +111,8 @@ def write_grids(wanted: GridSet, out: Path | str | None = None, *, force: bool =
     """
     import numpy as np
 
-    from foldnet.data.grids import SPLITS
     from foldnet.data.rules import draw_grids
+    from foldnet.data.stream import SPLITS
 
     rule = wanted.rule()
     if out is not None:

@@ -20,14 +20,15 @@ from foldnet.training.runs import newest_run
 from foldnet.zoo.family import runs_code
 
 # What a report has of a score.
-SCORED = ("accuracy", "right", "images", "scored", "loss", "seconds", "images_per_second", "task")
+SCORED = ("accuracy", "right", "images", "scored", "share_within", "loss", "seconds", "images_per_second", "task")
 
 
 @dataclass(frozen=True, slots=True)
 class EvaluateReport(Scored):
     """What `foldnet evaluate` says: the test score in the data's `measure`, which is the accuracy where it is a share
     (0..1), with the count of what is wholly right, and the speed of this evaluation. Of grids also `whole`, the share
-    that is wholly right, and both by the length of the path; of text `scored`, how many bytes the score is over.
+    that is wholly right, and both by the length of the path; of text `scored`, how many bytes the score is over; of
+    strings `scored`, how many bits they have, and `share_within`, the share of these that is right.
     """
 
     path: str
@@ -50,6 +51,7 @@ class EvaluateReport(Scored):
     by_length: tuple[LengthScore, ...] = ()
     damped: bool = False
     scored: int | None = None
+    share_within: float | None = None
 
     def parts(self) -> Iterator[Table]:
         """The score of a run or fold, by length of path where that was asked."""
@@ -59,8 +61,9 @@ class EvaluateReport(Scored):
             ("steps", ", ".join(f"{loop} runs {counted(count, 'time')}" for loop, count in self.steps.items())),
             ("changes", "damped by the trips found to those run" if self.damped else ""),
             ("batch norm", "estimated anew on training images" if self.recalibrated else ""),
-            ("grids", self.data if self.by_length else ""),
+            (self.task.unit, self.data if self.by_length or self.share_within is not None else ""),
             ("test", f"{test}, loss {self.loss:.4f}"),
+            (self.task.within, "" if self.share_within is None else self._within()),
             ("parameters", f"{self.parameters:,}"),
             ("speed", f"{self.images_per_second:,.0f} {self.task.unit}/s, {self.precision} on {self.device}"),
         )
@@ -70,6 +73,10 @@ class EvaluateReport(Scored):
                 (part.span, part.grids, f"{part.f1:.4f}", percent(part.whole, 1)) for part in binned(self.by_length)
             )
             yield Table("", ("steps of the path", "grids", "F1", "wholly right"), lengths)
+
+    def _within(self) -> str:
+        """How much is right of what stands within the images."""
+        return f"{percent(self.share_within or 0.0, 2)} of {self.scored or 0:,} right"
 
 
 @runs_code

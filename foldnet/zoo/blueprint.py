@@ -51,8 +51,9 @@ class Blueprint:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """The shape of one input: (channels, h, w) of an image, (length,) of a sequence of symbols."""
-        return (self.size,) if self.family.symbols else (self.channels, self.size, self.size)
+        """The shape of one input: (channels, h, w) of an image, (channels, length) of a string, (length,) of a sequence
+        of symbols."""
+        return (self.size,) if self.family.symbols else (self.channels, *(self.size,) * self.family.dims)
 
     def random_inputs(self, count: int, seed: int) -> Tensor:
         """Inputs that the network takes, (count, *shape) on the CPU, by a seed: normal numbers, or symbols."""

@@ -90,11 +90,11 @@ def _aggregated(options: AggregatedOptions, channels: int, outputs: int) -> nn.M
     return ResNeXt(options.depth, options.cardinality, options.width, outputs, channels)
 
 
-def _steps(options: StepOptions, channels: int, outputs: int) -> nn.Module:
-    """A network that answers for cells, however many classes there are."""
+def _steps(options: StepOptions, channels: int, outputs: int, *, dims: int) -> nn.Module:
+    """A network that answers for cells or places, however many classes there are."""
     from foldnet.zoo.shortest_paths import PathNetwork
 
-    return PathNetwork(options.depth, options.width, channels, recall=options.recall)
+    return PathNetwork(options.depth, options.width, channels, recall=options.recall, dims=dims)
 
 
 def _decoder(options: DecoderOptions, channels: int, outputs: int) -> nn.Module:
@@ -216,7 +216,7 @@ FAMILIES: dict[str, Family] = {
     "cnn": Family(
         "cnn",
         StepOptions,
-        _steps,
+        partial(_steps, dims=2),
         layers=lambda options: int(options.depth),
         illegal=_steps_illegal,
         task="cells",
@@ -224,6 +224,19 @@ FAMILIES: dict[str, Family] = {
         channels=2,
         trains_with=("progressive",),
         published=("cnn-20-32", "scnn-20-32-20", "scnn-20-32-1"),
+    ),
+    "cnn1d": Family(
+        "cnn1d",
+        StepOptions,
+        partial(_steps, dims=1),
+        layers=lambda options: int(options.depth),
+        illegal=_steps_illegal,
+        task="bits",
+        of="bits of strings",
+        channels=1,
+        dims=1,
+        trains_with=("progressive",),
+        published=("cnn1d-20-32", "scnn1d-20-32-20", "scnn1d-20-32-1"),
     ),
     "gpt": Family(
         "gpt",

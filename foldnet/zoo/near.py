@@ -14,9 +14,12 @@ def near_names(arch: str) -> list[str]:
 
     Where a number is missing, published names that begin so; nothing where no family is near.
     """
-    letters, rest = re.fullmatch(r"([a-z_-]*)(.*)", arch.lower(), re.DOTALL).groups()  # type: ignore[union-attr]
-    letters = re.sub("[_-]", "", letters)  # densenet-bc is a common spelling
     ours = [name for name, family in FAMILIES.items() if not family.outside]
+    whole = "|".join(re.escape(name) for name in ours if not name.isalpha())  # the digit in cnn1d is no option
+    parts = re.fullmatch(f"(s?(?:{whole})(?![a-z])|[a-z_-]*)(.*)", arch.lower(), re.DOTALL)
+    assert parts is not None
+    letters, rest = parts.groups()
+    letters = re.sub("[_-]", "", letters)  # densenet-bc is a common spelling
     words = get_close_matches(letters, [f"{s}{name}" for name in ours for s in ("", "s")], 1, LIKE)
     given = [int(number) for number in re.findall(r"(?<![0-9])[0-9]{1,9}(?![0-9])", rest)]
     if not words or not given:

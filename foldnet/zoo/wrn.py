@@ -91,7 +91,7 @@ def private_first_blocks(stages: tuple[str, ...], *layers: str) -> dict[str, str
 def initialise(network: nn.Module) -> None:
     """Kaiming normal weights (fan in, as the templates start), norms at one, biases at zero, in place."""
     for module in network.modules():
-        if isinstance(module, nn.Conv2d | nn.Linear) and not module.weight.is_meta:
+        if isinstance(module, nn.Conv1d | nn.Conv2d | nn.Linear) and not module.weight.is_meta:
             nn.init.kaiming_normal_(module.weight)
             if module.bias is not None:
                 nn.init.zeros_(module.bias)

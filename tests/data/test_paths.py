@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from slow_paths import slow_path, slow_union
 
-from foldnet.data.grids import BLOCK, Stream, cells_of_paths
+from foldnet.data.grids import BLOCK, cells_of_paths
 from foldnet.data.rules import PathRule, draw_grids
+from foldnet.data.stream import Stream
 from foldnet.errors import SettingError
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import f1_score
 from torch import nn
 
-from foldnet.data.tasks import BYTES, CELLS, CLASSES, UNSCORED
+from foldnet.data.tasks import BITS, BYTES, CELLS, CLASSES, UNSCORED
 
 
 @settings(max_examples=50, deadline=None)
@@ -115,3 +115,15 @@ def test_bits_per_byte_are_written_with_the_bytes_that_they_are_over():
     assert BYTES.counted(2.34567, 436, scored=111_539) == "bits per byte 2.3457 (111,539 bytes in 436 windows)"
     assert BYTES.counted(2.34567, 436) == "bits per byte 2.3457 (436 windows)"
     assert (BYTES.merit(2.0) > BYTES.merit(2.5), BYTES.points) == (True, 1)
+
+
+def test_strings_count_whole_and_place_by_place():
+    targets = torch.tensor([[True, False, True], [False, False, True]])
+    outputs = torch.where(targets, 1.0, -1.0)
+    outputs[1, 0] = 2.0
+    counts = BITS.counts_of_each(outputs, targets)
+    assert counts.tolist() == [[1, 3, 3], [0, 2, 3]]
+    total = BITS.counts(outputs, targets).tolist()
+    assert (BITS.score(total, 2), BITS.right(total), BITS.scored(total), BITS.share_within(total)) == (0.5, 1, 6, 5 / 6)
+    assert BITS.counted(0.5, 2, 1, 6) == "50.00 % (1 of 2)"
+    assert CELLS.share_within((1, 2, 3, 4)) is None

@@ -335,10 +335,13 @@ def test_what_cannot_be_done_is_refused_in_one_sentence(cli, shelf, arguments, s
 
 def test_runs_on_images_have_no_grids(cli, stock, monkeypatch):
     monkeypatch.chdir(stock)
-    said = "run 'runs/soft' was trained on digits, whose images have no grids; "
+    said = "run 'runs/soft' was trained on digits, "
     asked = cli.refused("evaluate", "runs/soft", "--grid", 9)
-    assert asked == f"{said}leave out --dataset, --grid and the like"
-    assert cli.refused("render", "paths", "runs/soft") == f"{said}name one that was trained on paths or mazes"
+    assert asked == f"{said}of which no others can be drawn; leave out --dataset, --grid and the like"
+    asked = cli.refused("evaluate", "runs/soft", "--count", 9)
+    assert asked == f"{said}of which no others can be drawn; name one that was trained on paths, mazes or prefix-sums"
+    mend = "name one that was trained on paths or mazes"
+    assert cli.refused("render", "paths", "runs/soft") == f"{said}which has no grids; {mend}"
     assert cli.refused("render", "paths", "--curves") == (
         "no run under 'runs' was trained on grids; train one with `foldnet train --dataset paths`"
     )

@@ -21,6 +21,7 @@ LEGAL = (
     "densenetbc-DEPTH-GROWTH and sdensenetbc-DEPTH-GROWTH[-TEMPLATES], resnext-DEPTH-CARDINALITYxWIDTH and "
     "sresnext-DEPTH-CARDINALITYxWIDTH[-TEMPLATES], timm/MODEL, torchvision/MODEL, FILE.py:FUNCTION for classes of images; "
     "cnn-DEPTH-WIDTH[-recall] and scnn-DEPTH-WIDTH[-TEMPLATES][-recall] for cells of grids; "
+    "cnn1d-DEPTH-WIDTH[-recall] and scnn1d-DEPTH-WIDTH[-TEMPLATES][-recall] for bits of strings; "
     "gpt-LAYERS-WIDTH-HEADS and sgpt-LAYERS-WIDTH-HEADS[-TEMPLATES] for bytes of text"
 )
 NO_DENSE = (

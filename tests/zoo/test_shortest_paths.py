@@ -76,6 +76,23 @@ def test_part_of_the_steps_run_and_only_the_last_of_them_learn():
     torch.testing.assert_close(network(x, start=0, steps=5), network(x))
 
 
+@pytest.mark.parametrize("name", ["cnn1d-3-4", "scnn1d-3-4-2", "cnn1d-3-4-recall", "scnn1d-3-4-1-recall"])
+def test_in_one_dimension_a_logit_for_every_place_is_that_of_a_grid_of_one_row(name):
+    """A row between rows of zeros is the string alone, where the middle row of the kernels is the kernel."""
+    torch.manual_seed(0)
+    x, string = torch.rand(5, 1, 9), build(name).eval()
+    assert string(x).shape == (5, 9)
+    grid = build(name.replace("1d", ""), channels=1).eval()
+    dense, flat = materialise(grid), materialise(string)
+    weights = flat.state_dict()
+    for key, weight in dense.state_dict().items():
+        middle = torch.zeros_like(weight)
+        middle[(..., weight.shape[2] // 2, slice(None)) if weight.dim() == 4 else ...] = weights[key]
+        weight.copy_(middle)
+    torch.testing.assert_close(flat(x), string(x), rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(dense(x[:, :, None])[:, 0], flat(x), rtol=1e-5, atol=1e-6)
+
+
 def test_classes_and_dropout_are_nothing_to_them():
     assert numbers(build("cnn-4-6", classes=1, dropout=0.5)) == numbers(build("cnn-4-6"))
     assert build("cnn-4-6", channels=3).stem.in_channels == 3

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from foldnet.bounds import BOUNDS
 from foldnet.drawing.output import FIGURE_ENDINGS, NETWORKS, RUN, Output, Taken, several
-from foldnet.errors import FoldnetError, RunError, SettingError
+from foldnet.errors import FoldnetError, RunError, SettingError, either
 from foldnet.options import Option, plain
 from foldnet.training.other_grids import GridsLike, OtherGrids
 
@@ -70,6 +70,7 @@ def _marked_grids(options: Paths, folder: Path) -> Any:
     from foldnet.training.session import loader_of
 
     model, origin, form = open_network(folder, named=options.run)
+    _check_grids(origin)
     kind = asdict(options.grids or GridsLike())
     dataset, said = other_grids(origin, OtherGrids(**(kind | {"count": options.examples})))
     machine = choose_machine(options.device, "fp32")
@@ -92,6 +93,18 @@ def _marked_grids(options: Paths, folder: Path) -> Any:
         )
     ]
     return grids_figure(pictures, f"{origin.settings.arch}, {form}: {said}")
+
+
+def _check_grids(run: "Run") -> None:
+    """Raise SettingError for a run of other data."""
+    from foldnet.data.sources import SOURCES, GridSource
+
+    if not isinstance(run.settings.source, GridSource):
+        grids = either(name for name, source in SOURCES.items() if issubclass(source, GridSource))
+        raise SettingError(
+            f"run '{run.folder}' was trained on {run.settings.dataset}, which has no grids; name one that was trained "
+            f"on {grids}"
+        )
 
 
 def _grid_runs() -> list[Path]:
