@@ -28,6 +28,7 @@ IGNORE = (
     *parameters_of(FoldSettings, leave=("metric",)).values(),
     switch("no_shares", "Do not measure each tied layer's share of the added validation loss."),
     switch("no_evaluate", "Touch no data: no accuracies, batch norm as it was."),
+    switch("dial", "Turn each loop to 4 times its trips on the test data: is it an iteration or a habit?"),
     *(switch("dry_run", "Report, but write nothing."), *shared("data_dir", "device")),
     keyword("out", Path, help="Fold folder to make.  [default: a new one inside the run]"),
     FORCE_TWICE,
@@ -47,6 +48,7 @@ def fold(run: Path | None, threshold: list[str] | None, sweep: bool, **given: An
     given |= {name: tuple(given[name] or ()) for name in ("keep", "ignore")}
     run = taken(run)
     if sweep:
+        _refuse_together("--sweep", {"dial": given.pop("dial") or None})
         tuning = {name: given[name] or None for name in ("clusters", "finetune", "control", "out", "no_evaluate")}
         unit = given["unit"] if given["unit"] != "layer" else None
         _refuse_together("--sweep", picking | tuning | {"unit": unit})

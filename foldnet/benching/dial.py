@@ -13,6 +13,7 @@ from foldnet.data.dataset import Dataset
 from foldnet.errors import SettingError
 from foldnet.folding.looped import LoopedNetwork
 from foldnet.folding.recalibrate import keeps_statistics, recalibrate
+from foldnet.folding.verdict import LoopVerdict, further_trips, margin_of
 from foldnet.program.data import check_trips, turnable
 from foldnet.training.evaluate import LengthScore, Score, score_by_length
 from foldnet.training.machine import Machine
@@ -59,6 +60,29 @@ class Dial:
                 observer.advance()
             found[count] = self.score({loop: count}, anew=anew, damped=damped)[0]
         return found
+
+    def verdict(self, loop: str, *, observer: Observer | None = None) -> LoopVerdict:
+        """Whether a loop is an iteration or a habit, by the test score: see LoopVerdict."""
+        assert isinstance(self.model, LoopedNetwork)
+        anew = self.train is not None and keeps_statistics(self.model)
+        found, further = self.loops[loop], further_trips(self.loops[loop])
+        scores = {
+            trips: score.value
+            for trips, score in self.turn(loop, {1, found, *further}, anew=anew, observer=observer).items()
+        }
+        finer: dict[int, Score] = {}
+        if self.model.can_be_damped(loop):
+            finer = self.turn(loop, further, anew=anew, damped=True, observer=observer)
+        return LoopVerdict(
+            name=loop,
+            found=found,
+            score=scores[found],
+            once=scores[1],
+            longer=tuple((trips, scores[trips]) for trips in further),
+            finer=tuple((trips, score.value) for trips, score in finer.items()),
+            margin=margin_of(self.dataset.task, scores[found]),
+            sign=-1 if self.dataset.task.better == "lower" else 1,
+        )
 
     def score(
         self,

@@ -120,6 +120,21 @@ class PictureFolder(Source):
 # What the paper says of shortest paths (section 4.4); batch size, decay and held-out grids it does not say.
 GRID_PRESET = {"batch_size": 32, "optimiser": "adam", "lr": 0.01, "schedule": "constant", "weight_decay": 0.0}
 WINDOWS = (5, 9, 13, 17, 21)
+# Bansal et al., https://arxiv.org/abs/2202.05826: steps without norms, Adam, gradients cut at 1, and of the loss the
+# progressive part alone. Theirs are 150 epochs of 400 channels; cosine, rate and length are what suits 32 channels.
+STRING_PRESET: dict[str, Any] = {
+    "epochs": 15,
+    "batch_size": 64,
+    "optimiser": "adam",
+    "lr": 2e-3,
+    "schedule": "cosine",
+    "warmup": 0.05,
+    "weight_decay": 0.0,
+    "clip": 1.0,
+    "progressive": 1.0,
+    "norm": "none",
+    "precision": "fp32",
+}
 TRAINED_ON = Option("Grids to train on in each phase of `paths` and `mazes`; strings of `prefix-sums`.")
 TESTED_ON = Option("Grids to test on, as the last phase draws them; strings of `prefix-sums`.")
 
@@ -229,7 +244,8 @@ class PrefixSums(DrawnSource):
 
     name: ClassVar[str] = "prefix-sums"
     task: ClassVar[str] = "bits"
-    arch: ClassVar[str] = "scnn1d-20-32-1-recall"
+    arch: ClassVar[str] = "scnn1d-40-32-1-recall"
+    preset: ClassVar[Mapping[str, Any]] = STRING_PRESET
     length: Annotated[int, Option("Bits of a string of `prefix-sums`.")] = 32
     examples: Annotated[int, TRAINED_ON] = 10_000
     test_examples: Annotated[int, TESTED_ON] = 1000

@@ -23,6 +23,7 @@ from foldnet.store.files import write_json
 from foldnet.store.seals import check_files, check_seal, sha256_of
 from foldnet.store.tensors import load_tensors, save_tensors
 from foldnet.zoo.blueprint import Blueprint, blueprint_in, shape_of
+from foldnet.zoo.families import COEFFICIENTS, NORMS
 
 if TYPE_CHECKING:
     from foldnet.data.tasks import Task
@@ -190,6 +191,10 @@ def _named(network: dict[str, Any]) -> dict[str, Any]:
     if (templates := network.get("templates")) is not None:
         check_number("templates", templates, field="'templates'")
     check_choice("group_by", group_by := network.get("group_by", "stage"), ("stage", "position"))
+    check_choice("norm", norm := network.get("norm", "batch"), NORMS)
+    check_choice("coefficients", coefficients := network.get("coefficients", "learnt"), COEFFICIENTS)
+    check_number("step_scale", scale := network.get("step_scale", 0.0), field="'step_scale'")
+    found |= {"norm": norm, "step_scale": float(scale), "coefficients": coefficients}
     return found | {"templates": templates, "group_by": group_by}
 
 

@@ -9,6 +9,7 @@ from foldnet.data.tasks import CLASSES, Task
 from foldnet.errors import RunError
 from foldnet.folding.folds import Fold
 from foldnet.folding.structures import KeptApart
+from foldnet.folding.verdict import LoopVerdict, verdict_table
 from foldnet.program.data import letters
 from foldnet.proof.prove import Proof
 from foldnet.show.report import Report, Table, Text, counted, percent, share_of_draws
@@ -118,7 +119,8 @@ class FoldReport(Advice, Report):
     with so many blocks that their loops were searched for greedily: a shorter program may exist. `kept_apart` says
     which attributes keep which blocks from being merged; `proof` how looped and tied network were compared, None where
     that was not done. `unproven` says so of a network whose classes do not declare that they only call their layers: no
-    comparison of attributes tells what else a forward does with them. What version 0.1 did not state is None.
+    comparison of attributes tells what else a forward does with them. `dial` says of each loop whether it is an
+    iteration or a habit, where that was asked; no file keeps it. What version 0.1 did not state is None.
     """
 
     unwritten: ClassVar = ("task",)
@@ -151,6 +153,7 @@ class FoldReport(Advice, Report):
     proof: Proof | None = None
     unproven: str | None = None
     residual: Count = 0
+    dial: tuple[LoopVerdict, ...] | None = None
     task: Task = CLASSES
 
     @property
@@ -212,6 +215,7 @@ class FoldReport(Advice, Report):
         rows = tuple((name, *(getattr(counts, form) for form in forms)) for name, counts in sizes.items())
         yield Table("", ("", *forms), rows)
         yield from (self.score or self.accuracy).parts(self.task)
+        yield from verdict_table(self.dial or (), self.task)
         if self.run is not None:
             yield Text(f"wrote {self.fold}" if self.fold is not None else "dry run: nothing written")
 

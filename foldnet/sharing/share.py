@@ -173,6 +173,17 @@ def at_scale(shared: SharedNetwork, model: nn.Module) -> SharedNetwork:
     return shared
 
 
+@torch.no_grad()
+def fix_coefficients(shared: SharedNetwork, model: nn.Module) -> SharedNetwork:
+    """`shared` itself, which was made of `model`, with coefficients that no training changes; where a group has one
+    template they are 1, so that its layers are one and the same: a loop made by hand."""
+    for bank in banks_of(shared).values():
+        bank.coefficients.requires_grad_(False)
+        if bank.coefficients.shape[1] == 1:
+            bank.coefficients.fill_(1.0)
+    return at_scale(shared, model)
+
+
 @checked
 def materialise(model: nn.Module) -> nn.Module:
     """The dense form of a soft or tied network: the same architecture with every weight written out, a network of its

@@ -28,13 +28,16 @@ MIXING = ("coefficients", "gains", "gain")  # what mixes or scales shared weight
 @dataclass(frozen=True, slots=True)
 class Objective:
     """What the steps minimise: `loss` of (outputs, targets, inputs), by default the task's, less the weighted
-    recurrence."""
+    recurrence. In one process alone `run` stands for the network where its loss is all. Gradients are scaled down to a
+    norm of `clip` where that is above 0."""
 
     recurrence: float = 0.0
     form: str = "mean"
     after: int = 0
     task: Task = CLASSES
     loss: Callable[[Tensor, Tensor, Tensor], Tensor] | None = None
+    run: Callable[[Tensor], Tensor] | None = None
+    clip: float = 0.0
 
 
 @checked
@@ -80,32 +83,6 @@ def loop_shares(places: list[Tensor]) -> Tensor:
     return torch.stack([shares[index] for index in range(len(places))])
 
 
-def progressive_loss(
-    model: nn.Module, task: Task, machine: Machine, weight: float
-) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
-    """(1 - weight) times the loss of the whole network and `weight` times that of a part of it.
-
-    Of `depth` steps the part starts after 0 to depth - 1, whose work is taken as given, and goes on for 1 step to all
-    that are left; both numbers are drawn anew for every batch. Raises SettingError for a network without such steps.
-    Source: Bansal et al., https://arxiv.org/abs/2202.05826.
-    """
-    from foldnet.zoo.shortest_paths import PathNetwork
-
-    network = model.network if isinstance(model, SharedNetwork) else model
-    if not isinstance(network, PathNetwork):
-        raise SettingError(f"`progressive={weight:g}` needs a network of steps, such as scnn-20-32-1; leave it out")
-    depth = len(network.body)
-
-    def loss(outputs: Tensor, targets: Tensor, x: Tensor) -> Tensor:
-        start = int(torch.randint(depth, ()))
-        steps = int(torch.randint(1, depth - start + 1, ()))
-        with machine.autocast():
-            partial = model(x, start=start, steps=steps).float()
-        return (1 - weight) * task.loss(outputs, targets) + weight * task.loss(partial, targets)
-
-    return loss
-
-
 def build_optimiser(
     model: nn.Module, *, lr: float, momentum: float, weight_decay: float, kind: str = "sgd"
 ) -> torch.optim.Optimizer:
@@ -117,6 +94,8 @@ def build_optimiser(
     decayed: list[nn.Parameter] = []
     free: list[nn.Parameter] = []
     for name, parameter in model.named_parameters():
+        if not parameter.requires_grad:  # fixed coefficients
+            continue
         (free if name.rpartition(".")[2] in MIXING or parameter in spared else decayed).append(parameter)
     groups = [{"params": decayed, "weight_decay": weight_decay}, {"params": free, "weight_decay": 0.0}]
     groups = [group for group in groups if group["params"]]

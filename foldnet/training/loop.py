@@ -199,6 +199,8 @@ class Steps:
             network, self.takes_nothing = averaging(network, learner.machine), is_synchronised(network)
         self.forward = CompiledForward(network, learner.compilation, batch)
         self.epoch = 0  # from 0; the regulariser may set in later
+        # Of several processes each would leave other layers without a gradient.
+        self._in_part = learner.objective.run is not None and learner.machine.world.alone
 
     def __call__(self, x: Tensor, y: Tensor, share: float = 1.0) -> tuple[Tensor, Tensor]:
         """One step: x (b, ...), y (b, ...) -> (loss without the regulariser, a scalar; outputs (b, ...) in fp32).
@@ -211,7 +213,7 @@ class Steps:
         outputs = outputs.float()
         if not len(y):
             loss = outputs.sum() * 0.0
-        elif objective.loss is None:
+        elif objective.loss is None or self._in_part:
             loss = objective.task.loss(outputs, y)
         else:
             loss = objective.loss(outputs, y, x)
@@ -220,11 +222,15 @@ class Steps:
             total = total - objective.recurrence * recurrence(learner.model, objective.form)
         learner.optimiser.zero_grad(set_to_none=True)
         torch.autograd.backward(total)
+        if objective.clip:
+            torch.nn.utils.clip_grad_norm_(learner.model.parameters(), objective.clip)
         learner.optimiser.step()
         return loss.detach(), outputs.detach()
 
     def _run(self, x: Tensor) -> Tensor:
         """x (b, ...) -> outputs (b, ...)."""
+        if self._in_part and self.learner.objective.run is not None:
+            return self.learner.objective.run(x)
         if len(x) or self.takes_nothing:
             return self.forward(x)
         return self.forward(x.new_zeros(1, *x.shape[1:]))[:0]  # batch norm can't take nothing

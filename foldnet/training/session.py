@@ -15,7 +15,7 @@ from foldnet.data.tasks import Lengthened, length_at
 from foldnet.errors import RunError, SettingError
 from foldnet.hardware import memory_bytes
 from foldnet.training.checkpoint import FILE, check_nothing_lost, load_optimiser
-from foldnet.training.learner import Learner, Objective, build_optimiser, choose_compilation, progressive_loss
+from foldnet.training.learner import Learner, Objective, build_optimiser, choose_compilation
 from foldnet.training.machine import Machine, seeded
 from foldnet.training.observer import BEGINNING, EPOCH, SILENT, Observer, Progress
 from foldnet.training.runs import Run, lengthened
@@ -185,9 +185,13 @@ def session_of(material: Material, *, new: bool = False) -> tuple[Run, Session]:
     optimiser = build_optimiser(model, kind=settings.optimiser, **chosen)
     if start != BEGINNING:
         load_optimiser(last, model, optimiser)
-    loss = progressive_loss(model, task, machine, settings.progressive) if settings.progressive else None
     regulariser = settings.recurrence, settings.recurrence_form, settings.recurrence_after
-    objective = Objective(*regulariser, task, loss)
+    objective = Objective(*regulariser, task, clip=settings.clip)
+    if any((weights := settings.of_steps).values()):
+        from foldnet.training.step_losses import StepLosses
+
+        losses = StepLosses(model, task, machine, **weights)
+        objective = replace(objective, loss=losses, run=losses.run)
     learner = model, optimiser, machine, objective, compilation
     train, validation = material.batches()
     return run, Session(*learner, train=train, validation=validation, course=course_of(run), start=start)

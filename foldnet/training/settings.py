@@ -12,7 +12,7 @@ from foldnet.data.sources import SOURCES, Digits, Source, make_source, source_se
 from foldnet.errors import SettingError, UnknownName, check_known, either
 from foldnet.options import Option, check_fields, fields_of, given_of, plain
 from foldnet.store.codec import LARGEST_TOML, parse_toml, read_text, reading
-from foldnet.zoo.families import FAMILIES, family_of, is_soft, published
+from foldnet.zoo.families import COEFFICIENTS, FAMILIES, NORMS, family_of, is_soft, published
 from foldnet.zoo.family import check_options, short_name
 
 DEVICES = ("auto", "cpu", "cuda")
@@ -41,6 +41,15 @@ NUMBERS = Option("auto, fp32 or bf16; auto is bf16 where the hardware has it.", 
 REWARDED = Option(
     "loops (layers at one place of successive blocks), or mean or sum (the paper's) over all pairs of layers.", FORMS
 )
+NAMED = ("dropout", "templates", "group_by", "arch_option", "norm", "step_scale", "coefficients")
+DEEP = Option("Weight of the loss after a quarter, a half and three quarters of the steps of cnn and scnn.")
+RESTING = Option("Weight of what the last step of cnn and scnn still changes of the state.")
+NORMED = Option("batch, group or none: what steps of cnn and scnn normalise by.", NORMS)
+SCALED = Option("A step of cnn and scnn adds this / steps of its change; 0: all of it.")
+FIXED = Option(
+    "learnt, or fixed as they begin: with --templates 1 at 1, so that all layers of a group are one, a loop by hand.",
+    COEFFICIENTS,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +62,10 @@ class TrainSettings:
     `recurrence_after` epochs. `schedule` says how the learning rate falls: in steps, to tenths, along half a
     cosine, or not at all; before that it rises over the share `warmup` of the training. With `sync_bn` several
     processes normalise by the statistics of their whole batch. `cutout` is the side of the square hole in pixels, 0
-    for none. `progressive` is the weight of the loss after a random number of steps, for networks that answer for
-    cells. `templates` makes a network soft whatever its name; `arch_option` are options of a library's or a user's
-    own network, by name.
+    for none. `progressive` is the weight of the loss after a random number of steps, for networks of steps, as are
+    `deep_supervision`, `fixed_point`, `norm` and `step_scale`; `clip` is the largest norm of gradients, 0 for any.
+    `coefficients` are "learnt" or stay "fixed". `templates` makes a network soft whatever its name; `arch_option` are
+    options of a library's or a user's own network, by name.
     """
 
     source: Source = field(default_factory=Digits)
@@ -83,6 +93,12 @@ class TrainSettings:
     validation: Annotated[float, Option("Share of the training data, or a number of images; of text, bytes.")] = 0.1
     sync_bn: Annotated[bool, Option("Of several processes, normalise by the statistics of the whole batch.")] = False
     progressive: Annotated[float, Option("Weight of the loss after a random number of steps, for cnn and scnn.")] = 0.0
+    deep_supervision: Annotated[float, DEEP] = 0.0
+    fixed_point: Annotated[float, RESTING] = 0.0
+    clip: Annotated[float, Option("Largest norm of a step's gradients, 0 for any.")] = 0.0
+    norm: Annotated[str, NORMED] = "batch"
+    step_scale: Annotated[float, SCALED] = 0.0
+    coefficients: Annotated[str, FIXED] = "learnt"
     data_dir: Annotated[str | None, Option(flag=None)] = None
 
     def __post_init__(self) -> None:
@@ -108,7 +124,12 @@ class TrainSettings:
     @property
     def named(self) -> dict[str, Any]:
         """What is chosen of the network besides its name, by the keywords of `blueprint`."""
-        return {name: getattr(self, name) for name in ("dropout", "templates", "group_by", "arch_option")}
+        return {name: getattr(self, name) for name in NAMED}
+
+    @property
+    def of_steps(self) -> dict[str, float]:
+        """The weights of the losses that networks of steps have besides."""
+        return {name: getattr(self, name) for name in ("progressive", "deep_supervision", "fixed_point")}
 
     @property
     def network(self) -> str:
@@ -146,15 +167,22 @@ class TrainSettings:
                 f"leave it out or {mend}"
             )
         if family is not None:
-            of_some = {name for known in FAMILIES.values() for name in known.trains_with}
-            for name in sorted(of_some.difference(family.trains_with)):
-                if getattr(self, name):
-                    raise SettingError(f"`{name}={getattr(self, name):g}` has no place in '{self.arch}'; leave it out")
+            for name in sorted(_of_some().difference(family.trains_with)):
+                if (value := getattr(self, name)) != fields_of(TrainSettings)[name].default:
+                    raise SettingError(f"{as_code(name, value)} has no place in '{self.arch}'; leave it out")
         if self.progressive and self.sync_bn:
             raise SettingError(
                 f"`progressive={self.progressive:g}` and `sync_bn=True` contradict each other, since processes that "
                 f"run other numbers of steps have no norms in common; leave one of them out"
             )
+        if self.coefficients == "fixed" and (self.recurrence or not self.soft):
+            why = f"`recurrence={self.recurrence:g}` would change them" if self.soft else f"'{self.arch}' has none"
+            raise SettingError(f"`coefficients='fixed'` has no meaning, since {why}; leave it out")
+
+
+def _of_some() -> set[str]:
+    """The settings that have no meaning for some family."""
+    return {name for family in FAMILIES.values() for name in family.trains_with}
 
 
 def preset(dataset: str, arch: str, templates: int | None = None) -> dict[str, Any]:
@@ -163,7 +191,8 @@ def preset(dataset: str, arch: str, templates: int | None = None) -> dict[str, A
     source, (family, soft) = source_type(dataset), family_of(arch)
     of_family = {} if family is None else dict(family.preset)
     of_soft = dict(source.soft_preset) if family and (soft or templates is not None) else {}
-    return of_family | dict(source.preset) | of_soft
+    foreign = set() if family is None else _of_some().difference(family.trains_with)
+    return of_family | {name: value for name, value in source.preset.items() if name not in foreign} | of_soft
 
 
 def train_settings(given: Mapping[str, Any], *, file: Path | None = None) -> TrainSettings:
@@ -238,7 +267,7 @@ def read_toml(file: Path) -> dict[str, Any]:
 
 def usual(name: str) -> str:
     """The default of a setting in words, with those of families and sources that differ: "200; resnext 300; digits 30;
-    paths 250; mazes 50"."""
+    paths 250; mazes 50; prefix-sums 15"."""
     default = fields_of(TrainSettings)[name].default
     differing: dict[str, list[str]] = {}
     for family in FAMILIES.values():

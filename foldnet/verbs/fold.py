@@ -20,6 +20,7 @@ from foldnet.folding.looped import LoopedNetwork, loop_tied
 from foldnet.folding.plan import FoldPlan, apply_fold, errors_of
 from foldnet.folding.recalibrate import NOTHING_ANEW, keeps_statistics
 from foldnet.folding.settings import FoldSettings
+from foldnet.folding.verdict import LoopVerdict, further_trips
 from foldnet.options import takes_fields
 from foldnet.proof.fold_report import Accuracies, FoldReport
 from foldnet.proof.prove import check_fold, random_inputs
@@ -29,6 +30,7 @@ from foldnet.store.artifact import FOLD, refuse_linked
 from foldnet.store.codec import to_plain
 from foldnet.store.files import check_free, new_folder, numbered_folder, refuse_unnamed
 from foldnet.store.lock import remove_leftovers
+from foldnet.training.machine import choose_machine
 from foldnet.training.observer import CONTROL, Observer, Silent
 from foldnet.training.runs import Run, newest_run, open_run
 from foldnet.verbs.fold_memory import FoldedNetwork, fold_in_memory, report_of
@@ -53,6 +55,7 @@ def fold(
     device: str = "auto",
     observer: Observer | None = None,
     inputs: Any = None,
+    dial: bool = False,
     **settings: Any,
 ) -> FoldedNetwork:
     """Tie similar layers of a soft run (default: the newest), or of a soft network in memory, and fold it into loops.
@@ -68,14 +71,19 @@ def fold(
 
     Of a network in memory, which stays as it was, nothing is measured or written, and batch norm is as it is there.
     With `inputs`, a tensor or a tuple of what it is called with, looped must compute what tied does; without, the
-    report's `unproven` says that this was not tried.
+    report's `unproven` says that this was not tried. With `dial` each loop of a run's fold is turned on the test
+    images, to say whether it is an iteration or a habit; nothing is chosen by that.
 
     Progress is shown where a person looks unless an `observer` is given (Silent: none). Raises NothingToFold,
     SettingError, UnknownName, RunError, OutputError, DataError, BrokenPromise.
     """
     chosen = FoldSettings(**settings)
     if isinstance(run, nn.Module):
+        if dial:
+            raise SettingError("`dial=True` needs test data, and a network in memory has none; leave it out")
         return fold_in_memory(run, chosen, out, inputs)
+    if dial and not evaluated:
+        raise SettingError("`dial=True` needs test scores, and `evaluated=False` reads none; leave one of them out")
     if inputs is not None:
         raise SettingError("`inputs` are for a network in memory, and a run has its own data; leave them out")
     opened = open_run(Path(run) if run is not None else newest_run())
@@ -89,6 +97,9 @@ def fold(
             refuse_unnamed(folder)
             check_free(folder, replaces)
     folded = _fold_run(opened, chosen, evaluated, partial(Laboratory, opened, data_dir, device, observer or Silent()))
+    if dial:
+        verdicts = _verdicts(opened, folded, data_dir, device, observer or Silent())
+        folded = replace(folded, report=replace(folded.report, dial=verdicts))
     if dry_run:
         return folded
     with numbered_folder(folder) if numbered else _named(folder, replaces) as (temporary, name):
@@ -167,6 +178,19 @@ def _train_and_measure(laboratory: Laboratory, soft: Soft, tied: SharedNetwork, 
     return Accuracies(before, soft_recalibrated, as_tied, recalibrated, finetuned, control, images)
 
 
+def _verdicts(
+    run: Run, folded: FoldedNetwork, data_dir: Path | None, device: str, observer: Observer
+) -> tuple[LoopVerdict, ...]:
+    """What the dial says of each loop; the network stays as it was."""
+    from foldnet.benching.dial import dial_of
+
+    found = dial_of(copy.deepcopy(folded.looped), run, choose_machine(device, "fp32"), anew=True, data_dir=data_dir)
+    observer.begin("dial", sum(2 + 2 * len(further_trips(trips)) for trips in found.loops.values()))
+    verdicts = tuple(found.verdict(loop, observer=observer) for loop in found.loops)
+    observer.end()
+    return verdicts
+
+
 def _folder(run: Run, settings: FoldSettings, out: Path | str | None) -> Path:
     """Where the fold goes: what the user names, else a name inside the run that says what was asked."""
     if out is not None:
@@ -192,4 +216,5 @@ def _write(temporary: Path, run: Run, settings: FoldSettings, looped: LoopedNetw
     # Folds are given away: what lies in the file are names, never where anything was on this machine.
     names = {"fold": folder.name, "run": name}
     given = {"clusters": None if settings.clusters is None else Path(settings.clusters).name}
-    save_fold(temporary, stored, looped.cpu(), to_plain(settings) | given, report.to_json() | names)
+    kept = replace(report, dial=None).to_json()
+    save_fold(temporary, stored, looped.cpu(), to_plain(settings) | given, kept | names)

@@ -22,6 +22,7 @@ from foldnet.training.observer import Observer, Silent
 from foldnet.training.other_grids import OtherGrids
 from foldnet.zoo.family import runs_code
 
+MANY = 24  # points of a curve
 FURTHER = 2  # `depth` runs a loop up to this many times as often as it was found
 TIMES = (0.25, 0.5, 0.75, 1, 1.25, 1.5, 2, 3)  # trips that `reach` tries, times those that were found
 
@@ -126,7 +127,7 @@ def depth(
         )
     looped = fold.load()
     dial = dial_of(looped, run_of_fold(fold, run), choose_machine(device, "fp32"), anew=True, data_dir=data_dir)
-    tried = {name: range((most or FURTHER * found) + 1) for name, found in loops.items()}
+    tried = {name: tried_trips(found, most or FURTHER * found) for name, found in loops.items()}
     # Without trips, and with those found, damping changes nothing.
     turned = {
         name: [trips for trips in tried[name] if trips not in (0, found)] if looped.can_be_damped(name) else None
@@ -144,6 +145,14 @@ def depth(
         measured.append(LoopDepth(name, found, *points))
     observer.end()
     return DepthReport(str(folder), fold.arch, dial.test.images, tuple(measured), dial.dataset.task)
+
+
+def tried_trips(found: int, most: int) -> list[int]:
+    """The trips of a curve: all from 0 to `most`, or of more than MANY both ends, 1, those found, and some between."""
+    if most < MANY:
+        return list(range(most + 1))
+    spaced = {round(most * part / MANY) for part in range(MANY + 1)}
+    return sorted(spaced | {1} | ({found} if found < most else set()))
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,8 @@ class Blueprint:
 
     `channels` and `size` are those of the inputs (a network of images takes any size that its strides allow), `classes`
     what it chooses from. With `ties`, as (group, owner of each layer), layers share hard from the start; where `groups`
-    are chosen, these share and no others.
+    are chosen, these share and no others. `coefficients` are "learnt", or "fixed" where they stay as they begin: 1
+    where a group has one template, so that its layers are one.
     """
 
     arch: str
@@ -43,6 +44,7 @@ class Blueprint:
     ties: tuple[tuple[str, tuple[int, ...]], ...] = ()
     group_by: str = "stage"
     groups: tuple[ChosenGroup, ...] = ()
+    coefficients: str = "learnt"
 
     @property
     def task(self) -> str:
@@ -68,21 +70,27 @@ class Blueprint:
     def plain(self) -> Blueprint:
         """The network of this shape that shares nothing."""
         arch = self.arch if self.family.outside else self._named()
-        return replace(self, arch=arch, templates=None, ties=(), group_by="stage", groups=())
+        return replace(self, arch=arch, templates=None, ties=(), group_by="stage", groups=(), coefficients="learnt")
 
     def soft(self, templates: int) -> Blueprint:
         """The network of this shape whose groups have so many templates each; of others' networks, at most. Raises
         UnknownName where none has."""
         if self.family.outside:
             return replace(self, templates=templates, ties=(), groups=())
-        shape = {name: getattr(self, name) for name in ("classes", "channels", "size", "dropout", "group_by")}
-        return blueprint(f"s{self._named(templates)}", **shape)
+        shape = {name: getattr(self, name) for name in ("classes", "channels", "size", "group_by")}
+        return blueprint(f"s{self._named(templates)}", **shape, **self._chosen())
 
     def _named(self, *templates: int) -> str:
         """The plain network's name, with numbers of templates behind its own."""
         name = self.family.named([getattr(self.options, name) for name in self.family.numbers])
         flags = (flag for flag in self.family.flags if getattr(self.options, flag))
         return "-".join([name, *map(str, templates), *flags])
+
+    def _chosen(self) -> dict[str, Any]:
+        """What is chosen of the network that stands in no name, but for defaults, by the keywords of `blueprint`."""
+        usual = {entry.name: entry.default for entry in fields(self.options)}
+        chosen = ((name, getattr(self.options, name)) for name in ("dropout", "norm", "step_scale") if name in usual)
+        return {name: value for name, value in chosen if value != usual[name]}
 
     @property
     def dropout(self) -> float:
@@ -99,9 +107,10 @@ class Blueprint:
             from foldnet.sharing.tied import tie_from_start
 
             return tie_from_start(network, plan, dict(self.ties))
-        from foldnet.sharing.share import share
+        from foldnet.sharing.share import fix_coefficients, share
 
-        return share(network, plan)
+        shared = share(network, plan)
+        return fix_coefficients(shared, network) if self.coefficients == "fixed" else shared
 
     def plan(self, network: nn.Module) -> SharingPlan:
         """Who shares with whom in the plain network."""
@@ -130,7 +139,8 @@ class Blueprint:
     def named(self) -> dict[str, Any]:
         """What is chosen of the network besides its name, by the keywords of `blueprint`; what it has not is left out,
         and the templates that stand in its name."""
-        found: dict[str, Any] = {"dropout": self.dropout}
+        found: dict[str, Any] = {"dropout": self.dropout} | self._chosen()
+        found |= {"coefficients": self.coefficients} if self.coefficients != "learnt" else {}
         found |= {"group_by": self.group_by} if self.group_by != "stage" else {}
         if self.family.outside:
             given = {key: list(value) if isinstance(value, tuple) else value for key, value in self.options.given}
@@ -149,11 +159,15 @@ def blueprint(
     arch_option: Mapping[str, Any] | None = None,
     group_by: str = "stage",
     network: Mapping[str, Any] | None = None,
+    norm: str = "batch",
+    step_scale: float = 0.0,
+    coefficients: str = "learnt",
 ) -> Blueprint:
     """The blueprint by a name such as "swrn-28-10-4", "scnn-20-32-1-recall" or "timm/resnet18"; `dropout` where the
     family has that option, `channels` and `size` those of its inputs where they are not given. `templates` makes any
     network soft, as the s- names do; a group has at most its layers. `group_by` says which layers share: of one stage,
-    or of one position. `arch_option` are those of a library's or a user's own network, `network` what a config.json
+    or of one position. `norm` and `step_scale` are those of networks of steps, and `coefficients` "learnt" or "fixed".
+    `arch_option` are those of a library's or a user's own network, `network` what a config.json
     keeps of who made that.
 
     A soft name without its number of templates has one template a shared layer. Raises UnknownName, saying what is
@@ -165,6 +179,7 @@ def blueprint(
         "channels": channels or (family.channels if family else 0),
         "size": size or (family.size if family else 0),
         "group_by": group_by,
+        "coefficients": coefficients,
     }
     if isinstance(family, Outside):
         return Blueprint(arch, family, family.read(arch, arch_option or {}, network), templates, **shape)
@@ -183,7 +198,8 @@ def blueprint(
         raise UnknownName(f"architecture '{shown(arch)}' is not known; {legal}{_near(shown(arch))}")
     wanted = len(family.numbers)
     known = {entry.name for entry in fields(family.options)}
-    further = {name: value for name, value in (("dropout", dropout), ("size", shape["size"])) if name in known}
+    given = {"dropout": dropout, "size": shape["size"], "norm": norm, "step_scale": step_scale}
+    further = {name: value for name, value in given.items() if name in known}
     chosen = family.options(*numbers[:wanted], **further, **dict.fromkeys(flags, True))
     wrong = _wrong(family, chosen, soft or templates is not None, numbers[wanted:], named=soft)
     if wrong is not None:

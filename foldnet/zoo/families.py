@@ -16,6 +16,8 @@ from foldnet.zoo.family import Outside, OutsideOptions, UserFile
 if TYPE_CHECKING:
     from torch import nn
 
+NORMS = ("batch", "group", "none")
+COEFFICIENTS = ("learnt", "fixed")
 MOST = 999  # of a number that is no depth
 DEEPEST = 1000  # layers: making more modules than that takes longer than a user waits
 
@@ -51,11 +53,14 @@ class AggregatedOptions:
 
 @dataclass(frozen=True, slots=True)
 class StepOptions:
-    """A network of steps: how many, channels, and whether every step sees the input again."""
+    """A network of steps: how many, channels, whether every step sees the input again, the norm behind its convolution,
+    and what of its change it adds."""
 
     depth: int
     width: int
     recall: bool = False
+    norm: str = "batch"
+    step_scale: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +99,8 @@ def _steps(options: StepOptions, channels: int, outputs: int, *, dims: int) -> n
     """A network that answers for cells or places, however many classes there are."""
     from foldnet.zoo.shortest_paths import PathNetwork
 
-    return PathNetwork(options.depth, options.width, channels, recall=options.recall, dims=dims)
+    chosen: dict[str, Any] = {"recall": options.recall, "norm": options.norm, "step_scale": options.step_scale}
+    return PathNetwork(options.depth, options.width, channels, dims=dims, **chosen)
 
 
 def _decoder(options: DecoderOptions, channels: int, outputs: int) -> nn.Module:
@@ -164,6 +170,8 @@ DECODER_PRESET: dict[str, Any] = {
 }
 THEIRS: dict[str, Any] = {"options": OutsideOptions, "make": _theirs, "layers": _not_known, "trains_with": ("cutout",)}
 
+STEPPING = ("progressive", "deep_supervision", "fixed_point", "norm", "step_scale")
+
 FAMILIES: dict[str, Family] = {
     "wrn": Family(
         "wrn",
@@ -222,7 +230,7 @@ FAMILIES: dict[str, Family] = {
         task="cells",
         of="cells of grids",
         channels=2,
-        trains_with=("progressive",),
+        trains_with=STEPPING,
         published=("cnn-20-32", "scnn-20-32-20", "scnn-20-32-1"),
     ),
     "cnn1d": Family(
@@ -235,8 +243,8 @@ FAMILIES: dict[str, Family] = {
         of="bits of strings",
         channels=1,
         dims=1,
-        trains_with=("progressive",),
-        published=("cnn1d-20-32", "scnn1d-20-32-20", "scnn1d-20-32-1"),
+        trains_with=STEPPING,
+        published=("cnn1d-40-32", "scnn1d-40-32-40", "scnn1d-40-32-1"),
     ),
     "gpt": Family(
         "gpt",

@@ -128,6 +128,20 @@ def test_steps_are_those_of_nesterov_momentum_written_by_hand(objective):
         )
 
 
+def test_gradients_are_cut_at_a_norm_and_a_part_may_stand_for_the_network():
+    (x, y), *_ = some_loader().in_order()
+    seen = {}
+    for clip in (0.0, 1e-3):
+        model = network()
+        objective = Objective(run=lambda inputs, model=model: 2 * model(inputs), clip=clip, loss=None)
+        _, outputs = Steps(Learner(model=model, optimiser=sgd(model), machine=CPU, objective=objective), 8)(x, y)
+        torch.testing.assert_close(outputs, 2 * network()(x))
+        gradients = [parameter.grad for parameter in model.parameters()]
+        seen[clip] = torch.stack([gradient.norm() for gradient in gradients]).norm().item()
+    assert seen[0.0] > 0.1
+    assert seen[1e-3] == pytest.approx(1e-3, rel=1e-2)
+
+
 def test_a_loss_of_ones_own_gets_logits_labels_and_inputs():
     model, seen = network(), []
     (x, y), *_ = some_loader().in_order()

@@ -121,6 +121,32 @@ def test_what_has_no_meaning_for_a_family_is_refused(name, value):
     assert TrainSettings(arch="densenet-40-12", dropout=0.2, cutout=8).dropout == 0.2
 
 
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"norm": "layer"}, "`norm='layer'` is not legal; choose batch, group or none"),
+        ({"arch": "wrn-28-2", "norm": "group"}, "`norm='group'` has no place in 'wrn-28-2'; leave it out"),
+        ({"arch": "gpt-2-8-2", "step_scale": 1.0}, "`step_scale=1.0` has no place in 'gpt-2-8-2'; leave it out"),
+        ({"arch": "wrn-28-2", "fixed_point": 1.0}, "`fixed_point=1.0` has no place in 'wrn-28-2'; leave it out"),
+        ({"deep_supervision": 2.0}, "`deep_supervision=2.0` is not legal; give a number from 0 to 1"),
+        ({"arch": "cnn-3-4", "coefficients": "fixed"}, "`coefficients='fixed'` has no meaning, since 'cnn-3-4' has none; leave it out"),
+        (
+            {"coefficients": "fixed", "recurrence": 0.5},
+            "`coefficients='fixed'` has no meaning, since `recurrence=0.5` would change them; leave it out",
+        ),
+    ],
+)  # fmt: skip
+def test_what_steps_and_coefficients_cannot_be_is_refused(given, said):
+    with pytest.raises(SettingError, match=exactly(said)):
+        TrainSettings(**given)
+
+
+def test_a_preset_leaves_out_what_another_family_has_not():
+    ours = preset("prefix-sums", "scnn1d-40-32-1-recall")
+    assert (ours["norm"], ours["progressive"], ours["clip"]) == ("none", 1.0, 1.0)
+    assert preset("prefix-sums", "wrn-28-2").keys() == ours.keys() - {"norm", "progressive"}
+
+
 def test_presets_belong_to_a_dataset_and_a_family():
     small = {"epochs": 30, "batch_size": 64, "validation": 360}
     assert preset("digits", "wrn-16-1") == small
@@ -228,7 +254,7 @@ def test_a_number_that_python_cannot_write_is_refused():
 def test_every_number_has_a_lower_and_an_upper_bound():
     kinds = (TrainSettings, *SOURCES.values())
     numbers = [(kind, name) for kind in kinds for name, field in fields_of(kind).items() if field.type in (int, float)]
-    assert len(numbers) == 14 + 12
+    assert len(numbers) == 18 + 12
     for kind, name in numbers:
         for value in (-1, 10**10):
             with pytest.raises(SettingError, match=rf"^`{name}={value}` is not legal; give a "):

@@ -1,12 +1,14 @@
-"""The progressive loss: which steps run, which of them learn, and how it is weighed."""
+"""Losses of networks of steps: which steps run, which of them learn, and how the parts are weighed."""
+
+import re
 
 import pytest
 import torch
 
-from foldnet.data.tasks import CELLS
+from foldnet.data.tasks import BITS, CELLS
 from foldnet.errors import SettingError
-from foldnet.training.learner import progressive_loss
 from foldnet.training.machine import choose_machine
+from foldnet.training.step_losses import StepLosses
 from foldnet.zoo.blueprint import build
 
 MACHINE = choose_machine("cpu", "fp32")
@@ -20,18 +22,33 @@ def batch():
 
 
 @pytest.mark.parametrize("name", ["cnn-6-4", "scnn-6-4-2-recall"])
-def test_it_is_the_weighed_sum_of_the_whole_and_of_a_part(name, batch):
+def test_progressive_is_the_weighed_sum_of_the_whole_and_of_a_part(name, batch):
     torch.manual_seed(0)
     model, (x, y) = build(name).eval(), batch
     outputs = model(x)
     for seed in range(8):
         torch.manual_seed(seed)
-        found = progressive_loss(model, CELLS, MACHINE, 0.25)(outputs, y, x)
+        found = StepLosses(model, CELLS, MACHINE, progressive=0.25)(outputs, y, x)
         torch.manual_seed(seed)
         start = int(torch.randint(6, ()))
         steps = int(torch.randint(1, 7 - start, ()))
         part = CELLS.loss(model(x, start=start, steps=steps), y)
         torch.testing.assert_close(found, 0.75 * CELLS.loss(outputs, y) + 0.25 * part)
+
+
+def test_of_progressive_alone_the_part_stands_for_the_network(batch):
+    torch.manual_seed(0)
+    model, (x, _) = build("scnn-5-4-1").eval(), batch
+    losses = StepLosses(model, CELLS, MACHINE, progressive=1)
+    assert losses.run is not None
+    torch.manual_seed(3)
+    found = losses.run(x)
+    torch.manual_seed(3)
+    start = int(torch.randint(5, ()))
+    steps = int(torch.randint(1, 6 - start, ()))
+    torch.testing.assert_close(found, model(x, start=start, steps=steps))
+    for further in ({"progressive": 0.5}, {"progressive": 1, "fixed_point": 0.1}, {"deep_supervision": 1}):
+        assert StepLosses(model, CELLS, MACHINE, **further).run is None
 
 
 def test_every_start_and_every_number_of_steps_occurs(batch):
@@ -43,15 +60,40 @@ def test_every_start_and_every_number_of_steps_occurs(batch):
             seen.add((start, steps))
             return super().forward(x, start, steps)
 
-    model = Watched(3, 4, 2, recall=False).eval()
-    loss = progressive_loss(model, CELLS, MACHINE, 0.5)
+    losses = StepLosses(Watched(3, 4, 2).eval(), CELLS, MACHINE, progressive=0.5)
     torch.manual_seed(0)
     for _ in range(200):
-        loss(torch.zeros(4, 6, 6), y, x)
+        losses(torch.zeros(4, 6, 6), y, x)
     assert seen == {(start, steps) for start in range(3) for steps in range(1, 4 - start)}
 
 
-def test_networks_without_steps_are_refused():
-    said = r"^`progressive=0.5` needs a network of steps, such as scnn-20-32-1; leave it out$"
+@pytest.mark.parametrize(("depth", "depths"), [(8, (2, 4, 6)), (2, (1,)), (1, (1,))])
+def test_deep_supervision_asks_after_each_quarter(depth, depths):
+    torch.manual_seed(0)
+    model, x, y = build(f"cnn1d-{depth}-4").eval(), torch.rand(3, 1, 7), torch.rand(3, 7) < 0.5
+    outputs = model(x)
+    found = StepLosses(model, BITS, MACHINE, deep_supervision=0.25)(outputs, y, x)
+    early = torch.stack([BITS.loss(model(x, start=0, steps=steps), y) for steps in depths]).mean()
+    torch.testing.assert_close(found, 0.75 * BITS.loss(outputs, y) + 0.25 * early)
+
+
+@pytest.mark.parametrize("name", ["cnn1d-3-4-recall", "scnn1d-3-4-1"])
+def test_a_fixed_point_is_where_the_last_step_changes_nothing(name):
+    torch.manual_seed(0)
+    model, x, y = build(name).eval(), torch.rand(3, 1, 7), torch.rand(3, 7) < 0.5
+    outputs, network = model(x), getattr(model, "network", model)
+    states = []
+    hook = network.body[2].register_forward_hook(lambda module, given, state: states.append((given[0], state)))
+    model(x)
+    hook.remove()
+    (before, after), width = states[0], network.head.in_channels
+    moved = (after - before)[:, :width].square().sum() / after[:, :width].square().sum()
+    found = StepLosses(model, BITS, MACHINE, fixed_point=0.5)(outputs, y, x)
+    torch.testing.assert_close(found, BITS.loss(outputs, y) + 0.5 * moved)
+
+
+@pytest.mark.parametrize("name", ["progressive", "deep_supervision", "fixed_point"])
+def test_networks_without_steps_are_refused(name):
+    said = f"^{re.escape(f'`{name}=0.5` needs a network of steps, such as scnn-20-32-1; leave it out')}$"
     with pytest.raises(SettingError, match=said):
-        progressive_loss(build("wrn-10-1"), CELLS, MACHINE, 0.5)
+        StepLosses(build("wrn-10-1"), CELLS, MACHINE, **{name: 0.5})

@@ -25,7 +25,8 @@ for name, module in sys.modules.items():
 """
 OTHERS = ("benching", "choosing", "drawing", "folding", "program", "proof")
 ASKED_FOR = ("data.curriculum", "data.folder", "foldnet_cli.launch", "foldnet_cli.outputs")
-ASKED_FOR += ("sharing.chosen", "training.origin", "training.parallel", "training.processes", "verbs.origins")
+ASKED_FOR += ("sharing.chosen", "training.origin", "training.parallel", "training.processes")
+ASKED_FOR += ("training.step_losses", "verbs.origins")
 ASKED_FOR += ("zoo.answering", "zoo.code", "zoo.external", "zoo.near", "zoo.shortest_paths")
 
 
