@@ -7,6 +7,7 @@ from foldnet.drawing.output import FOLD
 from foldnet_cli.options import keyword, shared, switch, takes
 from foldnet_cli.outputs import FOLD_ARGUMENT, taken, watch
 
+EXPORTED = "Check a file that export wrote of the fold instead: it is run beside the fold, on the CPU."
 IMAGES = "Compare on so many test images.  [default: all]"
 
 
@@ -14,6 +15,7 @@ IMAGES = "Compare on so many test images.  [default: all]"
     *(FOLD_ARGUMENT, *shared("run"), switch("no_data", "Compare on random inputs only.")),
     keyword("images", int, min=1, metavar="<int>", help=IMAGES, show_default=False),
     *shared("data_dir", "device"),
+    keyword("exported", Path, metavar="FILE", help=EXPORTED, show_default=False),
 )
 def verify(fold: Path | None, no_data: bool, **given: Any) -> Any:
     """Compute again that a fold is what it says, and write its certificate.json.

@@ -26,6 +26,7 @@ class InferenceBench:
     threads: Annotated[int | None, Option("CPU threads.  [default: torch's]")] = None
     device: Annotated[str, Option()] = "auto"
     precision: Annotated[str, Option()] = "fp32"
+    exported: Annotated[Path | None, Option("Time a file that export wrote of the fold, too: where it runs.")] = None
 
     def __post_init__(self) -> None:
         bound, sizes = BOUNDS["batch_sizes"], tuple(self.batch_sizes)

@@ -73,11 +73,11 @@ class Given:
         return found
 
 
-def given(what: Path | str | nn.Module, inputs: Any = None) -> Given:
+def given(what: Path | str | nn.Module, inputs: Any = None, *, runs: bool = True) -> Given:
     """What there is to export of a run's or a fold's folder, or of a network in memory, which needs `inputs` of one
-    call: a tensor, or a tuple of them. Raises SettingError, RunError."""
+    call where it `runs`: a tensor, or a tuple of them. Raises SettingError, RunError."""
     if isinstance(what, nn.Module):
-        return _in_memory(what, inputs)
+        return _in_memory(what, inputs) if runs else Given(plain_layout(_copied(what)), ())
     if inputs is not None:
         raise SettingError("`inputs` are for a network in memory: a run or fold knows its own; leave them out")
     folder = Path(what)

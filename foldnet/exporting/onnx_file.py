@@ -66,6 +66,7 @@ def write_onnx(given: Given, file: Path, *, loops: bool = True, dial: bool = Fal
     }
     model = onnx_model.model_of(graph, opset, given.about(**facts))
     _check(model)
+    onnx_model.seal(model)
     write_whole(file, model.SerializeToString())
     return ExportReport(
         file=str(file),

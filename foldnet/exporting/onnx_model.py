@@ -3,14 +3,18 @@ names files or code."""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from onnx import GraphProto, ModelProto, TensorProto, ValueInfoProto, helper, numpy_helper
 
+from foldnet.errors import RunError
 from foldnet.exporting.onnx_graph import Graph, Node, graph_of, renamed, subgraphs, used_by, used_in
 
+SEAL = "foldnet.sha256"
 COPIED = 1024  # bytes of a constant that each body may have for itself
 
 
@@ -63,6 +67,29 @@ def model_of(graph: Graph, opset: int, about: Mapping[str, str], doc: str = "") 
     return model
 
 
+def seal(model: ModelProto) -> None:
+    """Let a model state the digest of all else that it holds."""
+    digest = _digest(model)
+    entry = model.metadata_props.add()
+    entry.key, entry.value = SEAL, digest
+
+
+def is_sealed(model: ModelProto) -> bool:
+    """Whether a model is as it was when it was sealed."""
+    other = ModelProto()
+    other.CopyFrom(model)
+    stated = [entry.value for entry in other.metadata_props if entry.key == SEAL]
+    kept = [entry for entry in other.metadata_props if entry.key != SEAL]
+    del other.metadata_props[:]
+    other.metadata_props.extend(kept)
+    return stated == [_digest(other)]
+
+
+def _digest(model: ModelProto) -> str:
+    """SHA-256 of a model."""
+    return hashlib.sha256(model.SerializeToString(deterministic=True)).hexdigest()
+
+
 def _filled(node: Node, constants: dict[str, Any], others: Sequence[Node]) -> Node:
     """A node whose subgraphs hold the constants that nobody else uses, which leave `constants`, and copies of small
     ones."""
@@ -104,3 +131,12 @@ def _bare(info: ValueInfoProto) -> ValueInfoProto:
 def _contiguous(value: Any) -> Any:
     """The same numbers, one behind the other; numpy's own makes one dimension of none."""
     return np.asarray(value, order="C")
+
+
+def model_in(content: bytes, file: Path) -> ModelProto:
+    """The model in a file's bytes. Raises RunError where there is none."""
+    try:
+        model: ModelProto = ModelProto.FromString(content)
+    except Exception as error:  # protobuf's own
+        raise RunError(f"'{file}' is no ONNX file, or was cut short; export the fold again") from error
+    return model

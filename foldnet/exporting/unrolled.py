@@ -38,7 +38,7 @@ class Unrolled(nn.Module):
                 numbers[id(owner)] = len(self.owners)
                 self.owners.append(nn.Parameter(owner.detach(), False))
             first = len(self.usages)
-            self.usages.extend(nn.Parameter(one.detach(), False) for one in usage)
+            self.usages.extend(nn.Parameter(one.detach().clone(), False) for one in usage)
             self.places[name] = numbers[id(owner)], range(first, len(self.usages))
 
     def forward(self, *inputs: Any, **options: Any) -> Any:
@@ -78,7 +78,7 @@ def written_out(network: nn.Module, *, marked: bool = False) -> nn.Module:
                 places[joined(path, key)] = usages[id(tensor)][1]
                 module._parameters[key] = None
             elif not isinstance(tensor, nn.Parameter):  # a step's row of a stack
-                module._parameters[key] = nn.Parameter(tensor.detach(), False)
+                module._parameters[key] = nn.Parameter(tensor.detach().clone(), False)
     marks = enumerate(block for stage in looped.program.stages for block in _marked_in(plain, stage))
     for number, block in marks if marked else ():
         vars(block)["forward"] = partial(_between_marks, block.forward, number)

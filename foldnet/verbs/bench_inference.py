@@ -1,6 +1,6 @@
 """foldnet bench inference: time, memory and size of the forms of a fold, measured side by side."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -12,7 +12,9 @@ from torch import Tensor, nn
 from foldnet.benching.frame import SEED, BenchReport, framed, random_inputs, tf32_note
 from foldnet.benching.measuring import Timings, count_flops, peak_bytes, time_in_turns
 from foldnet.benching.settings import InferenceBench
-from foldnet.errors import RunError
+from foldnet.errors import RunError, SettingError
+from foldnet.exporting.given import given
+from foldnet.exporting.running import Exported, opened, runners
 from foldnet.folding.folds import WEIGHTS, Fold, open_fold
 from foldnet.folding.looped import LoopedNetwork, unroll, usage_slots
 from foldnet.folding.opening import fold_folder, soft_of_fold
@@ -33,14 +35,15 @@ BASE = "dense"
 class FormFigures:
     """One form. By batch size: seconds of one batch (median, quartiles) and peak memory in bytes, weights included.
 
-    `bytes` are those of its safetensors file, `flops` those of one input alone (making the weights included).
+    `bytes` are those of its safetensors file, `flops` those of one input alone (making the weights included). Of an
+    exported file its bytes and times are known alone.
     """
 
     computed: ClassVar = ("seconds", "seconds_quartiles", "images_per_second")
     unwritten: ClassVar = ("timings",)
-    parameters: int
+    parameters: int | None
     bytes: int
-    flops: int
+    flops: int | None
     peak_memory: dict[int, int]
     timings: dict[int, Timings]
 
@@ -62,7 +65,8 @@ class FormFigures:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InferenceReport(BenchReport):
-    """What `foldnet bench inference` says: every form's figures, and their ratios to the dense form."""
+    """What `foldnet bench inference` says: every form's figures, and their ratios to the dense form; an exported file
+    is a form too, called by the runtime that it ran in."""
 
     computed: ClassVar = (
         *("fold=settings.fold", "batch_sizes=settings.batch_sizes", "repeats=settings.repeats"),
@@ -91,21 +95,23 @@ class InferenceReport(BenchReport):
             f"median of {self.settings.repeats} rounds; bytes are those of the file, FLOP those of an input",
         )
 
-    def _row(self, name: str, form: FormFigures, batch: int) -> tuple[str | int, ...]:
+    def _row(self, name: str, form: FormFigures, batch: int) -> tuple[str | int | None, ...]:
         """One form at one batch size."""
         ratio = self.time_ratio(name, batch)
         middle = "{:.3f}-{:.3f}".format(*ratio.quartiles)
         time = (f"{1000 * form.seconds[batch]:.2f}", f"{ratio.median:.3f}", middle)
-        speed, memory = f"{form.images_per_second[batch]:,.0f}", f"{form.peak_memory[batch] / 1e6:.1f}"
-        return (name, *time, speed, memory, form.bytes, f"{form.flops / 1e9:.3f}")
+        memory = f"{form.peak_memory[batch] / 1e6:.1f}" if form.peak_memory else None
+        work = None if form.flops is None else f"{form.flops / 1e9:.3f}"
+        return (name, *time, f"{form.images_per_second[batch]:,.0f}", memory, form.bytes, work)
 
     def _ratios(self, form: str) -> dict[str, Any]:
         """One form by the dense one."""
         own, base = self.results[form], self.results[BASE]
         by_batch = {batch: self.time_ratio(form, batch) for batch in own.timings}
-        sizes = {name: getattr(own, name) / getattr(base, name) for name in ("parameters", "bytes", "flops")}
+        counts = {name: (getattr(own, name), getattr(base, name)) for name in ("parameters", "bytes", "flops")}
+        sizes = {name: None if one is None else one / other for name, (one, other) in counts.items()}
         return sizes | {
-            "peak_memory": {batch: own.peak_memory[batch] / base.peak_memory[batch] for batch in by_batch},
+            "peak_memory": {batch: count / base.peak_memory[batch] for batch, count in own.peak_memory.items()},
             "seconds": {batch: ratio.median for batch, ratio in by_batch.items()},
             "seconds_quartiles": {batch: ratio.quartiles for batch, ratio in by_batch.items()},
             "images_per_second": {batch: 1 / ratio.median for batch, ratio in by_batch.items()},
@@ -130,6 +136,7 @@ def bench_inference(
     refuse_existing(out, force=force)
     fold = open_fold(fold_folder(path))
     machine = choose_machine(settings.device, settings.precision)
+    exported = _exported(fold, settings, machine)
     forms, notes = forms_of(fold, settings.run)
     forms = {name: channels_last(model.to(machine.device)) for name, model in forms.items()}
     if machine.precision == "fp32":
@@ -139,7 +146,7 @@ def bench_inference(
             arch=fold.arch,
             image=fold.blueprint.shape,
             unit=fold.task.unit,
-            results=_measure(fold, forms, machine, settings, observer or Silent()),
+            results=_measure(fold, forms, machine, settings, observer or Silent(), exported),
             notes=notes,
             **frame,
         )
@@ -148,8 +155,24 @@ def bench_inference(
     return report
 
 
+def _exported(fold: Fold, settings: InferenceBench, machine: Machine) -> Exported | None:
+    """The file that is to be timed too. Raises RunError, SettingError where the machine is not the CPU in fp32."""
+    if settings.exported is None:
+        return None
+    if machine.device.type != "cpu" or machine.precision != "fp32":
+        raise SettingError("`exported` files are timed on the CPU in fp32; add `device='cpu'` and `precision='fp32'`")
+    exported = opened(Path(settings.exported))
+    exported.check_origin(fold.folder, fold.files)
+    return exported
+
+
 def _measure(
-    fold: Fold, forms: dict[str, nn.Module], machine: Machine, settings: InferenceBench, observer: Observer
+    fold: Fold,
+    forms: dict[str, nn.Module],
+    machine: Machine,
+    settings: InferenceBench,
+    observer: Observer,
+    exported: Exported | None = None,
 ) -> dict[str, FormFigures]:
     """What does not depend on the batch size, then time and memory by it."""
     built, sizes, figures = fold.blueprint, settings.batch_sizes, {}
@@ -159,14 +182,22 @@ def _measure(
         size = (fold.folder / WEIGHTS).stat().st_size if name == "looped" else file_bytes(model.state_dict())
         with torch.no_grad():
             figures[name] = FormFigures(parameters, size, count_flops(partial(_call, model, x, machine)), {}, {})
+    runs = runners(exported, given(fold.folder), threads=torch.get_num_threads()) if exported is not None else {}
+    for name in runs:
+        figures[name] = FormFigures(None, len(exported.content), None, {}, {})  # type: ignore[union-attr]
     for index, batch in enumerate(sizes):
         x = random_inputs(batch, built, machine)
         observer.begin(f"time batch of {batch}", settings.repeats, index, len(sizes))
-        calls = {name: partial(_call, model, x, machine) for name, model in forms.items()}
+        calls: dict[str, Callable[[], object]] = {
+            name: partial(_call, model, x, machine) for name, model in forms.items()
+        }
+        plain = x.contiguous()
+        calls |= {name: partial(run, plain, {}) for name, run in runs.items()}
         with torch.inference_mode():
             found = time_in_turns(calls, rounds=settings.repeats, device=machine.device, after_round=observer.advance)
+        for name, timings in found.items():
+            figures[name].timings[batch] = timings
         for name, model in forms.items():
-            figures[name].timings[batch] = found[name]
             figures[name].peak_memory[batch] = peak_bytes(model, calls[name], x)
         observer.end()
     return figures

@@ -9,12 +9,21 @@ from foldnet.errors import SettingError, either, nearest
 from foldnet.options import fields_of
 from foldnet.verbs.exports.graphs import Dot, Graphml, Json
 from foldnet.verbs.exports.onnx import Onnx
+from foldnet.verbs.exports.pt2 import Pt2
+from foldnet.verbs.exports.safetensors import Safetensors
 from foldnet.zoo.family import runs_code
 
 if TYPE_CHECKING:
     from torch import nn
 
-EXPORTS: dict[str, type[Output]] = {"onnx": Onnx, "dot": Dot, "graphml": Graphml, "json": Json}
+EXPORTS: dict[str, type[Output]] = {
+    "onnx": Onnx,
+    "pt2": Pt2,
+    "safetensors": Safetensors,
+    "dot": Dot,
+    "graphml": Graphml,
+    "json": Json,
+}
 
 
 @runs_code

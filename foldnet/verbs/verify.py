@@ -18,6 +18,7 @@ from foldnet.proof.at_hand import AtHand, at_hand
 from foldnet.proof.certificate import Certificate, check_comparison, check_origin, count
 from foldnet.proof.claims import check_claims, check_proof, check_statements
 from foldnet.proof.compare import Comparison, LayerGauges, compare_forms, kinds_of
+from foldnet.proof.exported import ExportCertificate
 from foldnet.proof.fold_report import FoldReport, parsed_fold_report
 from foldnet.proof.promises import Findings, Promise
 from foldnet.proof.refold import Refold, check_norms, check_refold, fold_again
@@ -46,6 +47,7 @@ def verify(
     *,
     against: nn.Module | None = None,
     inputs: Iterable[Any] | None = None,
+    exported: Path | str | None = None,
     run: Path | str | None = None,
     data: bool = True,
     images: int | None = None,
@@ -53,7 +55,7 @@ def verify(
     device: str = "auto",
     written: bool = True,
     observer: Observer | None = None,
-) -> Certificate:
+) -> Certificate | ExportCertificate:
     """Check everything that a fold says of itself, as far as its run and its data are there, and write
     FOLD/certificate.json.
 
@@ -66,6 +68,9 @@ def verify(
 
     A network in memory is compared with another one, `against`, on every batch of `inputs` (x or (x, y)): looped with
     tied, or dense with soft. Nothing is written then.
+
+    With `exported`, a file that `foldnet.export` wrote of the fold, that file is run beside the fold's looped network
+    instead, on the CPU: the certificate names it by its SHA-256, and is written to FOLD/exported-SHA256.json.
 
     What is false makes no exception here, and what could not be checked is said: see the certificate's `passed` (None
     where nothing is false and something could not be checked), `notes` and `check`. Digests have no key: they tell
@@ -81,6 +86,19 @@ def verify(
     if images is not None:
         check_number("images", images)
     folder = fold_folder(path)
+    if exported is not None:
+        from foldnet.verbs.verify_exported import verify_exported
+
+        return verify_exported(
+            folder,
+            Path(exported),
+            run=run,
+            data=data,
+            images=images,
+            data_dir=data_dir,
+            written=written,
+            observer=observer,
+        )
     if written:
         refuse_linked(folder)
     fold = open_fold(folder)

@@ -36,12 +36,18 @@ def test_a_looped_network_in_memory_is_written(shelf, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ([], "no --format is given and --out names none by its ending; choose onnx, dot, graphml or json"),
+        (
+            [],
+            "no --format is given and --out names none by its ending; choose onnx, pt2, safetensors, dot, graphml or json",
+        ),
         (
             ["-o", "a.svg"],
-            "no --format is given and ending '.svg' of --out names none; choose onnx, dot, graphml or json",
+            "no --format is given and ending '.svg' of --out names none; choose onnx, pt2, safetensors, dot, graphml or json",
         ),
-        (["--format", "jsn"], "there is no format 'jsn'; choose onnx, dot, graphml or json; did you mean 'json'?"),
+        (
+            ["--format", "jsn"],
+            "there is no format 'jsn'; choose onnx, pt2, safetensors, dot, graphml or json; did you mean 'json'?",
+        ),
         (["--format", "dot", "-o", "a.json"], "'a.json' has ending '.json'; give it one of .dot, .gv"),
         (["runs/plain", "--format", "dot"], "run 'runs/plain' has no fold; make one with `foldnet fold runs/plain`"),
     ],

@@ -1,0 +1,186 @@
+"""Exported files opened again: what they say of themselves, and what they compute."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from importlib import import_module, metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from foldnet.errors import RunError
+from foldnet.exporting.given import Given
+from foldnet.exporting.needs import needed
+from foldnet.store.codec import open_plain
+from foldnet.store.seals import sha256_of
+from foldnet.store.tensors import facts_of
+
+if TYPE_CHECKING:
+    from onnx import GraphProto, ModelProto
+
+Run = Callable[[Tensor, Mapping[str, int]], Tensor]  # inputs, and the trips of loops that are not as found -> outputs
+ENDINGS = (".onnx", ".pt2", ".safetensors")
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """A file that foldnet wrote, unchanged since, and what it says of itself."""
+
+    file: Path
+    sha256: str
+    content: bytes
+    facts: Mapping[str, Any]
+
+    @property
+    def format(self) -> str:
+        """ "onnx", "pt2" or "safetensors"."""
+        return str(self.facts["format"])
+
+    @property
+    def dial(self) -> tuple[str, ...]:
+        """The loops whose trips are inputs."""
+        return tuple(self.facts.get("dial", ()))
+
+    def check_origin(self, folder: Path, files: Iterable[tuple[str, str]]) -> None:
+        """Raise RunError where it was not made of the fold in `folder`, whose files have these digests."""
+        if self.facts["files"] != dict(files):
+            source = self.facts.get("source") or "a network in memory"
+            raise RunError(f"'{self.file}' was not made of fold '{folder}', but of {source}; name its own fold")
+
+    @property
+    def unique_bytes(self) -> int:
+        """Bytes of the network's tensors, each once."""
+        return int(self.facts["unique_bytes"])
+
+
+def opened(file: Path) -> Exported:
+    """A file by its ending, with nothing of it run. Raises RunError for what is none of foldnet's or was changed,
+    MissingTool."""
+    if file.suffix.lower() not in ENDINGS:
+        raise RunError(f"'{file}' has ending '{file.suffix}'; give an exported file, {', '.join(ENDINGS)}")
+    with open_plain(file) as plain:
+        content = plain.read()
+    about = {".onnx": _about_onnx, ".pt2": _about_pt2, ".safetensors": _about_tensors}[file.suffix.lower()]
+    facts = about(file, content)
+    if not isinstance(facts.get("files"), dict) or facts.get("format") not in ("onnx", "pt2", "safetensors"):
+        raise RunError(f"'{file}' was not written by foldnet export; give a file that was")
+    return Exported(file, sha256_of(file), content, facts)
+
+
+def _about_onnx(file: Path, content: bytes) -> dict[str, Any]:
+    """What an ONNX file says of itself. Raises RunError, MissingTool."""
+    needed("onnx")
+    from foldnet.exporting.onnx_model import is_sealed, model_in
+
+    model = model_in(content, file)
+    try:
+        facts: dict[str, Any] = json.loads({one.key: one.value for one in model.metadata_props}["foldnet"])
+    except (KeyError, ValueError):
+        raise RunError(f"'{file}' was not written by foldnet export; give a file that was") from None
+    if not is_sealed(model):
+        raise RunError(f"'{file}' was changed after it was written (its digest differs); export the fold again")
+    return facts
+
+
+def _about_pt2(file: Path, content: bytes) -> dict[str, Any]:
+    """The same of a .pt2 file."""
+    from foldnet.exporting.pt2 import about_pt2
+
+    return about_pt2(content, file)
+
+
+def _about_tensors(file: Path, content: bytes) -> dict[str, Any]:
+    """The same of a safetensors file."""
+    return facts_of(file)
+
+
+def runners(exported: Exported, given: Given, *, threads: int = 0) -> dict[str, Run]:
+    """What runs a file, by the names of runtimes that are installed. Raises RunError where it holds something else than
+    the network `given`, MissingTool where nothing here runs it."""
+    if exported.format == "onnx":
+        needed("onnxruntime")
+        found = {
+            f"onnxruntime {metadata.version('onnxruntime')}": onnxruntime_of(
+                exported.content, exported.file, threads=threads
+            )
+        }
+        with suppress(ImportError, metadata.PackageNotFoundError):
+            found[f"openvino {metadata.version('openvino')}"] = _openvino_of(exported.file)
+        return found
+    if exported.format == "pt2":
+        from foldnet.exporting.pt2 import rebuilt_pt2
+
+        run = rebuilt_pt2(given, exported.content, exported.file)
+    else:
+        from foldnet.exporting.tensors_file import rebuilt_tensors
+
+        run = rebuilt_tensors(given, exported.file)
+    return {f"torch {torch.__version__}": lambda x, trips: run(x)}
+
+
+def onnxruntime_of(content: bytes, file: Path, *, threads: int = 0, optimised: Path | None = None) -> Run:
+    """An ONNX model in onnxruntime on the CPU, with so many threads (0: as it likes); with `optimised` the model that
+    onnxruntime makes of it is written there. Raises RunError where it does not take it."""
+    (onnxruntime,) = needed("onnxruntime")
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    options.intra_op_num_threads = threads
+    if optimised is not None:
+        options.optimized_model_filepath = str(optimised)
+    try:
+        session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # of onnxruntime's own, which have no common class
+        said = str(error).splitlines()[0][:200]
+        raise RunError(f"onnxruntime does not take '{file}' ({said}); export the fold again") from error
+    name = session.get_inputs()[0].name
+
+    def run(x: Tensor, trips: Mapping[str, int]) -> Tensor:
+        feeds = {loop: torch.tensor(count).numpy() for loop, count in trips.items()}
+        return torch.from_numpy(session.run(None, {name: x.numpy()} | feeds)[0])
+
+    return run
+
+
+def _openvino_of(file: Path) -> Run:
+    """An ONNX file in OpenVINO, on the CPU. Raises ImportError."""
+    openvino: Any = import_module("openvino")
+    compiled = openvino.compile_model(str(file), "CPU")
+
+    def run(x: Tensor, trips: Mapping[str, int]) -> Tensor:
+        given = {"input": x.numpy()} | {loop: torch.tensor(count).numpy() for loop, count in trips.items()}
+        return torch.from_numpy(compiled(given)[0])
+
+    return run
+
+
+def weight_bytes(content: bytes, file: Path) -> tuple[int, int]:
+    """Bytes of the constants in an ONNX model, and in the one that onnxruntime makes of it, those of subgraphs
+    included."""
+    from foldnet.exporting.onnx_model import model_in
+
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder) / "optimised.onnx"
+        onnxruntime_of(content, file, optimised=place)
+        optimised = model_in(place.read_bytes(), place)
+    return _constant_bytes(model_in(content, file)), _constant_bytes(optimised)
+
+
+def _constant_bytes(model: ModelProto) -> int:
+    """Bytes of a model's constants."""
+    from onnx import numpy_helper
+
+    from foldnet.exporting.onnx_graph import subgraphs
+
+    def graphs(graph: GraphProto) -> Iterator[GraphProto]:
+        yield graph
+        for node in graph.node:
+            for inner in subgraphs(node):
+                yield from graphs(inner)
+
+    return sum(numpy_helper.to_array(one).nbytes for graph in graphs(model.graph) for one in graph.initializer)
