@@ -41,14 +41,15 @@ class Chart:
         return [y for curve in self.curves for _, y in curve.points] + ([self.level[1]] if self.level else [])
 
 
-def ticks(low: float, high: float, count: int = TICKS) -> list[float]:
-    """Round numbers that span low..high: (0.2, 9.7) -> 0, 2, ... 10. Where both are one to six digits, that is in the
-    middle."""
+def ticks(low: float, high: float, count: int = TICKS, *, whole: bool = False) -> list[float]:
+    """Round numbers that span low..high: (0.2, 9.7) -> 0, 2, ... 10; `whole` ones for what is counted. Where both are
+    one to six digits, that is in the middle."""
     if not high - low > 1e-6 * max(abs(low), abs(high)):
         low, high = low - (abs(low) / 10 or 1.0), high + (abs(high) / 10 or 1.0)
     rough = (high - low) / count
     unit = 10.0 ** math.floor(math.log10(rough))
-    step = next(unit * times for times in (1, 2, 2.5, 5, 10) if unit * times >= rough * 0.999)
+    step = next(max(unit * times, float(whole)) for times in (1, 2, 2.5, 5, 10) if unit * times >= rough * 0.999)
+    step = math.ceil(step) if whole else step
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
     return [float(f"{step * index:.12g}") for index in range(first, last + 1)]
 
@@ -56,7 +57,8 @@ def ticks(low: float, high: float, count: int = TICKS) -> list[float]:
 def chart_svg(chart: Chart) -> Markup:
     """The chart; what it shows in words is its label, since its numbers stand in a table beside it."""
     across = [x for curve in chart.curves for x, _ in curve.points]
-    xs, ys = ticks(min(across), max(across)), ticks(min(chart.heights()), max(chart.heights()))
+    counts = all(x == round(x) for x in across)
+    xs, ys = ticks(min(across), max(across), whole=counts), ticks(min(chart.heights()), max(chart.heights()))
     plot = _Plot(xs[0], xs[-1], ys[0], ys[-1])
     pieces = [*_axes(chart, plot, xs, ys), *_level(chart, plot)]
     for index, curve in enumerate(chart.curves):
@@ -106,7 +108,9 @@ def _axes(chart: Chart, plot: _Plot, xs: Sequence[float], ys: Sequence[float]) -
         yield element("text", said, x=LEFT - 5, y=f"{y + 3.5:.1f}", text_anchor="end")
     for value in xs:
         x, y = plot((value, plot.low))
-        yield element("text", f"{value:.6g}", x=f"{x:.1f}", y=f"{y + 14:.1f}", text_anchor="middle")
+        # A long number below the end of the axis would be cut off there.
+        said, side = f"{value:.6g}", "end" if value == xs[-1] and len(f"{value:.6g}") > 4 else "middle"
+        yield element("text", said, x=f"{x + 8 * (side == 'end'):.1f}", y=f"{y + 14:.1f}", text_anchor=side)
     yield element("text", chart.x, x=f"{(LEFT + WIDTH - RIGHT) / 2}", y=HEIGHT - 6, text_anchor="middle", class_="axis")
 
 

@@ -2,7 +2,7 @@
 
 import re
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 from xml.etree.ElementTree import Element, fromstring
 
@@ -12,14 +12,17 @@ from foldnet.show.html import Markup, element, joined
 if TYPE_CHECKING:
     import graphviz
 
-SHAPES = {  # what of each shape is kept
+SHAPES = {  # what of each shape is kept, besides its colours and the way of its line
     "g": ("transform",),
-    "path": ("d", "fill", "stroke", "stroke-width", "stroke-dasharray"),
-    "polygon": ("points", "fill", "stroke", "stroke-width"),
-    "polyline": ("points", "fill", "stroke", "stroke-width"),
-    "ellipse": ("cx", "cy", "rx", "ry", "fill", "stroke", "stroke-width"),
-    "text": ("x", "y", "text-anchor", "font-size", "font-weight", "fill"),
+    "path": ("stroke-dasharray",),
+    "polygon": (),
+    "polyline": (),
+    "ellipse": ("cx", "cy", "rx", "ry"),
+    "text": ("x", "y", "text-anchor", "font-size", "font-weight"),
 }
+USUAL = {"text-anchor": "start", "font-size": "12.00"}  # what the page's style says already
+LETTERS = {"font-size 9.00": "n", "font-size 10.00": "m", "font-weight bold": "b"}  # and by classes
+NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
 COLOR = re.compile(r"#[0-9a-f]{6}")
 
 
@@ -65,11 +68,55 @@ def _kept(parent: Element) -> Iterator[Markup]:
         inner = joined(*_kept(child)) if name == "g" else child.text if name == "text" else None
         if (name == "g" and not inner) or _invisible(child):
             continue
-        attributes: dict[str, Any] = {}
-        for key in SHAPES[name]:
-            if key in child.attrib and child.attrib[key] != "transparent":
-                attributes[key.replace("-", "_")] = _short(key, child.attrib[key], letters=name == "text")
-        yield element(name, inner, **attributes) if attributes or name != "g" else joined(inner)
+        attributes: dict[str, Any] = {
+            key.replace("-", "_"): _short(key, child.attrib[key])
+            for key in SHAPES[name]
+            if key in child.attrib
+            and child.attrib[key] != USUAL.get(key)
+            and f"{key} {child.attrib[key]}" not in LETTERS
+        }
+        if name == "path" and child.get("fill", "none") != "none":
+            name, attributes = "rect", _box(child.attrib["d"])
+        elif name in ("path", "polygon", "polyline"):
+            attributes = {"d": _way(name, child.get("d") or child.get("points") or "")} | attributes
+            name = "path"
+        attributes["class_"] = _colors(name, child.attrib)
+        yield element(name, inner, **attributes) if any(attributes.values()) else joined(inner)
+
+
+def _way(name: str, given: str) -> str:
+    """A line as the fewest letters say it: where it begins, and every other point from the one before. A path of
+    Graphviz's is all curves, which are as smooth in whole points; the heads of arrows are small and need tenths."""
+    fine = 1 if name == "path" else 10
+    numbers = [10 // fine * round(fine * float(number)) for number in NUMBER.findall(given)]  # tenths, which add up
+    points = list(zip(numbers[::2], numbers[1::2], strict=True))
+    if name == "polygon":
+        points.pop()  # which is the first again
+    x, y = points[0]
+    said, each = _spaced((x, y)), 3 if name == "path" else 1
+    moves: list[int] = []
+    for at, (to_x, to_y) in enumerate(points[1:], 1):
+        moves += to_x - x, to_y - y
+        if at % each == 0:  # of a curve all three points are told from where it begins
+            x, y = to_x, to_y
+    return f"M{said}{'c' if name == 'path' else 'l'}{_spaced(moves)}{'z' if name == 'polygon' else ''}"
+
+
+def _spaced(tenths: Iterable[int]) -> str:
+    """Numbers one after the other; a minus parts two as a blank does."""
+    return " ".join(f"{_rounded(number / 10)}" for number in tenths).replace(" -", "-")
+
+
+def _box(way: str) -> dict[str, str]:
+    """A box with round corners, which Graphviz draws as a path of four lines and four curves, in a third of the
+    letters."""
+    numbers = [float(number) for number in NUMBER.findall(way)]
+    across, down = sorted({*numbers[::2]}), sorted({*numbers[1::2]})
+    size = {"width": across[-1] - across[0], "height": down[-1] - down[0]}
+    return {
+        name: _rounded(value)
+        for name, value in {"x": across[0], "y": down[0], **size, "rx": across[2] - across[0]}.items()
+    }
 
 
 def _invisible(shape: Element) -> bool:
@@ -77,12 +124,31 @@ def _invisible(shape: Element) -> bool:
     return {shape.attrib.get("stroke"), shape.attrib.get("fill")} in ({"transparent", "white"}, {"transparent", "none"})
 
 
-def _short(name: str, value: str, *, letters: bool) -> str:
-    """An attribute with numbers of one decimal and colours by the page's names, which differ for letters and
-    shapes."""
-    if name in ("fill", "stroke"):
-        value = {"black": "#000000", "white": "#ffffff"}.get(value, value)
-        return f"var(--{'t' if letters else 'c'}-{value[1:]})" if COLOR.fullmatch(value) else value
-    if name in ("font-weight", "text-anchor"):
-        return value
-    return re.sub(r"-?\d+\.\d+", lambda number: f"{float(number[0]):.1f}".removesuffix(".0"), value)
+def _colors(name: str, attributes: dict[str, str]) -> str | None:
+    """The class of a shape's colours: f and the one that fills it, l and the one of its line; a text's t. What is of
+    one colour, as the head of an arrow is, has both in one: a."""
+    fill, stroke = (_named(attributes.get(part, "none")) for part in ("fill", "stroke"))
+    if name == "text":
+        letters = [known for said, known in LETTERS.items() if attributes.get(said.split()[0]) == said.split()[1]]
+        return " ".join([*([f"t{fill}"] if fill else []), *letters]) or None
+    if fill == stroke:
+        return f"a{fill}" if fill else None
+    return " ".join(f"{kind}{color}" for kind, color in (("f", fill), ("l", stroke)) if color) or None
+
+
+def _named(color: str) -> str:
+    """A colour as the page's style calls it, "" for none."""
+    color = {"black": "#000000", "white": "#ffffff"}.get(color, color)
+    return color[1:] if COLOR.fullmatch(color) else ""
+
+
+def _rounded(number: float) -> str:
+    """At most one decimal."""
+    return f"{number:.1f}".removesuffix(".0")
+
+
+def _short(name: str, value: str) -> str:
+    """An attribute, its numbers in whole points."""
+    if name in ("font-weight", "text-anchor", "font-size", "stroke-dasharray"):
+        return value.removesuffix(".00")
+    return NUMBER.sub(lambda number: f"{round(float(number[0]))}", value.replace("scale(1 1) rotate(0) ", ""))

@@ -81,27 +81,23 @@ def text_of(text: Text) -> Markup:
 
 
 def table_of(table: Table) -> Markup:
-    """A table. On a narrow screen the rows of one with many columns become lists: every cell then says what column it
-    is of, and every part its role, which lists would take from it."""
+    """A table. On a narrow screen the page's script makes lists of the rows of a wide one, and says then what column
+    every cell is of: written here, that would be half of a long table."""
     if not table.rows and table.columns:
         return Markup()
-    wide, names = len(table.columns) > MOST_COLUMNS, table.columns
     caption = element("caption", table.title.strip()) if table.title.strip() else None
     head = None
-    if any(names):
-        cells = (element("th", name, scope="col", role="columnheader" if wide else None) for name in names)
-        row = element("tr", cells, role="row" if wide else None)
-        head = element("thead", row, role="rowgroup" if wide else None)
-    body = element("tbody", (_row(row, names, wide) for row in table.rows), role="rowgroup" if wide else None)
-    return element("table", caption, head, body, role="table" if wide else None, class_="wide" if wide else None)
+    if any(table.columns):
+        head = element("thead", element("tr", (element("th", name, scope="col") for name in table.columns)))
+    body = element("tbody", map(_row, table.rows))
+    return element("table", caption, head, body, class_="wide" if len(table.columns) > MOST_COLUMNS else None)
 
 
-def _row(row: tuple[Cell | None, ...], names: tuple[str, ...], wide: bool) -> Markup:
+def _row(row: tuple[Cell | None, ...]) -> Markup:
     """One row: the first cell names it."""
     first, *rest = row
-    cells = [element("th", shown(first), scope="row", role="rowheader" if wide else None)]
-    for name, value in zip(names[1:] or ("",) * len(rest), rest, strict=True):
+    cells = [element("th", shown(first), scope="row")]
+    for value in rest:
         number = isinstance(value, int | float) and not isinstance(value, bool)
-        own = {"role": "cell", "data_column": name} if wide else {}
-        cells.append(element("td", shown(value), class_="number" if number else None, **own))
-    return element("tr", cells, role="row" if wide else None)
+        cells.append(element("td", shown(value), class_="number" if number else None))
+    return element("tr", cells)

@@ -8,19 +8,28 @@
 
   // Buttons that copy a command; a page from a file may have no clipboard, so that the text is selected instead.
   for (const button of all("button.copy")) {
-    const said = button.textContent;
+    const said = button.textContent, command = button.parentElement.querySelector("code");
     button.hidden = false;
     button.addEventListener("click", async () => {
       let done = "Copied";
       try {
-        await navigator.clipboard.writeText(button.dataset.copy);
+        await navigator.clipboard.writeText(command.textContent);
       } catch {
-        getSelection().selectAllChildren(button.parentElement.querySelector("code"));
+        getSelection().selectAllChildren(command);
         done = document.execCommand("copy") ? "Copied" : "Selected";
       }
       button.textContent = done;
       setTimeout(() => { button.textContent = said; }, 1500);
     });
+  }
+
+  // Wide tables: on a narrow screen their rows are lists, which have lost the roles of a table and the heads of columns.
+  for (const table of all("table.wide")) {
+    const names = all("thead th", table).map((head) => head.textContent);
+    const roles = { table: "table", thead: "rowgroup", tbody: "rowgroup", tr: "row", "thead th": "columnheader", "tbody th": "rowheader", td: "cell" };
+    table.setAttribute("role", roles.table);
+    for (const [query, role] of Object.entries(roles)) for (const one of all(query, table)) one.setAttribute("role", role);
+    for (const cell of all("td", table)) cell.dataset.column = names[cell.cellIndex];
   }
 
   // The threshold: one stop is shown, the matrices say what it ties, a line in each dendrogram where it lies.
@@ -51,9 +60,12 @@
     const names = all("tbody th", table).map((head) => head.textContent), cell = cells(table)[row][column];
     const more = [cell.classList.contains("beyond") ? "more alike than chance" : "", cell.classList.contains("tied") ? "tied" : ""];
     const what = row === column ? "itself" : names[column];
-    id("pointed").textContent = [`${table.dataset.group}: ${names[row]} and ${what}: ${cell.dataset.value}`, ...more].filter(Boolean).join(", ");
+    id("pointed").textContent = [`${table.dataset.group}: ${names[row]} and ${what}: ${cell.dataset.value ?? cell.textContent}`, ...more].filter(Boolean).join(", ");
   };
   for (const table of matrices) {
+    for (const cell of all("tbody td", table)) { cell.setAttribute("role", "gridcell"); cell.tabIndex = -1; }
+    table.setAttribute("role", "grid");
+    table.querySelector("tbody td").tabIndex = 0;
     const place = (cell) => cells(table).flatMap((row, i) => row.map((one, j) => [one, i, j])).find(([one]) => one === cell);
     const point = (event) => {
       const found = place(event.target.closest("tbody td"));
@@ -94,6 +106,13 @@
     epoch.setAttribute("aria-valuetext", `epoch ${data.epochs[at]}`);
   };
   if (epoch) {
+    for (const table of all("table.film")) {
+      const { layers } = data.films[table.dataset.film];
+      for (let i = 0; i < layers; i += 1) {
+        const row = table.insertRow();
+        for (let j = 0; j < layers; j += 1) row.insertCell().className = `s${i === j ? 20 : 0}`;
+      }
+    }
     let timer = 0;
     const stop = () => { clearInterval(timer); timer = 0; play.textContent = "Play"; };
     const step = () => {

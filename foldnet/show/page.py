@@ -4,6 +4,7 @@ Its policy names the digests of its style and its script, so that nothing else i
 """
 
 import json
+import re
 from base64 import b64encode
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -63,13 +64,20 @@ def json_in_html(data: Any) -> str:
 
 
 def style_of_pages() -> str:
-    """The page's style sheet, with a rule for each shade; letters are black or white, whichever is plainer on it."""
+    """The page's style sheet, with a rule for each shade, whose letters are black or white, whichever is plainer on it,
+    and for each colour of graphs: f fills a shape, l is its line, a both, t letters."""
     style = (Path(__file__).parent / "page.css").read_text(encoding="utf-8")
     rules = []
     for shade in range(SHADES + 1):
         grey = round(255 * shade / SHADES)
         # Of black and white letters the better one always has a contrast of 4.5, and from this grey on it is black.
         rules.append(f".s{shade}{{background:#{3 * f'{grey:02x}'};color:{'#000' if grey > 117 else '#fff'}}}")
+    for kind, color in sorted(set(re.findall(r"--([ct])-([0-9a-f]{6}):", style))):
+        drawn = f"var(--{kind}-{color})"
+        if kind == "t":
+            rules.append(f"symbol .t{color}{{fill:{drawn}}}")
+        else:
+            rules.append(f".f{color},.a{color}{{fill:{drawn}}}.l{color},.a{color}{{stroke:{drawn}}}")
     return f"{style}{''.join(rules)}\n"
 
 
@@ -80,7 +88,7 @@ def shade_of(value: float) -> int:
 
 def copied(text: str, what: str = "Copy") -> Markup:
     """A command, and a button that copies it; without script there is only the command."""
-    button = element("button", what, type="button", class_="copy", data_copy=text, hidden=True)
+    button = element("button", what, type="button", class_="copy", hidden=True)
     return element("span", element("code", text), " ", button, class_="command")
 
 

@@ -14,7 +14,12 @@ from foldnet.store.codec import digest_of_json, of_a_folder, open_plain, read_by
 if TYPE_CHECKING:
     from torch import Tensor
 
-AGAIN = {"run": "train again", "fold": "fold the run again", "sweep": "sweep the run again"}
+AGAIN = {
+    "run": "train again",
+    "fold": "fold the run again",
+    "sweep": "sweep the run again",
+    "study": "run the study again",
+}
 SEAL = "sha256"  # the key of a JSON file's digest over everything else in it
 
 

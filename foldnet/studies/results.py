@@ -11,6 +11,7 @@ from foldnet.errors import RunError
 from foldnet.store.artifact import CHECKPOINT, RUN, STUDY
 from foldnet.store.codec import read_json
 from foldnet.store.files import write_json
+from foldnet.store.seals import SEAL, check_sealed, sealed
 from foldnet.studies.trial import Step, Trial
 
 RESULTS = "results.json"
@@ -60,16 +61,21 @@ def numbers_in(file: Path, part: str = "") -> int:
 
 
 def write_results(folder: Path, trials: Sequence[Trial], results: Mapping[str, Result]) -> None:
-    """Write the results that there are, in the order of the trials: whole, whatever happens meanwhile."""
-    write_json(folder / RESULTS, {"results": [results[trial.name] for trial in trials if trial.name in results]})
+    """Write the results that there are, in the order of the trials: whole, whatever happens meanwhile, and with a
+    digest that tells when they were changed."""
+    found = [results[trial.name] for trial in trials if trial.name in results]
+    write_json(folder / RESULTS, sealed({"results": found}))
 
 
 def read_results(file: Path) -> list[Result]:
-    """The results in a file. Raises RunError for a file that is none."""
+    """The results in a file. Raises RunError for a file that is none, or whose digest, which what was put together by
+    hand has not, says that it was changed."""
     content = read_json(file)
     results = content.get("results") if isinstance(content, dict) else None
     if not isinstance(results, list) or not all(map(_is_result, results)):
         raise RunError(f"'{file}' is not a study's result file; give the {RESULTS} of a study")
+    if SEAL in content:
+        check_sealed(content, file, "study")
     return results
 
 

@@ -36,6 +36,12 @@ def test_ticks_are_round():
     assert ticks(3.0, 3.0)[0] < 3 < ticks(3.0, 3.0)[-1]
 
 
+def test_what_is_counted_has_whole_ticks():
+    assert ticks(1, 2, whole=True) == [1, 2]
+    assert ticks(0, 12, whole=True) == [0, 3, 6, 9, 12]
+    assert ticks(0, 200, whole=True) == [0, 50, 100, 150, 200]
+
+
 def test_a_chart_has_a_line_a_curve_marks_a_level_and_rings():
     curves = (Curve("<one>", ((0, 0.0), (1, 1.0)), said=("a<", "b")), Curve("two", ((0, 0.5),), joined=False))
     chart = Chart("label & more", "x", "y", curves, ("soft", 0.75), ((1, 1.0),), percent=True)
@@ -83,11 +89,47 @@ def test_of_a_graph_shapes_and_words_are_kept():
     found = graph_of_page(graph, "g7")
     root = ElementTree.fromstring(found)
     assert (root.tag, root.attrib["id"]) == ("symbol", "g7")
-    assert {one.tag for one in root.iter()} <= {"symbol", "g", "path", "polygon", "polyline", "ellipse", "text"}
+    assert {one.tag for one in root.iter()} <= {"symbol", "g", "path", "rect", "ellipse", "text"}
     assert "<b>&" in [one.text for one in root.iter("text")]
-    assert 'fill="var(--c-dbe9f8)"' in found
+    kinds = [one.attrib.get("class") for one in root.iter()]
+    assert {"fdbe9f8 l4a78ad", "la81208", "aa81208"} <= set(kinds)
     assert not re.search(r"\d\.\d\d", found)
     assert min(size_of(found)) > 20
+
+
+def test_lines_lead_where_graphviz_drew_them_and_boxes_are_as_large():
+    graph = graphviz.Digraph(node_attr={"style": "filled,rounded", "shape": "box", "fillcolor": "#dbe9f8"})
+    for one, other in ("ab", "bc", "ca", "aa"):
+        graph.edge(one, other)
+    drawn = graph.pipe(format="svg", quiet=True)
+    numbers = [
+        [float(number) for number in re.findall(r"-?[\d.]+", way)]
+        for way in re.findall(r' (?:d|points)="([^"]*)"', drawn.decode())
+    ]
+    root = ElementTree.fromstring(symbol_of(drawn, "s"))
+    shapes = [one for one in root.iter() if one.tag in ("path", "rect")]
+    for shape, wanted in zip(shapes, numbers[1:], strict=True):  # the first is the background, which goes
+        corners = (min(wanted[::2]), min(wanted[1::2]), max(wanted[::2]), max(wanted[1::2]))
+        found = box_of(shape)
+        assert found == pytest.approx(corners, abs=0.55)
+        assert shape.tag == "path" or shape.attrib["rx"] == "12"
+
+
+def box_of(shape):
+    """(left, top, right, bottom) of a box, or of all points of a relative line."""
+    if shape.tag == "rect":
+        x, y, width, height = (float(shape.attrib[name]) for name in ("x", "y", "width", "height"))
+        return x, y, x + width, y + height
+    start, kind, moves = re.fullmatch(r"M(.*?)([cl])(.*?)z?", shape.attrib["d"]).groups()
+    x, y = (float(number) for number in re.findall(r"-?[\d.]+", start))
+    steps = [float(number) for number in re.findall(r"-?[\d.]+", moves)]
+    points = [(x, y)]
+    for at, step in enumerate(zip(steps[::2], steps[1::2], strict=True), 1):
+        points.append((x + step[0], y + step[1]))
+        if at % (3 if kind == "c" else 1) == 0:
+            x, y = points[-1]
+    across, down = zip(*points, strict=True)
+    return min(across), min(down), max(across), max(down)
 
 
 def test_nothing_of_a_foreign_svg_runs():
@@ -100,7 +142,8 @@ def test_every_colour_of_the_graphs_has_a_name_for_shapes_and_letters():
     style = style_of_pages()
     for color in DISTINCT:
         assert f"--c-{color[1:]}:" in style
-        assert f"--t-{color[1:]}:" in style
+        assert f".a{color[1:]}{{fill:var(--c-{color[1:]})}}" in style
+        assert f"symbol .t{color[1:]}{{fill:var(--t-{color[1:]})}}" in style
 
 
 def test_what_dot_cannot_read_is_said_in_a_sentence():

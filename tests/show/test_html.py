@@ -78,8 +78,7 @@ def test_a_table_says_what_it_holds():
     )
     assert table_of(Table("", ("a",), ())) == ""
     wide = table_of(Table("", tuple("abcdef"), ((1, 2, 3, 4, 5, "6"),)))
-    assert wide.count('role="cell"') == 5
-    assert '<td role="cell" data-column="f">6</td>' in wide
+    assert wide.startswith('<table class="wide"><thead>')
 
 
 def test_a_text_keeps_its_lines_and_its_tone():

@@ -3,13 +3,16 @@
 import json
 import re
 import shutil
+from dataclasses import replace
 from html import escape
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from planted import plant_run, use_few_digits
 
+from foldnet.choosing.sweep import SweepPoint
 from foldnet.data.tasks import CLASSES
 from foldnet.errors import OutputError, RunError, SettingError
 from foldnet.store.artifact import RUN
@@ -18,10 +21,12 @@ from foldnet.training.checkpoint import save_checkpoint
 from foldnet.training.observer import Progress
 from foldnet.training.runs import open_run
 from foldnet.verbs.fold import fold
-from foldnet.verbs.pages.similar import short_names
+from foldnet.verbs.pages.run import page_of_run
+from foldnet.verbs.pages.similar import short_names, thinned
 from foldnet.verbs.pages.stops import score_of, shortest, ways_of
+from foldnet.verbs.pages.write import run_html
 from foldnet.verbs.report import report
-from foldnet.verbs.sweep import sweep
+from foldnet.verbs.sweep import Knee, SweepReport, Unfolded, sweep
 from foldnet.verbs.verify import verify
 
 
@@ -76,6 +81,57 @@ def test_at_its_threshold_a_stop_says_word_for_word_what_fold_says(shelf):
         made = fold("runs/soft", threshold=stop.threshold, evaluated=False, dry_run=True).report
         assert stop.report.to_json() | {"run": "runs/soft"} == made.to_json()
         assert [part.to_html() for part in stop.report.parts()][2:] != []
+
+
+def test_of_many_at_most_so_many_are_kept_and_the_last():
+    assert thinned(7, 4) == [0, 2, 4, 6]
+    assert thinned(8, 4) == [0, 3, 6, 7]
+    assert thinned(1, 4) == [0]
+    assert all(len(thinned(count, 50)) <= 51 for count in range(1, 500))
+
+
+def long_sweep():
+    """Of 28 layers: 15 merges by layer, and as many by block, which are fewer."""
+    sizes = {"parameters": 1_080_322, "bytes": 4_349_712, "stored_numbers": 1_080_322}
+    point = SweepPoint(
+        0.987654321,
+        0.987654321,
+        59,
+        60,
+        **sizes,
+        unit="layer",
+        merged="stage1",
+        height=0.98765,
+        clusters={},
+        owners=12,
+        loops=3,
+        reuses=6,
+    )
+    knees = dict.fromkeys(("layer", "block"), Knee(9, "where the curve bends most"))
+    points = dict.fromkeys(knees, (replace(point, merged=""), *(point,) * 15))
+    score = Unfolded(0.99, 0.98)
+    return SweepReport(
+        "runs/soft", None, "coefficients", "gain", "complete", score, score, 60, 1_467_322, points, knees, 9.9
+    )
+
+
+def test_a_page_of_28_layers_has_at_most_500_kb_however_long_it_was_trained(shelf):
+    page, tied = page_of_run(shelf / "runs" / "soft"), page_of_run(shelf / "runs" / "tied")
+    draws = np.random.default_rng(0).uniform(size=(1001, 6, 6))
+    line = page.metrics[-1] | {"train_loss": 0.123456789, "validation_loss": 0.987654321}
+    long = replace(
+        page,
+        metrics=tuple(line | {"epoch": epoch} for epoch in range(1, 1001)),
+        history=dict.fromkeys(page.history, draws),
+        sweep=long_sweep(),
+        folds=tied.folds * 30,
+        sources=page.sources | {"sweep": page.sources["similar"]},
+    )
+    html = run_html(long)
+    assert (len(page.info.groups), len(page.ways.stops)) == (3, 16)
+    assert 200_000 < len(html.encode()) <= 500_000
+    assert "Numbers of 201 epochs" in html
+    assert "22 older folds with pages of their own: runs/tied/fold-0.95, " in html
 
 
 def test_a_page_is_one_file_and_the_same_every_time(home, cli):
@@ -209,34 +265,3 @@ def test_a_run_whose_files_changed_is_refused(home, put, name):
     assert f"runs/tied/{name}" in str(refused.value)
     assert "\n" not in str(refused.value)
     assert not (home / "page.html").exists()
-
-
-def test_a_study_has_a_page_that_compares_its_runs(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    results = [
-        {
-            "trial": f"t{seed}{arch}",
-            "settings": {"arch": arch, "dataset": "digits", "seed": seed},
-            "train": {
-                "score": 0.9 + seed / 100,
-                "best_score": None,
-                "test_accuracy": 0.9,
-                "parameters": 1000,
-                "stored": 1100,
-            }
-            | {"measure": "accuracy", "better": "higher", "seconds": 3.5, "epochs": 2},
-            "steps": [],
-        }
-        for arch in ("swrn-16-1-2", "wrn-16-1<b>")
-        for seed in (0, 1)
-    ]
-    (tmp_path / "results.json").write_text(json.dumps({"results": results}))
-    made = report("results.json", "page.html")
-    assert (made.kind, made.stops) == ("study", 0)
-    html = (tmp_path / "page.html").read_text()
-    assert "2 networks, 4 trainings" in html
-    assert "wrn-16-1&lt;b&gt;" in html
-    assert "<b>" not in html
-    assert "90.50 % ± 0.71" in html
-    assert html.count("swrn-16-1-2 on digits, seed") == 2
-    assert "foldnet study table results.json" in html

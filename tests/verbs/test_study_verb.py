@@ -157,6 +157,14 @@ def test_folders_of_others_and_wrong_numbers_are_refused(whole, tmp_path, monkey
     edited["results"][0]["settings"]["lr"] = 1.0
     (tmp_path / "edited.json").write_text(json.dumps(edited))
     with pytest.raises(
+        RunError,
+        match=r"edited.json' was changed after the study was written \(its SHA-256 differs\); restore it or run the "
+        r"study again$",
+    ):
+        run_study(other, out=tmp_path / "o", results=[tmp_path / "edited.json"])
+    del edited["sha256"]
+    (tmp_path / "edited.json").write_text(json.dumps(edited))
+    with pytest.raises(
         RunError, match=r"edited.json' has other settings for trial \w+ than its name says; it was edited$"
     ):
         run_study(other, out=tmp_path / "o", results=[tmp_path / "edited.json"])

@@ -11,9 +11,11 @@ from foldnet.drawing.page_graph import graph_of_page, size_of
 from foldnet.errors import MissingTool
 from foldnet.program.data import Program, Stage
 from foldnet.program.text import stage_text
+from foldnet.proof.fold_report import FoldReport
 from foldnet.show.html import Markup, element, joined, part_of_page
 from foldnet.show.page import Section, copied, figure, folded_away
 from foldnet.show.report import Table, Text, counted
+from foldnet.verbs.pages.commands import as_options
 from foldnet.verbs.pages.run import PagedFold, RunPage
 from foldnet.verbs.pages.sources import command
 from foldnet.verbs.pages.stops import Stop
@@ -27,6 +29,7 @@ ABOUT_GRAPHS = (
     "a box with corners is a layer with a weight of its own. In a stage that loops, numbers at arrows say which passes "
     "take them, and an arrow has the colour of its first pass. Shortcuts are left out."
 )
+MOST_FOLDS = 8  # that a run's page shows
 NOT_SHOWN = ("not evaluated: ", "dry run: ", "wrote ")  # what of a report is about what was done, not about the fold
 
 
@@ -50,7 +53,7 @@ class Graphs:
         place = list(self.symbols).index(digraph.source)
         width, height = size_of(self.symbols[digraph.source])
         drawn = element("use", href=f"#graph{place}")
-        label = f"{stage.name}: {stage_text(stage)}"
+        label = f"Graph of {stage.name}"  # its program stands beside it
         box = f"0 0 {width} {height}"
         svg = element(
             "svg", drawn, width=width, height=height, viewBox=box, role="img", aria_label=label, class_="graph"
@@ -106,7 +109,7 @@ def stop_html(page: RunPage, number: int, graphs: Graphs) -> Markup:
     gains = {layer.name: layer.gain for layer in report.layers.values() if layer.gain != 1.0}
     tied = {layer for group in report.groups for cluster in group.clusters if len(cluster) > 1 for layer in cluster}
     stages = [graphs.shown(stage, {k: v for k, v in gains.items() if k in tied}) for stage in stop.plan.program.stages]
-    parts = (part for part in report.parts() if not (isinstance(part, Text) and part.text.startswith(NOT_SHOWN)))
+    parts = _parts(report)
     score = "not judged: the sweep did not come by this fold" if stop.score is None else stop.score
     return element(
         "article",
@@ -119,6 +122,12 @@ def stop_html(page: RunPage, number: int, graphs: Graphs) -> Markup:
         id=f"stop-{number}",
         data_threshold=f"{stop.threshold!r}",
     )
+
+
+def _parts(report: FoldReport) -> list[Table | Text]:
+    """What `foldnet fold` prints of a fold, and nothing of what it did."""
+    shown = (part for part in report.parts() if not (isinstance(part, Text) and part.text.startswith(NOT_SHOWN)))
+    return [as_options(part) for part in shown]
 
 
 def heading(stop: Stop) -> str:
@@ -204,13 +213,20 @@ def kept(page: RunPage) -> Section | None:
     """The folds in the run's folder, each with its certificate."""
     if not page.folds:
         return None
-    return Section("folds", "Folds that were kept", [element("div", _kept(fold)) for fold in page.folds])
+    older, newest = page.folds[:-MOST_FOLDS], page.folds[-MOST_FOLDS:]
+    content = [element("div", _kept(fold)) for fold in newest]
+    if older:
+        names = ", ".join(fold.name for fold in older)
+        content.append(element("p", f"{counted(len(older), 'older fold')} with pages of their own: {names}."))
+    return Section("folds", "Folds that were kept", content)
 
 
 def _kept(fold: PagedFold) -> Iterator[Markup | str]:
     """One fold."""
     yield element("h3", fold.name)
-    parts = [part for part in fold.report.parts() if not (isinstance(part, Text) and part.text.startswith(NOT_SHOWN))]
+    if fold.command:
+        yield element("p", "Folded by ", copied(fold.command))
+    parts = _parts(fold.report)
     yield joined(*(part_of_page(part) for part in parts if isinstance(part, Text) or part.columns[:1] == ("",)))
     tables = [part for part in parts if isinstance(part, Table)]
     yield folded_away("All tables of the fold", *map(part_of_page, tables))

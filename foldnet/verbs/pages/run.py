@@ -22,6 +22,7 @@ from foldnet.training.runs import Run, open_run
 from foldnet.verbs.info import NetworkInfo, info_of_run
 from foldnet.verbs.listing import RunLine
 from foldnet.verbs.lsm import LsmReport, lsm, lsm_history
+from foldnet.verbs.pages.commands import fold_command, train_command
 from foldnet.verbs.pages.sources import Source, command, said, source_of
 from foldnet.verbs.pages.stops import Ways, ways_of
 from foldnet.verbs.sweep import SweepReport
@@ -32,19 +33,21 @@ from foldnet.verbs.verify import CERTIFICATE
 @dataclass(frozen=True, slots=True)
 class PagedFold:
     """A fold of the run: its report, and its certificate with None where it has none, or `stale` where that is of other
-    files."""
+    files; `command` makes it again, "" where none does."""
 
     name: str
     report: FoldReport
     certificate: Certificate | None
     stale: bool
     source: Source
+    command: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class RunPage:
     """What the page of a run says. `similar`, `history` and `ways` are None for networks that have none, and
-    `unshared` then says why; `shown` is the threshold that the page begins with."""
+    `unshared` then says why; `shown` is the threshold that the page begins with, `trained_by` the command that trains
+    the same and "", or "" and why there is none."""
 
     name: str
     command: str
@@ -63,6 +66,7 @@ class RunPage:
     depth: DepthReport | None
     shown: float | None
     sources: dict[str, Source]
+    trained_by: tuple[str, str] = ("", "")
 
 
 def page_of_run(folder: Path, only: Path | None = None, *, depth: DepthReport | None = None) -> RunPage:
@@ -98,6 +102,7 @@ def page_of_run(folder: Path, only: Path | None = None, *, depth: DepthReport | 
         depth=depth,
         shown=first if isinstance(first, float) else None,
         sources=_sources(folder, name, soft=soft, swept=swept),
+        trained_by=train_command(run),
     )
 
 
@@ -152,7 +157,8 @@ def _fold(folder: Path, run: Run) -> PagedFold:
     stale = certificate is not None and any(
         not (folder / one).is_file() or sha256_of(folder / one) != digest for one, digest in certificate.files.items()
     )
-    return PagedFold(name, report, certificate, stale, source_of(folder, "report.json", command("verify", name)))
+    source = source_of(folder, "report.json", command("verify", name))
+    return PagedFold(name, report, certificate, stale, source, fold_command(folder, said(run.folder)))
 
 
 def _certificate(folder: Path) -> Certificate | None:

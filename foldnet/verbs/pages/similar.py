@@ -1,11 +1,10 @@
 """The parts of a page about likeness: the layer similarity matrices, their dendrograms, and how they came to be."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import takewhile
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from foldnet.analysis.chance import GroupLsm, beyond_chance, shown_level
 from foldnet.drawing.dendrogram import dendrogram_svg
@@ -15,6 +14,7 @@ from foldnet.verbs.pages.run import RunPage
 
 ROOM = 8  # layers up to which a cell has room for its number
 MOST_FRAMES = 121  # of a film; of longer trainings every second epoch, or third
+MOST_SHADES = 25_000  # letters of a film: of 28 layers in one group 66 epochs
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 ABOUT = (
     "How alike two layers are, from 0 (black) to 1 (white): the absolute cosine of their {}. A red frame marks a pair "
@@ -78,10 +78,7 @@ def matrix(group: GroupLsm) -> Markup:
         element(
             "tr",
             element("th", name, scope="row"),
-            (
-                _cell(float(group.matrix[i, j]), bool(beyond[i, j]), i == j == 0, len(names) <= ROOM)
-                for j in range(len(names))
-            ),
+            (_cell(float(group.matrix[i, j]), bool(beyond[i, j]), len(names) <= ROOM) for j in range(len(names))),
         )
         for i, name in enumerate(names)
     ]
@@ -91,7 +88,6 @@ def matrix(group: GroupLsm) -> Markup:
         element("thead", head),
         element("tbody", rows),
         class_="matrix" if len(names) <= ROOM else "matrix dense",
-        role="grid",
         aria_label=label,
         data_group=group.name,
     )
@@ -102,12 +98,14 @@ def _column(name: str) -> Markup:
     return element("th", element("span", name), scope="col")
 
 
-def _cell(value: float, beyond: bool, first: bool, room: bool) -> Markup:
-    """One similarity."""
+def _cell(value: float, beyond: bool, room: bool) -> Markup:
+    """One similarity: where there is no room for two digits, all four are for whoever hears or points at it. Its role
+    comes from the script, without which no key moves between cells."""
     kind = f"s{shade_of(value)}{' beyond' if beyond else ''}"
+    if not room:
+        return element("td", element("span", f"{value:.4f}"), class_=kind)
     number = f"{value:.2f}".replace("0.", ".", 1) if value < 0.995 else "1"
-    shown = number if room else element("span", number)
-    return element("td", shown, class_=kind, role="gridcell", tabindex=0 if first else -1, data_value=f"{value:.4f}")
+    return element("td", number, class_=kind, data_value=f"{value:.4f}")
 
 
 def history(page: RunPage) -> Section | None:
@@ -117,8 +115,7 @@ def history(page: RunPage) -> Section | None:
     films = [
         figure(
             element(
-                "table",
-                element("tbody", _frame(matrices[-1])),
+                "table",  # whose cells are made by the script that shades them
                 class_="film",
                 role="img",
                 aria_label=f"Similarities of {name} at the epoch shown",
@@ -126,7 +123,7 @@ def history(page: RunPage) -> Section | None:
             ),
             name,
         )
-        for name, matrices in page.history.items()
+        for name in page.history
     ]
     last = len(epochs_of(page)) - 1
     slider = element(
@@ -145,18 +142,19 @@ def history(page: RunPage) -> Section | None:
     return Section("history", "How they came alike", content)
 
 
-def _frame(matrix: NDArray[np.float64]) -> Iterator[Markup]:
-    """The rows of one epoch's matrix."""
-    for row in matrix:
-        yield element("tr", (element("td", class_=f"s{shade_of(float(value))}") for value in row))
-
-
 def epochs_of(page: RunPage) -> list[int]:
     """The epochs that the film shows: all, or as many as it has room for, the last among them."""
     if page.history is None:
         return []
-    count = len(next(iter(page.history.values())))
-    step = -(-count // MOST_FRAMES)
+    sides = [matrices.shape[1] for matrices in page.history.values()]
+    room = MOST_SHADES // max(sum(side * (side - 1) // 2 for side in sides), 1)
+    return thinned(len(next(iter(page.history.values()))), max(min(MOST_FRAMES, room), 2))
+
+
+def thinned(count: int, most: int) -> list[int]:
+    """At most so many of 0, 1, ... count - 1 that are equally far apart, but for the last, which is among them:
+    (7, 4) -> 0, 2, 4, 6; (8, 4) -> 0, 3, 6, 7."""
+    step = max(-(-(count - 1) // (most - 1)), 1)
     return sorted({*range(0, count, step), count - 1})
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from foldnet.show.html import Markup, element
 from foldnet.show.page import copied
 from foldnet.store.seals import sha256_of
+from foldnet.zoo.code import file_named
 
 SHOWN = 12  # letters of a digest
 
@@ -44,5 +45,7 @@ def said(folder: Path) -> str:
 
 
 def command(*words: str) -> str:
-    """A command as a shell takes it."""
-    return shlex.join(["foldnet", *words])
+    """A command as a shell takes it; a user's file that may run here must be named to it too."""
+    code = file_named()
+    naming = [] if code is None or words[0] == "train" else ["--code", said(code)]
+    return shlex.join(["foldnet", *words, *naming])

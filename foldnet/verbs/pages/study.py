@@ -6,15 +6,17 @@ from pathlib import Path
 from typing import Any
 
 from foldnet.drawing.charts import Chart, Curve, chart_svg, legend
+from foldnet.errors import RunError
 from foldnet.show.html import element, part_of_page
 from foldnet.show.page import Section, copied, document, figure
-from foldnet.show.report import Table
+from foldnet.show.report import Table, counted
 from foldnet.studies.results import RESULTS, results_of
 from foldnet.studies.table import StudyReport, table_of
 from foldnet.studies.trial import RUNS
 from foldnet.training.checkpoint import read_metrics
 from foldnet.training.runs import open_run
 from foldnet.verbs.pages.sources import Source, command, said, source_of
+from foldnet.verbs.train import read_report
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,18 +45,24 @@ def page_of_study(folder: Path) -> StudyPage:
     """Everything that a study's folder, or a result file, says. Raises RunError for what is damaged or was changed."""
     results, name = results_of(folder), said(folder)
     place, file = (folder, RESULTS) if folder.is_dir() else (folder.parent, folder.name)
-    courses = tuple(_course(place, result) for result in results)
+    courses = tuple(_course(place, result, file) for result in results)
     source = source_of(place, file, command("study", "table", name))
     return StudyPage(name, command("report", name), table_of(folder.stem, results), courses, source)
 
 
-def _course(study: Path, result: Mapping[str, Any]) -> Course:
-    """One training, with its metrics where its run lies in the study's folder."""
+def _course(study: Path, result: Mapping[str, Any], file: str) -> Course:
+    """One training, with its metrics where its run lies in the study's folder. Raises RunError where that says another
+    score than the result."""
     settings, run = result["settings"], study / RUNS / Path(result["trial"]).name
     metrics: list[dict[str, Any]] = []
     if (run / "config.json").is_file():
         open_run(run)
         metrics = read_metrics(run)
+        if (run / "report.json").is_file() and read_report(run).score != result["train"]["score"]:
+            raise RunError(
+                f"'{study / file}' says another score of trial {result['trial']} than its run '{run}', so that one of "
+                "them was changed; run the study again"
+            )
     title = f"{settings['arch']} on {settings['dataset']}, seed {settings['seed']}"
     return Course(result["trial"], title, result["train"], settings["seed"], tuple(metrics))
 
@@ -64,7 +72,7 @@ def study_html(page: StudyPage) -> str:
     lines = page.report.lines
     networks = len({(line.name, line.dataset) for line in lines})
     lead = (
-        element("p", f"{networks} networks, {len(page.courses)} trainings"),
+        element("p", f"{counted(networks, 'network')}, {counted(len(page.courses), 'training')}"),
         element("p", "Made by ", copied(page.command, "Copy the command"), class_="made"),
     )
     return document(

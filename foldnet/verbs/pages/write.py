@@ -12,7 +12,10 @@ from foldnet.show.page import Section, copied, document, figure, folded_away
 from foldnet.show.report import Table
 from foldnet.verbs.pages.folds import depth, kept, sweep, threshold, threshold_data
 from foldnet.verbs.pages.run import RunPage
-from foldnet.verbs.pages.similar import film_data, history, similar
+from foldnet.verbs.pages.similar import film_data, history, similar, thinned
+
+MOST_LINES = 250  # of the table of epochs
+MOST_POINTS = 400  # of a curve, about a pixel each
 
 
 def run_html(page: RunPage) -> str:
@@ -39,8 +42,16 @@ def trained(page: RunPage) -> Section:
     facts = Table("", (), tuple(page.facts.items()))
     settings = Table("", ("setting", "value"), tuple((name, written(value)) for name, value in page.settings.items()))
     tables = (part_of_page(facts), folded_away("All settings", part_of_page(settings)))
+    trained_by, why = page.trained_by
+    again = (
+        ("Trained by ", copied(trained_by, "Copy the command"))
+        if trained_by
+        else f"No one command trains the same: the run {why}."
+    )
     network = folded_away("Groups and private layers", *map(part_of_page, page.info.parts()))
-    return Section("trained", "What was trained", (*tables, network, page.sources["trained"].to_html()))
+    return Section(
+        "trained", "What was trained", (element("p", again), *tables, network, page.sources["trained"].to_html())
+    )
 
 
 def written(value: Any) -> str:
@@ -58,8 +69,10 @@ def curves(page: RunPage) -> Section | None:
     pictures = [figure(chart_svg(chart), (f"{chart.label}.", legend(chart))) for chart in charts]
     names = list(dict.fromkeys(curve.name for chart in charts for curve in chart.curves))
     found = {(curve.name, x): y for chart in charts for curve in chart.curves for x, y in curve.points}
-    rows = tuple((line["epoch"], *(found.get((name, line["epoch"])) for name in names)) for line in page.metrics)
-    numbers = folded_away("Every number", part_of_page(Table("", ("epoch", *names), rows)))
+    lines = [page.metrics[at] for at in thinned(len(page.metrics), MOST_LINES)] if page.metrics else []
+    rows = tuple((line["epoch"], *(found.get((name, line["epoch"])) for name in names)) for line in lines)
+    title = "Every number" if len(lines) == len(page.metrics) else f"Numbers of {len(lines)} epochs"
+    numbers = folded_away(title, part_of_page(Table("", ("epoch", *names), rows)))
     content = (element("div", pictures, class_="row"), numbers, page.sources["metrics"].to_html())
     return Section("curves", "How training went", content)
 
@@ -79,7 +92,8 @@ def charts_of(page: RunPage) -> Iterator[Chart]:
 def most_alike(matrices: NDArray[np.float64]) -> tuple[tuple[float, float], ...]:
     """The largest similarity of different layers by epoch: (epochs + 1, L, L) -> points; none of a single layer."""
     pairs = np.triu_indices(matrices.shape[1], 1)
-    return tuple((float(epoch), float(its[pairs].max())) for epoch, its in enumerate(matrices) if len(pairs[0]))
+    epochs = thinned(len(matrices), MOST_POINTS) if len(pairs[0]) else []
+    return tuple((float(epoch), float(matrices[epoch][pairs].max())) for epoch in epochs)
 
 
 def _by_epoch(
@@ -91,6 +105,7 @@ def _by_epoch(
         points = tuple(
             (float(line["epoch"]), float(line[key])) for line in metrics if isinstance(line.get(key), int | float)
         )
+        points = tuple(points[at] for at in thinned(len(points), MOST_POINTS)) if points else ()
         if points:
             found.append(Curve(name, points))
     return Chart(label, "epoch", "", tuple(found), percent=percent)
