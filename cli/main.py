@@ -24,6 +24,7 @@ COMMANDS = [
     "verify",
     "export",
     "report",
+    "card",
     "info",
     "runs",
     "study",

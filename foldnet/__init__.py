@@ -21,6 +21,7 @@ if TYPE_CHECKING:  # for editors and type checkers, the same names as below
     from foldnet.sharing.share import SharedNetwork as SharedNetwork, materialise as materialise, share as share
     from foldnet.training.other_grids import OtherGrids as OtherGrids
     from foldnet.training.learner import recurrence as recurrence
+    from foldnet.verbs.card import CardReport as CardReport, card as card
     from foldnet.verbs.convert import convert as convert
     from foldnet.verbs.convert_loops import ConvertedLoops as ConvertedLoops, LoopsReport as LoopsReport
     from foldnet.verbs.convert_memory import ConvertedNetwork as ConvertedNetwork, ConvertReport as ConvertReport
@@ -55,6 +56,7 @@ _NAMES = {  # the public names, by the module that each is imported from when it
     "sharing.share": ("SharedNetwork", "materialise", "share"),
     "training.learner": ("recurrence",),
     "training.other_grids": ("OtherGrids",),
+    "verbs.card": ("CardReport", "card"),
     "verbs.convert_loops": ("ConvertedLoops", "LoopsReport"),
     "verbs.convert_memory": ("ConvertReport", "ConvertedNetwork"),
     "verbs.fold_memory": ("FoldedNetwork",),

@@ -30,12 +30,13 @@ if TYPE_CHECKING:
     from foldnet.folding.looped import LoopedNetwork
 
 WEIGHTS = "weights.safetensors"
+MODEL = "model.safetensors"  # what a card calls the same, for the Hugging Face Hub
 READINGS = 5  # times that a fold is read which is replaced meanwhile
 OWNERS, TEMPLATES, SIDE, RANK = (
     Meta(ge=BOUNDS[name].least, le=BOUNDS[name].most) for name in ("owners", "templates", "weight_side", "residual")
 )
 Read = TypeVar("Read")
-SEALED = (WEIGHTS, "program.json", "report.json")  # files whose digests stand in config.json
+SEALED = (WEIGHTS, "program.json", "report.json")  # files whose digests stand in config.json, the weights first
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +67,16 @@ class Fold:
     groups: tuple[StoredGroup, ...]
     program: Program
     files: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def weights(self) -> Path:
+        """The file of its tensors."""
+        return self.folder / (MODEL if MODEL in dict(self.files) else WEIGHTS)
+
+    @property
+    def stated(self) -> tuple[str, ...]:
+        """The files whose digests stand in config.json."""
+        return (self.weights.name, *SEALED[1:])
 
     @property
     def arch(self) -> str:
@@ -102,7 +113,7 @@ class Fold:
         from foldnet.training.checkpoint import fill
         from foldnet.training.machine import channels_last
 
-        file = self.folder / WEIGHTS
+        file = self.weights
         with self.blueprint.to_be_filled():
             looped = self.load_structure()
         fill(looped, load_tensors(file).tensors, file)
@@ -112,7 +123,7 @@ class Fold:
 
     def gains(self) -> dict[str, float]:
         """The gain of each layer that uses an owner, by its name; no network is built. Raises RunError."""
-        file = self.folder / WEIGHTS
+        file = self.weights
         tensors = load_tensors(file).tensors
         self.check_weights()
         try:
@@ -123,7 +134,7 @@ class Fold:
     def check_weights(self) -> None:
         """Raise RunError where the weights, though sound in themselves, are another fold's."""
         if self.files:
-            check_files(self.folder, self.files, [WEIGHTS])
+            check_files(self.folder, self.files, [self.weights.name])
 
 
 def save_fold(

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import warnings
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from foldnet.bounds import checked
-from foldnet.errors import RunError, SettingError
+from foldnet.errors import FoldnetWarning, RunError, SettingError
 from foldnet.folding.folds import Fold, open_fold, read_fold
-from foldnet.store.artifact import FOLD, RUN, newest_that_opens
+from foldnet.store.artifact import CARD_FILES, FOLD, RUN, newest_that_opens
 from foldnet.store.codec import read_json
+from foldnet.store.hub import HubName, fetched, hub_name
 from foldnet.store.lock import replaced_meanwhile
+from foldnet.store.seals import check_files
 from foldnet.zoo.family import runs_code
 
 if TYPE_CHECKING:
@@ -29,15 +32,40 @@ def load(path: Path | str, *, checkpoint: str = "last") -> nn.Module:
 
     Shapes: x (n, channels, h, w), normalised as its dataset is, -> logits (n, classes), or (n, h, w) of cells; of text
     bytes (n, length) int64 -> logits (n, length, 256). Nothing in the folder can run code; `code` names the user's file
-    that makes its network, where one does. Raises RunError where the folder is missing, empty, damaged, foreign or
-    changed after it was written, SettingError without `code`.
+    that makes its network, where one does. "hf://owner/name" or "hf://owner/name@revision" names a fold on the Hugging
+    Face Hub: it is fetched, checked by its hashes, and a FoldnetWarning says what nobody has verified. Raises RunError
+    where the folder is missing, empty, damaged, foreign or changed after it was written, SettingError without `code`,
+    UnknownName and MissingTool for what cannot be fetched.
     """
+    name = hub_name(path)
+    if name is not None:
+        return _load_from_hub(name, checkpoint)
     folder = Path(path)
     if kind_of(folder) == "fold":
         return read_fold(folder, Fold.load)[1]
     from foldnet.training.runs import open_run
 
     return open_run(folder).load(checkpoint)[0]
+
+
+def _load_from_hub(name: HubName, checkpoint: str) -> nn.Module:
+    """The looped network of a fold on the Hub, whose every file is as its config.json says."""
+    if checkpoint != "last":
+        raise SettingError(f"`checkpoint={checkpoint!r}` is for runs and '{name}' is a fold; leave it out")
+    with fetched(name, CARD_FILES) as (folder, commit):
+        fold = open_fold(folder)
+        check_files(folder, fold.files, fold.stated)
+        network = fold.load()
+    warnings.warn(FoldnetWarning(unverified(name, commit)), stacklevel=2)
+    return network
+
+
+def unverified(name: HubName, commit: str) -> str:
+    """What nobody here has verified of a fold on the Hub."""
+    return (
+        f"'{name}' (commit {commit[:12]}) is as its own hashes say, which have no key; nobody here has verified what "
+        "it says of its origin, its accuracy and its certificate, of which `foldnet.verify` computes again what can be"
+    )
 
 
 def open_network(folder: Path, checkpoint: str = "last", named: Path | str | None = None) -> tuple[nn.Module, Run, str]:

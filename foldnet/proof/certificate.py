@@ -12,7 +12,7 @@ from torch import nn
 
 from foldnet.data.tasks import CLASSES, Task
 from foldnet.errors import BrokenPromise
-from foldnet.folding.folds import WEIGHTS, Fold
+from foldnet.folding.folds import Fold
 from foldnet.folding.looped import LoopedNetwork, usage_slots
 from foldnet.proof import promises as promised
 from foldnet.proof.compare import LIMIT, PAIRS, Comparison, LayerDifference
@@ -184,7 +184,7 @@ def check_comparison(comparison: Comparison) -> Findings:
 
 def count(fold: Fold, looped: LoopedNetwork, report: FoldReport) -> tuple[Numbers, Numbers, list[Promise]]:
     """Parameters and bytes of the three forms, the folded one's from its file, and the promises about them."""
-    file = fold.folder / WEIGHTS
+    file = fold.weights
     tensors, _ = list_tensors(file)
     with torch.device("meta"):
         soft = fold.blueprint.build()

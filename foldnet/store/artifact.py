@@ -180,10 +180,13 @@ class Artifact:
 
 RUN_FILES = ("config.json", "metrics.jsonl", "coefficients.safetensors", "progress.json", "report.json", "sweep.json")
 FOLD_FILES = ("config.json", "program.json", "report.json", "weights.safetensors", "certificate.json")
+CARD_FILES = ("README.md", "model.safetensors", *(name for name in FOLD_FILES if name != "weights.safetensors"))
 RUN = Artifact(
     "run", "runs/NAME", (*RUN_FILES, "convert.json", "lock.json"), ("metrics.jsonl", "coefficients.safetensors", "last")
 )
-FOLD = Artifact("fold", "runs/NAME/fold-0.95", FOLD_FILES, ("program.json", "weights.safetensors"))
+FOLD = Artifact(
+    "fold", "runs/NAME/fold-0.95", (*FOLD_FILES, "model.safetensors"), ("program.json", "weights.safetensors")
+)
 STUDY = Artifact("study", "studies/NAME", ("config.json", "results.json", "lock.json"), ("results.json",))
 ARTIFACTS = {artifact.kind: artifact for artifact in (RUN, FOLD, STUDY)}
 

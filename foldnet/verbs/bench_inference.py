@@ -15,7 +15,7 @@ from foldnet.benching.settings import InferenceBench
 from foldnet.errors import RunError, SettingError
 from foldnet.exporting.given import given
 from foldnet.exporting.running import Exported, opened, runners
-from foldnet.folding.folds import WEIGHTS, Fold, open_fold
+from foldnet.folding.folds import Fold, open_fold
 from foldnet.folding.looped import LoopedNetwork, unroll, usage_slots
 from foldnet.folding.opening import fold_folder, soft_of_fold
 from foldnet.sharing.share import SharedNetwork, materialise
@@ -179,7 +179,7 @@ def _measure(
     x = random_inputs(1, built, machine)
     for name, model in forms.items():
         parameters = sum(parameter.numel() for parameter in model.parameters())
-        size = (fold.folder / WEIGHTS).stat().st_size if name == "looped" else file_bytes(model.state_dict())
+        size = fold.weights.stat().st_size if name == "looped" else file_bytes(model.state_dict())
         with torch.no_grad():
             figures[name] = FormFigures(parameters, size, count_flops(partial(_call, model, x, machine)), {}, {})
     runs = runners(exported, given(fold.folder), threads=torch.get_num_threads()) if exported is not None else {}

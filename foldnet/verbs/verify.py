@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from foldnet.bounds import check_number, checked
 from foldnet.errors import FoldnetError
-from foldnet.folding.folds import SEALED, Fold, open_fold, settings_of
+from foldnet.folding.folds import Fold, open_fold, settings_of
 from foldnet.folding.looped import LoopedNetwork, unroll
 from foldnet.folding.opening import fold_folder
 from foldnet.proof import promises as promised
@@ -102,7 +102,7 @@ def verify(
     if written:
         refuse_linked(folder)
     fold = open_fold(folder)
-    check_files(fold.folder, fold.files, SEALED)
+    check_files(fold.folder, fold.files, fold.stated)
     there = at_hand(fold, run, data=data, data_dir=data_dir, device=device)
     with torch.device("meta"):
         plain = materialise(fold.blueprint.build())

@@ -1,0 +1,1 @@
+"""What cards of folds say, and the folders that hold them."""
