@@ -1,13 +1,14 @@
 """A real process, killed for good at moments that nobody chose, and resumed."""
 
 import json
+import multiprocessing
 import os
 import random
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,15 @@ from foldnet.store.tensors import load_tensors
 from foldnet.training.checkpoint import read_metrics
 
 KILLS = 20
+# What a training imports, which takes seconds: longer than all else that a process does until most of the kills.
+PRELOADED = [
+    "foldnet.verbs.train",
+    "foldnet_cli.main",
+    "torch._dynamo",
+    "torch._inductor",
+    "torchvision.transforms.v2",
+    "sklearn.model_selection",
+]
 PATIENCE = 120  # seconds until a process that shows nothing is given up
 EPOCHS = 60
 COMMAND = (
@@ -37,34 +47,45 @@ def draw_pictures(folder: Path) -> None:
                 Image.fromarray(pixels).save(folder / part / kind / f"{number}.png")
 
 
-def start(out: str, place: Path) -> subprocess.Popen:
-    """A training. It resumes, which on an absent folder is to start."""
-    command = [sys.executable, "-m", "foldnet_cli", *COMMAND.split(), "--out", out]
-    # One thread: on a busy machine two of them wait for each other longer than these few pictures take.
-    surroundings = os.environ | {"OMP_NUM_THREADS": "1"}
-    return subprocess.Popen(
-        command, cwd=place, env=surroundings, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+def train(out: str, place: Path) -> None:
+    """What a process does: the command, its JSON in a file. It resumes, which on an absent folder is to start."""
+    torch.set_num_threads(1)  # on a busy machine two of them wait for each other longer than these few pictures take
+    os.chdir(place)
+    os.dup2(os.open(f"{out}.json", os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 1)
+    os.dup2(os.open(f"{out}.txt", os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 2)
+    sys.argv = ["foldnet", *COMMAND.split(), "--out", out]
+    from foldnet_cli.main import main
+
+    sys.exit(main())
 
 
-def finish(process: subprocess.Popen) -> dict:
-    shown, said = process.communicate(timeout=PATIENCE)
-    assert process.returncode == 0, said
-    return json.loads(shown)
+def start(out: str, place: Path) -> BaseProcess:
+    """A training, in a process of its own."""
+    server = multiprocessing.get_context("forkserver")
+    server.set_forkserver_preload(PRELOADED)
+    process = server.Process(target=train, args=(out, place))
+    process.start()
+    return process
 
 
-def kill(process: subprocess.Popen, folder: Path, moment: str, seconds: float) -> None:
+def finish(process: BaseProcess, out: str, place: Path) -> dict:
+    process.join(PATIENCE)
+    assert process.exitcode == 0, (place / f"{out}.txt").read_text()
+    return json.loads((place / f"{out}.json").read_text())
+
+
+def kill(process: BaseProcess, folder: Path, moment: str, seconds: float) -> None:
     """Kill the process some time after a moment of its life."""
     happened = MOMENTS[moment](folder)
     deadline = time.monotonic() + PATIENCE
     while not happened():
-        assert process.poll() is None, process.communicate()[1]
+        assert process.is_alive(), folder.with_suffix(".txt").read_text()
         assert time.monotonic() < deadline
         time.sleep(0.0005)
     time.sleep(seconds)
     process.kill()
-    process.communicate()
-    assert process.returncode == -signal.SIGKILL
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
 
 
 def changes(name: str) -> Callable[[Path], Callable[[], bool]]:
@@ -94,7 +115,7 @@ MOMENTS = {
     "epoch": changes("metrics.jsonl"),
     "checkpoint": changes("last/checkpoint.safetensors"),
 }
-LONGEST = {"start": 3.0, "write": 0.0, "epoch": 0.1, "checkpoint": 0.1}  # seconds from the moment to the end
+LONGEST = {"start": 1.0, "write": 0.0, "epoch": 0.1, "checkpoint": 0.1}  # seconds from the moment to the end
 
 
 def without(line: dict, *names: str) -> dict:
@@ -112,7 +133,7 @@ def test_a_killed_process_resumes_bit_by_bit(tmp_path):
         moment = list(MOMENTS)[number % len(MOMENTS)]
         kill(start("killed", tmp_path), tmp_path / "killed", moment, chance.uniform(0, LONGEST[moment]))
     assert len(read_metrics(tmp_path / "killed")) < EPOCHS  # else some of the kills came too late to matter
-    reports = [finish(start(out, tmp_path)) for out in ("killed", "whole")]
+    reports = [finish(start(out, tmp_path), out, tmp_path) for out in ("killed", "whole")]
     times = ("seconds", "images_per_second", "waited")
     assert without(reports[0], "run", *times) == without(reports[1], "run", *times)
     killed, whole = tmp_path / "killed", tmp_path / "whole"
@@ -125,4 +146,5 @@ def test_a_killed_process_resumes_bit_by_bit(tmp_path):
     lines = [[without(line, *times) for line in read_metrics(folder)] for folder in (killed, whole)]
     assert lines[0] == lines[1]
     assert [line["epoch"] for line in lines[0]] == list(range(1, EPOCHS + 1))
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["killed", "pictures", "whole"]
+    ours = [f"{out}{ending}" for out in ("killed", "whole") for ending in ("", ".json", ".txt")]
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([*ours, "pictures"])
