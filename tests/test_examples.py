@@ -14,6 +14,7 @@ import torch
 import foldnet
 from foldnet.folding.settings import parse_budget
 from foldnet.studies.file import read_study_file
+from foldnet.training.observer import Silent
 from foldnet.zoo.blueprint import build
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
@@ -101,6 +102,26 @@ def test_shortest_paths_are_studied_with_their_picture(run, tmp_path):
     folder = tmp_path / "runs" / "shortest-paths-tiny"
     assert (folder / "figure5.png").read_bytes().startswith(b"\x89PNG")
     assert "wrote runs/shortest-paths-tiny/figure5.png" in out
+
+
+def test_a_loop_is_run_longer_on_longer_strings(run, tmp_path):
+    foldnet.train(
+        dataset="prefix-sums", arch="scnn1d-3-4-1-recall", coefficients="fixed", length=4, examples=50, test_examples=10,
+        validation=0, epochs=1, device="cpu", out=tmp_path / "run", observer=Silent(),
+    )  # fmt: skip
+    foldnet.fold(tmp_path / "run", out=tmp_path / "run" / "fold", evaluated=False, observer=Silent())
+    options = ["--lengths", 4, 8, "--times", 1, 2, "--count", 9, "--out", "a.svg", "--json", "a.json"]
+    out = run("prefix_sums.py", tmp_path / "run" / "fold", *options)
+    rows = json.loads((tmp_path / "a.json").read_text())["rows"]
+    assert [(row["length"], row["trips"], row["strings"]) for row in rows] == [
+        (4, 3, 9),
+        (4, 6, 9),
+        (8, 6, 9),
+        (8, 12, 9),
+    ]
+    assert all(0 <= row["right"] / 9 <= row["bits"] <= 1 for row in rows)
+    assert out.count("% exact") == 4
+    assert (tmp_path / "a.svg").read_text().startswith("<?xml")
 
 
 def test_ways_of_tying_are_studied(run, stock, tmp_path):

@@ -22,10 +22,7 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, slots=True)
 class Asked:
     """What a training asks of a source: a share or number of examples to choose by, a seed, and where files lie or may
-    be put.
-
-    `beside` processes of this machine ask at one time.
-    """
+    be put; `beside` processes of this machine ask at one time."""
 
     validation: float = 0.0
     seed: int = 0
@@ -37,10 +34,7 @@ class Asked:
 @dataclass(frozen=True, slots=True)
 class Source:
     """A dataset before it is loaded. Fields that have an Option are its settings; `arch` is trained on it where none is
-    named.
-
-    `preset` changes training settings, `soft_preset` also those of soft networks.
-    """
+    named, `preset` changes training settings, `soft_preset` also those of soft networks."""
 
     name: ClassVar[str]
     task: ClassVar[str] = "classes"
@@ -120,21 +114,9 @@ class PictureFolder(Source):
 # What the paper says of shortest paths (section 4.4); batch size, decay and held-out grids it does not say.
 GRID_PRESET = {"batch_size": 32, "optimiser": "adam", "lr": 0.01, "schedule": "constant", "weight_decay": 0.0}
 WINDOWS = (5, 9, 13, 17, 21)
-# Bansal et al., https://arxiv.org/abs/2202.05826: steps without norms, Adam, gradients cut at 1, and of the loss the
-# progressive part alone. Theirs are 150 epochs of 400 channels; cosine, rate and length are what suits 32 channels.
-STRING_PRESET: dict[str, Any] = {
-    "epochs": 15,
-    "batch_size": 64,
-    "optimiser": "adam",
-    "lr": 2e-3,
-    "schedule": "cosine",
-    "warmup": 0.05,
-    "weight_decay": 0.0,
-    "clip": 1.0,
-    "progressive": 1.0,
-    "norm": "none",
-    "precision": "fp32",
-}
+# Bansal et al., https://arxiv.org/abs/2202.05826, but for the 150 epochs of their 400 channels: these suit 32 channels.
+RATES = {"epochs": 15, "batch_size": 64, "optimiser": "adam", "lr": 2e-3, "schedule": "cosine", "warmup": 0.05}
+STEPS = {"weight_decay": 0.0, "clip": 1.0, "progressive": 1.0, "norm": "none", "precision": "fp32"}
 TRAINED_ON = Option("Grids to train on in each phase of `paths` and `mazes`; strings of `prefix-sums`.")
 TESTED_ON = Option("Grids to test on, as the last phase draws them; strings of `prefix-sums`.")
 
@@ -143,10 +125,7 @@ TESTED_ON = Option("Grids to test on, as the last phase draws them; strings of `
 class DrawnSource(Source):
     """Examples that are drawn as they are needed, so that others of another size can be drawn to score on."""
 
-    @property
-    def described(self) -> str:
-        """What is drawn, of a curriculum in the last phase, in words."""
-        raise NotImplementedError
+    described: ClassVar[Any]  # what is drawn, of a curriculum in the last phase, in words
 
     def others(self, count: int, seed: int) -> Dataset:
         """So many examples of this size to test on that no training has seen. Raises SettingError."""
@@ -245,7 +224,7 @@ class PrefixSums(DrawnSource):
     name: ClassVar[str] = "prefix-sums"
     task: ClassVar[str] = "bits"
     arch: ClassVar[str] = "scnn1d-40-32-1-recall"
-    preset: ClassVar[Mapping[str, Any]] = STRING_PRESET
+    preset: ClassVar[Mapping[str, Any]] = RATES | STEPS
     length: Annotated[int, Option("Bits of a string of `prefix-sums`.")] = 32
     examples: Annotated[int, TRAINED_ON] = 10_000
     test_examples: Annotated[int, TESTED_ON] = 1000

@@ -1,8 +1,4 @@
-"""Blueprints: what a network is built from, as plain data, with a text form such as "swrn-28-10-4".
-
-wrn-28-10 is plain, swrn-28-10-4 shares four templates a stage, scnn-20-32-20 finds paths. Knows no torch until it
-builds.
-"""
+"""Blueprints: what a network is built from, as plain data. Knows no torch until it builds."""
 
 from __future__ import annotations
 
@@ -140,8 +136,8 @@ class Blueprint:
         """What is chosen of the network besides its name, by the keywords of `blueprint`; what it has not is left out,
         and the templates that stand in its name."""
         found: dict[str, Any] = {"dropout": self.dropout} | self._chosen()
-        found |= {"coefficients": self.coefficients} if self.coefficients != "learnt" else {}
-        found |= {"group_by": self.group_by} if self.group_by != "stage" else {}
+        usual = {"coefficients": "learnt", "group_by": "stage"}
+        found |= {name: getattr(self, name) for name in usual if getattr(self, name) != usual[name]}
         if self.family.outside:
             given = {key: list(value) if isinstance(value, tuple) else value for key, value in self.options.given}
             found |= {key: value for key, value in (("templates", self.templates), ("arch_option", given)) if value}
