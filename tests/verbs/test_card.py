@@ -245,7 +245,7 @@ def test_a_card_of_a_users_own_network_opens_only_with_its_file(tmp_path, monkey
     card("run/fold", "card", code="nets.py")
     front, text = readme()
     assert "model-index" not in front
-    assert "| folded, batch norm as it was | not measured |" in text
+    assert "| folded | not measured |" in text
     assert 'foldnet.load("hf://OWNER/NAME", code="nets.py")' in text
     assert "The network is made by a Python file of its author's, `nets.py` (SHA-256 `" in text
     assert not list(Path("card").glob("*.py"))

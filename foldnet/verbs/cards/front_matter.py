@@ -23,14 +23,15 @@ def front_matter(facts: Facts) -> str:
     found |= {"library_name": "foldnet", "tags": list(TAGS)}
     found |= {} if pipeline is None else {"pipeline_tag": pipeline}
     found |= {"datasets": [DATASETS[dataset]]} if dataset in DATASETS else {}
-    found |= {"metrics": [task.measure]}
+    measure = task.measure.lower().replace(" ", "_")
+    found |= {"metrics": [measure]}
     scores = facts.report.stated()
     score = next((scores[form] for form in ("finetuned", "recalibrated", "tied") if form in scores), None)
     if score is not None and dataset is not None:
         result = {
             "task": {"type": pipeline or "other"},
             "dataset": {"name": dataset, "type": DATASETS.get(dataset, dataset), "split": "test"},
-            "metrics": [{"type": task.measure, "value": score, "name": f"test {task.measure}"}],
+            "metrics": [{"type": measure, "value": score, "name": f"test {task.measure}"}],
         }
         found |= {"model-index": [{"name": facts.name, "results": [result]}]}
     return "\n".join(["---", *yaml_of(found), "---", ""])
