@@ -9,9 +9,10 @@ import pytest
 
 from foldnet.show.report import Table, Text
 from foldnet.store.seals import sealed
+from foldnet.studies.trial import Trial
 from foldnet.training.runs import open_run
 from foldnet.training.settings import flat, train_settings
-from foldnet.verbs.pages.commands import as_options, fold_command, train_command
+from foldnet.verbs.pages.commands import as_options, fold_command, train_command, trial_command
 from foldnet.verbs.report import report
 
 
@@ -44,6 +45,17 @@ def test_the_command_that_trains_the_same_has_the_same_settings(cli, shelf, monk
     assert cli(*shlex.split(command)[1:]).code == 0
     own = {name: value for name, value in found.items() if name in {"dataset", *flat(settings)}}
     assert train_settings(own) == replace(settings, precision="fp32")
+
+
+def test_a_trial_of_a_study_trains_by_a_command_too(cli, monkeypatch):
+    trial = Trial(train_settings({"arch": "swrn-16-1-2", "epochs": 200, "recurrence": 0.0, "seed": 1}), (), "x")
+    command = trial_command(json.loads(json.dumps(trial.chosen)))
+    found = {}
+    monkeypatch.setattr("foldnet.verbs.train.train", lambda **options: found.update(options))
+    assert cli(*shlex.split(command)[1:]).code == 0
+    own = {name: value for name, value in found.items() if name in {"dataset", *flat(trial.settings)}}
+    assert train_settings(own) == trial.settings
+    assert trial_command(trial.chosen | {"code": "0" * 64}) == trial_command({"dataset": "none", "arch": "x"}) == ""
 
 
 def test_where_no_one_command_trains_the_same_the_page_says_why(home, put):

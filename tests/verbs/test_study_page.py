@@ -26,7 +26,10 @@ def test_a_study_whose_results_changed_is_refused(tmp_path, monkeypatch, shelf):
     file = tmp_path / "results.json"
     file.write_text(json.dumps(content))
     assert report("results.json", "page.html").kind == "study"
-    assert "1 network, 1 training" in (tmp_path / "page.html").read_text()
+    html = (tmp_path / "page.html").read_text()
+    assert "1 network, 1 training" in html
+    assert "wrn-16-1 on digits, seed 0: <span" in html
+    assert "<code>foldnet train --dataset digits --arch wrn-16-1 --epochs 200 " in html
     result["train"] |= {"score": 1.0}
     file.write_text(json.dumps(content))
     with pytest.raises(
@@ -69,5 +72,5 @@ def test_a_study_has_a_page_that_compares_its_runs(tmp_path, monkeypatch):
     assert "wrn-16-1&lt;b&gt;" in html
     assert "<b>" not in html
     assert "90.50 % ± 0.71" in html
-    assert html.count("swrn-16-1-2 on digits, seed") == 2
+    assert html.count("swrn-16-1-2 on digits, seed") == 4  # in the table, and at their commands
     assert "foldnet study table results.json" in html

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from foldnet.data.sources import make_source, source_settings
 from foldnet.errors import FoldnetError
 from foldnet.folding.folds import settings_of
 from foldnet.folding.settings import FoldSettings
@@ -27,25 +28,44 @@ OTHERS = {"from": "began with another run's weights", "converted": "was converte
 def train_command(run: Run) -> tuple[str, str]:
     """The command that trains as a run was trained, and "", or "" and why there is none. It says no place: neither
     where data lie nor where the run is to go."""
-    settings, config = flat(run.settings), RUN.config(run.folder)
+    config = RUN.config(run.folder)
     why = next((why for key, why in OTHERS.items() if key in config), "")
     if run.blueprint.ties or run.blueprint.groups:
         why = "shares by a fold or a plan, which are other files"
     if run.lengthened:
         why = "was made longer as it went on"
-    try:
-        usual = flat(train_settings({name: settings[name] for name in NAMED}))
-    except FoldnetError:  # what the preset asks for does not fit without the rest
-        usual = {}
-    # What is chosen by the machine would be another on the next.
-    settings["precision"] = run.precision
-    own = {name: value for name, value in settings.items() if name in NAMED or value != usual.get(name)}
     if run.settings.momentum != TrainSettings().momentum:
         why = f"has momentum {run.settings.momentum:g}, for which there is no option"
+    # What is chosen by the machine would be another on the next.
+    return ("", why) if why else (_training(replace(run.settings, precision=run.precision)), "")
+
+
+def trial_command(chosen: Mapping[str, Any]) -> str:
+    """The command that trains as a study's trial does, of which `chosen` are the settings that are not at their
+    defaults; "" where a user's file makes the network, or no option says one of them."""
+    own: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in chosen.items()}
+    if "code" in own or "momentum" in own:
+        return ""
+    known = source_settings()
+    try:
+        source = make_source(own.pop("dataset"), {name: own.pop(name) for name in list(own) if name in known})
+        return _training(TrainSettings(source=source, **own))
+    except (FoldnetError, TypeError):
+        return ""
+
+
+def _training(settings: TrainSettings) -> str:
+    """The command with all that the preset does not say."""
+    given = flat(settings)
+    try:
+        usual = flat(train_settings({name: given[name] for name in NAMED}))
+    except FoldnetError:  # what the preset asks for does not fit without the rest
+        usual = {}
+    own = {name: value for name, value in given.items() if name in NAMED or value != usual.get(name)}
     own = {name: value for name, value in own.items() if name not in LEFT_OUT}
-    if (written := WRITTEN.fullmatch(run.settings.arch)) is not None and (code := file_named()) is not None:
+    if (written := WRITTEN.fullmatch(settings.arch)) is not None and (code := file_named()) is not None:
         own["arch"] = f"{said(code)}:{written['function']}"
-    return ("", why) if why else (command("train", *options(TrainSettings, own)), "")
+    return command("train", *options(TrainSettings, own))
 
 
 def fold_command(folder: Path, run: str) -> str:

@@ -8,13 +8,14 @@ from typing import Any
 from foldnet.drawing.charts import Chart, Curve, chart_svg, legend
 from foldnet.errors import RunError
 from foldnet.show.html import element, part_of_page
-from foldnet.show.page import Section, copied, document, figure
+from foldnet.show.page import Section, copied, document, figure, folded_away
 from foldnet.show.report import Table, counted
 from foldnet.studies.results import RESULTS, results_of
 from foldnet.studies.table import StudyReport, table_of
 from foldnet.studies.trial import RUNS
 from foldnet.training.checkpoint import read_metrics
 from foldnet.training.runs import open_run
+from foldnet.verbs.pages.commands import trial_command
 from foldnet.verbs.pages.sources import Source, command, said, source_of
 from foldnet.verbs.train import read_report
 
@@ -25,6 +26,7 @@ class Course:
 
     trial: str
     title: str
+    settings: Mapping[str, Any]
     train: Mapping[str, Any]
     seed: int
     metrics: tuple[dict[str, Any], ...]
@@ -64,7 +66,7 @@ def _course(study: Path, result: Mapping[str, Any], file: str) -> Course:
                 "them was changed; run the study again"
             )
     title = f"{settings['arch']} on {settings['dataset']}, seed {settings['seed']}"
-    return Course(result["trial"], title, result["train"], settings["seed"], tuple(metrics))
+    return Course(result["trial"], title, settings, result["train"], settings["seed"], tuple(metrics))
 
 
 def study_html(page: StudyPage) -> str:
@@ -91,7 +93,10 @@ def _sections(page: StudyPage) -> Iterator[Section]:
             "p", "A point is the mean of a network's seeds; pointing at it names it, and so does the table."
         )
         yield Section("sizes", "Score against size", (about, element("div", pictures, class_="row"), source))
-    yield Section("trainings", "Its trainings", (part_of_page(_trainings(page)), source))
+    again = ((course.title, trial_command(course.settings)) for course in page.courses)
+    items = [element("li", f"{title}: ", copied(made)) for title, made in again if made]
+    commands = folded_away("Commands that train the same", element("ul", items)) if items else None
+    yield Section("trainings", "Its trainings", (part_of_page(_trainings(page)), commands, source))
     charts = list(_courses(page))
     if charts:
         pictures = [figure(chart_svg(chart), (f"{chart.label}.", legend(chart))) for chart in charts]
