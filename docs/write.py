@@ -16,6 +16,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import export_readings
 import frontier_readings
 import network_readings
 import readings
@@ -39,7 +40,9 @@ def pages() -> dict[Path, str]:
         keep_trailing_newline=True,
         autoescape=False,
     )
-    found = vars(readings) | vars(study_readings) | vars(frontier_readings) | vars(network_readings)
+    found = (
+        vars(readings) | vars(study_readings) | vars(frontier_readings) | vars(network_readings) | vars(export_readings)
+    )
     public = {name: value for name, value in found.items() if callable(value) and not name.startswith("_")}
     environment.filters |= public
     environment.globals |= public | {"sum": sum, "min": min, "max": max, "zip": zip, "round": round, "len": len}

@@ -78,6 +78,18 @@ def test_sharing_was_measured_to_need_little_more_than_the_network():
     assert max(few) <= 1.3
 
 
+def test_exported_loops_were_measured_to_be_small_and_exact():
+    found = json.loads((EXAMPLES / "benchmarks" / "exported.json").read_text())["result"]
+    assert len(found) == 7
+    for network in found.values():
+        assert network["loop"]["bytes"] <= 1.05 * network["unique_bytes"] + 2**16
+        assert network["largest_as_found"] <= 1e-4
+        assert network["predictions_that_differ"] == 0
+        assert network["loops"]
+        assert not network["unrolled_because"]
+        assert network["loop"]["optimised_to_unique"] <= 1.11
+
+
 def test_digits_are_folded(run, tmp_path):
     out = run("fold_digits.py", "--epochs", 2, "--out", tmp_path / "run")
     soft, folded = (int(re.search(rf"{form}: (\d+) of 360 right", out)[1]) for form in ("soft", "folded"))

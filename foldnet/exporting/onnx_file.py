@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import textwrap
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,11 +12,11 @@ from foldnet.errors import BrokenPromise, SettingError
 from foldnet.exporting.given import Given
 from foldnet.exporting.needs import check_torch, needed
 from foldnet.exporting.report import ExportReport
+from foldnet.exporting.reuse import reused_in_loops
 from foldnet.exporting.traced import BATCH, REASON, traced
 from foldnet.exporting.unrolled import marked_blocks, unique_bytes, written_out
-from foldnet.program.data import loops_of, turnable
+from foldnet.program.data import Program, loops_of, turnable
 from foldnet.store.files import write_whole
-from foldnet.store.seals import sha256_of
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -67,19 +69,30 @@ def write_onnx(given: Given, file: Path, *, loops: bool = True, dial: bool = Fal
     model = onnx_model.model_of(graph, opset, given.about(**facts))
     _check(model)
     onnx_model.seal(model)
-    write_whole(file, model.SerializeToString())
+    content = model.SerializeToString()
+    write_whole(file, content)
     return ExportReport(
         file=str(file),
         format="onnx",
         form=given.form,
         source=given.source,
-        sha256=sha256_of(file),
-        bytes=file.stat().st_size,
+        sha256=hashlib.sha256(content).hexdigest(),
+        bytes=len(content),
         unique_bytes=unique,
         loops=joined,
         unrolled=refused if loops else dict.fromkeys(loops_of(program) if program else (), "asked for"),
         dial=tuple(graph.dials),
-        notes=given.notes,
+        notes=given.notes + (_outside(program, joined) if program is not None else ()),
+    )
+
+
+def _outside(program: Program, joined: Mapping[str, int]) -> tuple[str, ...]:
+    """What to know of owners that a loop's body cannot hold, since they are used outside of it too."""
+    if not joined or reused_in_loops(program, joined):
+        return ()
+    return (
+        "some weights of loops are used outside of them too, and so stand outside, where onnxruntime takes up to three "
+        "times as long for a convolution; `loops='unrolled'` may be faster",
     )
 
 

@@ -23,6 +23,7 @@ def simplify(graph: Graph) -> None:
     drop_zero_biases(graph)
     move_gains(graph)
     merge_norms(graph)
+    move_gains_ahead(graph)
     graph.without_unused()
 
 
@@ -187,6 +188,40 @@ def merge_norms(graph: Graph) -> None:
         kind = numbers[0].dtype  # type: ignore[union-attr]
         nodes.append(_affine(graph, node.name, x, node.output[0], factor.astype(kind), shift.astype(kind)))
     graph.nodes = [node for node in nodes if id(node) not in gone]
+
+
+def move_gains_ahead(graph: Graph) -> None:
+    """g conv(relu(s x + t)) becomes conv(relu(g s x + g t)) where every gain of the weight is positive: one pass over
+    the outputs less. A single negative gain, of which that is not true, would set its trip apart."""
+    producers, consumers = graph.producers(), graph.consumers()
+    found = [one for one in (_gained(graph, producers, consumers, node) for node in graph.nodes) if one is not None]
+    negative = {conv.input[1] for _, conv, _, gain in found if gain <= 0}
+    for product, conv, norm, gain in (one for one in found if one[1].input[1] not in negative):
+        for place, name in ((1, "scale"), (2, "shift")):
+            value = graph.constants[norm.input[place]]
+            norm.input[place] = graph.constant(f"{norm.output[0]}/{name}", (value * gain).astype(value.dtype))
+        conv.output[0], product.op_type = product.output[0], ""
+    graph.nodes = [node for node in graph.nodes if node.op_type]
+
+
+def _gained(
+    graph: Graph, producers: dict[str, Node], consumers: dict[str, list[Node]], node: Node
+) -> tuple[Node, Node, Node, float] | None:
+    """(product, convolution, norm, gain) where a node multiplies what a convolution makes of a norm's positive part,
+    and nothing else uses what is between."""
+    gain = next((name for name in node.input if name in graph.constants and graph.constants[name].size == 1), None)
+    if node.op_type != "Mul" or gain is None:
+        return None
+    chain, name = [node], next((one for one in node.input if one != gain), "")
+    for kind in ("Conv", "Relu", "BatchNormalization"):
+        made = producers.get(name)
+        if made is None or made.op_type != kind or len(consumers[name]) > 1 or name in graph.results():
+            return None
+        chain.append(made)
+        name = made.input[0]
+    _, conv, _, norm = chain
+    known = len(conv.input) == 2 and all(one in graph.constants for one in norm.input[1:])
+    return (node, conv, norm, float(graph.constants[gain].reshape(()))) if known else None
 
 
 def _affine(graph: Graph, name: str, x: str, out: str, scale: NDArray[Any], shift: NDArray[Any]) -> Node:

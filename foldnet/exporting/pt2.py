@@ -5,6 +5,7 @@ torch.export.load unpickles parts of such a file, so foldnet loads none that it 
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import warnings
@@ -23,7 +24,6 @@ from foldnet.exporting.traced import traced
 from foldnet.exporting.unrolled import unique_bytes, written_out
 from foldnet.program.data import loops_of
 from foldnet.store.files import write_whole
-from foldnet.store.seals import sha256_of
 
 ABOUT = "foldnet.json"  # among the extra files of an archive
 OWN = (".data/serialization_id",)  # of an archive, not of what it holds
@@ -34,14 +34,15 @@ def write_pt2(given: Given, file: Path) -> ExportReport:
     export."""
     network = written_out(given.network)
     unique = unique_bytes(network)
-    write_whole(file, _packed(given, network, unique)[0])
+    content, _ = _packed(given, network, unique)
+    write_whole(file, content)
     return ExportReport(
         file=str(file),
         format="pt2",
         form=given.form,
         source=given.source,
-        sha256=sha256_of(file),
-        bytes=file.stat().st_size,
+        sha256=hashlib.sha256(content).hexdigest(),
+        bytes=len(content),
         unique_bytes=unique,
         unrolled=dict.fromkeys(loops_of(given.program) if given.program else (), "torch.export has no such loops"),
         notes=given.notes,

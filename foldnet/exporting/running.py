@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -17,8 +18,8 @@ from torch import Tensor
 from foldnet.errors import RunError
 from foldnet.exporting.given import Given
 from foldnet.exporting.needs import needed
-from foldnet.store.codec import open_plain
-from foldnet.store.seals import sha256_of
+from foldnet.hardware import memory_bytes
+from foldnet.store.codec import of_a_folder, read_bytes
 from foldnet.store.tensors import facts_of
 
 if TYPE_CHECKING:
@@ -64,13 +65,16 @@ def opened(file: Path) -> Exported:
     MissingTool."""
     if file.suffix.lower() not in ENDINGS:
         raise RunError(f"'{file}' has ending '{file.suffix}'; give an exported file, {', '.join(ENDINGS)}")
-    with open_plain(file) as plain:
-        content = plain.read()
+    with of_a_folder(file):
+        size, (total, _) = file.stat().st_size, memory_bytes()
+        if total is not None and size > total:
+            raise RunError(f"'{file}' has {size:,} bytes, more than this machine's memory; give an exported file")
+        content = read_bytes(file, most=size, links=True)
     about = {".onnx": _about_onnx, ".pt2": _about_pt2, ".safetensors": _about_tensors}[file.suffix.lower()]
     facts = about(file, content)
     if not isinstance(facts.get("files"), dict) or facts.get("format") not in ("onnx", "pt2", "safetensors"):
         raise RunError(f"'{file}' was not written by foldnet export; give a file that was")
-    return Exported(file, sha256_of(file), content, facts)
+    return Exported(file, hashlib.sha256(content).hexdigest(), content, facts)
 
 
 def _about_onnx(file: Path, content: bytes) -> dict[str, Any]:

@@ -3,9 +3,9 @@ its dials; and how many bytes of weights it takes, as a file and where it runs."
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -14,12 +14,13 @@ from foldnet.data.tasks import Task
 from foldnet.errors import BrokenPromise
 from foldnet.exporting.running import Exported, Run
 from foldnet.folding.looped import LoopedNetwork
-from foldnet.program.data import Item, Program, Step
+from foldnet.program.data import Program
 from foldnet.proof.promises import Promise, at_most, equal
 from foldnet.show.report import Report, Table, Text
 
 LARGEST = 1e-4  # absolute difference of an output, where outputs are not large:
-ROUNDINGS = 32 * 2.0**-23  # of the largest output, which fp32 itself cannot be asked for less than
+ROUNDINGS = 32 * 2.0**-23  # of the largest output, less than which cannot be asked of fp32
+FURTHER = 1e-4  # of it where loops are turned: states that nobody trained may grow, and shrink again behind a norm
 FILE, OPTIMISED, SLACK = 1.05, 1.10, 64 * 1024  # bytes of a file, of weights as they run: times the tensors', and more
 BATCHES = (32, 3)
 
@@ -41,7 +42,7 @@ class Ran:
     @property
     def limit(self) -> float:
         """The most that outputs may differ."""
-        return max(LARGEST, ROUNDINGS * self.largest)
+        return limit_of(self.largest, self.trips)
 
     @property
     def name(self) -> str:
@@ -137,6 +138,11 @@ def _turned(trips: Mapping[str, int]) -> str:
     return ", ".join(f"{loop} {count}x" for loop, count in trips.items()) or "as found"
 
 
+def limit_of(largest: float, trips: Mapping[str, int]) -> float:
+    """The most that outputs may differ whose largest is `largest`."""
+    return max(LARGEST, (FURTHER if trips else ROUNDINGS) * largest)
+
+
 @torch.no_grad()
 def run_against(
     run: Run, looped: LoopedNetwork, x: Tensor, batch: int, trips: Mapping[str, int], task: Task, **said: str
@@ -150,7 +156,7 @@ def run_against(
         looped.set_trips({})
     ours, wanted = (torch.cat(parts) for parts in zip(*pairs, strict=True))
     difference, largest = float((ours - wanted).abs().max()), float(wanted.abs().max())
-    close = task.margin(wanted) <= 2 * max(LARGEST, ROUNDINGS * largest)
+    close = task.margin(wanted) <= 2 * limit_of(largest, trips)
     broken = int(((task.predict(ours) != task.predict(wanted)) & ~close).sum())
     return Ran(
         count=len(x), batch=batch, trips=dict(trips), difference=difference, largest=largest, broken=broken, **said
@@ -162,29 +168,6 @@ def turned(exported: Exported, program: Program) -> Iterator[dict[str, int]]:
     found = {loop.name: loop.times for stage in program.stages for loop in stage.loops}
     for name in exported.dial:
         yield from ({name: count} for count in dict.fromkeys((0, 1, found[name], 2 * found[name])))
-
-
-def reused_in_loops(exported: Exported, program: Program) -> bool:
-    """Whether each owner is written once in the file: all that use it again do so in a loop of the file."""
-    loops, seen = exported.facts.get("loops", {}), set()
-    for stage in program.stages:
-        uses = {block.label: block.uses for block in stage.blocks}
-        for label in _written(stage.items, loops):
-            for owner in ((use.group, use.owner) for use in uses[label] if use.group is not None):
-                if owner in seen:
-                    return False
-                seen.add(owner)
-    return True
-
-
-def _written(items: Sequence[Item], loops: Mapping[str, Any]) -> Iterator[str]:
-    """The labels as often as a file writes them."""
-    for item in items:
-        if isinstance(item, Step):
-            yield item.label
-        else:
-            for _ in range(1 if item.name in loops else item.times):
-                yield from _written(item.body, loops)
 
 
 def size_promises(found: Mapping[str, int | None], *, looped: bool) -> tuple[Promise, ...]:

@@ -11,11 +11,12 @@ from torch import Tensor
 
 from foldnet.exporting.given import Given, given
 from foldnet.exporting.pt2 import weights_in
+from foldnet.exporting.reuse import reused_in_loops
 from foldnet.exporting.running import Exported, Run, opened, runners, weight_bytes
 from foldnet.folding.folds import SEALED, Fold, open_fold
 from foldnet.folding.looped import LoopedNetwork
 from foldnet.proof.at_hand import AtHand, at_hand
-from foldnet.proof.exported import BATCHES, ExportCertificate, Ran, reused_in_loops, run_against, size_promises, turned
+from foldnet.proof.exported import BATCHES, ExportCertificate, Ran, run_against, size_promises, turned
 from foldnet.store.artifact import refuse_linked
 from foldnet.store.files import write_json
 from foldnet.store.seals import check_files
@@ -51,7 +52,7 @@ def verify_exported(
     there = at_hand(fold, run, data=data, data_dir=data_dir, device="cpu")
     ran = _run(exported, fold, what, there, images or REAL_INPUTS, observer or Silent())
     assert what.program is not None
-    looped = reused_in_loops(exported, what.program)
+    looped = reused_in_loops(what.program, exported.facts.get("loops", {}))
     sizes: dict[str, int | None] = {"unique": exported.unique_bytes, "file": len(exported.content)}
     if exported.format == "onnx":
         sizes["weights"], sizes["optimised"] = weight_bytes(exported.content, file)
