@@ -55,6 +55,7 @@ BOUNDS: dict[str, Bound] = {
     **dict.fromkeys(("lr", "finetune_lr"), _number(0, 1000, above=True)),
     **dict.fromkeys(("weight_decay", "recurrence", "step_scale", "clip", "fixed_point"), _number(0, 1000)),
     **dict.fromkeys(("momentum", "progressive", "deep_supervision"), _number(0, 1)),
+    "progressive_reach": _number(1, 100),
     "seed": Bound(0, 2**32 - 1),
     "validation": _number(0, 10**9),
     "image_size": Bound(4, 4096),

@@ -28,8 +28,8 @@ MIXING = ("coefficients", "gains", "gain")  # what mixes or scales shared weight
 @dataclass(frozen=True, slots=True)
 class Objective:
     """What the steps minimise: `loss` of (outputs, targets, inputs), by default the task's, less the weighted
-    recurrence. In one process alone `run` stands for the network where its loss is all. Gradients are scaled down to a
-    norm of `clip` where that is above 0."""
+    recurrence. In one process alone `run` stands for the network where its loss is all; `begin` hears before each epoch
+    what share of them is over. Gradients are scaled down to a norm of `clip` where that is above 0."""
 
     recurrence: float = 0.0
     form: str = "mean"
@@ -37,6 +37,7 @@ class Objective:
     task: Task = CLASSES
     loss: Callable[[Tensor, Tensor, Tensor], Tensor] | None = None
     run: Callable[[Tensor], Tensor] | None = None
+    begin: Callable[[float], None] | None = None
     clip: float = 0.0
 
 

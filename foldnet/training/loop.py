@@ -99,6 +99,8 @@ class _Training:
         """One pass over the training data, or the rest of one, and one over the validation data."""
         course, data = self.course, self.session.train[self.course.phase(epoch)]
         self.steps.epoch = epoch
+        if self.session.objective.begin is not None:
+            self.session.objective.begin(epoch / course.epochs)
         done = self._steps(epoch, data, under_way)
         self._check_finite(epoch, done.loss / data.images)
         self.machine.world.copy_buffers(self.model)

@@ -19,7 +19,9 @@ class StepLosses:
 
     `progressive` (Bansal et al., https://arxiv.org/abs/2202.05826): of `depth` steps a part starts after 0 to
     depth - 1, whose work is taken as given, and goes on for 1 step to all that are left; both numbers are drawn anew
-    for every batch. The loss is (1 - weight) times that of the whole network and weight times that of the part.
+    for every batch. The loss is (1 - weight) times that of the whole network and weight times that of the part. With a
+    `reach` above 1 parts start after up to reach times the steps, past the last of which that one runs again, as in a
+    loop that is turned, so that the state learns to rest. The reach grows from 1, evenly over the training.
 
     `deep_supervision` (Lee et al., https://arxiv.org/abs/1409.5185): (1 - weight) times the rest, and weight times the
     mean loss after a quarter, a half and three quarters of the steps.
@@ -35,6 +37,7 @@ class StepLosses:
         machine: Machine,
         *,
         progressive: float = 0.0,
+        progressive_reach: float = 1.0,
         deep_supervision: float = 0.0,
         fixed_point: float = 0.0,
     ) -> None:
@@ -48,11 +51,16 @@ class StepLosses:
             name = next((name for name, weight in given.items() if weight), "progressive")
             raise SettingError(f"`{name}={given[name]:g}` needs a network of steps, such as scnn-20-32-1; leave it out")
         self.depth = len(network.body)
+        self.reach, self.farthest = progressive_reach, self.depth
+
+    def begin(self, share: float) -> None:
+        """Hear what share of the training, 0..1, is over."""
+        self.farthest = round(self.depth * (1 + (self.reach - 1) * share))
 
     def part(self, x: Tensor) -> Tensor:
         """The answer (n, ...) of a part that is drawn for x (n, ...)."""
-        start = int(torch.randint(self.depth, ()))
-        steps = int(torch.randint(1, self.depth - start + 1, ()))
+        start = int(torch.randint(self.farthest, ()))
+        steps = int(torch.randint(1, min(self.depth, self.farthest - start) + 1, ()))
         with self.machine.autocast():
             answer: Tensor = self.model(x, start=start, steps=steps)
         return answer.float()

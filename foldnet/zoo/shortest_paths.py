@@ -115,19 +115,26 @@ class PathNetwork(nn.Module):
         self, x: Tensor, start: int = 0, steps: int | None = None, at: tuple[int, ...] = ()
     ) -> Tensor | tuple[Tensor, ...]:
         """Only the first `start` + `steps` steps run where `steps` is given, and gradients stop before the last
-        `steps`. Where numbers of steps behind `start` are given as `at`, the answers after each of these, and the
-        states (n, width, ...) before and after the last of all steps; gradients stop at `start` then too."""
+        `steps`; past the last step of all it runs again. Where numbers of steps behind `start` are given as `at`, the
+        answers after each of these, and the states (n, width, ...) before and after the last of all steps; gradients
+        stop at `start` then too."""
         state = self.stem(x)
         if self.recall:
             state = torch.cat([state, x], 1)
         if start:
             with torch.no_grad():
-                state = self.body[:start](state)
+                state = self._run(state, 0, start)
         if at:
             return self._traced(state, start, at)
         if steps is None and not start:
             return self._answer(self.body(state))  # which is a loop in a folded network
-        return self._answer(self.body[start : None if steps is None else start + steps](state))
+        return self._answer(self._run(state, start, len(self.body) if steps is None else start + steps))
+
+    def _run(self, state: Tensor, first: int, end: int) -> Tensor:
+        """The state after some of the steps; past the last of all it runs again."""
+        for number in range(first, end):
+            state = self.body[min(number, len(self.body) - 1)](state)
+        return state
 
     def _answer(self, state: Tensor) -> Tensor:
         """The logits after any step."""

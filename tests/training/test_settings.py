@@ -254,7 +254,7 @@ def test_a_number_that_python_cannot_write_is_refused():
 def test_every_number_has_a_lower_and_an_upper_bound():
     kinds = (TrainSettings, *SOURCES.values())
     numbers = [(kind, name) for kind in kinds for name, field in fields_of(kind).items() if field.type in (int, float)]
-    assert len(numbers) == 18 + 12
+    assert len(numbers) == 19 + 12
     for kind, name in numbers:
         for value in (-1, 10**10):
             with pytest.raises(SettingError, match=rf"^`{name}={value}` is not legal; give a "):

@@ -67,6 +67,26 @@ def test_every_start_and_every_number_of_steps_occurs(batch):
     assert seen == {(start, steps) for start in range(3) for steps in range(1, 4 - start)}
 
 
+def test_with_a_reach_parts_go_past_the_last_step_which_runs_again():
+    torch.manual_seed(0)
+    model, x = build("cnn1d-3-4-recall").eval(), torch.rand(2, 1, 6)
+    losses = StepLosses(model, BITS, MACHINE, progressive=1, progressive_reach=3)
+    for share, farthest in ((0.0, 3), (0.5, 6), (1.0, 9)):
+        losses.begin(share)
+        drawn = set()
+        model.forward = lambda x, start, steps, drawn=drawn: drawn.add((start, steps)) or torch.zeros(2, 6)
+        for _ in range(400):
+            losses.part(x)
+        del model.forward
+        assert drawn == {
+            (start, steps) for start in range(farthest) for steps in range(1, min(3, farthest - start) + 1)
+        }
+    state = torch.cat([model.stem(x), x], 1)
+    for step in (0, 1, 2, 2, 2, 2):
+        state = model.body[step](state)
+    torch.testing.assert_close(model(x, start=4, steps=2), model.head(state[:, :4])[:, 0])
+
+
 @pytest.mark.parametrize(("depth", "depths"), [(8, (2, 4, 6)), (2, (1,)), (1, (1,))])
 def test_deep_supervision_asks_after_each_quarter(depth, depths):
     torch.manual_seed(0)
