@@ -20,13 +20,16 @@ from foldnet.folding.looped import LoopedNetwork
 from foldnet.folding.opening import kind_of
 from foldnet.program.data import Program
 from foldnet.program.text import program_text
+from foldnet.store.artifact import FOLD
 from foldnet.store.codec import to_plain
 from foldnet.store.seals import sha256_of
 from foldnet.training.checkpoint import FILE
 from foldnet.training.runs import open_run
+from foldnet.zoo.blueprint import Blueprint
 
 EXAMPLES = 2  # inputs that a network is traced with; one would be taken for a size that never changes
 SEED = 0
+HAS_FOLDS = "the run was exported with every weight written out; name one of its folds for its loops"
 SCHEMA = 1  # of what a file says of itself
 PACKAGES = ("foldnet", "torch", "onnx", "onnxscript", "safetensors")
 
@@ -35,7 +38,8 @@ PACKAGES = ("foldnet", "torch", "onnx", "onnxscript", "safetensors")
 class Given:
     """A network in evaluation mode, looped or whatever else, and positional inputs of two examples.
 
-    `files` are the SHA-256 of the files that it was read from, `source` the name of their folder.
+    `files` are the SHA-256 of the files that it was read from, `source` the name of their folder. `length` is the most
+    of a sequence, whose own may be less; None where all inputs have one size.
     """
 
     network: nn.Module
@@ -44,6 +48,7 @@ class Given:
     source: str = ""
     files: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    length: int | None = None
 
     @property
     def program(self) -> Program | None:
@@ -83,19 +88,19 @@ def given(what: Path | str | nn.Module, inputs: Any = None, *, runs: bool = True
     folder = Path(what)
     if kind_of(folder) == "fold":
         fold, looped = read_fold(folder, Fold.load)
-        return Given(
-            plain_layout(looped),
-            (fold.blueprint.random_inputs(EXAMPLES, SEED),),
-            fold.arch,
-            folder.name,
-            dict(fold.files),
-        )
+        return _built(looped, fold.blueprint, folder, dict(fold.files))
     run = open_run(folder)
     network, _ = run.load("last")
     files = {f"last/{FILE}": sha256_of(folder / "last" / FILE)}
-    return Given(
-        plain_layout(network), (run.blueprint.random_inputs(EXAMPLES, SEED),), run.settings.arch, folder.name, files
-    )
+    return _built(network, run.blueprint, folder, files, (HAS_FOLDS,) if FOLD.all_in(folder) else ())
+
+
+def _built(
+    network: nn.Module, built: Blueprint, folder: Path, files: dict[str, str], notes: tuple[str, ...] = ()
+) -> Given:
+    """The network of a folder, which was built of a blueprint."""
+    inputs, length = (built.random_inputs(EXAMPLES, SEED),), built.size if built.family.symbols else None
+    return Given(plain_layout(network), inputs, built.arch, folder.name, files, notes, length)
 
 
 def _in_memory(network: nn.Module, inputs: Any) -> Given:

@@ -13,7 +13,7 @@ from foldnet.exporting.given import Given
 from foldnet.exporting.needs import check_torch, needed
 from foldnet.exporting.report import ExportReport
 from foldnet.exporting.reuse import reused_in_loops
-from foldnet.exporting.traced import BATCH, REASON, traced
+from foldnet.exporting.traced import BATCH, LENGTH, REASON, traced
 from foldnet.exporting.unrolled import marked_blocks, unique_bytes, written_out
 from foldnet.program.data import Program, loops_of, turnable
 from foldnet.store.files import write_whole
@@ -48,7 +48,7 @@ def write_onnx(given: Given, file: Path, *, loops: bool = True, dial: bool = Fal
         )
     from foldnet.exporting import onnx_loops, onnx_model, onnx_simple, onnx_trips
 
-    graph, opset = onnx_model.drawn(traced(network, given.inputs))
+    graph, opset = onnx_model.drawn(traced(network, given.inputs, given.length))
     _name(graph)
     onnx_simple.simplify(graph)
     stages = program.stages if program is not None else ()
@@ -113,12 +113,12 @@ def _check_dial(given: Given, loops: bool) -> None:
 
 
 def _name(graph: Graph) -> None:
-    """Inputs are called input, input2, ..., outputs output, output2, ..., and what is the length of a batch, batch."""
+    """Inputs are called input, input2, ..., outputs output, output2, ..., sizes that are not fixed batch and length."""
     names: dict[str, str] = {}
     for kind, values in (("input", graph.inputs), ("output", graph.outputs)):
         names |= {info.name: kind if number == 1 else f"{kind}{number}" for number, info in enumerate(values, 1)}
-    lengths = graph.inputs[0].type.tensor_type.shape.dim
-    graph.rename(names, {lengths[0].dim_param: BATCH} if lengths and lengths[0].dim_param else {})
+    dims = (dim.dim_param for dim in graph.inputs[0].type.tensor_type.shape.dim)
+    graph.rename(names, {known: name for known, name in zip(dims, (BATCH, LENGTH), strict=False) if known})
 
 
 def _check(model: ModelProto) -> None:

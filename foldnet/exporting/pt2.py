@@ -76,7 +76,7 @@ def about_pt2(content: bytes, file: Path) -> dict[str, Any]:
 
 def _packed(given: Given, network: torch.nn.Module, unique: int) -> tuple[bytes, Any]:
     """The archive, and the program in it, which tells nothing of whose code it was traced from."""
-    program = traced(network, given.inputs)
+    program = traced(network, given.inputs, given.length)
     for module in program.graph_module.modules():
         for node in getattr(getattr(module, "graph", None), "nodes", ()):
             node.meta.pop("stack_trace", None)

@@ -11,15 +11,18 @@ from torch import Tensor, nn
 from foldnet.errors import SettingError
 
 REASON = 160  # characters of what torch says
-BATCH = "batch"
+BATCH, LENGTH = "batch", "length"
 
 
-def traced(network: nn.Module, inputs: Sequence[Any]) -> Any:
+def traced(network: nn.Module, inputs: Sequence[Any], length: int | None = None) -> Any:
     """The torch.export.ExportedProgram of a network called with these inputs, whose tensors have the batch as their
-    first dimension. Raises SettingError, in one sentence, for a network that torch.export cannot follow, or whose batch
-    is fixed."""
+    first dimension, and with `length` that of a sequence, which is the most, as their second.
+
+    Raises SettingError, in one sentence, for a network that torch.export cannot follow, or whose batch is fixed.
+    """
     batch = torch.export.Dim(BATCH)
-    shapes = tuple({0: batch} if isinstance(one, Tensor) and one.dim() else None for one in inputs)
+    sizes = {0: batch} | ({1: torch.export.Dim(LENGTH, max=length)} if length is not None else {})
+    shapes = tuple(sizes if isinstance(one, Tensor) and one.dim() else None for one in inputs)
     given = (shapes,) if _takes_any(network) else shapes
     try:
         with torch.no_grad(), _plain_attention():

@@ -88,6 +88,11 @@ def test_a_file_is_timed_beside_the_forms(cli, shelf, files):
 def test_a_run_is_written_in_its_dense_form(cli, home):
     said = cli.done("export", "runs/soft", "--format", "pt2")
     assert (said["file"], said["form"], said["loops"]) == ("runs/soft/network.pt2", "dense", {})
+    assert said["notes"] == []
+    with_fold = cli.done("export", "runs/tied", "-o", "b.safetensors")
+    assert with_fold["notes"] == [
+        "the run was exported with every weight written out; name one of its folds for its loops"
+    ]
     said = cli("export", "runs/soft", "-o", "a.safetensors").out
     assert said.startswith("safetensors of the dense network: ")
 

@@ -1,6 +1,7 @@
 """Networks of several kinds as ONNX files: exact in onnxruntime at any batch and any number of trips, small, and clean."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import onnx
@@ -185,3 +186,18 @@ def test_a_forward_that_asks_for_numbers_is_refused_in_a_sentence(tmp_path):
 
     with pytest.raises(SettingError, match=r"^torch.export does not follow the network with any number of inputs "):
         write_onnx(given(Asking(), X), tmp_path / "a.onnx")
+
+
+def test_a_decoder_takes_sequences_of_any_length(tmp_path):
+    with torch.random.fork_rng([]):
+        torch.manual_seed(0)
+        soft = foldnet.build("sgpt-2-8-2-1", size=6).eval()
+        x = torch.randint(256, (2, 6))
+    looped = foldnet.fold(soft, threshold=0.9, inputs=x).looped.eval()
+    known = replace(given(looped, x), length=6)
+    report = write_onnx(known, tmp_path / "a.onnx")
+    assert report.loops == {"blocks.loop1": 2}
+    for count, length in ((1, 6), (3, 1), (2, 4)):
+        assert apart(looped, tmp_path / "a.onnx", x[:1, :length].repeat(count, 1)) < 1e-5
+    dims = [dim.dim_param for dim in onnx.load(tmp_path / "a.onnx").graph.input[0].type.tensor_type.shape.dim]
+    assert dims == ["batch", "length"]
