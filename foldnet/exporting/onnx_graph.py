@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from onnx import AttributeProto, GraphProto, NodeProto, TensorProto, ValueInfoProto, numpy_helper
 
 Node = NodeProto
-HELD = ("PARAMETER", "BUFFER")  # what torch writes beside constants that a network holds
 
 
 @dataclass
@@ -96,8 +95,8 @@ def digest(value: NDArray[Any]) -> tuple[Any, ...]:
     return value.dtype.str, value.shape, hashlib.sha256(value.tobytes()).digest()
 
 
-def graph_of(proto: GraphProto) -> Graph:
-    """The graph of a model, its constants gathered, each value once."""
+def graph_of(proto: GraphProto, weights: Collection[str] = ()) -> Graph:
+    """The graph of a model, its constants gathered, each value once; `weights` names those that a network holds."""
     first: dict[tuple[Any, ...], str] = {}
     stands: dict[str, str] = {}
     constants: dict[str, NDArray[Any]] = {}
@@ -117,9 +116,8 @@ def graph_of(proto: GraphProto) -> Graph:
         else:
             note(node.output[0], value)
     types = {info.name: info for info in (*proto.input, *proto.value_info)}
-    held = (name for name, info in types.items() if any(entry.value in HELD for entry in info.metadata_props))
-    weights = {stands[name] for name in held if name in stands}
-    return Graph(nodes, constants, tuple(proto.input), tuple(proto.output), types, weights)
+    held = {stands[name] for name in weights if name in stands}
+    return Graph(nodes, constants, tuple(proto.input), tuple(proto.output), types, held)
 
 
 def bare(node: Node) -> Node:

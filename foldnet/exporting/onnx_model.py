@@ -4,36 +4,48 @@ names files or code."""
 from __future__ import annotations
 
 import hashlib
+import textwrap
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from onnx import GraphProto, ModelProto, TensorProto, ValueInfoProto, helper, numpy_helper
+import torch
+from onnx import GraphProto, ModelProto, TensorProto, ValueInfoProto, helper, inliner, numpy_helper
 
-from foldnet.errors import RunError
+from foldnet.errors import RunError, SettingError
 from foldnet.exporting.onnx_graph import Graph, Node, graph_of, renamed, subgraphs, used_by, used_in
+from foldnet.exporting.traced import REASON
 
 SEAL = "foldnet.sha256"
 COPIED = 1024  # bytes of a constant that each body may have for itself
 
 
 def drawn(program: Any) -> tuple[Graph, int]:
-    """The graph that torch.onnx makes of an exported program, and its opset; marks are nodes."""
-    import warnings
-
-    import torch
-
+    """The graph that torch.onnx makes of an exported program, and its opset; marks are nodes. Raises SettingError, in
+    one sentence, for what it cannot write."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        made = torch.onnx.export(program, dynamo=True, optimize=False, verbose=False)
+        try:
+            made = torch.onnx.export(program, dynamo=True, optimize=False, verbose=False)
+        except Exception as error:  # its own errors have no class of their own in all versions
+            deepest = error
+            while deepest.__cause__ is not None:
+                deepest = deepest.__cause__  # type: ignore[assignment]
+            reason = textwrap.shorten(str(deepest).partition("\n")[0], REASON, placeholder="...")
+            raise SettingError(
+                f"torch.onnx cannot write the network ({reason}); write it with `format='pt2'` or `'safetensors'`"
+            ) from error
     assert made is not None
     model = made.model_proto
+    if model.functions:  # as older versions leave operators that they compose
+        model = inliner.inline_local_functions(model)
     opset = next(one.version for one in model.opset_import if one.domain == "")
-    return graph_of(model.graph), opset
+    return graph_of(model.graph, weights=program.state_dict), opset
 
 
-def model_of(graph: Graph, opset: int, about: Mapping[str, str], doc: str = "") -> ModelProto:
+def model_of(graph: Graph, opset: int, about: Mapping[str, str]) -> ModelProto:
     """The model of a graph, with what there is to say `about` it."""
     constants = dict(graph.constants)
     nodes = [_filled(node, constants, graph.nodes) for node in graph.nodes]
@@ -61,7 +73,6 @@ def model_of(graph: Graph, opset: int, about: Mapping[str, str], doc: str = "") 
         producer_version=metadata.version("foldnet"),
         opset_imports=[helper.make_opsetid("", opset)],
         ir_version=10,
-        doc_string=doc,
     )
     helper.set_model_props(model, dict(about))
     return model

@@ -158,7 +158,7 @@ def _openvino_of(file: Path) -> Run:
 
     def run(x: Tensor, trips: Mapping[str, int]) -> Tensor:
         given = {"input": x.numpy()} | {loop: torch.tensor(count).numpy() for loop, count in trips.items()}
-        return torch.from_numpy(compiled(given)[0])
+        return torch.as_tensor(compiled(given)[0])
 
     return run
 

@@ -5,9 +5,11 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import onnx
 import pytest
+import torch
 
 from foldnet.exporting import running
 from foldnet.store.seals import sha256_of
@@ -138,6 +140,23 @@ def test_a_file_that_computes_something_else_breaks_its_promises(cli, home, file
     assert found.code == 1
     assert "FAILED: " in found.out
     assert "does not keep what it promises (largest difference of onnxruntime" in found.err
+
+
+def test_openvino_runs_it_too_where_it_is_installed(cli, home, files, monkeypatch):
+    def compile_model(file, device):
+        run = running.onnxruntime_of(Path(file).read_bytes(), Path(file))
+        assert device == "CPU"
+        return lambda given: [
+            run(torch.from_numpy(given["input"]), {k: int(v) for k, v in given.items() if k != "input"})
+        ]
+
+    version = running.metadata.version
+    monkeypatch.setitem(sys.modules, "openvino", SimpleNamespace(compile_model=compile_model))
+    monkeypatch.setattr(running.metadata, "version", lambda name: "1.2.3" if name == "openvino" else version(name))
+    found = json.loads(cli("verify", FOLD, "--no-data", "--exported", files[".onnx"], "--json").out)
+    assert {ran["runtime"].split()[0] for ran in found["ran"]} == {"onnxruntime", "openvino"}
+    assert "openvino 1.2.3" in {ran["runtime"] for ran in found["ran"]}
+    assert found["passed"] is None
 
 
 @pytest.mark.parametrize(

@@ -173,6 +173,10 @@ def test_what_cannot_be_written(nested, tmp_path, monkeypatch):
     assert refused(SettingError, inputs=X[:1]) == (
         "`inputs` is a batch of one, which is taken for a fixed size; give two or more"
     )
+    with monkeypatch.context() as patch:
+        patch.delattr(torch.onnx.ops, "symbolic")
+        said = f"torch {torch.__version__} cannot write loops to ONNX; install torch 2.8 or newer"
+        assert refused(MissingTool) == said
     monkeypatch.setattr(onnx_file, "MOST", 100)
     assert refused(SettingError).endswith("holds less than 2 GiB; write it with `format='safetensors'`")
     monkeypatch.setattr(needs, "import_module", lambda name: exec("raise ImportError"))
@@ -201,3 +205,15 @@ def test_a_decoder_takes_sequences_of_any_length(tmp_path):
         assert apart(looped, tmp_path / "a.onnx", x[:1, :length].repeat(count, 1)) < 1e-5
     dims = [dim.dim_param for dim in onnx.load(tmp_path / "a.onnx").graph.input[0].type.tensor_type.shape.dim]
     assert dims == ["batch", "length"]
+
+
+def test_what_onnx_has_no_words_for_is_refused_in_a_sentence(tmp_path):
+    class Strange(nn.Module):
+        def forward(self, x):
+            return torch.linalg.eigvals(x[..., :3, :3]).real
+
+    with pytest.raises(
+        SettingError, match=r"^torch.onnx cannot write the network \(.*\); write it with `format='pt2'` or "
+    ):
+        write_onnx(given(Strange(), X), tmp_path / "a.onnx")
+    assert not any(tmp_path.iterdir())
