@@ -150,6 +150,7 @@ def test_every_control_and_picture_has_a_name_and_every_id_is_one(browser, pages
 def test_on_paper_one_stop_is_left_and_nothing_to_press(browser, pages):
     with Visit(browser, pages / "tied.html", dark=True) as visit:
         visit.page.emulate_media(media="print")
+        assert visit.page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
         assert visit.page.locator("button:visible, input:visible").count() == 0
         assert visit.page.locator("article.stop:visible").count() == 1
         assert visit.page.pdf().startswith(b"%PDF")
