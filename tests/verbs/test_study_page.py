@@ -28,6 +28,7 @@ def test_a_study_whose_results_changed_is_refused(tmp_path, monkeypatch, shelf):
     assert report("results.json", "page.html").kind == "study"
     html = (tmp_path / "page.html").read_text()
     assert "1 network, 1 training" in html
+    assert "state no digest" not in html
     assert "wrn-16-1 on digits, seed 0: <span" in html
     assert "<code>foldnet train --dataset digits --arch wrn-16-1 --epochs 200 " in html
     result["train"] |= {"score": 1.0}
@@ -69,6 +70,7 @@ def test_a_study_has_a_page_that_compares_its_runs(tmp_path, monkeypatch):
     assert (made.kind, made.stops) == ("study", 0)
     html = (tmp_path / "page.html").read_text()
     assert "2 networks, 4 trainings" in html
+    assert "The results state no digest, so that a change to them would not be noticed." in html
     assert "wrn-16-1&lt;b&gt;" in html
     assert "<b>" not in html
     assert "90.50 % ± 0.71" in html

@@ -10,6 +10,8 @@ from foldnet.errors import RunError
 from foldnet.show.html import element, part_of_page
 from foldnet.show.page import Section, copied, document, figure, folded_away
 from foldnet.show.report import Table, counted
+from foldnet.store.codec import read_json
+from foldnet.store.seals import SEAL
 from foldnet.studies.results import RESULTS, results_of
 from foldnet.studies.table import StudyReport, table_of
 from foldnet.studies.trial import RUNS
@@ -34,13 +36,14 @@ class Course:
 
 @dataclass(frozen=True, slots=True)
 class StudyPage:
-    """What the page of a study says."""
+    """What the page of a study says; `sealed` where its results state their digest."""
 
     name: str
     command: str
     report: StudyReport
     courses: tuple[Course, ...]
     source: Source
+    sealed: bool
 
 
 def page_of_study(folder: Path) -> StudyPage:
@@ -49,7 +52,8 @@ def page_of_study(folder: Path) -> StudyPage:
     place, file = (folder, RESULTS) if folder.is_dir() else (folder.parent, folder.name)
     courses = tuple(_course(place, result, file) for result in results)
     source = source_of(place, file, command("study", "table", name))
-    return StudyPage(name, command("report", name), table_of(folder.stem, results), courses, source)
+    is_sealed = SEAL in read_json(place / file)
+    return StudyPage(name, command("report", name), table_of(folder.stem, results), courses, source, is_sealed)
 
 
 def _course(study: Path, result: Mapping[str, Any], file: str) -> Course:
@@ -85,7 +89,9 @@ def study_html(page: StudyPage) -> str:
 def _sections(page: StudyPage) -> Iterator[Section]:
     """The table, score against size, every training, and how they went."""
     source = page.source.to_html()
-    yield Section("networks", "Its networks", (*map(part_of_page, page.report.parts()), source))
+    unsealed = "The results state no digest, so that a change to them would not be noticed."
+    note = None if page.sealed else element("p", unsealed, class_="note")
+    yield Section("networks", "Its networks", (*map(part_of_page, page.report.parts()), note, source))
     charts = list(_sizes(page))
     if charts:
         pictures = [figure(chart_svg(chart), (f"{chart.label}.", legend(chart))) for chart in charts]
