@@ -1,6 +1,6 @@
 # make demo   train, measure, fold and draw a network on real images, in a few minutes
 # make test   the whole test suite
-# make docs   write the measured numbers into README.md and docs/
+# make docs   write the measured numbers into README.md and docs/, and build the site, build/site/index.html
 # Both make their own environment in .venv; nothing else on the machine changes, save that Graphviz is installed if missing,
 # and for the tests Chromium.
 
@@ -67,6 +67,8 @@ test: $(VENV)/.installed dot browser lint
 
 docs: $(VENV)/.installed
 	$(BIN)/python docs/write.py
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet
+	@echo 'Open build/site/index.html'
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .

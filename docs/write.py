@@ -20,6 +20,7 @@ import export_readings
 import frontier_readings
 import network_readings
 import readings
+import site_readings
 import study_readings
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -40,9 +41,8 @@ def pages() -> dict[Path, str]:
         keep_trailing_newline=True,
         autoescape=False,
     )
-    found = (
-        vars(readings) | vars(study_readings) | vars(frontier_readings) | vars(network_readings) | vars(export_readings)
-    )
+    modules = (readings, study_readings, frontier_readings, network_readings, export_readings, site_readings)
+    found = {name: value for module in modules for name, value in vars(module).items()}
     public = {name: value for name, value in found.items() if callable(value) and not name.startswith("_")}
     environment.filters |= public
     environment.globals |= public | {"sum": sum, "min": min, "max": max, "zip": zip, "round": round, "len": len}

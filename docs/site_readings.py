@@ -1,0 +1,63 @@
+"""What the site lists: public names, benchmarks, examples, and levels of chance."""
+
+import ast
+import inspect
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from readings import FILES, read
+from study_readings import machines_of
+
+import foldnet
+
+EXAMPLES = FILES.parent
+TITLES = {True: "Functions", False: "What they return and take"}
+
+
+def public_names() -> dict[str, list[str]]:
+    """The public names of foldnet, functions first, each part in the order of the alphabet."""
+    names = sorted((name for name in foldnet.__all__ if not name.startswith("_")), key=str.lower)
+    return {
+        title: [one for one in names if inspect.isclass(getattr(foldnet, one)) != first]
+        for first, title in TITLES.items()
+    }
+
+
+def benchmarks() -> list[tuple[str, str, str]]:
+    """(name, command, machine) of each file of benchmarks/."""
+    found = []
+    for name in sorted(path.stem for path in FILES.glob("*.json")):
+        content = read(name)
+        command = content.get("command") or f"foldnet study run examples/{name}.toml"
+        told = _machine(content["machine"]) if "machine" in content else machines_of(name)
+        found.append((name, command.replace("|", "\\|"), told))
+    return found
+
+
+def examples() -> list[tuple[str, str]]:
+    """(name, what it does) of each file of examples/."""
+    return [(path.name, _about(path)) for path in sorted(EXAMPLES.glob("*.*")) if path.suffix in (".py", ".toml")]
+
+
+@cache
+def chance_of(layers: int, templates: int) -> Any:
+    """What an untrained group shows."""
+    return foldnet.chance(layers, templates)
+
+
+def _machine(found: Any) -> str:
+    """The machine of a measurement, as far as all of them tell."""
+    if isinstance(found, str):
+        return found
+    return f"{found.get('processor', 'a CPU')}, torch {found['torch'].split('+')[0]}"
+
+
+def _about(path: Path) -> str:
+    """The first sentence of a file."""
+    text = path.read_text(encoding="utf-8")
+    if path.suffix == ".py":
+        told = ast.get_docstring(ast.parse(text)) or ""
+        return told.split("\n\n")[0].replace("\n", " ")
+    lines = [line.removeprefix("#").strip() for line in text.split("\n\n")[0].splitlines()]
+    return " ".join(lines).partition(" Run it")[0].rstrip(":")
