@@ -112,7 +112,7 @@ def test_arguments_stand_in_one_pair_of_brackets(cli, command):
     [
         (
             "train",
-            "[default: 200; densenet, densenetbc and resnext 300; gpt 10; digits 30; paths 250; mazes 50; prefix-sums 15]",
+            "[default: 200; densenet, densenetbc and resnext 300; gpt 10; digits 30; paths 250; mazes 50; prefix-sums 30]",
         ),
         ("fold", "[default: 0.95]"),
         ("evaluate", "[default: the run's last]"),
@@ -120,7 +120,7 @@ def test_arguments_stand_in_one_pair_of_brackets(cli, command):
     ],
 )
 def test_defaults_in_brackets_are_no_markup(cli, monkeypatch, command, default):
-    monkeypatch.setenv("COLUMNS", "240")
+    monkeypatch.setenv("COLUMNS", "400")
     assert default in " ".join(plain(cli(*command.split(), "--help").out).split())
 
 
