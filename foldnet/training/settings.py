@@ -274,7 +274,7 @@ def read_toml(file: Path) -> dict[str, Any]:
 
 def usual(name: str) -> str:
     """The default of a setting in words, with those of families and sources that differ: "200; resnext 300; digits 30;
-    paths 250; mazes 50; prefix-sums 30"."""
+    paths 250"."""
     default = fields_of(TrainSettings)[name].default
     differing: dict[str, list[str]] = {}
     for family in FAMILIES.values():
