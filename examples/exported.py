@@ -9,6 +9,7 @@ are estimated on random inputs, so that outputs are of the size that trained net
 """
 
 import json
+import re
 import statistics
 import sys
 import tempfile
@@ -38,8 +39,8 @@ IMAGES, CELLS, MAPS = (3, 32, 32), (2, 24, 24), (3, 64, 64)
 
 
 def resnet50() -> torch.nn.Module:
-    """torchvision's, a quarter as wide inside its bottlenecks."""
-    return models.resnet50(weights=None, width_per_group=16, num_classes=10)
+    """torchvision's, half as wide inside its bottlenecks."""
+    return models.resnet50(weights=None, width_per_group=32, num_classes=10)
 
 
 def vision_transformer() -> torch.nn.Module:
@@ -52,7 +53,8 @@ def networks() -> dict[str, tuple[Callable[[], torch.nn.Module], Sequence[int], 
     letters, of which the last goes on."""
     return {
         "swrn-28-2-4": (partial(foldnet.build, "swrn-28-2-4"), IMAGES, "A"),
-        "swrn-40-1-8": (partial(foldnet.build, "swrn-40-1-8"), IMAGES, "AABAA"),
+        "swrn-40-1-8": (partial(foldnet.build, "swrn-40-1-8"), IMAGES, "A"),
+        "swrn-40-1-8, one body in two loops": (partial(foldnet.build, "swrn-40-1-8"), IMAGES, "AABAA"),
         "swrn-46-1-8": (partial(foldnet.build, "swrn-46-1-8"), IMAGES, "AABAAB"),
         "resnet50": (resnet50, MAPS, "BA"),
         "vision transformer": (vision_transformer, IMAGES, "A"),
@@ -64,11 +66,14 @@ def networks() -> dict[str, tuple[Callable[[], torch.nn.Module], Sequence[int], 
 @torch.no_grad()
 def planted(soft: torch.nn.Module, pattern: str) -> torch.nn.Module:
     """A soft network whose layers are alike by the letters of their blocks, with gains of their own."""
+    numbers = {name: int(re.search(r"[._](\d+)\.", name)[1]) for group in soft.plan.groups for name in group.layers}
+    first = min(numbers.values())
     for group in soft.plan.groups:
-        rows = soft.sources[group.name].coefficients
-        places = 2 if group.name.startswith("stage") else 1  # layers of a block that share one bank
-        letters = pattern.ljust(len(rows), pattern[-1])
-        owners = [(ord(letters[row // places]) - ord("A")) * places + row % places for row in range(len(rows))]
+        rows, blocks = soft.sources[group.name].coefficients, [numbers[name] for name in group.layers]
+        places = max(blocks.count(block) for block in blocks)  # layers of a block that share one bank
+        letters = [pattern[min(block - first, len(pattern) - 1)] for block in blocks]
+        seen = [blocks[:row].count(block) for row, block in enumerate(blocks)]
+        owners = [(ord(letter) - ord("A")) * places + place for letter, place in zip(letters, seen, strict=True)]
         gains = torch.linspace(0.6, 1.4, len(rows))[:, None]
         rows.copy_(gains * torch.eye(rows.shape[1])[owners])
     return soft

@@ -80,7 +80,7 @@ def test_sharing_was_measured_to_need_little_more_than_the_network():
 
 def test_exported_loops_were_measured_to_be_small_and_exact():
     found = json.loads((EXAMPLES / "benchmarks" / "exported.json").read_text())["result"]
-    assert len(found) == 7
+    assert len(found) == 8
     for network in found.values():
         assert network["loop"]["bytes"] <= 1.05 * network["unique_bytes"] + 2**16
         assert network["largest_as_found"] <= 1e-4

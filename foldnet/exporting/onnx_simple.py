@@ -92,11 +92,14 @@ def _filled(kind: str, values: list[NDArray[Any]]) -> float:
 
 
 def drop_zero_biases(graph: Graph) -> None:
-    """A convolution whose bias is all 0 needs none."""
+    """A convolution whose bias is all 0 needs none. One of many channels is an expansion of a 0, too large to be
+    computed ahead."""
+    producers = graph.producers()
     for node in graph.nodes:
         if node.op_type == "Conv" and len(node.input) == 3:
-            bias = graph.constants.get(node.input[2])
-            if bias is not None and not bias.any():
+            made = producers.get(node.input[2])
+            name = made.input[0] if made is not None and made.op_type == "Expand" else node.input[2]
+            if name in graph.constants and not graph.constants[name].any():
                 del node.input[2]
 
 

@@ -79,7 +79,8 @@ def _packed(given: Given, network: torch.nn.Module, unique: int) -> tuple[bytes,
     program = traced(network, given.inputs, given.length)
     for module in program.graph_module.modules():
         for node in getattr(getattr(module, "graph", None), "nodes", ()):
-            node.meta.pop("stack_trace", None)
+            for name in ("stack_trace", "nn_module_stack", "torch_fn"):
+                node.meta.pop(name, None)
     about = json.dumps(given.about(format="pt2", loops={}, dial=[], unique_bytes=unique))
     packed = io.BytesIO()
     with warnings.catch_warnings():

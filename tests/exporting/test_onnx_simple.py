@@ -5,6 +5,7 @@ import pytest
 from onnx import parser
 from onnxruntime import InferenceSession
 
+from foldnet.exporting import onnx_simple
 from foldnet.exporting.onnx_graph import graph_of
 from foldnet.exporting.onnx_model import model_of
 from foldnet.exporting.onnx_simple import simplify
@@ -74,6 +75,13 @@ def test_gains_of_matrices_go_behind_products_through_transpositions():
         "float[2, 2, 3, 3] w = {1, 2, 3, 4, 5, 6, 7, 8, 9, 1, 2, 3, 4, 5, 6, 7, 8, 9, 1, 2, 3, 4, 5, 6, 7, 8, 9, 1, 2, 3, 4, 5, 6, 7, 8, 9}, float g = {0.5}, float[3] b = {1, 2, 3}",
     )
     assert [node.op_type for node in graph.nodes] == ["Transpose", "MatMul", "Mul", "Add"]
+
+
+def test_a_bias_of_zeros_goes_however_many_channels_there_are(monkeypatch):
+    monkeypatch.setattr(onnx_simple, "SMALL", 1)
+    text = "n = Constant <value_ints = [2]> ()  b = Expand(z, n)  y = Conv(x, w, b)"
+    graph = both(text, f"{WEIGHT}, float z = {{0}}")
+    assert [(node.op_type, len(node.input)) for node in graph.nodes] == [("Conv", 2)]
 
 
 def test_small_constants_are_computed_and_weights_never():
