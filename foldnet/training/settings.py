@@ -42,7 +42,7 @@ REWARDED = Option(
     "loops (layers at one place of successive blocks), or mean or sum (the paper's) over all pairs of layers.", FORMS
 )
 NAMED = ("dropout", "templates", "group_by", "arch_option", "norm", "step_scale", "coefficients")
-REACHING = Option("Random steps go on to so many times the steps, the last of which runs again: grows from 1.")
+REACHING = Option("Random steps go on to so many times the steps, the last of which runs again, from half-time on.")
 DEEP = Option("Weight of the loss after a quarter, a half and three quarters of the steps of cnn and scnn.")
 RESTING = Option("Weight of what the last step of cnn and scnn still changes of the state.")
 NORMED = Option("batch, group or none: what steps of cnn and scnn normalise by.", NORMS)

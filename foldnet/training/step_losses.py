@@ -11,6 +11,7 @@ from foldnet.errors import SettingError
 from foldnet.sharing.share import SharedNetwork
 from foldnet.training.machine import Machine
 
+GROWN = 0.5  # share of the training after which the reach is as far as it goes
 QUARTERS = 4  # deep supervision asks for the answer after each quarter of the steps
 
 
@@ -21,7 +22,7 @@ class StepLosses:
     depth - 1, whose work is taken as given, and goes on for 1 step to all that are left; both numbers are drawn anew
     for every batch. The loss is (1 - weight) times that of the whole network and weight times that of the part. With a
     `reach` above 1 parts start after up to reach times the steps, past the last of which that one runs again, as in a
-    loop that is turned, so that the state learns to rest. The reach grows from 1, evenly over the training.
+    loop that is turned, so that the state learns to rest. The reach grows from 1 over the first half of the training.
 
     `deep_supervision` (Lee et al., https://arxiv.org/abs/1409.5185): (1 - weight) times the rest, and weight times the
     mean loss after a quarter, a half and three quarters of the steps.
@@ -55,7 +56,7 @@ class StepLosses:
 
     def begin(self, share: float) -> None:
         """Hear what share of the training, 0..1, is over."""
-        self.farthest = round(self.depth * (1 + (self.reach - 1) * share))
+        self.farthest = round(self.depth * (1 + (self.reach - 1) * min(share / GROWN, 1)))
 
     def part(self, x: Tensor) -> Tensor:
         """The answer (n, ...) of a part that is drawn for x (n, ...)."""

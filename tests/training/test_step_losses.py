@@ -71,7 +71,7 @@ def test_with_a_reach_parts_go_past_the_last_step_which_runs_again():
     torch.manual_seed(0)
     model, x = build("cnn1d-3-4-recall").eval(), torch.rand(2, 1, 6)
     losses = StepLosses(model, BITS, MACHINE, progressive=1, progressive_reach=3)
-    for share, farthest in ((0.0, 3), (0.5, 6), (1.0, 9)):
+    for share, farthest in ((0.0, 3), (0.25, 6), (0.5, 9), (0.9, 9)):
         losses.begin(share)
         drawn = set()
         model.forward = lambda x, start, steps, drawn=drawn: drawn.add((start, steps)) or torch.zeros(2, 6)
