@@ -116,7 +116,7 @@ GRID_PRESET = {"batch_size": 32, "optimiser": "adam", "lr": 0.01, "schedule": "c
 WINDOWS = (5, 9, 13, 17, 21)
 # Bansal et al., https://arxiv.org/abs/2202.05826, but for the 150 epochs of their 400 channels: these suit 32 channels.
 RATES = {"epochs": 30, "batch_size": 64, "optimiser": "adam", "lr": 2e-3, "schedule": "cosine", "warmup": 0.05}
-STEPS = {"weight_decay": 0.0, "clip": 1.0, "progressive": 1.0, "progressive_reach": 3.0, "norm": "none"}
+STEPS = {"weight_decay": 0.0, "clip": 1.0, "progressive": 1.0, "progressive_reach": 4.0, "norm": "none"}
 TRAINED_ON = Option("Grids to train on in each phase of `paths` and `mazes`; strings of `prefix-sums`.")
 TESTED_ON = Option("Grids to test on, as the last phase draws them; strings of `prefix-sums`.")
 
