@@ -12,7 +12,6 @@ from foldnet.verbs.cards.front_matter import front_matter
 from foldnet.zoo.family import WRITTEN
 
 PICTURE = "graph.png"
-HOME = "https://pypi.org/project/foldnet/"
 FORMS = {
     "soft": "soft network, before folding",
     "soft_recalibrated": "soft network, batch norm recalibrated",
@@ -49,7 +48,7 @@ def _about(facts: Facts, picture: bool) -> Iterator[str]:
     owners, layers = sum(group.owners for group in groups), sum(len(group.layers) for group in groups)
     yield f"# {cell(facts.name)}\n"
     yield (
-        f"{_code(facts.fold.arch)}, trained with soft parameter sharing and folded by [foldnet]({HOME}): "
+        f"{_code(facts.fold.arch)}, trained with soft parameter sharing and folded by foldnet: "
         f"{counted(layers, 'layer')} use {counted(owners, 'weight')}, in {counted(report.loops, 'loop')}. "
         f"What was tied: {cell(report.why)}.\n"
     )
