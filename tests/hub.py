@@ -9,6 +9,10 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import unquote, urlsplit
 
+import huggingface_hub
+
+from foldnet.store import hub
+
 TOKEN = "hf_of_the_owner"
 
 
@@ -152,3 +156,12 @@ def serving():
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+@contextmanager
+def logged_in(monkeypatch, tmp_path):
+    """Such a Hub, which foldnet takes for the one there is, as its owner; what is fetched is kept under `tmp_path`."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "kept"))
+    with serving() as found:
+        monkeypatch.setattr(hub, "_hub", lambda: huggingface_hub.HfApi(endpoint=found.url, token=TOKEN))
+        yield found

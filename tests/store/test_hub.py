@@ -5,7 +5,7 @@ from pathlib import Path
 
 import huggingface_hub
 import pytest
-from hub import TOKEN, serving
+from hub import logged_in
 
 from foldnet.errors import MissingTool, RunError, SettingError, UnknownName
 from foldnet.store import hub
@@ -14,9 +14,7 @@ from foldnet.store import hub
 @pytest.fixture
 def there(monkeypatch, tmp_path):
     """A Hub on the loopback that knows who pushes."""
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "kept"))
-    with serving() as found:
-        monkeypatch.setattr(hub, "_hub", lambda: huggingface_hub.HfApi(endpoint=found.url, token=TOKEN))
+    with logged_in(monkeypatch, tmp_path) as found:
         yield found
 
 

@@ -8,12 +8,11 @@ import huggingface_hub
 import pytest
 import torch
 import yaml
-from hub import TOKEN, serving
+from hub import logged_in
 from planted import use_few_digits
 
 import foldnet
 from foldnet.errors import FoldnetWarning, OutputError, RunError, SettingError
-from foldnet.store import hub
 from foldnet.store.seals import sealed
 from foldnet.verbs.card import card
 from foldnet.verbs.cards.facts import certificate_of
@@ -27,9 +26,7 @@ FILES = {"README.md", "config.json", "graph.png", "model.safetensors", "program.
 @pytest.fixture
 def there(monkeypatch, tmp_path):
     """A Hub on the loopback, whose owner is logged in."""
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "kept"))
-    with serving() as found:
-        monkeypatch.setattr(hub, "_hub", lambda: huggingface_hub.HfApi(endpoint=found.url, token=TOKEN))
+    with logged_in(monkeypatch, tmp_path) as found:
         yield found
 
 
