@@ -58,8 +58,12 @@ class LoopedStage(nn.Module):
         """What runs one entry of the schedule, of the class of the block that ran there."""
         label, step = self.schedule[index]
         block, scale = self.blocks[label], self.scales[index] if self.scales else 1.0
-        entry: nn.Module = block.entry(step) if isinstance(block, SteppedBlock) else block
+        entry = _entry(block, step)
         return entry if scale == 1.0 else running(entry, partial(self._damped, entry, label, scale))
+
+    def first(self) -> nn.Module:
+        """What runs the first block of all, whether the schedule has it or not."""
+        return _entry(next(iter(self.blocks.values())), 0)
 
     def instead(self) -> dict[nn.Module, nn.Module]:
         """What a plain call runs in the place of which modules: of this one, and of those that it took the place of."""
@@ -74,6 +78,9 @@ class LoopedStage(nn.Module):
         sequence = view(self.sequence, {})
         vars(sequence).update((name, vars(self)[name]) for name in (*HOOKS, "training"))
         sequence._modules = {name: self.entry(index) for index, name in enumerate(names)}
+        if not self.schedule and type(sequence) is nn.ModuleList:
+            sequence.__class__ = LeftOut
+            vars(sequence)["block"] = self.first()
         return sequence
 
     def forward(self, x: Tensor) -> Tensor:
@@ -95,6 +102,23 @@ class LoopedStage(nn.Module):
         return torch.lerp(before, after, scale)
 
 
+def _entry(block: nn.Module, step: int) -> nn.Module:
+    """What runs a step of a block."""
+    return block.entry(step) if isinstance(block, SteppedBlock) else block
+
+
+class LeftOut(nn.ModuleList):
+    """A list of which no block runs. Who looks at its first or last one, as nn.TransformerEncoder does before it runs
+    any, is shown `block`."""
+
+    only_calls_layers = True
+    block: nn.Module
+
+    def __getitem__(self, index: Any) -> Any:
+        """The block that is shown."""
+        return self.block if index in (0, -1) else super().__getitem__(index)
+
+
 class LoopedList(LoopedStage):
     """The blocks of an nn.ModuleList, for another's forward to call: as many as the schedule has entries, each the
     entry's step."""
@@ -109,6 +133,8 @@ class LoopedList(LoopedStage):
 
     def __getitem__(self, index: Any) -> Any:
         """What runs one entry, or a list of them for a slice."""
+        if not self.schedule and index in (0, -1):
+            return self.first()  # see LeftOut
         chosen = range(len(self))[index]
         return [self.entry(one) for one in chosen] if isinstance(chosen, range) else self.entry(chosen)
 

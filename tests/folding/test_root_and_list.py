@@ -133,6 +133,27 @@ def test_a_list_runs_as_many_trips_as_are_set():
     torch.testing.assert_close(looped(x), before)
 
 
+@pytest.mark.parametrize("compiled", [False, True])
+def test_a_list_of_which_no_block_runs_can_be_looked_at(compiled):
+    class Encoder(nn.Module):
+        def __init__(self):
+            super().__init__()
+            layer = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)
+            self.encoder = nn.TransformerEncoder(layer, 3, enable_nested_tensor=False)
+
+        def forward(self, x):
+            return self.encoder(x)  # which asks its first layer for what all of them are
+
+    x = torch.randn(2, 5, 8)
+    looped, _, _ = fold_forms(softened(Encoder()), inputs=x)
+    looped.eval().set_trips({"encoder.layers.loop1": 0})
+    assert len(looped.network.encoder.layers) == 0
+    run = torch.compile(looped, backend="eager") if compiled else looped
+    assert torch.equal(run(x), x)
+    looped.set_trips({})
+    assert not torch.equal(looped(x), x)
+
+
 def test_a_list_is_proven_like_a_sequence():
     looped, tied, _plan = fold_forms(softened(Listing("in_order")))
     with torch.no_grad():
