@@ -16,7 +16,7 @@ from onnx import GraphProto, ModelProto, TensorProto, ValueInfoProto, helper, in
 
 from foldnet.errors import RunError, SettingError
 from foldnet.exporting.onnx_graph import Graph, Node, graph_of, renamed, subgraphs, used_by, used_in
-from foldnet.exporting.traced import REASON
+from foldnet.exporting.traced import REASON, alone
 
 SEAL = "foldnet.sha256"
 COPIED = 1024  # bytes of a constant that each body may have for itself
@@ -25,7 +25,7 @@ COPIED = 1024  # bytes of a constant that each body may have for itself
 def drawn(program: Any) -> tuple[Graph, int]:
     """The graph that torch.onnx makes of an exported program, and its opset; marks are nodes. Raises SettingError, in
     one sentence, for what it cannot write."""
-    with warnings.catch_warnings():
+    with alone(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
             made = torch.onnx.export(program, dynamo=True, optimize=False, verbose=False)

@@ -20,7 +20,7 @@ from torch import Tensor
 from foldnet.errors import RunError
 from foldnet.exporting.given import Given
 from foldnet.exporting.report import ExportReport
-from foldnet.exporting.traced import traced
+from foldnet.exporting.traced import alone, traced
 from foldnet.exporting.unrolled import unique_bytes, written_out
 from foldnet.program.data import loops_of
 from foldnet.store.files import write_whole
@@ -83,7 +83,7 @@ def _packed(given: Given, network: torch.nn.Module, unique: int) -> tuple[bytes,
                 node.meta.pop(name, None)
     about = json.dumps(given.about(format="pt2", loops={}, dial=[], unique_bytes=unique))
     packed = io.BytesIO()
-    with warnings.catch_warnings():
+    with alone(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         torch.export.save(program, packed, extra_files={ABOUT: about})
     return packed.getvalue(), program

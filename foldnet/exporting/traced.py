@@ -1,8 +1,12 @@
 """torch.export of a network that was written out, any number of inputs in a batch."""
 
+import io
+import logging
+import re
 import textwrap
+import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 from typing import Any
 
 import torch
@@ -12,6 +16,8 @@ from foldnet.errors import SettingError
 
 REASON = 160  # characters of what torch says
 BATCH, LENGTH = "batch", "length"
+CONSTANT = re.compile(r"marked (\w+) as dynamic but your code specialized it to be a constant \((\d+)\)")
+_ALONE = threading.Lock()
 
 
 def traced(network: nn.Module, inputs: Sequence[Any], length: int | None = None) -> Any:
@@ -25,15 +31,37 @@ def traced(network: nn.Module, inputs: Sequence[Any], length: int | None = None)
     shapes = tuple(sizes if isinstance(one, Tensor) and one.dim() else None for one in inputs)
     given = (shapes,) if _takes_any(network) else shapes
     try:
-        with torch.no_grad(), _plain_attention():
+        with torch.no_grad(), alone(), _plain_attention():
             return torch.export.export(network, tuple(inputs), dynamic_shapes=given, strict=False)
     except Exception as error:  # torch raises whatever it meets
-        said = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
-        reason = textwrap.shorten(said, REASON, placeholder="...")
         raise SettingError(
-            f"torch.export does not follow the network with any number of inputs in a batch ({reason}); write its "
-            "forward without branches on numbers, and without sizes of a batch that are fixed"
+            f"torch.export does not follow the network with any number of inputs in a batch ({_reason(error)}); write "
+            "its forward without branches on what is in a tensor, without len(x), and with x.shape[0] where the size "
+            "of a batch is needed"
         ) from error
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """One thread at a time in this block, in which torch follows or writes a network: it keeps how far it is in
+    globals. What it prints and logs of one that it cannot follow, graphs and hints for its authors, is not shown."""
+    with _ALONE:
+        before = logging.root.manager.disable
+        logging.disable(logging.ERROR)
+        try:
+            with redirect_stderr(io.StringIO()):
+                yield
+        finally:
+            logging.disable(before)
+
+
+def _reason(error: Exception) -> str:
+    """What torch says, in a few words."""
+    constant = CONSTANT.search(str(error))
+    if constant is not None:
+        return f"its code makes a constant of the {constant[1]}, {constant[2]} here"
+    said = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
+    return textwrap.shorten(said.rstrip("."), REASON, placeholder="...")
 
 
 def _takes_any(network: nn.Module) -> bool:
