@@ -73,7 +73,7 @@ def study_of(content: Mapping[str, Any], file: Path) -> StudyFile:
     many = (
         (place, one) for place, table in tables.get("grid", ()) for one in _combinations(file, place, common | table)
     )
-    single = ((place, common | table) for place, table in tables.get("trial", ()))
+    single = ((place, _single(file, place, common | table)) for place, table in tables.get("trial", ()))
     named = _at_most(itertools.chain(many, single), file, "trials")
     trials = [_trial(given, steps, f"study file '{file}', {place}") for place, given in named]
     if not trials:
@@ -131,6 +131,17 @@ def _combinations(file: Path, place: str, table: Mapping[str, Any]) -> Iterator[
             raise SettingError(f"study file '{file}', {place}: `{name}` is an empty list; fill it or leave it out")
     for chosen in itertools.product(*choices.values()):
         yield dict(zip(choices, chosen, strict=True))
+
+
+def _single(file: Path, place: str, table: dict[str, Any]) -> dict[str, Any]:
+    """The table of a single trial. Raises SettingError for a list, which would make several."""
+    for name, value in table.items():
+        if _multiplies(name, value):
+            raise SettingError(
+                f"study file '{file}', {place}: {name} is a list, and a [[trial]] is a single one; give it one value "
+                "there, or write [[grid]]"
+            )
+    return table
 
 
 def _multiplies(name: str, value: Any) -> bool:

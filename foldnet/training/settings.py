@@ -45,7 +45,7 @@ NAMED = ("dropout", "templates", "group_by", "arch_option", "norm", "step_scale"
 REACHING = Option("Random steps go on to so many times the steps, the last of which runs again, from half-time on.")
 DEEP = Option("Weight of the loss after a quarter, a half and three quarters of the steps of cnn and scnn.")
 RESTING = Option("Weight of what the last step of cnn and scnn still changes of the state.")
-NORMED = Option("batch, group or none: what steps of cnn and scnn normalise by.", NORMS)
+NORMED = Option("batch, group, rms or none: what steps of cnn and scnn normalise by.", NORMS)
 SCALED = Option("A step of cnn and scnn adds this / steps of its change; 0: all of it.")
 FIXED = Option(
     "learnt, or fixed as they begin: with --templates 1 at 1, so that all layers of a group are one, a loop by hand.",

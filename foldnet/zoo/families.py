@@ -16,7 +16,7 @@ from foldnet.zoo.family import Outside, OutsideOptions, UserFile
 if TYPE_CHECKING:
     from torch import nn
 
-NORMS = ("batch", "group", "none")
+NORMS = ("batch", "group", "rms", "none")
 COEFFICIENTS = ("learnt", "fixed")
 MOST = 999  # of a number that is no depth
 DEEPEST = 1000  # layers: making more modules than that takes longer than a user waits
@@ -244,7 +244,7 @@ FAMILIES: dict[str, Family] = {
         channels=1,
         dims=1,
         trains_with=STEPPING,
-        published=("cnn1d-40-32", "scnn1d-40-32-40", "scnn1d-40-32-1"),
+        published=("cnn1d-20-32", "scnn1d-20-32-20", "scnn1d-20-32-1"),
     ),
     "gpt": Family(
         "gpt",

@@ -15,6 +15,7 @@ from foldnet.zoo.wrn import initialise
 CONVOLUTIONS: dict[int, type[nn.Conv1d | nn.Conv2d]] = {1: nn.Conv1d, 2: nn.Conv2d}  # by dimensions
 BATCH_NORMS: dict[int, type[nn.BatchNorm1d | nn.BatchNorm2d]] = {1: nn.BatchNorm1d, 2: nn.BatchNorm2d}
 GROUPS = 8  # of group norm at most
+EPS = 1e-5  # of a mean square, as in the norms of torch
 START = 0.05  # of a Kaiming weight: where no norm holds the state, many steps must not make it grow before they learn
 
 
@@ -38,32 +39,35 @@ class PathBlock(nn.Module):
 
 
 class FreeBlock(nn.Module):
-    """One step without a norm: x + scale * conv2(ReLU(conv1(x))), as a residual block of Bansal et al.,
-    https://arxiv.org/abs/2202.05826, has it.
+    """One step without a norm between its layers: x + scale * conv2(ReLU(conv1(x))), as a residual block of Bansal et
+    al., https://arxiv.org/abs/2202.05826, has it.
 
     What is added has both signs, so that a state can come to rest, and what is at rest stays so through any number of
-    further steps; the layers of PathBlock only ever add. Shapes: as those of PathBlock.
+    further steps; the layers of PathBlock only ever add. With `rms` the sum is divided by its root mean square over the
+    channels of each place (Zhang & Sennrich, https://arxiv.org/abs/1910.07467, without gains), so that a state neither
+    grows nor fades however many steps come. Shapes: as those of PathBlock.
     """
 
     only_calls_layers = True
 
-    def __init__(self, width: int, recalled: int, dims: int, scale: float) -> None:
+    def __init__(self, width: int, recalled: int, dims: int, scale: float, *, rms: bool = False) -> None:
         super().__init__()
-        self.width, self.scale = width, scale
+        self.width, self.scale, self.rms = width, scale, rms
         self.conv1 = CONVOLUTIONS[dims](width + recalled, width, 3, padding=1, bias=False)
         self.conv2 = CONVOLUTIONS[dims](width, width, 3, padding=1, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        return _changed(x, self.conv2(F.relu(self.conv1(x))), self.width, self.scale)
+        return _changed(x, self.conv2(F.relu(self.conv1(x))), self.width, self.scale, rms=self.rms)
 
 
-def _changed(x: Tensor, change: Tensor, width: int, scale: float) -> Tensor:
-    """x with `scale` times a change of its first `width` channels."""
+def _changed(x: Tensor, change: Tensor, width: int, scale: float, *, rms: bool = False) -> Tensor:
+    """x with `scale` times a change of its first `width` channels, which `rms` then brings to a mean square of 1."""
     if scale != 1.0:
         change = change * scale
-    if x.shape[1] == width:
-        return x + change
-    return torch.cat([x[:, :width] + change, x[:, width:]], 1)
+    state = x[:, :width] + change
+    if rms:
+        state = state * torch.rsqrt(state.square().mean(1, keepdim=True) + EPS)
+    return state if x.shape[1] == width else torch.cat([state, x[:, width:]], 1)
 
 
 class PathNetwork(nn.Module):
@@ -71,8 +75,8 @@ class PathNetwork(nn.Module):
     convolutions of 1 and 3 places.
 
     With `recall` every step sees the input again, behind its channels (Bansal et al.,
-    https://arxiv.org/abs/2202.05826). `norm` is "batch", "group" (Wu & He, https://arxiv.org/abs/1803.08494) or "none".
-    With a `step_scale` above 0 a step adds `step_scale` / `depth` of its change.
+    https://arxiv.org/abs/2202.05826). `norm` is "batch", "group" (Wu & He, https://arxiv.org/abs/1803.08494), "rms" or
+    "none" (both of FreeBlock). With a `step_scale` above 0 a step adds `step_scale` / `depth` of its change.
 
     Shapes: x (n, channels, h, w) -> logits (n, h, w), above 0 for a cell on a path, or x (n, channels, length) ->
     logits (n, length). Any size will do.
@@ -95,12 +99,13 @@ class PathNetwork(nn.Module):
         super().__init__()
         self.recall, recalled = recall, channels if recall else 0
         scale = step_scale / depth if step_scale else 1.0
-        self.starts_at_scale = norm == "none"  # of the weights below, also where templates take their place
+        free = norm in ("none", "rms")
+        self.starts_at_scale = free  # of the weights below, also where templates take their place
         self.stem = CONVOLUTIONS[dims](channels, width, 1)
         self.body = nn.Sequential(
             *(
-                FreeBlock(width, recalled, dims, scale)
-                if norm == "none"
+                FreeBlock(width, recalled, dims, scale, rms=norm == "rms")
+                if free
                 else PathBlock(width, recalled, dims, norm, scale)
                 for _ in range(depth)
             )

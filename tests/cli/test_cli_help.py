@@ -110,7 +110,7 @@ def test_arguments_stand_in_one_pair_of_brackets(cli, command):
 @pytest.mark.parametrize(
     ("command", "default"),
     [
-        ("train", "[default: 200; densenet, densenetbc and resnext 300; gpt 10; digits and prefix-sums 30; paths"),
+        ("train", "[default: 200; densenet, densenetbc and resnext 300; gpt 10; digits 30; paths"),
         ("fold", "[default: 0.95]"),
         ("evaluate", "[default: the run's last]"),
         ("data mazes", "[default: a new one here]"),

@@ -82,6 +82,12 @@ def test_a_setting_that_is_a_list_multiplies_as_a_list_of_lists():
             SettingError,
             "study file 'figure.toml' has a grid that is no table; write [grid] on a line of its own",
         ),
+        (
+            'seed = [0, 1]\n[[trial]]\narch = "wrn-10-1"',
+            SettingError,
+            "study file 'figure.toml', [[trial]] 1: seed is a list, and a [[trial]] is a single one; give it one value "
+            "there, or write [[grid]]",
+        ),
         ("[grid]\nseed = []", SettingError, "study file 'figure.toml', [grid]: `seed` is an empty list; fill it or"),
         (
             '[grid]\narch = "swrn-16-1-2"\n[fold]\nthreshold = []',

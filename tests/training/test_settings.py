@@ -124,7 +124,7 @@ def test_what_has_no_meaning_for_a_family_is_refused(name, value):
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ({"norm": "layer"}, "`norm='layer'` is not legal; choose batch, group or none"),
+        ({"norm": "layer"}, "`norm='layer'` is not legal; choose batch, group, rms or none"),
         ({"arch": "wrn-28-2", "norm": "group"}, "`norm='group'` has no place in 'wrn-28-2'; leave it out"),
         ({"arch": "gpt-2-8-2", "step_scale": 1.0}, "`step_scale=1.0` has no place in 'gpt-2-8-2'; leave it out"),
         ({"arch": "wrn-28-2", "fixed_point": 1.0}, "`fixed_point=1.0` has no place in 'wrn-28-2'; leave it out"),
@@ -142,8 +142,8 @@ def test_what_steps_and_coefficients_cannot_be_is_refused(given, said):
 
 
 def test_a_preset_leaves_out_what_another_family_has_not():
-    ours = preset("prefix-sums", "scnn1d-40-32-1-recall")
-    assert (ours["norm"], ours["progressive"], ours["clip"]) == ("none", 1.0, 1.0)
+    ours = preset("prefix-sums", "scnn1d-20-32-1-recall")
+    assert (ours["norm"], ours["progressive"], ours["clip"]) == ("rms", 1.0, 1.0)
     assert preset("prefix-sums", "wrn-28-2").keys() == ours.keys() - {"norm", "progressive", "progressive_reach"}
 
 

@@ -55,8 +55,8 @@ def test_other_strings_are_scored_whole_and_bit_by_bit(cli, run):
         ("train --dataset prefix-sums --length 1", "--length 1 is not legal; give a whole number from 2 to 65536"),
         (
             "train --dataset prefix-sums --arch scnn-3-4-1",
-            "--arch scnn-3-4-1 answers for cells and prefix-sums asks for bits; choose one such as scnn1d-40-32-40 or "
-            "cnn1d-40-32",
+            "--arch scnn-3-4-1 answers for cells and prefix-sums asks for bits; choose one such as scnn1d-20-32-20 or "
+            "cnn1d-20-32",
         ),
         ("train --length 8", "--length 8 has no meaning for digits; leave it out or use --dataset prefix-sums"),
     ],
@@ -84,7 +84,7 @@ def by_hand(tmp_path_factory):
 
 def test_a_loop_by_hand_folds_into_one_owner_a_place_used_as_it_is(by_hand):
     run = open_run(by_hand)
-    assert (run.settings.norm, run.settings.step_scale, run.blueprint.options.norm) == ("none", 2.0, "none")
+    assert (run.settings.norm, run.settings.step_scale, run.blueprint.options.norm) == ("rms", 2.0, "rms")
     soft = foldnet.load(by_hand)
     assert all((bank.coefficients == 1).all() for bank in soft.sources.values())
     report = foldnet.fold(by_hand, out=by_hand / "fold", shares=False, dial=True, observer=Silent()).report

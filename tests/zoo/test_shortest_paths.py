@@ -93,24 +93,37 @@ def test_in_one_dimension_a_logit_for_every_place_is_that_of_a_grid_of_one_row(n
     torch.testing.assert_close(dense(x[:, :, None])[:, 0], flat(x), rtol=1e-5, atol=1e-6)
 
 
-def slow_free(network, x, scale):
-    """A network without norms written out."""
+def slow_free(network, x, scale, rms):
+    """A network without norms between its layers written out."""
     state = network.stem(x)
     for block in network.body:
         seen = torch.cat([state, x], 1) if network.recall else state
         state = state + scale * block.conv2(torch.relu(block.conv1(seen)))
+        if rms:
+            state = state / (state.pow(2).mean(1, keepdim=True) + 1e-5).sqrt()
     return network.head(state)[:, 0]
 
 
 @pytest.mark.parametrize("name", ["cnn-4-6", "cnn1d-4-6-recall", "scnn-4-6-2-recall", "scnn1d-4-6-1"])
 @pytest.mark.parametrize("step_scale", [0.0, 2.0])
-def test_without_norms_a_step_adds_what_two_convolutions_give(name, step_scale):
+@pytest.mark.parametrize("norm", ["none", "rms"])
+def test_without_norms_between_layers_a_step_adds_what_two_convolutions_give(name, step_scale, norm):
     torch.manual_seed(0)
-    model, flat = blueprint(name, norm="none", step_scale=step_scale).build(), "1d" in name
+    model, flat = blueprint(name, norm=norm, step_scale=step_scale).build(), "1d" in name
     x = torch.rand(3, 1, 9) if flat else torch.rand(3, 2, 7, 7)
     dense = materialise(model)
     assert not [module for module in dense.modules() if "Norm" in type(module).__name__]
-    torch.testing.assert_close(model(x), slow_free(dense, x, step_scale / 4 or 1.0), rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(
+        model(x), slow_free(dense, x, step_scale / 4 or 1.0, norm == "rms"), rtol=1e-5, atol=1e-6
+    )
+
+
+def test_rms_norm_keeps_the_size_of_a_state_through_any_number_of_steps():
+    torch.manual_seed(0)
+    network = blueprint("cnn1d-3-12-recall", norm="rms").build().eval()
+    states = network(torch.rand(2, 1, 9), start=200, steps=1, at=(1,))[-2:]
+    for state in states:
+        assert state.square().mean(1).sqrt().sub(1).abs().max() < 1e-3
 
 
 def test_group_norm_normalises_each_example_by_itself():
