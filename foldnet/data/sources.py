@@ -115,9 +115,10 @@ class PictureFolder(Source):
 GRID_PRESET = {"batch_size": 32, "optimiser": "adam", "lr": 0.01, "schedule": "constant", "weight_decay": 0.0}
 WINDOWS = (5, 9, 13, 17, 21)
 # Bansal et al., https://arxiv.org/abs/2202.05826, but for the 150 epochs of their 400 channels: these suit 32 channels.
-# Without rms norm 0 of 100 strings of 512 bits come out right, with it 100, of seed 0.
+# Of 100 strings of 512 bits 0 came out right without rms norm (seed 0), 100, 42 and 100 without mixed starts.
 RATES = {"epochs": 40, "batch_size": 64, "optimiser": "adam", "lr": 3e-3, "schedule": "cosine", "warmup": 0.05}
-STEPS = {"weight_decay": 0.0, "clip": 1.0, "progressive": 1.0, "progressive_reach": 2.0, "norm": "rms"}
+STEPS = {"weight_decay": 0.0, "clip": 1.0, "norm": "rms", "precision": "fp32"}
+PARTS = {"progressive": 1.0, "progressive_reach": 2.0, "mixed_starts": 0.33}
 TRAINED_ON = Option("Grids to train on in each phase of `paths` and `mazes`; strings of `prefix-sums`.")
 TESTED_ON = Option("Grids to test on, as the last phase draws them; strings of `prefix-sums`.")
 
@@ -225,7 +226,7 @@ class PrefixSums(DrawnSource):
     name: ClassVar[str] = "prefix-sums"
     task: ClassVar[str] = "bits"
     arch: ClassVar[str] = "scnn1d-20-32-1-recall"
-    preset: ClassVar[Mapping[str, Any]] = RATES | STEPS | {"precision": "fp32"}
+    preset: ClassVar[Mapping[str, Any]] = RATES | STEPS | PARTS
     length: Annotated[int, Option("Bits of a string of `prefix-sums`.")] = 32
     examples: Annotated[int, TRAINED_ON] = 10_000
     test_examples: Annotated[int, TESTED_ON] = 1000

@@ -190,7 +190,8 @@ def session_of(material: Material, *, new: bool = False) -> tuple[Run, Session]:
     if any((weights := settings.of_steps).values()):
         from foldnet.training.step_losses import StepLosses
 
-        losses = StepLosses(model, task, machine, **weights, progressive_reach=settings.progressive_reach)
+        parts = {"progressive_reach": settings.progressive_reach, "mixed_starts": settings.mixed_starts}
+        losses = StepLosses(model, task, machine, **weights, **parts)
         objective = replace(objective, loss=losses, run=losses.run, begin=losses.begin)
     learner = model, optimiser, machine, objective, compilation
     train, validation = material.batches()

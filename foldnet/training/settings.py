@@ -43,6 +43,7 @@ REWARDED = Option(
 )
 NAMED = ("dropout", "templates", "group_by", "arch_option", "norm", "step_scale", "coefficients")
 REACHING = Option("Random steps go on to so many times the steps, the last of which runs again, from half-time on.")
+MIXING = Option("Share of the parts of --progressive that begin where another example is, and run all steps.")
 DEEP = Option("Weight of the loss after a quarter, a half and three quarters of the steps of cnn and scnn.")
 RESTING = Option("Weight of what the last step of cnn and scnn still changes of the state.")
 NORMED = Option("batch, group, rms or none: what steps of cnn and scnn normalise by.", NORMS)
@@ -64,10 +65,9 @@ class TrainSettings:
     cosine, or not at all; before that it rises over the share `warmup` of the training. With `sync_bn` several
     processes normalise by the statistics of their whole batch. `cutout` is the side of the square hole in pixels, 0
     for none. `progressive` is the weight of the loss after a random number of steps, for networks of steps, as are
-    `progressive_reach`, `deep_supervision`, `fixed_point`, `norm` and `step_scale`; `clip` is the largest norm of
-    gradients, 0 for any.
-    `coefficients` are "learnt" or stay "fixed". `templates` makes a network soft whatever its name; `arch_option` are
-    options of a library's or a user's own network, by name.
+    `progressive_reach`, `mixed_starts`, `deep_supervision`, `fixed_point`, `norm` and `step_scale`; `clip` is the
+    largest norm of gradients, 0 for any. `coefficients` are "learnt" or stay "fixed". `templates` makes a network soft
+    whatever its name; `arch_option` are options of a library's or a user's own network, by name.
     """
 
     source: Source = field(default_factory=Digits)
@@ -96,6 +96,7 @@ class TrainSettings:
     sync_bn: Annotated[bool, Option("Of several processes, normalise by the statistics of the whole batch.")] = False
     progressive: Annotated[float, Option("Weight of the loss after a random number of steps, for cnn and scnn.")] = 0.0
     progressive_reach: Annotated[float, REACHING] = 1.0
+    mixed_starts: Annotated[float, MIXING] = 0.0
     deep_supervision: Annotated[float, DEEP] = 0.0
     fixed_point: Annotated[float, RESTING] = 0.0
     clip: Annotated[float, Option("Largest norm of a step's gradients, 0 for any.")] = 0.0
@@ -173,10 +174,9 @@ class TrainSettings:
             for name in sorted(_of_some().difference(family.trains_with)):
                 if (value := getattr(self, name)) != fields_of(TrainSettings)[name].default:
                     raise SettingError(f"{as_code(name, value)} has no place in '{self.arch}'; leave it out")
-        if self.progressive_reach != 1 and not self.progressive:
-            raise SettingError(
-                f"`progressive_reach={self.progressive_reach:g}` means nothing without `progressive`; leave it out"
-            )
+        for name, whole in (("progressive_reach", 1), ("mixed_starts", 0)):
+            if (value := getattr(self, name)) != whole and not self.progressive:
+                raise SettingError(f"`{name}={value:g}` means nothing without `progressive`; leave it out")
         if self.progressive and self.sync_bn:
             raise SettingError(
                 f"`progressive={self.progressive:g}` and `sync_bn=True` contradict each other, since processes that "

@@ -23,6 +23,9 @@ class StepLosses:
     for every batch. The loss is (1 - weight) times that of the whole network and weight times that of the part. With a
     `reach` above 1 parts start after up to reach times the steps, past the last of which that one runs again, as in a
     loop that is turned, so that the state learns to rest. The reach grows from 1 over the first half of the training.
+    A share `mixed_starts` of these batches, which grows with it, instead begins in the state in which another example
+    is after so many steps, and runs all of them: what a state holds of the past must not matter (path independence,
+    Anil et al., https://arxiv.org/abs/2211.09961), as it does not where a long string waits for its beginning.
 
     `deep_supervision` (Lee et al., https://arxiv.org/abs/1409.5185): (1 - weight) times the rest, and weight times the
     mean loss after a quarter, a half and three quarters of the steps.
@@ -39,6 +42,7 @@ class StepLosses:
         *,
         progressive: float = 0.0,
         progressive_reach: float = 1.0,
+        mixed_starts: float = 0.0,
         deep_supervision: float = 0.0,
         fixed_point: float = 0.0,
     ) -> None:
@@ -53,17 +57,23 @@ class StepLosses:
             raise SettingError(f"`{name}={given[name]:g}` needs a network of steps, such as scnn-20-32-1; leave it out")
         self.depth = len(network.body)
         self.reach, self.farthest = progressive_reach, self.depth
+        self.mixed_starts, self.mixed = mixed_starts, 0.0
 
     def begin(self, share: float) -> None:
         """Hear what share of the training, 0..1, is over."""
-        self.farthest = round(self.depth * (1 + (self.reach - 1) * min(share / GROWN, 1)))
+        grown = min(share / GROWN, 1)
+        self.farthest = round(self.depth * (1 + (self.reach - 1) * grown))
+        self.mixed = self.mixed_starts * grown
 
     def part(self, x: Tensor) -> Tensor:
         """The answer (n, ...) of a part that is drawn for x (n, ...)."""
         start = int(torch.randint(self.farthest, ()))
         steps = int(torch.randint(1, min(self.depth, self.farthest - start) + 1, ()))
+        asked: dict[str, int | bool] = {"start": start, "steps": steps}
+        if self.mixed and float(torch.rand(())) < self.mixed:
+            asked = {"start": start, "mixed": True}
         with self.machine.autocast():
-            answer: Tensor = self.model(x, start=start, steps=steps)
+            answer: Tensor = self.model(x, **asked)
         return answer.float()
 
     @property

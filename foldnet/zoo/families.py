@@ -170,7 +170,7 @@ DECODER_PRESET: dict[str, Any] = {
 }
 THEIRS: dict[str, Any] = {"options": OutsideOptions, "make": _theirs, "layers": _not_known, "trains_with": ("cutout",)}
 
-STEPPING = ("progressive", "progressive_reach", "deep_supervision", "fixed_point", "norm", "step_scale")
+STEPPING = ("progressive", "progressive_reach", "mixed_starts", "deep_supervision", "fixed_point", "norm", "step_scale")
 
 FAMILIES: dict[str, Family] = {
     "wrn": Family(

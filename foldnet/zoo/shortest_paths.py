@@ -117,18 +117,22 @@ class PathNetwork(nn.Module):
                 block.conv2.weight.data.mul_(START)
 
     def forward(
-        self, x: Tensor, start: int = 0, steps: int | None = None, at: tuple[int, ...] = ()
+        self, x: Tensor, start: int = 0, steps: int | None = None, at: tuple[int, ...] = (), *, mixed: bool = False
     ) -> Tensor | tuple[Tensor, ...]:
         """Only the first `start` + `steps` steps run where `steps` is given, and gradients stop before the last
         `steps`; past the last step of all it runs again. Where numbers of steps behind `start` are given as `at`, the
         answers after each of these, and the states (n, width, ...) before and after the last of all steps; gradients
-        stop at `start` then too."""
+        stop at `start` then too. If `mixed`, each example begins anew, from the first step on, in the state in which
+        the one before it in the batch is after `start` steps."""
         state = self.stem(x)
         if self.recall:
             state = torch.cat([state, x], 1)
         if start:
             with torch.no_grad():
                 state = self._run(state, 0, start)
+        if mixed:
+            width = self.head.in_channels
+            state, start = torch.cat([state[:, :width].roll(1, 0), state[:, width:]], 1), 0
         if at:
             return self._traced(state, start, at)
         if steps is None and not start:

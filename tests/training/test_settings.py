@@ -17,6 +17,7 @@ from foldnet.options import fields_of
 from foldnet.store.codec import to_plain
 from foldnet.training.settings import TrainSettings, flat, from_json, preset, to_json, train_settings
 from foldnet.zoo.blueprint import blueprint
+from foldnet.zoo.families import STEPPING
 
 
 def exactly(sentence: str) -> str:
@@ -128,6 +129,7 @@ def test_what_has_no_meaning_for_a_family_is_refused(name, value):
         ({"arch": "wrn-28-2", "norm": "group"}, "`norm='group'` has no place in 'wrn-28-2'; leave it out"),
         ({"arch": "gpt-2-8-2", "step_scale": 1.0}, "`step_scale=1.0` has no place in 'gpt-2-8-2'; leave it out"),
         ({"arch": "wrn-28-2", "fixed_point": 1.0}, "`fixed_point=1.0` has no place in 'wrn-28-2'; leave it out"),
+        ({"arch": "scnn-3-4-1", "mixed_starts": 0.3}, "`mixed_starts=0.3` means nothing without `progressive`; leave it out"),
         ({"deep_supervision": 2.0}, "`deep_supervision=2.0` is not legal; give a number from 0 to 1"),
         ({"arch": "cnn-3-4", "coefficients": "fixed"}, "`coefficients='fixed'` has no meaning, since 'cnn-3-4' has none; leave it out"),
         (
@@ -144,7 +146,7 @@ def test_what_steps_and_coefficients_cannot_be_is_refused(given, said):
 def test_a_preset_leaves_out_what_another_family_has_not():
     ours = preset("prefix-sums", "scnn1d-20-32-1-recall")
     assert (ours["norm"], ours["progressive"], ours["clip"]) == ("rms", 1.0, 1.0)
-    assert preset("prefix-sums", "wrn-28-2").keys() == ours.keys() - {"norm", "progressive", "progressive_reach"}
+    assert preset("prefix-sums", "wrn-28-2").keys() == ours.keys() - set(STEPPING)
 
 
 def test_presets_belong_to_a_dataset_and_a_family():
@@ -254,7 +256,7 @@ def test_a_number_that_python_cannot_write_is_refused():
 def test_every_number_has_a_lower_and_an_upper_bound():
     kinds = (TrainSettings, *SOURCES.values())
     numbers = [(kind, name) for kind in kinds for name, field in fields_of(kind).items() if field.type in (int, float)]
-    assert len(numbers) == 19 + 12
+    assert len(numbers) == 20 + 12
     for kind, name in numbers:
         for value in (-1, 10**10):
             with pytest.raises(SettingError, match=rf"^`{name}={value}` is not legal; give a "):

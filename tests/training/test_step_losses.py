@@ -7,6 +7,7 @@ import torch
 
 from foldnet.data.tasks import BITS, CELLS
 from foldnet.errors import SettingError
+from foldnet.sharing.share import materialise
 from foldnet.training.machine import choose_machine
 from foldnet.training.step_losses import StepLosses
 from foldnet.zoo.blueprint import build
@@ -85,6 +86,41 @@ def test_with_a_reach_parts_go_past_the_last_step_which_runs_again():
     for step in (0, 1, 2, 2, 2, 2):
         state = model.body[step](state)
     torch.testing.assert_close(model(x, start=4, steps=2), model.head(state[:, :4])[:, 0])
+
+
+def test_of_parts_a_growing_share_begins_in_the_state_of_another_example():
+    torch.manual_seed(0)
+    model, x = build("cnn1d-3-4-recall").eval(), torch.rand(4, 1, 6)
+    losses = StepLosses(model, BITS, MACHINE, progressive=1, progressive_reach=2, mixed_starts=0.5)
+    for share, wanted in ((0.0, 0.0), (0.25, 0.25), (0.5, 0.5), (1.0, 0.5)):
+        losses.begin(share)
+        drawn = []
+        model.forward = lambda x, drawn=drawn, **asked: drawn.append(asked) or torch.zeros(4, 6)
+        for _ in range(1000):
+            losses.part(x)
+        del model.forward
+        mixed = [asked for asked in drawn if "mixed" in asked]
+        assert len(mixed) / len(drawn) == pytest.approx(wanted, abs=0.05)
+        assert all(asked.keys() == {"start", "mixed"} for asked in mixed)
+        assert {asked["start"] for asked in mixed} == (set(range(losses.farthest)) if wanted else set())
+
+
+@pytest.mark.parametrize(("name", "start"), [("cnn1d-3-4-recall", 5), ("scnn1d-3-4-2", 2), ("cnn-3-4-recall", 0)])
+def test_a_mixed_start_runs_all_steps_from_the_state_of_the_one_before_in_the_batch(name, start):
+    torch.manual_seed(0)
+    flat = "1d" in name
+    model, x = build(name).eval(), torch.rand(3, 1, 6) if flat else torch.rand(3, 2, 5, 5)
+    network = materialise(model) if name.startswith("s") else model
+    recalled = [x] if network.recall else []
+    state = torch.cat([network.stem(x), *recalled], 1)
+    for step in range(start):
+        state = network.body[min(step, 2)](state)
+    state = torch.cat([state[[2, 0, 1], :4], *recalled], 1)
+    wanted = network.head(network.body(state)[:, :4])[:, 0]
+    torch.testing.assert_close(model(x, start=start, mixed=True), wanted)
+    stem = network.stem.weight
+    (gradient,) = torch.autograd.grad(network(x, start=start, mixed=True).sum(), stem, allow_unused=True)
+    assert (gradient is None) is (start > 0)
 
 
 @pytest.mark.parametrize(("depth", "depths"), [(8, (2, 4, 6)), (2, (1,)), (1, (1,))])
