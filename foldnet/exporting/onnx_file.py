@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -62,6 +62,7 @@ def write_onnx(given: Given, file: Path, *, loops: bool = True, dial: bool = Fal
     facts = {
         "format": "onnx",
         "loops": joined,
+        "together": graph.together,
         "unrolled": refused,
         "dial": sorted(graph.dials),
         "unique_bytes": unique,
@@ -82,13 +83,13 @@ def write_onnx(given: Given, file: Path, *, loops: bool = True, dial: bool = Fal
         loops=joined,
         unrolled=refused if loops else dict.fromkeys(loops_of(program) if program else (), "asked for"),
         dial=tuple(graph.dials),
-        notes=given.notes + (_outside(program, joined) if program is not None else ()),
+        notes=given.notes + (_outside(program, joined, graph.together) if program is not None else ()),
     )
 
 
-def _outside(program: Program, joined: Mapping[str, int]) -> tuple[str, ...]:
+def _outside(program: Program, joined: Mapping[str, int], together: Sequence[Sequence[str]]) -> tuple[str, ...]:
     """What to know of owners that a loop's body cannot hold, since they are used outside of it too."""
-    if not joined or reused_in_loops(program, joined):
+    if not joined or reused_in_loops(program, joined, together):
         return ()
     return (
         "some weights of loops are used outside of them too, and so stand outside, where onnxruntime takes up to three "

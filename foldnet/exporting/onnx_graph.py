@@ -29,6 +29,7 @@ class Graph:
     types: dict[str, ValueInfoProto]
     weights: set[str] = field(default_factory=set)  # constants that are parameters or buffers of the network
     dials: dict[str, int] = field(default_factory=dict)  # inputs that may be left out: loops, with the trips found
+    together: list[tuple[str, ...]] = field(default_factory=list)  # loops that are one Loop
 
     def producers(self) -> dict[str, Node]:
         """The node that makes each value."""

@@ -6,6 +6,7 @@ from __future__ import annotations
 import hashlib
 import textwrap
 import warnings
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -108,6 +109,8 @@ def _filled(node: Node, constants: dict[str, Any], others: Sequence[Node]) -> No
         return node
     elsewhere = {name for other in others if other is not node for name in used_by(other)} | set(node.input)
     node = renamed(node, {})
+    uses = Counter(name for graph in subgraphs(node) for name in set(used_in(graph)))
+    elsewhere |= {name for name, count in uses.items() if count > 1}  # by both branches of an If
     for graph in subgraphs(node):
         mine: dict[str, Any] = {}
         for name in (name for name in dict.fromkeys(used_in(graph)) if name in constants):

@@ -59,6 +59,13 @@ def drop_marks(graph: Graph) -> None:
 def trips_of(graph: Graph, marks: Mapping[int, Node], bounds: Sequence[int]) -> tuple[Trip, ...]:
     """The trips whose blocks begin at `bounds`, from behind their first mark to before their last. Raises NoLoop where
     they are not one body."""
+    trips = trips_between(graph, marks, bounds)
+    check_alike(trips)
+    return trips
+
+
+def trips_between(graph: Graph, marks: Mapping[int, Node], bounds: Sequence[int]) -> tuple[Trip, ...]:
+    """The same of trips that need not be alike. Raises NoLoop where they do not follow one another."""
     try:
         begins = [marks[2 * block] for block in bounds[:-1]]
         ends = [marks[2 * block - 1] for block in bounds[1:]]
@@ -68,7 +75,6 @@ def trips_of(graph: Graph, marks: Mapping[int, Node], bounds: Sequence[int]) -> 
         raise NoLoop("the network's own forward does something between its trips")
     pairs = zip(begins, ends, strict=True)
     trips = tuple(_trip(graph, begin.output[0], end.input[0]) for begin, end in pairs)
-    _check_alike(trips)
     _check_alone(graph, trips, [one.output[0] for one in ends[:-1]])
     return trips
 
@@ -103,7 +109,7 @@ def _trip(graph: Graph, begin: str, end: str) -> Trip:
     return Trip(begin, end, nodes, tuple(tuple(map(source, used_by(node))) for node in nodes))
 
 
-def _check_alike(trips: Sequence[Trip]) -> None:
+def check_alike(trips: Sequence[Trip]) -> None:
     """Raise NoLoop where a trip does something else than the first."""
 
     def wired(trip: Trip) -> list[list[tuple[str, int]]]:

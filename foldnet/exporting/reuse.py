@@ -4,15 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 
-from foldnet.program.data import Item, Program, Step
+from foldnet.exporting.schedules import schedules
+from foldnet.program.data import Item, Program, Step, expand
 
 
-def reused_in_loops(program: Program, loops: Collection[str]) -> bool:
-    """Whether each owner is written once where these loops are loops: all that use it again do so in one of them."""
+def reused_in_loops(program: Program, loops: Collection[str], together: Collection[Sequence[str]] = ()) -> bool:
+    """Whether each owner is written once where these loops are loops, and those `together` one: all that use it again
+    do so in one of them."""
     seen = set()
+    ones = {tuple(names) for names in together}
     for stage in program.stages:
         uses = {block.label: block.uses for block in stage.blocks}
-        for label in _written(stage.items, loops):
+        items: list[Item] = [*stage.items]
+        for one in schedules(stage):
+            if one.names in ones:  # each body once
+                at = items.index(one.items[0])
+                items[at : at + len(one.items)] = [Step(label) for label in dict.fromkeys(expand(one.items))]
+        for label in _written(items, loops):
             for owner in ((use.group, use.owner) for use in uses[label] if use.group is not None):
                 if owner in seen:
                     return False

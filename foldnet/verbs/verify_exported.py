@@ -52,7 +52,7 @@ def verify_exported(
     there = at_hand(fold, run, data=data, data_dir=data_dir, device="cpu")
     ran = _run(exported, fold, what, there, images or REAL_INPUTS, observer or Silent())
     assert what.program is not None
-    looped = reused_in_loops(what.program, exported.facts.get("loops", {}))
+    looped = reused_in_loops(what.program, exported.facts.get("loops", {}), exported.facts.get("together", ()))
     sizes: dict[str, int | None] = {"unique": exported.unique_bytes, "file": len(exported.content)}
     if exported.format == "onnx":
         sizes["weights"], sizes["optimised"] = weight_bytes(exported.content, file)

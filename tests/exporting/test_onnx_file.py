@@ -112,12 +112,13 @@ def test_loops_in_loops_are_exact_at_every_batch_and_every_number_of_trips(neste
 def test_every_owner_is_there_once_and_inside_the_body_that_uses_it(nested):
     looped, file, report = nested
     model = onnx.load(file)
-    loop = next(node for node in model.graph.node if node.op_type == "Loop")
+    (loop,) = (node for node in model.graph.node if node.op_type == "Loop")
     body = loop.attribute[0].g
-    inner = next(node for node in body.node if node.op_type == "Loop").attribute[0].g
-    assert [sum(node.op_type == "Conv" for node in graph.node) for graph in (model.graph, body, inner)] == [1, 1, 1]
-    held = [{tuple(one.dims) for one in graph.initializer} for graph in (model.graph, body, inner)]
-    assert [(4, 4, 3, 3) in shapes for shapes in held] == [False, True, True]
+    (choice,) = (node for node in body.node if node.op_type == "If")
+    graphs = (model.graph, body, *(branch.g for branch in choice.attribute))
+    assert [sum(node.op_type == "Conv" for node in graph.node) for graph in graphs] == [1, 0, 1, 1]
+    held = [{tuple(one.dims) for one in graph.initializer} for graph in graphs]
+    assert [(4, 4, 3, 3) in shapes for shapes in held] == [False, False, True, True]
     assert report.bytes == file.stat().st_size <= 1.05 * report.unique_bytes + 2**16
     assert report.unique_bytes == unique_bytes(written_out(looped))
 

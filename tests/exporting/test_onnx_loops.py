@@ -8,7 +8,7 @@ import pytest
 from onnx import parser
 from onnxruntime import InferenceSession, SessionOptions
 
-from foldnet.exporting.onnx_graph import graph_of, used_by
+from foldnet.exporting.onnx_graph import graph_of, subgraphs, used_by
 from foldnet.exporting.onnx_loops import roll
 from foldnet.exporting.onnx_model import model_of
 from foldnet.exporting.onnx_trips import drop_marks
@@ -27,7 +27,9 @@ def block(number: int, state: str, work: str) -> str:
     return f"x{number} = {begin} ({state})\n{work}\no{number} = {end} (y{number})\n"
 
 
-def graph(works: list[str], constants: str, *, before: str = "", between: dict[int, str] | None = None, out: str = ""):
+def graph(
+    works: list[str], constants: str, *, before: str = "", between: dict[int, str] | None = None, out: str = "", wide=()
+):
     """A graph of blocks, each fed by the one before."""
     text, state = before, "a"
     for number, work in enumerate(works):
@@ -36,7 +38,8 @@ def graph(works: list[str], constants: str, *, before: str = "", between: dict[i
         if number in (between or {}):
             text += between[number] + "\n"
             state = f"z{number}"
-    known = "".join(f"float[N, 3] {name}{n}, " for n in range(len(works)) for name in ("x", "y", "o"))
+    sizes = {(n, name): 6 if (n, name) in wide else 3 for n in range(len(works)) for name in ("x", "y", "o")}
+    known = "".join(f"float[N, {size}] {name}{n}, " for (n, name), size in sizes.items())
     source = (
         f"{HEAD}g (float[N, 3] a) => (float[N, 3] b) <{known}{constants}> {{ {text} b = Identity({out or state}) }}"
     )
@@ -102,24 +105,93 @@ def test_a_loop_that_cannot_be_turned_has_no_dial():
     assert made.dials == {}
 
 
-def test_loops_stand_in_loops_and_each_has_its_own_dial():
-    works = ["y = Add(x, w0)", "y = Mul(x, w1)", "y = Mul(x, w2)", "y = Add(x, w1)", "y = Mul(x, w0)", "y = Mul(x, w0)"]
-    items = loop(2, Step("A"), loop(2, Step("B"), name="s.loop2"))
+WORKS = ["y = Add(x, w0)", "y = Mul(x, w1)", "y = Mul(x, w2)", "y = Add(x, w1)", "y = Mul(x, w0)", "y = Mul(x, w0)"]
+W = [np.array(one) for one in ([1, 2, 3], [2, 0, 1], [-1, 1, 1])]
+
+
+def nested(outer: int, inner: int):
+    """2x { A; 2x { B } } of WORKS with other trips, slowly."""
+    x = X.astype(np.float64)
+    for trip in range(outer):
+        x = x + (W[0], W[1])[min(trip, 1)]
+        for step in range(inner):
+            x = x * ((W[1], W[2]), (W[0], W[0]))[min(trip, 1)][min(step, 1)]
+    return x.astype(np.float32)
+
+
+NESTED = loop(2, Step("A"), loop(2, Step("B"), name="s.loop2"))
+TURNED = [(2, 2), (0, 2), (2, 0), (0, 0), (1, 3), (3, 1), (4, 3)]
+
+
+def turned(made, found, wanted):
+    """The graph gives what is wanted for any trips of its two loops."""
+    for trips in found:
+        feeds = {name: np.array(count) for name, count in zip(("s.loop1", "s.loop2"), trips, strict=True)}
+        np.testing.assert_array_equal(run(made, feeds), wanted(*trips))
+
+
+@pytest.mark.parametrize("dial", [False, True])
+def test_loops_in_loops_are_one_with_a_choice_of_bodies_and_each_has_its_own_dial(dial):
+    plain, made = graph(WORKS, OWN), graph(WORKS, OWN)
+    drop_marks(plain)
+    assert rolled(made, stage(NESTED, blocks=6), dial=dial) == ({"s.loop1": 2, "s.loop2": 2}, {})
+    assert made.together == [("s.loop1", "s.loop2")]
+    made.without_unused()
+    assert [node.op_type for node in made.nodes if any(subgraphs(node))] == ["Loop"]
+    (body,) = subgraphs(next(node for node in made.nodes if node.op_type == "Loop"))
+    assert [node.op_type for node in body.node].count("If") == 1
+    np.testing.assert_array_equal(run(made), run(plain))
+    if dial:
+        assert made.dials == {"s.loop1": 2, "s.loop2": 2}
+        turned(made, TURNED, nested)
+
+
+def test_loops_that_share_a_body_are_one_with_what_runs_between():
+    items = (loop(2, Step("A")), Step("B"), Step("C"), loop(2, Step("A"), name="s.loop2"))
+    works = [WORKS[0], WORKS[3], "y = Abs(x)", WORKS[1], WORKS[0], "y = Add(x, w2)"]
     plain, made = graph(works, OWN), graph(works, OWN)
     drop_marks(plain)
-    assert rolled(made, stage(items, blocks=6), dial=True) == ({"s.loop1": 2, "s.loop2": 2}, {})
+    assert rolled(made, stage(*items, blocks=6), dial=True) == ({"s.loop1": 2, "s.loop2": 2}, {})
+    made.without_unused()
+    (node,) = (one for one in made.nodes if one.op_type == "Loop")
+    assert node.name == "s.loop1+s.loop2"
+    np.testing.assert_array_equal(run(made), run(plain))
+
+    def slowly(first, second):
+        x = X.astype(np.float64)
+        for trip in range(first):
+            x = x + W[min(trip, 1)]
+        x = np.abs(x) * W[1]
+        for trip in range(second):
+            x = x + (W[0], W[2])[min(trip, 1)]
+        return x.astype(np.float32)
+
+    turned(made, TURNED, slowly)
+
+
+def test_loops_in_loops_whose_steps_give_other_shapes_stand_in_each_other():
+    works = ["y = Concat<axis = 1>(x, v0)", "y = Add(x, w0)", "y = Add(x, w1)", "y = Slice(x, n, l, m)"]
+    constants = "float[1, 3] v0 = {1, 2, 3}, float[6] w0 = {1, 2, 3, 4, 5, 6}, float[6] w1 = {2, 0, 1, 2, 0, 1}"
+    constants += ", int64[1] n = {3}, int64[1] l = {6}, int64[1] m = {1}"
+    wide = {(n, name) for n in (0, 1, 2, 4, 5, 6) for name in ("y", "o")}
+    wide |= {(n, "x") for n in (1, 2, 3, 5, 6, 7)}
+    plain, made = (graph(works * 2, constants, wide=wide) for _ in range(2))
+    drop_marks(plain)
+    items = loop(2, Step("A"), loop(2, Step("B"), name="s.loop2"), Step("C"))
+    assert rolled(made, stage(items, blocks=8), dial=True) == ({"s.loop1": 2, "s.loop2": 2}, {})
+    assert made.together == []
     made.without_unused()
     assert [node.op_type for node in made.nodes] == ["Loop", "Identity"]
     np.testing.assert_array_equal(run(made), run(plain))
-    w = [np.array(one) for one in ([1, 2, 3], [2, 0, 1], [-1, 1, 1])]
-    for outer, inner in ((0, 2), (1, 3), (3, 1), (2, 0)):
-        x = X.astype(np.float64)
-        for trip in range(outer):
-            x = x + (w[0], w[1])[min(trip, 1)]
-            for step in range(inner):
-                x = x * ((w[1], w[2]), (w[0], w[0]))[min(trip, 1)][min(step, 1)]
-        feeds = {"s.loop1": np.array(outer), "s.loop2": np.array(inner)}
-        np.testing.assert_array_equal(run(made, feeds), x.astype(np.float32))
+    own = np.array([[4, 5, 6], [2, 0, 1]])
+
+    def slowly(outer, inner):
+        x = X
+        for _ in range(outer):
+            x = np.array([[1, 2, 3]]) + own[np.minimum(np.arange(inner), 1)].sum(0)
+        return x.astype(np.float32)
+
+    turned(made, TURNED, slowly)
 
 
 def test_what_only_initial_values_need_stays_outside_and_is_used_from_there():

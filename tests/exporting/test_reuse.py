@@ -33,3 +33,17 @@ def loop(times, *body, name="s.loop1"):
 )
 def test_an_owner_is_reused_in_loops_where_it_is_written_once(items, labels, loops, reused):
     assert reused_in_loops(program(items, labels), loops) is reused
+
+
+@pytest.mark.parametrize(
+    ("items", "labels", "together", "reused"),
+    [
+        ((loop(2, Step("A")), Step("B"), loop(2, Step("A"), name="s.loop2")), "AABAA", ["s.loop1", "s.loop2"], True),
+        ((loop(2, Step("A")), Step("B"), loop(2, Step("A"), name="s.loop2")), "AABAA", [], False),
+        ((loop(2, Step("A")), Step("C"), loop(2, Step("A"), name="s.loop2")), "AACAA", ["s.loop1", "s.loop2"], False),
+        ((Step("B"), loop(2, Step("A")), Step("A")), "BAAA", ["s.loop1"], True),
+    ],
+)
+def test_a_body_of_loops_that_became_one_is_written_once(items, labels, together, reused):
+    loops = ("s.loop1", "s.loop2")
+    assert reused_in_loops(program(items, labels), loops, [together]) is reused
