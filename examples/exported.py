@@ -1,10 +1,11 @@
 """Folds as ONNX files: bytes, differences and times of real loops beside the same network written out, in onnxruntime.
 
-    python examples/exported.py              # some minutes; writes examples/benchmarks/exported.json
+    python examples/exported.py              # ten minutes; writes examples/benchmarks/exported.json
     python examples/exported.py swrn-28-2-4  # prints one of them
 
 Untrained, and made alike by design, as in known_networks.py: which blocks come to loop is chosen, gains, norms and biases are a step's own. Norms
 are estimated on random inputs, so that outputs are of the size that trained networks give. Both files run in one process on one thread, in turns.
+Where time goes is what onnxruntime's profiler says of each operator, Loop and If without what they run.
 `make docs` writes the table in docs/export.md.
 """
 
@@ -35,12 +36,13 @@ from foldnet.program.data import loops_of
 
 FILE = FILES / "exported.json"
 BATCHES, ROUNDS = (1, 32), 11
-IMAGES, CELLS, MAPS = (3, 32, 32), (2, 24, 24), (3, 64, 64)
+IMAGES, CELLS, MAPS, LARGE = (3, 32, 32), (2, 24, 24), (3, 64, 64), (3, 128, 128)
+TEMPLATES = 4  # of networks that are not soft: resnet50's first shortcut has the shape of two convolutions
 
 
-def resnet50() -> torch.nn.Module:
-    """torchvision's, half as wide inside its bottlenecks."""
-    return models.resnet50(weights=None, width_per_group=32, num_classes=10)
+def resnet50(width: int = 64) -> torch.nn.Module:
+    """torchvision's, with so many channels inside its first bottlenecks."""
+    return models.resnet50(weights=None, width_per_group=width, num_classes=10)
 
 
 def vision_transformer() -> torch.nn.Module:
@@ -57,6 +59,8 @@ def networks() -> dict[str, tuple[Callable[[], torch.nn.Module], Sequence[int], 
         "swrn-40-1-8, one body in two loops": (partial(foldnet.build, "swrn-40-1-8"), IMAGES, "AABAA"),
         "swrn-46-1-8": (partial(foldnet.build, "swrn-46-1-8"), IMAGES, "AABAAB"),
         "resnet50": (resnet50, MAPS, "BA"),
+        "resnet50, 128 x 128 pixels": (resnet50, LARGE, "BA"),
+        "resnet50, half as wide": (partial(resnet50, 32), MAPS, "BA"),
         "vision transformer": (vision_transformer, IMAGES, "A"),
         "scnn-20-32-20": (partial(foldnet.build, "scnn-20-32-20"), CELLS, "A"),
         "sgpt-8-128-4": (partial(foldnet.build, "sgpt-8-128-4"), (64,), "A"),
@@ -111,11 +115,32 @@ def timed(runs: Mapping[str, Any], x: torch.Tensor) -> dict[str, float]:
     return {name: statistics.median(values) for name, values in found.items()}
 
 
+def operators(file: Path, x: torch.Tensor) -> dict[str, float]:
+    """Median milliseconds of each kind of operator of a file."""
+    options = onnxruntime.SessionOptions()
+    options.enable_profiling, options.intra_op_num_threads = True, 1
+    options.profile_file_prefix = str(file.with_suffix(""))
+    session = onnxruntime.InferenceSession(file.read_bytes(), options, providers=["CPUExecutionProvider"])
+    for _ in range(ROUNDS):
+        session.run(None, {session.get_inputs()[0].name: x.numpy()})
+    places: dict[tuple[str, ...], list[float]] = {}
+    for event in json.loads(Path(session.end_profiling()).read_text()):
+        if event.get("cat") == "Node" and event["name"].endswith("_kernel_time"):
+            kind, of = event["args"]["op_name"], event["args"]
+            places.setdefault((kind, str(of["input_type_shape"]), str(of["output_type_shape"])), []).append(
+                event["dur"]
+            )
+    found: dict[str, float] = {}
+    for (kind, *_), times in places.items():
+        found[kind] = found.get(kind, 0.0) + statistics.median(times) * len(times) / ROUNDS / 1000
+    return {kind: one for kind, one in found.items() if kind not in ("Loop", "If")}
+
+
 def measured(make: Callable[[], torch.nn.Module], shape: Sequence[int], pattern: str, folder: Path) -> dict[str, Any]:
     """What there is to say of one network."""
     torch.manual_seed(0)
     network = lively(make())
-    soft = planted(network if hasattr(network, "sources") else foldnet.share(network, 2).eval(), pattern)
+    soft = planted(network if hasattr(network, "sources") else foldnet.share(network, TEMPLATES).eval(), pattern)
     x = inputs_of(shape, 2)
     folded = foldnet.fold(soft, threshold=0.99, inputs=x)
     looped = folded.looped.eval()
@@ -144,6 +169,7 @@ def measured(make: Callable[[], torch.nn.Module], shape: Sequence[int], pattern:
         json.dumps(one | {"batch": count}): apart(run, looped, inputs_of(shape, count), one) for one, count in batches
     }
     times = {batch: timed(runs, inputs_of(shape, batch)) for batch in BATCHES}
+    spent = {name: operators(folder / f"{name}.onnx", inputs_of(shape, BATCHES[-1])) for name in runs}
     steps = sum(trip - 1 for trip in loops_of(known.program).values())
     return found | {
         "program": folded.report.program,
@@ -154,6 +180,7 @@ def measured(make: Callable[[], torch.nn.Module], shape: Sequence[int], pattern:
         "largest_as_found": max(a for name, (a, _, _) in differences.items() if "loop" not in name),
         "predictions_that_differ": sum(c for _, _, c in differences.values()),
         "seconds": times,
+        "milliseconds_of_operators": spent,
         "time_ratio": {batch: one["loop"] / one["unrolled"] for batch, one in times.items()},
         "microseconds_of_a_trip": {
             batch: 1e6 * (one["loop"] - one["unrolled"]) / max(steps, 1) for batch, one in times.items()

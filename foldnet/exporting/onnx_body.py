@@ -9,6 +9,7 @@ import numpy as np
 from onnx import TensorProto, ValueInfoProto, helper
 
 from foldnet.exporting.onnx_graph import Graph, Node, rewired
+from foldnet.exporting.onnx_norms import norms_inside
 from foldnet.exporting.onnx_trips import NoLoop, Trip, is_mark
 
 Trips = tuple[Trip, ...]
@@ -60,11 +61,12 @@ def work(
         names.update((out, f"{name}/{number}.{n}") for n, out in enumerate(node.output) if out)
         nodes.append(rewired(node, used, [names.get(out, "") for out in node.output]))
         nodes[-1].name = f"{name}/{number}"
+    types = {names[old]: info for old, info in graph.types.items() if old in names}
     result = names[trip.end]
     if result == state:
         result = f"{state}/next"
         nodes.append(helper.make_node("Identity", [state], [result]))
-    return nodes, result
+    return norms_inside(graph, nodes, types), result
 
 
 def loop_of(graph: Graph, name: str, count: str, trips: Trips, nodes: Sequence[Node], state: str, result: str) -> Node:

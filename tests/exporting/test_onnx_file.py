@@ -34,13 +34,29 @@ class Block(nn.Module):
         return x + 0.2 * self.mix(y.movedim(1, -1)).movedim(-1, 1)
 
 
+class Bottleneck(nn.Module):
+    """Convolutions of one pixel before and behind one of nine, each with a norm; of what it adds it takes what is
+    positive."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.down, self.up = nn.Conv2d(4, 2, 1, bias=False), nn.Conv2d(2, 4, 1, bias=False)
+        self.mid = nn.Conv2d(2, 2, 3, padding=1, bias=False)
+        self.norm1, self.norm2, self.norm3 = nn.BatchNorm2d(2), nn.BatchNorm2d(2), nn.BatchNorm2d(4)
+
+    def forward(self, x):
+        y = torch.relu(self.norm1(self.down(x)))
+        y = torch.relu(self.norm2(self.mid(y)))
+        return torch.relu(x + 0.2 * self.norm3(self.up(y)))
+
+
 class Network(nn.Module):
     """Six blocks in a sequence, or in a list that the forward walks, with something between them."""
 
-    def __init__(self, *, listed: bool) -> None:
+    def __init__(self, *, listed: bool, block: type[nn.Module] = Block) -> None:
         super().__init__()
         self.stem = nn.Conv2d(3, 4, 3, padding=1)
-        self.blocks = (nn.ModuleList if listed else lambda blocks: nn.Sequential(*blocks))([Block() for _ in range(6)])
+        self.blocks = (nn.ModuleList if listed else lambda blocks: nn.Sequential(*blocks))([block() for _ in range(6)])
         self.listed = listed
         self.head = nn.Linear(4, 5)
 
@@ -55,11 +71,11 @@ class Network(nn.Module):
 
 
 @torch.no_grad()
-def folded(*, listed: bool):
+def folded(*, listed: bool, block: type[nn.Module] = Block):
     """A network whose blocks are A A B A A B, every step with a gain, norms and biases of its own."""
     with torch.random.fork_rng([]):
         torch.manual_seed(0)
-        soft = foldnet.share(Network(listed=listed), 2).eval()
+        soft = foldnet.share(Network(listed=listed, block=block), 2).eval()
         for bank in soft.sources.values():
             rows = torch.tensor([[1.0, 0.2]] * 2 + [[0.3, -1.0]])[[0, 1, 2, 0, 1, 2]]
             bank.coefficients.copy_(rows * torch.tensor([1.0, -0.5, 0.8, 1.2, 0.9, -0.7])[:, None])
@@ -112,10 +128,7 @@ def test_loops_in_loops_are_exact_at_every_batch_and_every_number_of_trips(neste
 def test_every_owner_is_there_once_and_inside_the_body_that_uses_it(nested):
     looped, file, report = nested
     model = onnx.load(file)
-    (loop,) = (node for node in model.graph.node if node.op_type == "Loop")
-    body = loop.attribute[0].g
-    (choice,) = (node for node in body.node if node.op_type == "If")
-    graphs = (model.graph, body, *(branch.g for branch in choice.attribute))
+    graphs = (model.graph, *loop_graphs(file))
     assert [sum(node.op_type == "Conv" for node in graph.node) for graph in graphs] == [1, 0, 1, 1]
     held = [{tuple(one.dims) for one in graph.initializer} for graph in graphs]
     assert [(4, 4, 3, 3) in shapes for shapes in held] == [False, False, True, True]
@@ -143,6 +156,24 @@ def test_a_file_says_what_it_is_and_nothing_of_whose_code_or_machine(nested):
     dims = [entry.type.tensor_type.shape.dim[0].dim_param for entry in (model.graph.input[0], model.graph.output[0])]
     assert dims == ["batch", "batch"]
     onnx.checker.check_model(model, full_check=True)
+
+
+def test_norms_of_a_bottlenecks_trips_are_inside_its_weights(tmp_path):
+    looped = folded(listed=False, block=Bottleneck).looped.eval()
+    report = write_onnx(given(looped, X), tmp_path / "a.onnx", dial=True)
+    assert report.loops == {"blocks.loop1": 2, "blocks.loop2": 2}
+    assert report.notes == ()  # a convolution of fewer outputs than 64 is small whatever it takes
+    kinds = [node.op_type for graph in loop_graphs(tmp_path / "a.onnx") for node in graph.node]
+    assert [kinds.count(kind) for kind in ("If", "Conv", "BatchNormalization")] == [1, 6, 2]
+    for trips in ({}, {"blocks.loop1": 3}, {"blocks.loop2": 0}):
+        assert apart(looped, tmp_path / "a.onnx", X, trips) < 1e-4
+
+
+def loop_graphs(file):
+    """The body of the one loop in a file, and the bodies that it chooses."""
+    (loop,) = (node for node in onnx.load(file).graph.node if node.op_type == "Loop")
+    body = loop.attribute[0].g
+    return body, *(one.g for node in body.node if node.op_type == "If" for one in node.attribute)
 
 
 def test_loops_of_a_networks_own_forward_are_written_out_exactly_and_said(tmp_path):
