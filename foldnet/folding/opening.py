@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from foldnet.bounds import checked
 from foldnet.errors import FoldnetWarning, RunError, SettingError
 from foldnet.folding.folds import Fold, open_fold, read_fold
-from foldnet.store.artifact import CARD_FILES, FOLD, RUN, newest_that_opens
+from foldnet.store.artifact import CARD_FILES, FOLD, RUN, newest_that_opens, no_folder
 from foldnet.store.codec import read_json
 from foldnet.store.hub import HubName, fetched, hub_name
 from foldnet.store.lock import replaced_meanwhile
@@ -91,7 +91,7 @@ def kind_of(folder: Path) -> str:
     """ "run" or "fold", by the folder's config.json; "run" where that says nothing, for open_run to complain. Raises
     RunError where there is no such folder."""
     if not folder.is_dir() and replaced_meanwhile(folder) is None:
-        raise RunError(f"'{folder}' is not a folder; give the folder of a run or fold, such as {RUN.example}")
+        raise no_folder(folder, "run or fold", RUN.example)
     config = folder / "config.json"
     found = read_json(config) if config.is_file() else None
     return "fold" if isinstance(found, dict) and found.get("kind") == "fold" else "run"

@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 from foldnet.errors import FoldnetError, OutputError, RunError, SettingError, UnknownName, in_order
 from foldnet.store.codec import read_json
 from foldnet.store.files import refuse_link, write_json
+from foldnet.store.hub import hub_name
 from foldnet.store.lock import is_abandoned, is_leftover, replaced_meanwhile
 from foldnet.store.seals import SCHEMA, check_schema, check_seal, sealed, upgraded
 
@@ -69,7 +70,7 @@ class Artifact:
                 f"'{folder}' was about to be replaced when a command was killed; rename '{aside}' back to it"
             )
         if not folder.is_dir():
-            raise RunError(f"'{folder}' is not a folder; give the folder of a {kind}, such as {self.example}")
+            raise no_folder(folder, kind, self.example)
         if not file.is_file():
             raise RunError(f"'{folder}' holds no config.json; it is not the folder of a {kind}")
         config = read_json(file)
@@ -189,6 +190,15 @@ FOLD = Artifact(
 )
 STUDY = Artifact("study", "studies/NAME", ("config.json", "results.json", "lock.json"), ("results.json",))
 ARTIFACTS = {artifact.kind: artifact for artifact in (RUN, FOLD, STUDY)}
+
+
+def no_folder(path: Path | str, kind: str, example: str) -> RunError:
+    """What is said of a path that is no folder, such as a place on the Hub, which is to be fetched first."""
+    name = hub_name(path)
+    if name is None:
+        return RunError(f"'{path}' is not a folder; give the folder of a {kind}, such as {example}")
+    fetch = f"`foldnet.card({str(name)!r}, out='FOLDER')`"
+    return RunError(f"'{name}' lies on the Hub; fetch it with {fetch}, and give that folder")
 
 
 def newest_that_opens(folders: list[Path], opened: Callable[[Path], object]) -> Path:

@@ -16,6 +16,8 @@ from foldnet.folding.opening import kind_of
 from foldnet.program.text import program_text
 from foldnet.sharing.share import SharedNetwork, materialise
 from foldnet.show.report import Report, Table, Text, counted, times
+from foldnet.store.artifact import RUN, no_folder
+from foldnet.store.hub import hub_name
 from foldnet.store.tensors import list_tensors
 from foldnet.training.runs import Run, open_run
 from foldnet.training.settings import flat
@@ -137,6 +139,8 @@ def info(name: Path | str) -> NetworkInfo | FileInfo:
         return _of_fold(open_fold(path)) if kind_of(path) == "fold" else info_of_run(open_run(path))
     if path.exists():
         return _of_file(path)
+    if hub_name(name) is not None:
+        raise no_folder(name, "run or fold", RUN.example)
     family, _ = family_of(str(name))
     if path.suffix == ".safetensors" or (len(path.parts) > 1 and not (family and family.outside)):
         raise RunError(f"'{name}' does not exist; give an architecture, a run or fold folder, or a safetensors file")
