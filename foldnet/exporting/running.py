@@ -7,11 +7,12 @@ import json
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module, metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
+import msgspec
 import torch
 from torch import Tensor
 
@@ -19,6 +20,7 @@ from foldnet.errors import RunError
 from foldnet.exporting.given import Given
 from foldnet.exporting.needs import needed
 from foldnet.hardware import memory_bytes
+from foldnet.program.data import Program, loops_of
 from foldnet.store.codec import of_a_folder, read_bytes
 from foldnet.store.tensors import facts_of
 
@@ -30,34 +32,35 @@ ENDINGS = (".onnx", ".pt2", ".safetensors")
 
 
 @dataclass(frozen=True, slots=True)
+class About:
+    """What a file says of itself, see Given.about; `dial` are the loops whose trips are inputs, those `together` one
+    Loop of the file."""
+
+    format: Literal["onnx", "pt2", "safetensors"]
+    files: dict[str, str]
+    versions: dict[str, str]
+    source: str = ""
+    loops: dict[str, int] = field(default_factory=dict)
+    dial: tuple[str, ...] = ()
+    together: tuple[tuple[str, ...], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Exported:
     """A file that foldnet wrote, unchanged since, and what it says of itself."""
 
     file: Path
     sha256: str
     content: bytes
-    facts: Mapping[str, Any]
+    about: About
 
-    @property
-    def format(self) -> str:
-        """ "onnx", "pt2" or "safetensors"."""
-        return str(self.facts["format"])
-
-    @property
-    def dial(self) -> tuple[str, ...]:
-        """The loops whose trips are inputs."""
-        return tuple(self.facts.get("dial", ()))
-
-    def check_origin(self, folder: Path, files: Iterable[tuple[str, str]]) -> None:
+    def check_origin(self, folder: Path, files: Iterable[tuple[str, str]], program: Program) -> None:
         """Raise RunError where it was not made of the fold in `folder`, whose files have these digests."""
-        if self.facts["files"] != dict(files):
-            source = self.facts.get("source") or "a network in memory"
+        if self.about.files != dict(files):
+            source = self.about.source or "a network in memory"
             raise RunError(f"'{self.file}' was not made of fold '{folder}', but of {source}; name its own fold")
-
-    @property
-    def unique_bytes(self) -> int:
-        """Bytes of the network's tensors, each once."""
-        return int(self.facts["unique_bytes"])
+        if not loops_of(program).keys() >= {*self.about.dial, *self.about.loops}:
+            raise _foreign(self.file)
 
 
 def opened(file: Path) -> Exported:
@@ -70,11 +73,19 @@ def opened(file: Path) -> Exported:
         if total is not None and size > total:
             raise RunError(f"'{file}' has {size:,} bytes, more than this machine's memory; give an exported file")
         content = read_bytes(file, most=size, links=True)
-    about = {".onnx": _about_onnx, ".pt2": _about_pt2, ".safetensors": _about_tensors}[file.suffix.lower()]
-    facts = about(file, content)
-    if not isinstance(facts.get("files"), dict) or facts.get("format") not in ("onnx", "pt2", "safetensors"):
-        raise RunError(f"'{file}' was not written by foldnet export; give a file that was")
-    return Exported(file, hashlib.sha256(content).hexdigest(), content, facts)
+    facts = {".onnx": _about_onnx, ".pt2": _about_pt2, ".safetensors": _about_tensors}[file.suffix.lower()]
+    try:
+        about = msgspec.convert(facts(file, content), About)
+    except msgspec.ValidationError:
+        raise _foreign(file) from None
+    if file.suffix.lower() != f".{about.format}":
+        raise _foreign(file)
+    return Exported(file, hashlib.sha256(content).hexdigest(), content, about)
+
+
+def _foreign(file: Path) -> RunError:
+    """What is said of a file that says of itself nothing that foldnet writes."""
+    return RunError(f"'{file}' was not written by foldnet export; give a file that was")
 
 
 def _about_onnx(file: Path, content: bytes) -> dict[str, Any]:
@@ -86,7 +97,7 @@ def _about_onnx(file: Path, content: bytes) -> dict[str, Any]:
     try:
         facts: dict[str, Any] = json.loads({one.key: one.value for one in model.metadata_props}["foldnet"])
     except (KeyError, ValueError):
-        raise RunError(f"'{file}' was not written by foldnet export; give a file that was") from None
+        raise _foreign(file) from None
     if not is_sealed(model):
         raise RunError(f"'{file}' was changed after it was written (its digest differs); export the fold again")
     return facts
@@ -107,7 +118,7 @@ def _about_tensors(file: Path, content: bytes) -> dict[str, Any]:
 def runners(exported: Exported, given: Given, *, threads: int = 0) -> dict[str, Run]:
     """What runs a file, by the names of runtimes that are installed. Raises RunError where it holds something else than
     the network `given`, MissingTool where nothing here runs it."""
-    if exported.format == "onnx":
+    if exported.about.format == "onnx":
         needed("onnxruntime")
         found = {
             f"onnxruntime {metadata.version('onnxruntime')}": onnxruntime_of(
@@ -117,7 +128,7 @@ def runners(exported: Exported, given: Given, *, threads: int = 0) -> dict[str, 
         with suppress(ImportError, metadata.PackageNotFoundError):
             found[f"openvino {metadata.version('openvino')}"] = _openvino_of(exported.file)
         return found
-    if exported.format == "pt2":
+    if exported.about.format == "pt2":
         from foldnet.exporting.pt2 import rebuilt_pt2
 
         run = rebuilt_pt2(given, exported.content, exported.file)
@@ -140,15 +151,23 @@ def onnxruntime_of(content: bytes, file: Path, *, threads: int = 0, optimised: P
     try:
         session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # of onnxruntime's own, which have no common class
-        said = str(error).splitlines()[0][:200]
-        raise RunError(f"onnxruntime does not take '{file}' ({said}); export the fold again") from error
+        raise _not_run(file, error) from error
     name = session.get_inputs()[0].name
 
     def run(x: Tensor, trips: Mapping[str, int]) -> Tensor:
         feeds = {loop: torch.tensor(count).numpy() for loop, count in trips.items()}
-        return torch.from_numpy(session.run(None, {name: x.numpy()} | feeds)[0])
+        try:
+            return torch.from_numpy(session.run(None, {name: x.numpy()} | feeds)[0])
+        except Exception as error:
+            raise _not_run(file, error) from error
 
     return run
+
+
+def _not_run(file: Path, error: Exception) -> RunError:
+    """What is said of a model that onnxruntime does not load or run."""
+    said = next(iter(str(error).splitlines()), type(error).__name__)[:200]
+    return RunError(f"onnxruntime does not take '{file}' ({said}); export the fold again")
 
 
 def _openvino_of(file: Path) -> Run:

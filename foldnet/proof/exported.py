@@ -166,7 +166,7 @@ def run_against(
 def turned(exported: Exported, program: Program) -> Iterator[dict[str, int]]:
     """What a file's dials are set to, one at a time: 0 (the loop left out), 1, what was found and twice that."""
     found = {loop.name: loop.times for stage in program.stages for loop in stage.loops}
-    for name in exported.dial:
+    for name in exported.about.dial:
         yield from ({name: count} for count in dict.fromkeys((0, 1, found[name], 2 * found[name])))
 
 

@@ -162,7 +162,7 @@ def _exported(fold: Fold, settings: InferenceBench, machine: Machine) -> Exporte
     if machine.device.type != "cpu" or machine.precision != "fp32":
         raise SettingError("`exported` files are timed on the CPU in fp32; add `device='cpu'` and `precision='fp32'`")
     exported = opened(Path(settings.exported))
-    exported.check_origin(fold.folder, fold.files)
+    exported.check_origin(fold.folder, fold.files, fold.program)
     return exported
 
 

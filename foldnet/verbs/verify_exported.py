@@ -13,6 +13,8 @@ from foldnet.exporting.given import Given, given
 from foldnet.exporting.pt2 import weights_in
 from foldnet.exporting.reuse import reused_in_loops
 from foldnet.exporting.running import Exported, Run, opened, runners, weight_bytes
+from foldnet.exporting.tensors_file import state_of
+from foldnet.exporting.unrolled import unique_bytes, written_out
 from foldnet.folding.folds import SEALED, Fold, open_fold
 from foldnet.folding.looped import LoopedNetwork
 from foldnet.proof.at_hand import AtHand, at_hand
@@ -47,16 +49,16 @@ def verify_exported(
         refuse_linked(folder)
     exported, fold = opened(file), open_fold(folder)
     check_files(fold.folder, fold.files, SEALED)
-    exported.check_origin(folder, fold.files)
+    exported.check_origin(folder, fold.files, fold.program)
     what = given(folder)
     there = at_hand(fold, run, data=data, data_dir=data_dir, device="cpu")
     ran = _run(exported, fold, what, there, images or REAL_INPUTS, observer or Silent())
     assert what.program is not None
-    looped = reused_in_loops(what.program, exported.facts.get("loops", {}), exported.facts.get("together", ()))
-    sizes: dict[str, int | None] = {"unique": exported.unique_bytes, "file": len(exported.content)}
-    if exported.format == "onnx":
+    looped = reused_in_loops(what.program, exported.about.loops, exported.about.together)
+    sizes: dict[str, int | None] = {"unique": _unique(what, exported.about.format), "file": len(exported.content)}
+    if exported.about.format == "onnx":
         sizes["weights"], sizes["optimised"] = weight_bytes(exported.content, file)
-    elif exported.format == "pt2":
+    elif exported.about.format == "pt2":
         sizes["weights"] = weights_in(exported.content)
         sizes["graph"] = len(exported.content) - weights_in(exported.content)
     notes: tuple[str, ...] = ()
@@ -67,9 +69,9 @@ def verify_exported(
         fold=str(folder),
         file=str(file),
         sha256=exported.sha256,
-        format=exported.format,
+        format=exported.about.format,
         files=dict(fold.files),
-        versions=dict(exported.facts["versions"]),
+        versions=dict(exported.about.versions),
         ran=ran,
         promises=tuple(promise for one in ran for promise in one.promises) + size_promises(sizes, looped=looped),
         bytes=sizes,
@@ -81,6 +83,13 @@ def verify_exported(
         plain = certificate.to_json() | {"fold": folder.name, "file": file.name}
         write_json(folder / f"exported-{exported.sha256[:12]}.json", plain)
     return certificate
+
+
+def _unique(what: Given, format: str) -> int:
+    """Bytes of the network's tensors as such a file has them, each once."""
+    if format == "safetensors":
+        return sum(tensor.numel() * tensor.element_size() for tensor in state_of(what.network).values())
+    return unique_bytes(written_out(what.network))
 
 
 def _run(

@@ -11,7 +11,7 @@ import onnx
 import pytest
 import torch
 
-from foldnet.exporting import running
+from foldnet.exporting import onnx_model, running
 from foldnet.store.seals import sha256_of
 
 FOLD = "runs/tied/fold-0.95"
@@ -126,6 +126,42 @@ def test_what_is_not_this_folds_file_is_refused(cli, home, files, tmp_path):
     assert cli.refused("bench", "inference", FOLD, "--exported", "d.safetensors", "--device", "cpu") == (
         f"'d.safetensors' was not made of fold '{FOLD}', but of plain; name its own fold"
     )
+
+
+@pytest.mark.parametrize(
+    "told",
+    [[], {"files": None}, {"format": "pt2"}, {"versions": 1}, {"dial": ["stage9.loop1"]}, {"dial": 3}, {"loops": []}],
+)
+def test_a_file_that_says_what_foldnet_does_not_write_is_refused(cli, shelf, files, tmp_path, told):
+    model = onnx.load(files[".onnx"])
+    about = {entry.key: entry.value for entry in model.metadata_props if entry.key != onnx_model.SEAL}
+    about["foldnet"] = json.dumps(json.loads(about["foldnet"]) | told if told else told)
+    onnx.helper.set_model_props(model, about)
+    onnx_model.seal(model)
+    onnx.save(model, tmp_path / "a.onnx")
+    said = cli.refused("verify", FOLD, "--no-data", "--exported", tmp_path / "a.onnx")
+    assert said == f"'{tmp_path / 'a.onnx'}' was not written by foldnet export; give a file that was"
+
+
+def test_what_a_file_says_of_its_size_and_inputs_is_not_believed(cli, home, files, tmp_path):
+    model = onnx.load(files[".onnx"])
+    about = {entry.key: entry.value for entry in model.metadata_props if entry.key != onnx_model.SEAL}
+    about["foldnet"] = json.dumps(json.loads(about["foldnet"]) | {"unique_bytes": 10**12})
+    onnx.helper.set_model_props(model, about)
+    onnx_model.seal(model)
+    onnx.save(model, tmp_path / "a.onnx")
+    found = [
+        json.loads(cli("verify", FOLD, "--no-data", "--exported", file, "--json").out)
+        for file in (tmp_path / "a.onnx", files[".onnx"])
+    ]
+    assert found[0]["bytes"]["unique"] == found[1]["bytes"]["unique"]
+    del model.graph.input[1:]
+    onnx.helper.set_model_props(model, about)
+    onnx_model.seal(model)
+    onnx.save(model, tmp_path / "a.onnx")
+    said = cli.refused("verify", FOLD, "--no-data", "--exported", tmp_path / "a.onnx")
+    assert said.startswith(f"onnxruntime does not take '{tmp_path / 'a.onnx'}' (")
+    assert said.endswith("); export the fold again")
 
 
 def test_a_file_that_computes_something_else_breaks_its_promises(cli, home, files, monkeypatch):

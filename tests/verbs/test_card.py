@@ -285,5 +285,7 @@ def test_texts_are_no_markup():
     "verb", ["evaluate", "verify", "export --format onnx", "report", "info", "lsm", "fold", "render graph"]
 )
 def test_what_lies_on_the_hub_is_fetched_first(cli, verb):
-    said = "'hf://me/x@v1' lies on the Hub; fetch it with `foldnet card hf://me/x@v1 --out FOLDER`, and give that folder"
+    said = (
+        "'hf://me/x@v1' lies on the Hub; fetch it with `foldnet card hf://me/x@v1 --out FOLDER`, and give that folder"
+    )
     assert cli.refused(*verb.split(), "hf://me/x@v1") == said
