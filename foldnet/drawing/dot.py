@@ -14,6 +14,7 @@ from foldnet.drawing.colors import INK, OWNER_BOX, PLAIN, PRIVATE_BOX, RESIDUAL_
 from foldnet.drawing.graph import label_lines, pass_words, ranges
 from foldnet.drawing.output import DOT_ENDINGS, GRAPH_ENDINGS, SOURCE, check_ending
 from foldnet.errors import MissingTool, OutputError
+from foldnet.show.report import spelt_out
 from foldnet.store.files import write_whole
 
 FONT = "Helvetica"
@@ -39,14 +40,14 @@ def graph_dot(graph: nx.MultiDiGraph, title: str, *, bare: bool = False) -> grap
     neither title nor texts of stages, which are wider than what they stand above.
     """
     style = {**GRAPH_STYLE, "fontname": FONT, **({"rankdir": "TB"} if bare else {"label": _title(graph, title)})}
-    digraph = graphviz.Digraph(title, graph_attr=style, node_attr=NODE_STYLE, edge_attr=EDGE_STYLE)
+    digraph = graphviz.Digraph(spelt_out(title), graph_attr=style, node_attr=NODE_STYLE, edge_attr=EDGE_STYLE)
     ids = {node: f"n{number}" for number, node in enumerate(graph.nodes)}
     for node, data in graph.nodes(data=True):
         if not data["stage"]:
             digraph.node(ids[node], **_node_style(data))
     for number, (stage, text) in enumerate(graph.graph["stages"].items()):
         with digraph.subgraph(name=f"cluster_{number}") as cluster:
-            label = "" if bare else f"<<b>{html.escape(stage)}{GAP}</b>{html.escape(text)}>"
+            label = "" if bare else f"<<b>{text_of(stage)}{GAP}</b>{text_of(text)}>"
             cluster.attr(label=label, labeljust="l", fontsize="13", margin="14", **_filled(STAGE_BOX))
             for node, data in graph.nodes(data=True):
                 if data["stage"] == stage:
@@ -72,8 +73,8 @@ def _draw_edges(digraph: graphviz.Digraph, graph: nx.MultiDiGraph, ids: dict[str
             start = f"from{stages[leaves]}to{stages[enters]}"
             if flow:
                 end = f"to{stages[enters]}from{stages[leaves]}"
-                digraph.node(end, f"<to {html.escape(enters)}>", **WORD_STYLE)
-                digraph.node(start, f"<from {html.escape(leaves)}>", **WORD_STYLE)
+                digraph.node(end, f"<to {text_of(enters)}>", **WORD_STYLE)
+                digraph.node(start, f"<from {text_of(leaves)}>", **WORD_STYLE)
                 digraph.edge(ids[source], end, **style)
                 starts.append(start)
             digraph.edge(start, ids[target], **({"color": PLAIN, "weight": "8"} if flow else style))
@@ -92,7 +93,7 @@ def _flow(graph: nx.MultiDiGraph) -> list[tuple[str, str, dict[str, Any]]]:
 
 def _title(graph: nx.MultiDiGraph, title: str) -> str:
     """The title, below it which colour is which pass, and what stands at the edges."""
-    edges, lines = _flow(graph), [f"<b>{html.escape(title)}</b>"]
+    edges, lines = _flow(graph), [f"<b>{text_of(title)}</b>"]
     last = max(data["passes"][-1] for *_, data in edges)
     said = []
     if last > 1:
@@ -108,6 +109,11 @@ def _title(graph: nx.MultiDiGraph, title: str) -> str:
     return html_label(*lines, "&#160;")
 
 
+def text_of(text: str) -> str:
+    """A text in Graphviz's HTML; what no XML holds, and what turns letters around, is spelt out."""
+    return html.escape(spelt_out(text).replace("\n", "\\n"))
+
+
 def html_label(*lines: str) -> str:
     """Lines of HTML as Graphviz reads them."""
     return f"<{'<br/>'.join(lines)}>"
@@ -120,10 +126,10 @@ def _filled(box: tuple[str, str], style: str = "rounded,filled") -> dict[str, st
 
 def _node_style(data: dict[str, Any]) -> dict[str, str]:
     """Label and shape of a node."""
-    name = html.escape(data["name"])
+    name = text_of(data["name"])
     if data["kind"] == "owner":
         gap, uses = (GAP, f"&#215;{data['uses']}") if data["uses"] > 1 else ("", "")
-        lines = [f"<b>{name}{gap}</b>{uses}", *(_small(html.escape(line)) for line in label_lines(data))]
+        lines = [f"<b>{name}{gap}</b>{uses}", *(_small(text_of(line)) for line in label_lines(data))]
         if "gains" in data:
             lines.append(_small(_gains(data["gains"])))
         return {"label": html_label(*lines), **_filled(OWNER_BOX)}
@@ -204,12 +210,13 @@ def graph_graphml(graph: nx.MultiDiGraph, title: str) -> str:
     """The graph as GraphML, which knows scalars only: lists are joined by commas, and edges have ids of their own."""
 
     def flat(data: dict[str, Any]) -> dict[str, Any]:
-        return {name: ",".join(map(str, value)) if isinstance(value, list) else value for name, value in data.items()}
+        said = {name: ",".join(map(str, value)) if isinstance(value, list) else value for name, value in data.items()}
+        return {name: spelt_out(value) if isinstance(value, str) else value for name, value in said.items()}
 
-    plain = nx.MultiDiGraph(title=title)
-    plain.add_nodes_from((node, flat(data)) for node, data in graph.nodes(data=True))
+    plain = nx.MultiDiGraph(title=spelt_out(title))
+    plain.add_nodes_from((spelt_out(node), flat(data)) for node, data in graph.nodes(data=True))
     for number, (source, target, data) in enumerate(graph.edges(data=True)):
-        plain.add_edge(source, target, f"e{number}", **flat(data))
+        plain.add_edge(spelt_out(source), spelt_out(target), f"e{number}", **flat(data))
     return "\n".join(nx.generate_graphml(plain)) + "\n"
 
 

@@ -1,6 +1,5 @@
 """Which layer mixes which templates, as a picture: layers and templates as nodes, coefficients as weighted edges."""
 
-import html
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -9,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foldnet.drawing.colors import BOX_LINE, FAINT_LINE, NEGATIVE, OWNER_BOX, POSITIVE, PRIVATE_BOX
-from foldnet.drawing.dot import FONT, html_label
+from foldnet.drawing.dot import FONT, html_label, text_of
 
 # Of a row's largest coefficient: what is below is not drawn, in a group of few coefficients and in one of more than
 # MANY.
@@ -46,7 +45,7 @@ def sharing_dot(groups: Sequence[SharedGroup], title: str) -> graphviz.Digraph:
     coefficients, is left out, and the group says how many that are.
     """
     whole, node = {**GRAPH_STYLE, "label": _title(title), "fontname": FONT}, {**NODE_STYLE, "fontname": FONT}
-    digraph = graphviz.Digraph(title, graph_attr=whole, node_attr=node, edge_attr=EDGE_STYLE)
+    digraph = graphviz.Digraph(spelt_out(title), graph_attr=whole, node_attr=node, edge_attr=EDGE_STYLE)
     top = 0.0
     for first in range(0, len(groups), GROUPS_A_ROW):
         left = lowest = 0.0
@@ -75,7 +74,7 @@ def _draw_group(
 
     size = {"width": f"{width:.3f}", "height": f"{height:.3f}"}
     node("", "", left + width / 2, top - height / 2, style="rounded", color=FAINT_LINE, **size)
-    heading = [f"<b>{html.escape(group.name)}</b>"]
+    heading = [f"<b>{text_of(group.name)}</b>"]
     if hidden := group.coefficients.size - len(drawn):
         below = f"hidden: {hidden} of {group.coefficients.size}, below {100 * faintest:.0f} %"
         heading.append(f'<font point-size="9">{below}</font>')
@@ -87,7 +86,7 @@ def _draw_group(
     )
     layer_style = {"width": f"{layer_width:.3f}", "height": "0.34", "fillcolor": PRIVATE_BOX[0]}
     for row, (name, y) in enumerate(zip(names, layers_y, strict=True)):
-        node(f"l{row}", html_label(html.escape(name)), x_layer, y, **layer_style)
+        node(f"l{row}", html_label(text_of(name)), x_layer, y, **layer_style)
     template_style = {"shape": "circle", "width": f"{TEMPLATE}", "fillcolor": OWNER_BOX[0]}
     for column, y in enumerate(templates_y):
         node(f"t{column}", f"<T<sub>{column + 1}</sub>>", x_template, y, **template_style)
@@ -127,4 +126,4 @@ def _title(title: str) -> str:
     signs = ((_tint(1.0, 1.0), "positive"), (_tint(1.0, -1.0), "negative"))
     keys = ", ".join(f'<font color="{color}">{word}</font>' for color, word in signs)
     scale = f"coefficients:&#160;{keys}, width by size, in % of the layer&#39;s largest"
-    return html_label(f"<b>{html.escape(title)}</b>", f'<font point-size="12">{scale}</font>', "&#160;")
+    return html_label(f"<b>{text_of(title)}</b>", f'<font point-size="12">{scale}</font>', "&#160;")

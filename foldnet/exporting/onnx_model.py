@@ -36,7 +36,8 @@ def drawn(program: Any) -> tuple[Graph, int]:
                 deepest = deepest.__cause__  # type: ignore[assignment]
             reason = textwrap.shorten(str(deepest).partition("\n")[0], REASON, placeholder="...")
             raise SettingError(
-                f"torch.onnx cannot write the network ({reason}); write it with `format='pt2'` or `'safetensors'`"
+                f"torch.onnx cannot write the network ({reason}); write it with `format='pt2'` or "
+                "`format='safetensors'`"
             ) from error
     assert made is not None
     model = made.model_proto

@@ -51,7 +51,7 @@ def _written(piece: Content) -> str:
     if piece is None:
         return ""
     if isinstance(piece, str):
-        return piece if isinstance(piece, Markup) else escape(_legal(piece))
+        return piece if isinstance(piece, Markup) else escape(legal(piece))
     return joined(*piece)
 
 
@@ -62,12 +62,13 @@ def _attribute(name: str, value: Attribute) -> str:
         raise ValueError(f"'{name}' is no attribute that a page may have")
     if value is True:
         return f" {name}"
-    return f' {name}="{escape(_legal(str(value)))}"'
+    return f' {name}="{escape(legal(str(value)))}"'
 
 
-def _legal(text: str) -> str:
-    """The text; control characters and lone surrogates, which no page may hold, are replaced by a mark."""
-    return re.sub("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]", "\ufffd", text)
+def legal(text: str) -> str:
+    """The text; control characters and lone surrogates, which no page may hold, and what turns the letters behind it
+    around, so that a command would be another one than is read, are replaced by a mark."""
+    return re.sub("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]", "\ufffd", text)
 
 
 def part_of_page(part: Table | Text) -> Markup:

@@ -12,7 +12,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from foldnet.show.html import Content, Markup, element, joined
+from foldnet.show.html import Content, Markup, element, joined, legal
 
 SHADES = 20  # of a similarity from 0, black, to 1, white, as in the paper's Figure 2
 
@@ -51,7 +51,7 @@ def document(title: str, lead: Content, sections: Iterable[Section], data: Any) 
         element("header", element("h1", title), lead),
         element("nav", element("ul", links), aria_label="Parts of this page"),
         element("main", map(_section, shown), id="content"),
-        element("script", Markup(json_in_html(data)), type="application/json", id="data"),
+        element("script", Markup(json_in_html(_legal_in(data))), type="application/json", id="data"),
         element("script", Markup(script)),
     )
     return f"<!DOCTYPE html>\n{element('html', element('head', head), element('body', body), lang='en')}\n"
@@ -61,6 +61,15 @@ def json_in_html(data: Any) -> str:
     """JSON in which nothing can end the element around it, or begin another."""
     text = json.dumps(data, allow_nan=False, separators=(",", ":"))
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def _legal_in(data: Any) -> Any:
+    """Plain data, whose texts are as the page has them: the script finds elements by them."""
+    if isinstance(data, dict):
+        return {legal(key): _legal_in(value) for key, value in data.items()}
+    if isinstance(data, list | tuple):
+        return [*map(_legal_in, data)]
+    return legal(data) if isinstance(data, str) else data
 
 
 def style_of_pages() -> str:

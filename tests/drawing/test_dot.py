@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
+from xml.etree import ElementTree
 
 import graphviz
 import networkx as nx
@@ -119,6 +120,18 @@ def test_pictures(graph: nx.MultiDiGraph, tmp_path: Path, ending: str, start: by
 def test_source(graph: nx.MultiDiGraph, tmp_path: Path, ending: str) -> None:
     write_graph(graph, tmp_path / f"graph{ending}", "a title")
     assert (tmp_path / f"graph{ending}").read_text() == graph_dot(graph, "a title").source
+
+
+@needs_dot
+@pytest.mark.parametrize("ending", [".svg", ".graphml"])
+def test_names_that_no_xml_holds_are_spelt_out(tmp_path: Path, ending: str) -> None:
+    name = "a\x07\n\u202e<b>"
+    graph = program_graph(build_program([name], [(name, [(f"{name}.0", "", [Use(f"{name}.0.c", "c", name, 0)])])], []))
+    write_graph(graph, tmp_path / f"a{ending}", name)
+    text = (tmp_path / f"a{ending}").read_text()
+    ElementTree.fromstring(text)
+    assert "a\\x07" in text
+    assert not {"\x07", "\u202e"}.intersection(text)
 
 
 def test_json(graph: nx.MultiDiGraph, tmp_path: Path) -> None:

@@ -278,6 +278,7 @@ def test_front_matter_is_yaml_of_what_it_says():
 
 
 def test_texts_are_no_markup():
+    assert cell("a\u202eb") == r"a\\u202eb"
     assert cell("<b>\n# [a](b) | `c` *d* _e_") == r"\<b\> \# \[a\](b) \| \`c\` \*d\* \_e\_"
 
 

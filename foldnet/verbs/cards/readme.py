@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from foldnet.data.images import STATISTICS, load_digits
-from foldnet.show.report import counted
+from foldnet.show.report import counted, spelt_out
 from foldnet.verbs.cards.facts import Facts
 from foldnet.verbs.cards.front_matter import front_matter
 from foldnet.zoo.family import WRITTEN
@@ -31,13 +31,13 @@ def readme_of(facts: Facts, digests: Mapping[str, str], *, picture: bool) -> str
 
 def cell(text: Any) -> str:
     """A text that is no markup, wherever it stands in Markdown."""
-    said = re.sub(r"[\x00-\x1f\x7f]+", " ", str(text))
+    said = spelt_out(re.sub(r"[\x00-\x1f\x7f]+", " ", str(text)))
     return re.sub(r"([\\`*_\[\]<>#!|~&])", r"\\\1", said)
 
 
 def _code(text: str) -> str:
     """A text as code, between more backticks than are in it."""
-    said = re.sub(r"[\x00-\x1f\x7f]+", " ", text)
+    said = spelt_out(re.sub(r"[\x00-\x1f\x7f]+", " ", text))
     fence = "`" * (1 + max(map(len, re.findall("`+", said)), default=0))
     return f"{fence} {said} {fence}" if "`" in said else f"`{said}`"
 
@@ -67,7 +67,7 @@ def _about(facts: Facts, picture: bool) -> Iterator[str]:
 
 def _program(facts: Facts) -> Iterator[str]:
     """The folded network as a program."""
-    yield from ("## Program\n", "```", facts.report.program.replace("`", "'"), "```\n")
+    yield from ("## Program\n", "```", spelt_out(facts.report.program).replace("`", "'"), "```\n")
 
 
 def _scores(facts: Facts) -> Iterator[str]:
