@@ -21,10 +21,11 @@ from rich.progress import Progress
 
 from foldnet.errors import FoldnetError, FoldnetWarning, OutputError
 from foldnet.show import progress as library
+from foldnet.show.report import shortened
 from foldnet.store.files import VARIABLE
 from foldnet.zoo.family import arch_named
 from foldnet_cli.options import keyword, switch, taken_by
-from foldnet_cli.page import Page, complain, shortened, show, spoken, to_json, warn
+from foldnet_cli.page import Page, complain, show, spoken, to_json, warn
 
 
 def settle() -> str | None:

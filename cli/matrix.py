@@ -8,8 +8,7 @@ from rich.console import Console
 from rich.text import Text
 
 from foldnet.analysis.chance import GroupLsm, beyond_chance, shown_level
-from foldnet.show.report import WIDTH
-from foldnet_cli.page import shortened
+from foldnet.show.report import WIDTH, shortened
 
 if TYPE_CHECKING:
     from foldnet.verbs.lsm import LsmReport

@@ -72,14 +72,6 @@ def spoken(text: str) -> str:
     return turned(text)
 
 
-def shortened(name: str, most: int) -> str:
-    """A name of at most so many letters: a longer one loses those in its middle."""
-    if len(name) <= most:
-        return name
-    head = (most - 1) // 2
-    return f"{name[:head]}…{name[head + 1 - most :]}"
-
-
 def tell(text: str, style: str = "") -> None:
     """A line on stderr, beside what stdout holds."""
     Page(stderr=True, highlight=False, markup=False, emoji=False).print(text, style=style)

@@ -2,11 +2,14 @@
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 from foldnet.show.html import Markup, element
+from foldnet.show.report import shortened
 
 WIDTH, NAMES, RIGHT = 400, 120, 12  # units; room for the names of the layers
 LINE, AXIS = 18, 34
+FITS, MOST = 17, 30  # letters of a name that the room holds, and that it holds drawn closer
 TICKS = (1.0, 0.999, 0.99, 0.95, 0.9, 0.8, 0.6, 0.4, 0.2, 0.0)
 Walk = Sequence[tuple[float, Sequence[Sequence[int]]]]  # the similarity of each merge, and the clusters after it
 
@@ -25,7 +28,7 @@ def dendrogram_svg(name: str, layers: Sequence[str], walk: Walk, chance: float |
     def across(height: float) -> float:
         return NAMES + (WIDTH - NAMES - RIGHT) * math.cbrt((1 - height) / (1 - low))
 
-    pieces = [_text(layers[row], NAMES - 6, y + 4, "end") for row, (_, y) in places.items()]
+    pieces = [_name(layers[row], y + 4) for row, (_, y) in places.items()]
     pieces += _merges(places, walk, across)
     pieces += [_text(f"{tick:g}", across(tick), bottom + 14, "middle") for tick in TICKS if tick >= low - 1e-9]
     if chance is not None and chance > low:
@@ -69,6 +72,14 @@ def _merges(places: dict[int, tuple[float, float]], walk: Walk, across: Callable
             way = f"M{top[0]:.1f} {top[1]:.1f}H{x:.1f}V{foot[1]:.1f}H{foot[0]:.1f}"
             yield element("path", d=way, class_="branch")
             ends[cluster] = (x, (top[1] + foot[1]) / 2)
+
+
+def _name(name: str, y: float) -> Markup:
+    """The name of a layer, of which the beginning and the end are read: a long one loses its middle."""
+    said = shortened(name, MOST)
+    close: dict[str, Any] = {"textLength": NAMES - 8, "lengthAdjust": "spacingAndGlyphs"} if len(said) > FITS else {}
+    whole = element("title", name) if said != name else None
+    return element("text", whole, said, x=f"{NAMES - 6:.1f}", y=f"{y:.1f}", text_anchor="end", **close)
 
 
 def _text(text: str, x: float, y: float, anchor: str) -> Markup:

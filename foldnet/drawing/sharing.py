@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from foldnet.drawing.colors import BOX_LINE, FAINT_LINE, NEGATIVE, OWNER_BOX, POSITIVE, PRIVATE_BOX
 from foldnet.drawing.dot import FONT, html_label, text_of
+from foldnet.show.report import spelt_out
 
 # Of a row's largest coefficient: what is below is not drawn, in a group of few coefficients and in one of more than
 # MANY.

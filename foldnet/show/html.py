@@ -1,7 +1,7 @@
 """HTML and SVG out of pieces that are escaped once, where they are put in: no text of a file can become markup."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from html import escape
 
 from foldnet.show.report import Cell, Table, Text, shown
@@ -11,6 +11,7 @@ EMPTY = {"meta", "link", "input", "br"}
 SHAPES = {"path", "line", "rect", "circle", "polygon", "polyline", "ellipse", "use"}  # of SVG, which have an end
 
 MOST_COLUMNS = 5  # of a table that a narrow screen shows as it is
+SHORT = 9  # letters of a word that a narrow screen does not break
 
 
 class Markup(str):
@@ -91,7 +92,16 @@ def table_of(table: Table) -> Markup:
     if any(table.columns):
         head = element("thead", element("tr", (element("th", name, scope="col") for name in table.columns)))
     body = element("tbody", map(_row, table.rows))
-    return element("table", caption, head, body, class_="wide" if len(table.columns) > MOST_COLUMNS else None)
+    kinds = ["wide"] if len(table.columns) > MOST_COLUMNS else [*_whole(table)]
+    return element("table", caption, head, body, class_=" ".join(kinds) or None)
+
+
+def _whole(table: Table) -> Iterator[str]:
+    """The columns of short words, by which names in the first one go on in a next line instead of them."""
+    for number in range(1, len(table.columns)):
+        cells = (table.columns[number], *(shown(row[number]) for row in table.rows))
+        if all(len(word) <= SHORT for cell in cells for word in cell.split()):
+            yield f"whole{number + 1}"
 
 
 def _row(row: tuple[Cell | None, ...]) -> Markup:

@@ -21,6 +21,14 @@ def spelt_out(text: str) -> str:
     return "".join(letter if letter.isprintable() or letter == "\n" else repr(letter)[1:-1] for letter in text)
 
 
+def shortened(name: str, most: int) -> str:
+    """A name of at most so many letters: a longer one loses those in its middle."""
+    if len(name) <= most:
+        return name
+    head = (most - 1) // 2
+    return f"{name[:head]}…{name[head + 1 - most :]}"
+
+
 def wrapped(text: str, *, indent: int = 0, width: int = WIDTH) -> str:
     """Text in lines of at most `width` columns; what goes on is indented, and all of it where `indent` says so.
 

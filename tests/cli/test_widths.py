@@ -4,8 +4,8 @@ from io import StringIO
 
 import pytest
 
-from foldnet.show.report import wrapped
-from foldnet_cli.page import Page, shortened
+from foldnet.show.report import shortened, wrapped
+from foldnet_cli.page import Page
 
 BENCH = ("--threads", "1", "--device", "cpu")
 

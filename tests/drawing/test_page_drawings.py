@@ -20,6 +20,15 @@ from foldnet.show.page import style_of_pages
 WALK = ((0.99, ((0, 2), (1,), (3,))), (0.5, ((0, 2), (1, 3))), (0.25, ((0, 1, 2, 3),)))
 
 
+def test_long_names_in_a_dendrogram_fit_and_keep_both_ends():
+    names = ["0.conv1", "0.self_attn.out_proj", "10.blocks." + "inner." * 8 + "in_proj_weight", "d"]
+    root = ElementTree.fromstring(dendrogram_svg("g", names, WALK, None))
+    found = {text.findtext("title") or text.text: text for text in root.findall("text")}
+    fitted = {name: found[name].get("textLength") for name in names}
+    assert fitted == dict(zip(names, (None, f"{NAMES - 8}", f"{NAMES - 8}", None), strict=True))
+    assert re.fullmatch(r".*\n?10\.blocks\.inne…\.in_proj_weight", "".join(found[names[2]].itertext()), re.DOTALL)
+
+
 @given(st.floats(-1e6, 1e6), st.floats(1e-12, 1e6) | st.just(0.0))
 def test_ticks_span_what_they_are_of_with_a_few_equal_steps(low, span):
     found = ticks(low, low + span)

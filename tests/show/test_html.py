@@ -73,7 +73,7 @@ def test_what_is_no_element_is_refused(name):
 def test_a_table_says_what_it_holds():
     found = table_of(Table(" title ", ("a", "b"), (("x<", 1200), ("y", None))))
     assert found == (
-        '<table><caption>title</caption><thead><tr><th scope="col">a</th><th scope="col">b</th></tr></thead>'
+        '<table class="whole2"><caption>title</caption><thead><tr><th scope="col">a</th><th scope="col">b</th></tr></thead>'
         '<tbody><tr><th scope="row">x&lt;</th><td class="number">1,200</td></tr>'
         '<tr><th scope="row">y</th><td>–</td></tr></tbody></table>'
     )

@@ -93,6 +93,7 @@ def test_without_its_run_a_card_says_what_is_not_known_and_without_dot_there_is_
         "nobody has verified these files",
         "there is no picture",
     ]
+    assert made.notes[3].startswith("there is no picture: it needs Graphviz's program dot, which is not installed; ")
     front, text = readme()
     assert "model-index" not in front
     assert "Data, seed and training are not known: the run that was folded was not at hand." in text

@@ -12,6 +12,9 @@ import pytest
 from browser import CONTRASTS, WIDE, Visit, browsing
 from playwright.sync_api import expect
 
+from foldnet.show.html import table_of
+from foldnet.show.page import Section, document
+from foldnet.show.report import Table
 from foldnet.store.seals import sealed, sha256_of
 from foldnet.verbs.fold import fold
 from foldnet.verbs.pages.run import page_of_run
@@ -52,6 +55,18 @@ def test_nothing_is_asked_for_complained_of_too_wide_or_too_faint(browser, pages
         assert [entry for entry in found if entry[0] < entry[1]] == []
         assert visit.asked_for_nothing()
         assert visit.complaints == []
+
+
+def test_short_words_beside_long_names_stay_whole_on_a_narrow_screen(browser, tmp_path):
+    rows = tuple((f"encoder.layers.{row}.self_attn.in_proj_weight", "a", "+1.18", f"{row}.0 %") for row in range(3))
+    table = table_of(Table("", ("tied layer", "owner", "gain", "weight error"), rows))
+    (tmp_path / "a.html").write_text(document("a", None, [Section("a", "A", table)], {}))
+    with Visit(browser, tmp_path / "a.html", width=380) as visit:
+        assert visit.page.evaluate(WIDE) == []
+        lines = """one => { const range = document.createRange(); range.selectNodeContents(one);
+            return new Set([...range.getClientRects()].map(rect => rect.top)).size; }"""
+        for cell in visit.page.locator("td, thead th:nth-child(2)").all():
+            assert cell.evaluate(lines) == 1
 
 
 def shown(page):

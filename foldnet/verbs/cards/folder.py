@@ -62,7 +62,7 @@ def _draw(file: Path, facts: Facts) -> str:
     try:
         write_graph(graph, file, facts.fold.arch)
     except MissingTool as missing:
-        return str(missing)
+        return str(missing).replace(f"'{file}'", "it")
     return ""
 
 
