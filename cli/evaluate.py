@@ -24,10 +24,10 @@ from foldnet_cli.outputs import taken, watch
     *parameters_of(OtherGrids).values(),
 )
 def evaluate(path: Path | None, steps: list[str] | None, recalibrate: bool, **given: Any) -> Any:
-    """Score a run's network, or a fold's loops, on the test set, or on other grids or strings.
+    """Score a run's network, or a fold's loops, on the test set, or on other grids, strings or sums.
 
-    Other grids are those of --dataset, --grid, --window, --obstacles, --target, --size and --count, other strings those
-    of --length and --count.
+    Other grids are those of --dataset, --grid, --window, --obstacles, --target, --size and --count, other strings and
+    sums those of --length and --count.
     """
     from foldnet.verbs.evaluate import evaluate as recipe
 

@@ -10,8 +10,7 @@ from typing import Annotated, Any, TypeVar
 import typer
 
 from foldnet.errors import SettingError
-from foldnet.options import Field, fields_of
-from foldnet.training.settings import written
+from foldnet.options import Field, fields_of, written
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 NUMBERS = tuple[int, ...]

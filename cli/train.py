@@ -9,9 +9,10 @@ from typing import Any
 
 from foldnet.data.sources import SOURCES
 from foldnet.errors import RunError, SettingError, either
-from foldnet.options import fields_of
+from foldnet.options import fields_of, written
 from foldnet.store.codec import parse_json
-from foldnet.training.settings import TrainSettings, usual, written
+from foldnet.training.settings import TrainSettings
+from foldnet.zoo.families import FAMILIES
 from foldnet_cli.guard import watching
 from foldnet_cli.options import FORCE_TWICE, keyword, parameters_of, shared, switch, takes, values_of
 
@@ -48,6 +49,23 @@ def parameters() -> Iterator[inspect.Parameter]:
     for source in SOURCES.values():
         own |= parameters_of(source, usual=usual_of_sources)
     yield from (*parameters_of(TrainSettings, usual=usual, leave=own).values(), *own.values(), *OWN)
+
+
+def usual(name: str) -> str:
+    """The default of a setting in words, with those of families and sources that differ: "200; resnext 300; digits 30;
+    paths 250"."""
+    default = fields_of(TrainSettings)[name].default
+    differing: dict[str, list[str]] = {}
+    for family in FAMILIES.values():
+        if (chosen := family.preset.get(name, default)) != default:
+            differing.setdefault(written(chosen), []).append(family.name)
+    for source in SOURCES.values():
+        chosen = source.arch if name == "arch" else source.preset.get(name, default)
+        if chosen != default:
+            differing.setdefault(written(chosen), []).append(source.name)
+        elif name in source.soft_preset:
+            differing.setdefault(written(source.soft_preset[name]), []).append(f"{source.name} with soft networks")
+    return "; ".join([written(default), *(f"{either(names, 'and')} {value}" for value, names in differing.items())])
 
 
 def usual_of_sources(name: str) -> str:

@@ -143,3 +143,12 @@ def plain(settings: Any) -> dict[str, Any]:
 def given_of(values: Mapping[str, Any]) -> dict[str, Any]:
     """What was given: None was not."""
     return {name: value for name, value in values.items() if value is not None}
+
+
+def written(value: Any) -> str:
+    """A default as a reader types it."""
+    if value is None:
+        return "none"
+    if isinstance(value, float):
+        return f"{value:g}"
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)

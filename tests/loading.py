@@ -4,7 +4,8 @@ from pathlib import Path
 from typing import Any
 
 from foldnet.data.dataset import Dataset
-from foldnet.data.sources import Asked, make_source
+from foldnet.data.sources import Asked
+from foldnet.training.settings import make_source
 
 
 def load_dataset(name: str, *, data_dir: Path | None = None, download: bool = False, **own: Any) -> Dataset:

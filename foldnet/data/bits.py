@@ -16,14 +16,10 @@ from torch import Tensor
 from foldnet.data.augment import Augmentation
 from foldnet.data.batches import Loader
 from foldnet.data.dataset import Dataset, Images, Split, images_of
-from foldnet.data.stream import Stream
+from foldnet.data.stream import Stream, drawn_count
+from foldnet.data.strings import Strings, check_memory, different_strings
 from foldnet.data.tasks import BITS
-from foldnet.errors import SettingError
-from foldnet.hardware import memory_bytes
 
-Bits = NDArray[np.uint8]  # (n, length) of 0 and 1
-SPARSE = 4  # where 2**4 times as many strings exist as are drawn, few are drawn twice; else all are listed
-STRING_BYTES = 16  # of a bit while strings are drawn
 OTHERS = 1 << 20  # stands for a phase: strings to score on are drawn from numbers that no training draws from
 
 
@@ -42,17 +38,20 @@ class BitLoader(Loader):
             yield self.pixels[rows].float(), self.labels[rows]
 
 
-def split_bits(length: int, examples: int, validation: int, test: int, seed: int) -> tuple[Dataset, Split]:
-    """Strings of `length` bits to train, to choose and to test on, no string in two of the parts.
+def split_bits(length: int, examples: int, validation: float, test: int, seed: int) -> tuple[Dataset, Split]:
+    """Strings of `length` bits to train, to choose and to test on, no string in two of the parts; `validation` is what
+    `drawn_count` takes.
 
-    Where there are fewer strings than are asked for, the parts share them out and draw theirs again and again.
+    Where there are fewer strings than are asked for, the parts share them out and draw theirs again and again. Raises
+    SettingError for what cannot be set aside or does not fit into memory.
     """
-    tested, held, trained = draw_bits(length, (test, validation, examples), Stream(seed, 0, "train"))
-    train, aside, last = _images_of(trained), _images_of(held) if validation else None, _images_of(tested)
+    aside = drawn_count(validation, examples, "string")
+    tested, held, trained = draw_bits(length, (test, aside, examples), Stream(seed, 0, "train"))
+    train, chosen, last = _images_of(trained), _images_of(held) if aside else None, _images_of(tested)
     sha = hashlib.sha256(f"{length}\n".encode())
     for part in (trained, held):
         sha.update(np.ascontiguousarray(part).data)
-    return _dataset(train, last), Split(train, aside, last, sha.hexdigest())
+    return _dataset(train, last), Split(train, chosen, last, sha.hexdigest())
 
 
 def other_bits(length: int, count: int, seed: int) -> Dataset:
@@ -62,47 +61,20 @@ def other_bits(length: int, count: int, seed: int) -> Dataset:
     return _dataset(images, images)
 
 
-def draw_bits(length: int, counts: Sequence[int], stream: Stream) -> list[Bits]:
+def draw_bits(length: int, counts: Sequence[int], stream: Stream) -> list[Strings]:
     """Sets of so many strings of `length` bits each, none of which stands in two sets; nor twice in one, where there
     are as many strings. Raises nothing for length 1, whose two strings two sets can share out."""
     total = sum(counts)
-    _check_memory(length, total)
-    if total << SPARSE <= 1 << length:
-        strings = _different(length, total, stream)
-        return [strings[start:end] for start, end in pairwise(accumulate((0, *counts)))]
-    order = np.argsort(stream.uniform(1 << length), kind="stable")
-    ends = _shared_out(counts, len(order))
-    parts = (order[start:end] for start, end in pairwise((0, *ends)))
-    chosen = (np.resize(part, count) for part, count in zip(parts, counts, strict=True))
-    return [(rows[:, None] >> np.arange(length) & 1).astype(np.uint8) for rows in chosen]
+    check_memory(2, length, total, f"strings of {length} bits")
+    strings = different_strings(2, length, min(total, 1 << length), stream)
+    parts = (strings[start:end] for start, end in pairwise((0, *_shared_out(counts, 1 << length))))
+    return [np.resize(part, (count, length)) for part, count in zip(parts, counts, strict=True)]
 
 
-def parities(bits: Bits) -> NDArray[np.bool_]:
+def parities(bits: Strings) -> NDArray[np.bool_]:
     """Whether the bits up to and with each have an odd sum: (n, length) -> (n, length)."""
     odd: NDArray[np.bool_] = np.bitwise_xor.accumulate(bits, axis=1) == 1
     return odd
-
-
-def _different(length: int, count: int, stream: Stream) -> Bits:
-    """The first `count` strings of a stream, those left out that came before."""
-    drawn: Bits = np.zeros((0, length), np.uint8)
-    while len(drawn) < count:
-        more = stream.uniform(count - len(drawn), length) < 0.5
-        drawn = np.concatenate([drawn, more.astype(np.uint8)])
-        _, first = np.unique(np.packbits(drawn, axis=1), axis=0, return_index=True)
-        drawn = drawn[np.sort(first)]
-    return drawn
-
-
-def _check_memory(length: int, count: int) -> None:
-    """Raise SettingError where the strings, or a list of all there are, do not fit into memory."""
-    _, free = memory_bytes()
-    needed = max(count, min(1 << length, count << SPARSE) // length) * length * STRING_BYTES
-    if free is not None and needed > free:
-        raise SettingError(
-            f"{count:,} strings of {length} bits take {needed / 2**30:,.1f} GiB and this machine has "
-            f"{free / 2**30:,.1f} GiB free; ask for fewer, or for shorter ones"
-        )
 
 
 def _shared_out(counts: Sequence[int], strings: int) -> list[int]:
@@ -117,7 +89,7 @@ def _shared_out(counts: Sequence[int], strings: int) -> list[int]:
     return list(accumulate(sizes))
 
 
-def _images_of(bits: Bits) -> Images:
+def _images_of(bits: Strings) -> Images:
     """Inputs (n, 1, length) and what each place is to say (n, length)."""
     return images_of(torch.from_numpy(bits[:, None]), torch.from_numpy(parities(bits)))
 

@@ -53,6 +53,12 @@ class PathRule:
         """Of a grid in cells."""
         return self.grid
 
+    @property
+    def described(self) -> str:
+        """The grids in words."""
+        shape = f"{self.grid}x{self.grid} cells, window {self.window}"
+        return f"grids of {shape}, obstacles {self.obstacles:g}, {self.target}"
+
     def block(self, stream: Stream) -> Grids:
         """Of BLOCK grids those whose queries lie inside and can reach each other: all pairs of different free cells
         within the window are equally likely, given that."""
@@ -92,6 +98,11 @@ class MazeRule:
     def side(self) -> int:
         """Of a maze in cells."""
         return self.size
+
+    @property
+    def described(self) -> str:
+        """The mazes in words."""
+        return f"mazes of {self.size}x{self.size} cells"
 
     def block(self, stream: Stream) -> Grids:
         """BLOCK mazes, and as queries any two different free cells of each.

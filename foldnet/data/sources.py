@@ -6,13 +6,13 @@ Knows no torch until data are loaded, so that command lines can be made from the
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
-from foldnet.bounds import as_code
-from foldnet.errors import SettingError, check_known, either
-from foldnet.options import Option, check_fields, fields_of
+from foldnet.bounds import Bound
+from foldnet.errors import check_known, either
+from foldnet.options import Option, check_fields
 
 if TYPE_CHECKING:
     from foldnet.data.dataset import Dataset, Split
@@ -119,14 +119,17 @@ WINDOWS = (5, 9, 13, 17, 21)
 RATES = {"epochs": 40, "batch_size": 64, "optimiser": "adam", "lr": 3e-3, "schedule": "cosine", "warmup": 0.05}
 STEPS = {"weight_decay": 0.0, "clip": 1.0, "norm": "rms", "precision": "fp32"}
 PARTS = {"progressive": 1.0, "progressive_reach": 2.0, "mixed_starts": 0.33}
-TRAINED_ON = Option("Grids to train on in each phase of `paths` and `mazes`; strings of `prefix-sums`.")
-TESTED_ON = Option("Grids to test on, as the last phase draws them; strings of `prefix-sums`.")
+TRAINED_ON = Option("Grids to train on in a phase of `paths` or `mazes`; strings of `prefix-sums`, sums of `addition`.")
+TESTED_ON = Option("Grids to test on, as the last phase draws them; strings of `prefix-sums`, sums of `addition`.")
+LONG = "Bits of a string of `prefix-sums`; most digits of a number of `addition`, of which 1 to so many are trained on."
 
 
 @dataclass(frozen=True, slots=True)
 class DrawnSource(Source):
     """Examples that are drawn as they are needed, so that others of another size can be drawn to score on."""
 
+    examples: Annotated[int, TRAINED_ON] = 5000
+    test_examples: Annotated[int, TESTED_ON] = 1000
     described: ClassVar[Any]  # what is drawn, of a curriculum in the last phase, in words
 
     def others(self, count: int, seed: int) -> Dataset:
@@ -146,6 +149,11 @@ class GridSource(DrawnSource):
         """How each phase draws. Raises SettingError for what no grid can be."""
         raise NotImplementedError
 
+    @property
+    def described(self) -> str:
+        """The grids of the last phase in words."""
+        return self.rules[-1].described
+
     def others(self, count: int, seed: int) -> Dataset:
         """Grids as the last phase draws them."""
         from foldnet.data.curriculum import dataset_of, images_of_grids
@@ -159,8 +167,7 @@ class GridSource(DrawnSource):
         """All phases, drawn by the seed."""
         from foldnet.data.curriculum import Curriculum, split_curriculum
 
-        own = asdict(self)
-        counts = own["examples"], asked.validation, own["test_examples"]
+        counts = self.examples, asked.validation, self.test_examples
         return split_curriculum(Curriculum(self.rules, *counts, asked.seed))
 
 
@@ -174,8 +181,6 @@ class Paths(GridSource):
     windows: Annotated[tuple[int, ...], Option("Windows (odd) of the queries of `paths`, a phase each.")] = WINDOWS
     obstacles: Annotated[float, Option("Probability that a cell of `paths` is an obstacle.")] = 0.1
     target: Annotated[str, Option("What `paths` asks for: union of all shortest paths, or one.")] = "union"
-    examples: Annotated[int, TRAINED_ON] = 5000
-    test_examples: Annotated[int, TESTED_ON] = 1000
 
     @property
     def phases(self) -> int:
@@ -189,12 +194,6 @@ class Paths(GridSource):
 
         return tuple(PathRule(self.grid, window, self.obstacles, self.target) for window in self.windows)
 
-    @property
-    def described(self) -> str:
-        """The grids of the last phase in words."""
-        window = self.windows[-1]
-        return f"grids of {self.grid}x{self.grid} cells, window {window}, obstacles {self.obstacles:g}, {self.target}"
-
 
 @dataclass(frozen=True, slots=True)
 class Mazes(GridSource):
@@ -203,8 +202,6 @@ class Mazes(GridSource):
     name: ClassVar[str] = "mazes"
     preset: ClassVar[Mapping[str, Any]] = GRID_PRESET | {"epochs": 50}
     size: Annotated[int, Option("Side of `mazes` in cells, walls included (odd).")] = 9
-    examples: Annotated[int, TRAINED_ON] = 5000
-    test_examples: Annotated[int, TESTED_ON] = 1000
 
     @property
     def rules(self) -> tuple[Rule, ...]:
@@ -212,11 +209,6 @@ class Mazes(GridSource):
         from foldnet.data.rules import MazeRule
 
         return (MazeRule(self.size),)
-
-    @property
-    def described(self) -> str:
-        """The mazes in words."""
-        return f"mazes of {self.size}x{self.size} cells"
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,9 +219,8 @@ class PrefixSums(DrawnSource):
     task: ClassVar[str] = "bits"
     arch: ClassVar[str] = "scnn1d-20-32-1-recall"
     preset: ClassVar[Mapping[str, Any]] = RATES | STEPS | PARTS
-    length: Annotated[int, Option("Bits of a string of `prefix-sums`.")] = 32
+    length: Annotated[int, Option(LONG)] = 32
     examples: Annotated[int, TRAINED_ON] = 10_000
-    test_examples: Annotated[int, TESTED_ON] = 1000
 
     @property
     def described(self) -> str:
@@ -239,16 +230,48 @@ class PrefixSums(DrawnSource):
     def load(self, asked: Asked) -> tuple[Dataset, Split]:
         """All strings, drawn by the seed."""
         from foldnet.data.bits import split_bits
-        from foldnet.data.stream import drawn_count
 
-        held = drawn_count(asked.validation, self.examples, "string")
-        return split_bits(self.length, self.examples, held, self.test_examples, asked.seed)
+        return split_bits(self.length, self.examples, asked.validation, self.test_examples, asked.seed)
 
     def others(self, count: int, seed: int) -> Dataset:
         """Strings of this length."""
         from foldnet.data.bits import other_bits
 
         return other_bits(self.length, count, seed)
+
+
+@dataclass(frozen=True, slots=True)
+class Addition(DrawnSource):
+    """Sums of two numbers as bytes: trained on those of 1 to `length` digits, scored on those of just so many."""
+
+    name: ClassVar[str] = "addition"
+    task: ClassVar[str] = "sums"
+    arch: ClassVar[str] = "sgpt-2-64-4-1-abacus"
+    preset: ClassVar[Mapping[str, Any]] = {"epochs": 20, "batch_size": 64, "lr": 4e-3, "clip": 1.0, "precision": "fp32"}
+    length: Annotated[int, Option(LONG, bound=Bound(2, 31))] = 4
+    examples: Annotated[int, TRAINED_ON] = 20_000
+
+    @property
+    def context(self) -> int:
+        """Bytes of the longest sum that a network sees."""
+        return 3 * self.length + 2
+
+    @property
+    def described(self) -> str:
+        """The sums in words."""
+        return f"sums of numbers of {self.length} digits"
+
+    def load(self, asked: Asked) -> tuple[Dataset, Split]:
+        """All sums, drawn by the seed."""
+        from foldnet.data.addition import split_sums
+
+        return split_sums(self.length, self.examples, asked.validation, self.test_examples, asked.seed)
+
+    def others(self, count: int, seed: int) -> Dataset:
+        """Sums of numbers of this many digits."""
+        from foldnet.data.addition import other_sums
+
+        return other_sums(self.length, count, seed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,33 +290,11 @@ class TextSource(Source):
         return load_text(asked.data_dir, self.context, asked.validation)
 
 
-SOURCES: dict[str, type[Source]] = {
-    source.name: source for source in (Digits, Cifar10, Cifar100, PictureFolder, Paths, Mazes, PrefixSums, TextSource)
-}
+KINDS = (Digits, Cifar10, Cifar100, PictureFolder, Paths, Mazes, PrefixSums, Addition, TextSource)
+SOURCES: dict[str, type[Source]] = {source.name: source for source in KINDS}
 
 
 def source_type(name: str) -> type[Source]:
     """A kind of source by name. Raises UnknownName."""
     check_known([name], SOURCES, lambda _: f"dataset '{name}' is not known; choose {either(SOURCES)}")
     return SOURCES[name]
-
-
-def source_settings() -> dict[str, tuple[str, ...]]:
-    """The names of all settings that sources have of their own, each with the sources that have it."""
-    found: dict[str, tuple[str, ...]] = {}
-    for source in SOURCES.values():
-        for name in fields_of(source):
-            found[name] = (*found.get(name, ()), source.name)
-    return found
-
-
-def make_source(name: str, given: Mapping[str, Any]) -> Source:
-    """A source with the settings that were given. Raises UnknownName, SettingError for those of other sources."""
-    kind, owners = source_type(name), source_settings()
-    for setting, value in given.items():
-        if setting not in fields_of(kind):
-            raise SettingError(
-                f"{as_code(setting, value)} has no meaning for {name}; leave it out or use "
-                f"`dataset={owners[setting][0]!r}`"
-            )
-    return kind(**given)

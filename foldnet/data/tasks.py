@@ -3,13 +3,9 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
-from typing import Any
 
 import torch
 from torch import Tensor, nn
-
-from foldnet.bounds import check_number
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +178,25 @@ class CellMarking(Task):
 
 
 @dataclass(frozen=True, slots=True)
-class BitMarking(CellMarking):
+class WhollyRight(Task):
+    """Answers of many parts, of which `counts` are (examples that are wholly right, parts that are, parts)."""
+
+    def score(self, counts: Sequence[float], examples: int) -> float:
+        """Share of examples that are wholly right."""
+        return counts[0] / max(examples, 1)
+
+    @property
+    def proportion(self) -> bool:
+        """It is the share of examples that are right."""
+        return True
+
+    def share_within(self, counts: Sequence[float]) -> float | None:
+        """The share of parts that are right, 0..1."""
+        return counts[1] / max(counts[2], 1)
+
+
+@dataclass(frozen=True, slots=True)
+class BitMarking(WhollyRight, CellMarking):
     """Yes or no for each place of a string: sigmoid cross-entropy, and the share of strings whose every place is right.
 
     Shapes: outputs (b, length) logits, targets (b, length) bool.
@@ -198,50 +212,22 @@ class BitMarking(CellMarking):
         alike = self.predict(outputs) == targets
         return torch.stack([alike.all(1).long(), alike.sum(1), torch.full_like(alike[:, 0].long(), alike.shape[1])], 1)
 
-    def score(self, counts: Sequence[float], examples: int) -> float:
-        """Share of strings that are wholly right."""
-        return counts[0] / max(examples, 1)
-
-    @property
-    def proportion(self) -> bool:
-        """It is the share of strings that are right."""
-        return True
-
-    def share_within(self, counts: Sequence[float]) -> float | None:
-        """The share of places that are right, 0..1."""
-        return counts[1] / max(counts[2], 1)
-
 
 UNSCORED = -100  # the target of a place that does not count, as torch's cross-entropy has it
 
 
 @dataclass(frozen=True, slots=True)
-class NextByte(Task):
-    """The byte that follows each: cross-entropy, and the bits that it takes to say what follows, a byte.
+class ByteTask(Task):
+    """Bytes that are told one by one, each from those before it: cross-entropy.
 
     Shapes: outputs (b, length, 256), targets (b, length) int64, UNSCORED where nothing is asked.
     """
 
-    measure: str = "bits per byte"
-    parts: tuple[str, ...] = ("bits", "bytes")
-    unit: str = "windows"
-    better: str = "lower"
-    share: bool = False
     within: str = "bytes"
 
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Cross-entropy, the mean over all bytes that are scored."""
         return nn.functional.cross_entropy(outputs.flatten(0, 1), targets.flatten(), ignore_index=UNSCORED)
-
-    def counts_of_each(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """(bits of all bytes, bytes that are scored), (b, 2) float64."""
-        flat, asked = outputs.flatten(0, 1), targets.flatten()
-        nats = nn.functional.cross_entropy(flat, asked, ignore_index=UNSCORED, reduction="none").view_as(targets)
-        return torch.stack([nats.double().sum(1) / math.log(2), (targets != UNSCORED).double().sum(1)], 1)
-
-    def score(self, counts: Sequence[float], examples: int) -> float:
-        """Bits by bytes."""
-        return counts[0] / max(counts[1], 1)
 
     def predict(self, outputs: Tensor) -> Tensor:
         """The likeliest byte of each place, (b, length)."""
@@ -256,37 +242,56 @@ class NextByte(Task):
         """Kullback-Leibler divergence from the teacher's bytes, the mean over all places."""
         return CLASSES.imitation(outputs.flatten(0, 1), teacher.flatten(0, 1))
 
+
+@dataclass(frozen=True, slots=True)
+class NextByte(ByteTask):
+    """The byte that follows each: the bits that it takes to say what follows, a byte."""
+
+    measure: str = "bits per byte"
+    parts: tuple[str, ...] = ("bits", "bytes")
+    unit: str = "windows"
+    better: str = "lower"
+    share: bool = False
+
+    def counts_of_each(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """(bits of all bytes, bytes that are scored), (b, 2) float64."""
+        flat, asked = outputs.flatten(0, 1), targets.flatten()
+        nats = nn.functional.cross_entropy(flat, asked, ignore_index=UNSCORED, reduction="none").view_as(targets)
+        return torch.stack([nats.double().sum(1) / math.log(2), (targets != UNSCORED).double().sum(1)], 1)
+
+    def score(self, counts: Sequence[float], examples: int) -> float:
+        """Bits by bytes."""
+        return counts[0] / max(counts[1], 1)
+
     def written(self, score: float | None, digits: int = 2) -> str:
         """Where there is little room, with one digit of other measures, shorter: "2.346 bits"."""
         return f"{score:.3f} bits" if digits < 2 and score is not None else Task.written(self, score, digits)
+
+
+@dataclass(frozen=True, slots=True)
+class ByteAnswers(WhollyRight, ByteTask):
+    """The bytes of a sum: the share of sums whose every byte is right.
+
+    All bytes are told at once, each from the right ones before it. A sum is wholly right exactly where it would be if
+    each byte were told from those told before (greedy decoding): up to the first wrong one these are the same.
+    """
+
+    measure: str = "exact match"
+    parts: tuple[str, ...] = ("right", "hits", "bytes")
+    unit: str = "sums"
+    within: str = "bytes"
+
+    def counts_of_each(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """(sums whose every byte is right, bytes that are right, bytes that are scored), (b, 3) int64."""
+        asked = targets != UNSCORED
+        hits, count = ((self.predict(outputs) == targets) & asked).sum(1), asked.sum(1)
+        return torch.stack([(hits == count).long(), hits, count], 1)
 
 
 CLASSES = Classification()
 CELLS = CellMarking()
 BITS = BitMarking()
 BYTES = NextByte()
+SUMS = ByteAnswers()
 # By what a network answers for; a new one is a line here.
-TASKS: dict[str, Task] = {"classes": CLASSES, "cells": CELLS, "bits": BITS, "bytes": BYTES}
-
-
-Lengthened = tuple[tuple[int, int], ...]  # ((17, 30),): the first 17 epochs are those of a training of 30
-
-
-def length_at(epoch: int, epochs: int, lengthened: Lengthened) -> int:
-    """How long the training was meant to be when epoch 0, 1, ... was trained: the schedule is that of so many
-    epochs."""
-    return next((length for until, length in lengthened if epoch < until), epochs)
-
-
-def read_lengthened(value: Any, epochs: int) -> Lengthened:
-    """From the pairs in a config.json. Raises ValueError, TypeError and SettingError for what no training of `epochs`
-    can have been."""
-    pairs = tuple((until, length) for until, length in value)
-    for until, length in pairs:
-        check_number("epochs", length, field="'lengthened'")
-        if type(until) is not int or not 0 <= until <= length:
-            raise ValueError(f"'lengthened' has {until!r} of {length} epochs")
-    for before, after in pairwise((*pairs, (epochs, epochs))):
-        if before[0] > after[0] or before[1] >= after[1]:
-            raise ValueError(f"'lengthened' has {list(before)} before {list(after)}")
-    return pairs
+TASKS: dict[str, Task] = {"classes": CLASSES, "cells": CELLS, "bits": BITS, "bytes": BYTES, "sums": SUMS}

@@ -207,8 +207,11 @@ def blueprint_for(settings: TrainSettings, dataset: Dataset) -> Blueprint:
     shape: dict[str, Any] = {"classes": len(dataset.classes), "channels": dataset.channels, "size": dataset.size}
     built = blueprint(settings.arch, **shape, **settings.named)
     wanted = next(name for name, task in TASKS.items() if task == dataset.task)
+    if wanted in built.family.also:
+        built = replace(built, asked=wanted)
     if built.task != wanted:
-        soft = next(known for known in map(blueprint, filter(is_soft, published())) if known.task == wanted)
+        known = map(blueprint, filter(is_soft, published()))
+        soft = next(one for one in known if wanted in (one.task, *one.family.also))
         raise SettingError(
             f"`arch={built.arch!r}` answers for {built.task} and {dataset.name} asks for {wanted}; "
             f"choose one such as {soft.arch} or {soft.plain.arch}"

@@ -1,4 +1,4 @@
-"""Other grids or strings than a run was trained on, to score it on.
+"""Other grids, strings or sums than a run was trained on, to score it on.
 
 A file of its own: pictures have these options too, and load no dataset.
 """
@@ -15,7 +15,9 @@ from foldnet.options import Option, fields_of, given_of, plain
 if TYPE_CHECKING:
     from foldnet.data.dataset import Dataset
     from foldnet.training.runs import Run
+    from foldnet.zoo.blueprint import Blueprint
 
+LONG = "Bits of other strings of prefix-sums, digits of other numbers of addition.  [default: the run's]"
 COUNT = 1000
 SEED = 0  # other grids are the same for every network
 
@@ -36,21 +38,22 @@ class GridsLike:
 @checked
 @dataclass(frozen=True, slots=True)
 class OtherGrids(GridsLike):
-    """Grids or strings to score on; what is None is as in the run's last phase, or as its dataset's preset says."""
+    """Grids, strings or sums to score on; what is None is as in the run's last phase, or as the preset says."""
 
-    length: Annotated[int | None, Option("Bits of other strings of prefix-sums.  [default: the run's]")] = None
-    count: Annotated[int | None, Option("How many other grids or strings.  [default: 1000]")] = None
+    length: Annotated[int | None, Option(LONG)] = None
+    count: Annotated[int | None, Option("How many other grids, strings or sums.  [default: 1000]")] = None
 
 
 def other_grids(run: Run, wanted: OtherGrids) -> tuple[Dataset, str]:
     """A dataset to test on that no training has seen, grids or whatever else the run's source draws, and what it is in
     words.
 
-    Raises SettingError for a run of data that are not drawn or for what cannot be drawn, UnknownName for a dataset that
-    asks for something else.
+    Raises SettingError for a run of data that are not drawn, for what cannot be drawn and for what is too long for the
+    run's network, UnknownName for a dataset that asks for something else.
     """
-    from foldnet.data.sources import SOURCES, DrawnSource, make_source
+    from foldnet.data.sources import SOURCES, DrawnSource
     from foldnet.data.tasks import TASKS
+    from foldnet.training.settings import make_source
 
     own = run.settings.source
     drawn = {name: source.task for name, source in SOURCES.items() if issubclass(source, DrawnSource)}
@@ -74,4 +77,15 @@ def other_grids(run: Run, wanted: OtherGrids) -> tuple[Dataset, str]:
     source = make_source(name, {key: value for key, value in plain(own).items() if key in known} | given)
     assert isinstance(source, DrawnSource)
     check_number("count", count)
-    return source.others(count, SEED), f"{count} {source.described}"
+    dataset = source.others(count, SEED)
+    _check_length(run.blueprint, dataset, source.described)
+    return dataset, f"{count} {source.described}"
+
+
+def _check_length(built: Blueprint, dataset: Dataset, described: str) -> None:
+    """Raise SettingError for more bytes than a network has learnt places for."""
+    if built.family.symbols and not getattr(built.options, "abacus", False) and dataset.size > built.size:
+        raise SettingError(
+            f"{described} have {dataset.size} bytes and '{built.arch}' has learnt places for {built.size}; give a "
+            f"smaller `length`, or train '{built.arch}-abacus', whose places are those of digits in their numbers"
+        )

@@ -5,22 +5,26 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from torch import nn
 
-from foldnet.data.tasks import TASKS, Lengthened, Task, read_lengthened
+from foldnet.bounds import check_number, shown
+from foldnet.data.tasks import TASKS, Task
 from foldnet.errors import RunError
 from foldnet.store.artifact import RUN, newest_that_opens
-from foldnet.store.codec import LINKED
+from foldnet.store.codec import LINKED, from_plain, to_plain
 from foldnet.store.files import runs_home
 from foldnet.store.seals import identity_of
 from foldnet.store.tensors import digest_of, facts_of
 from foldnet.training.checkpoint import FILE, check_nothing_lost, load_model
 from foldnet.training.observer import Progress
 from foldnet.training.settings import TrainSettings, from_json, to_json
-from foldnet.zoo.blueprint import Blueprint, blueprint_in, shape_of
+from foldnet.zoo.blueprint import Blueprint, blueprint
+
+Lengthened = tuple[tuple[int, int], ...]  # ((17, 30),): the first 17 epochs are those of a training of 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +115,43 @@ def open_run(folder: Path) -> Run:
     return replace(run, sealed=is_sealed)
 
 
+def shape_of(built: Blueprint) -> dict[str, Any]:
+    """What a network was built for and by whom, as config.json has it."""
+    ties = {"ties": {group: list(owners) for group, owners in built.ties}} if built.ties else {}
+
+    def structure() -> str:
+        import torch
+
+        from foldnet.zoo.external import structure_of
+
+        with torch.device("meta"):
+            return structure_of(built.build_plain())
+
+    made = dict(built.family.record(built.options, structure))
+    made |= {"groups": to_plain(built.groups)} if built.groups else {}
+    made |= {"task": built.asked} if built.asked else {}
+    return {"classes": built.classes, "channels": built.channels, "size": built.size} | made | ties
+
+
+def blueprint_in(network: Mapping[str, Any], arch: str, **named: Any) -> Blueprint:
+    """The blueprint in a config.json; `named` are keywords of `blueprint`. Raises SettingError and UnknownName for what
+    no network has, KeyError where it is missing, ValueError for what is of another kind."""
+    for name, bound in (("classes", "classes"), ("channels", "channels"), ("size", "side")):
+        check_number(bound, network[name], field=f"'{name}'")
+    shape = {name: network[name] for name in ("classes", "channels", "size")}
+    ties = from_plain(dict[str, tuple[int, ...]], network.get("ties", {}))
+    built = replace(blueprint(arch, **shape, network=network, **named), ties=tuple(ties.items()))
+    if "task" in network:
+        if network["task"] not in built.family.also:
+            raise ValueError(f"'task' is {shown(network['task'])!r}, which '{arch}' does not answer for")
+        built = replace(built, asked=network["task"])
+    if "groups" not in network:
+        return built
+    from foldnet.sharing.chosen import ChosenGroup
+
+    return replace(built, groups=from_plain(tuple[ChosenGroup, ...], network["groups"]))
+
+
 def lengthened(run: Run, progress: Progress) -> Run:
     """A run that goes on from `progress`, with what it was meant to be before; the first time that it is to become
     longer, too.
@@ -123,6 +164,26 @@ def lengthened(run: Run, progress: Progress) -> Run:
         until = min(progress.epoch + (progress.under_way.step > 0), before)
         earlier = [*(pair for pair in earlier if pair[0] <= until), (until, before)]
     return replace(run, lengthened=tuple((until, length) for until, length in earlier))
+
+
+def length_at(epoch: int, epochs: int, lengthened: Lengthened) -> int:
+    """How long the training was meant to be when epoch 0, 1, ... was trained: the schedule is that of so many
+    epochs."""
+    return next((length for until, length in lengthened if epoch < until), epochs)
+
+
+def read_lengthened(value: Any, epochs: int) -> Lengthened:
+    """From the pairs in a config.json. Raises ValueError, TypeError and SettingError for what no training of `epochs`
+    can have been."""
+    pairs = tuple((until, length) for until, length in value)
+    for until, length in pairs:
+        check_number("epochs", length, field="'lengthened'")
+        if type(until) is not int or not 0 <= until <= length:
+            raise ValueError(f"'lengthened' has {until!r} of {length} epochs")
+    for before, after in pairwise((*pairs, (epochs, epochs))):
+        if before[0] > after[0] or before[1] >= after[1]:
+            raise ValueError(f"'lengthened' has {list(before)} before {list(after)}")
+    return pairs
 
 
 def all_runs(home: Path | None = None) -> list[Path]:

@@ -11,14 +11,13 @@ import torch
 from foldnet.data.batches import Loader
 from foldnet.data.dataset import Dataset, Examples, Split
 from foldnet.data.sources import Asked
-from foldnet.data.tasks import Lengthened, length_at
 from foldnet.errors import RunError, SettingError
 from foldnet.hardware import memory_bytes
 from foldnet.training.checkpoint import FILE, check_nothing_lost, load_optimiser
 from foldnet.training.learner import Learner, Objective, build_optimiser, choose_compilation
 from foldnet.training.machine import Machine, seeded
 from foldnet.training.observer import BEGINNING, EPOCH, SILENT, Observer, Progress
-from foldnet.training.runs import Run, lengthened
+from foldnet.training.runs import Lengthened, Run, length_at, lengthened
 from foldnet.training.settings import TrainSettings
 
 FLOAT_BYTES = 4

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from foldnet.bounds import as_code
-from foldnet.data.sources import SOURCES, Digits, Source, make_source, source_settings, source_type
-from foldnet.errors import SettingError, UnknownName, check_known, either
+from foldnet.data.sources import SOURCES, Digits, Source, source_type
+from foldnet.errors import SettingError, UnknownName, check_known
 from foldnet.options import Option, check_fields, fields_of, given_of, plain
 from foldnet.store.codec import LARGEST_TOML, parse_toml, read_text, reading
 from foldnet.zoo.families import COEFFICIENTS, FAMILIES, NORMS, family_of, is_soft, published
@@ -23,7 +23,8 @@ OPTIMISERS = ("sgd", "adam", "adamw")
 SCHEDULES = ("steps", "tenths", "cosine", "constant")
 NETWORK = Option(
     "swrn-DEPTH-WIDTH[-TEMPLATES] (soft) or wrn-DEPTH-WIDTH (plain), densenet-, densenetbc- and resnext-, "
-    "timm/MODEL, torchvision/MODEL, FILE.py:FUNCTION; for paths and mazes scnn- and cnn-; for text sgpt- and gpt-.",
+    "timm/MODEL, torchvision/MODEL, FILE.py:FUNCTION; for paths and mazes scnn- and cnn-; for text and addition sgpt- "
+    "and gpt-.",
     suggested=published(),
 )
 SHARED = Option("Make the network soft: its layers share, each group at most so many templates.")
@@ -192,6 +193,27 @@ def _of_some() -> set[str]:
     return {name for family in FAMILIES.values() for name in family.trains_with}
 
 
+def source_settings() -> dict[str, tuple[str, ...]]:
+    """The names of all settings that sources have of their own, each with the sources that have it."""
+    found: dict[str, tuple[str, ...]] = {}
+    for source in SOURCES.values():
+        for name in fields_of(source):
+            found[name] = (*found.get(name, ()), source.name)
+    return found
+
+
+def make_source(name: str, given: Mapping[str, Any]) -> Source:
+    """A source with the settings that were given. Raises UnknownName, SettingError for those of other sources."""
+    kind, owners = source_type(name), source_settings()
+    for setting, value in given.items():
+        if setting not in fields_of(kind):
+            raise SettingError(
+                f"{as_code(setting, value)} has no meaning for {name}; leave it out or use "
+                f"`dataset={owners[setting][0]!r}`"
+            )
+    return kind(**given)
+
+
 def preset(dataset: str, arch: str, templates: int | None = None) -> dict[str, Any]:
     """What a family of networks, and above it a source, change in the defaults; `templates` make any network soft.
     Raises UnknownName for another dataset."""
@@ -270,29 +292,3 @@ def read_toml(file: Path) -> dict[str, Any]:
         content.setdefault("dataset", table.pop("name"))
     values = {key: tuple(value) if isinstance(value, list) else value for key, value in (content | table).items()}
     return {key.replace("-", "_"): value for key, value in values.items()}
-
-
-def usual(name: str) -> str:
-    """The default of a setting in words, with those of families and sources that differ: "200; resnext 300; digits 30;
-    paths 250"."""
-    default = fields_of(TrainSettings)[name].default
-    differing: dict[str, list[str]] = {}
-    for family in FAMILIES.values():
-        if (chosen := family.preset.get(name, default)) != default:
-            differing.setdefault(written(chosen), []).append(family.name)
-    for source in SOURCES.values():
-        chosen = source.arch if name == "arch" else source.preset.get(name, default)
-        if chosen != default:
-            differing.setdefault(written(chosen), []).append(source.name)
-        elif name in source.soft_preset:
-            differing.setdefault(written(source.soft_preset[name]), []).append(f"{source.name} with soft networks")
-    return "; ".join([written(default), *(f"{either(names, 'and')} {value}" for value, names in differing.items())])
-
-
-def written(value: Any) -> str:
-    """A default as a reader types it."""
-    if value is None:
-        return "none"
-    if isinstance(value, float):
-        return f"{value:g}"
-    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)

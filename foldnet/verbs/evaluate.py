@@ -28,7 +28,8 @@ class EvaluateReport(Scored):
     """What `foldnet evaluate` says: the test score in the data's `measure`, which is the accuracy where it is a share
     (0..1), with the count of what is wholly right, and the speed of this evaluation. Of grids also `whole`, the share
     that is wholly right, and both by the length of the path; of text `scored`, how many bytes the score is over; of
-    strings `scored`, how many bits they have, and `share_within`, the share of these that is right.
+    strings and sums `scored`, how many bits they have or bytes their answers have, and `share_within`, the share of
+    these that is right.
     """
 
     path: str
@@ -103,7 +104,7 @@ def evaluate(
     run another number of times, {"stage2.loop1": 5}, or 0 times, which leaves it out; with `recalibrated` batch norm is
     estimated anew on training images, if there is any, and further trips get statistics of their own; with `damped` a
     loop that was found with T trips and runs T' adds T / T' of what each of its blocks would add. Nothing is written.
-    `grids` are for networks that answer for cells alone. `run` names the run of a fold that does not lie inside it.
+    `grids` are for networks whose data are drawn. `run` names the run of a fold that does not lie inside it.
     Progress is shown where a person looks, on a terminal or in a notebook, unless an `observer` is given (Silent:
     none). Raises RunError, DataError, SettingError, and UnknownName for a loop that is not there.
     """

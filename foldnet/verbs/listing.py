@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from foldnet.data.tasks import CLASSES, Lengthened, Task
+from foldnet.data.tasks import CLASSES, Task
 from foldnet.errors import FoldnetError
 from foldnet.folding.folds import open_fold
 from foldnet.proof.fold_report import read_fold_report
@@ -15,7 +15,7 @@ from foldnet.store.codec import LINKED
 from foldnet.store.files import runs_home
 from foldnet.store.seals import check_files
 from foldnet.training.checkpoint import read_metrics
-from foldnet.training.runs import all_runs, open_run
+from foldnet.training.runs import Lengthened, all_runs, open_run
 from foldnet.verbs.train import read_report
 
 STATED = ("finetuned", "recalibrated", "tied")  # scores in report.json: the first that it has is that of its file

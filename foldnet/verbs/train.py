@@ -13,7 +13,7 @@ import torch
 from foldnet.bounds import check_number, checked
 from foldnet.data.batches import Loader
 from foldnet.data.sources import SOURCES
-from foldnet.data.tasks import CLASSES, Lengthened, Task
+from foldnet.data.tasks import CLASSES, Task
 from foldnet.errors import ProcessLost, RunError, SettingError
 from foldnet.options import given_of, takes_fields
 from foldnet.show.progress import watched
@@ -28,7 +28,7 @@ from foldnet.training.loop import Agreement, fit
 from foldnet.training.machine import ALONE, World
 from foldnet.training.observer import Observer, Silent, Stopped
 from foldnet.training.recorder import EVERY, Recorder
-from foldnet.training.runs import Run, open_run
+from foldnet.training.runs import Lengthened, Run, open_run
 from foldnet.training.session import Material, Session, session_of
 from foldnet.training.settings import TrainSettings
 from foldnet.zoo.family import runs_code

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from foldnet.bounds import as_code, check_number, checked, shown
 from foldnet.errors import SettingError, UnknownName, said_to_be_meant
-from foldnet.store.codec import from_plain, to_plain
 from foldnet.zoo.families import DEEPEST, MOST, Family, family_of, legal_names
 from foldnet.zoo.family import Outside, arch_named, runs_code
 
@@ -27,7 +26,8 @@ class Blueprint:
     `channels` and `size` are those of the inputs (a network of images takes any size that its strides allow), `classes`
     what it chooses from. With `ties`, as (group, owner of each layer), layers share hard from the start; where `groups`
     are chosen, these share and no others. `coefficients` are "learnt", or "fixed" where they stay as they begin: 1
-    where a group has one template, so that its layers are one.
+    where a group has one template, so that its layers are one. `asked` is the task of its data where that is one that
+    the family answers for `also`.
     """
 
     arch: str
@@ -41,11 +41,12 @@ class Blueprint:
     group_by: str = "stage"
     groups: tuple[ChosenGroup, ...] = ()
     coefficients: str = "learnt"
+    asked: str = ""
 
     @property
     def task(self) -> str:
         """What the network answers for, a name in TASKS."""
-        return self.family.task
+        return self.asked or self.family.task
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -74,7 +75,7 @@ class Blueprint:
         if self.family.outside:
             return replace(self, templates=templates, ties=(), groups=())
         shape = {name: getattr(self, name) for name in ("classes", "channels", "size", "group_by")}
-        return blueprint(f"s{self._named(templates)}", **shape, **self._chosen())
+        return replace(blueprint(f"s{self._named(templates)}", **shape, **self._chosen()), asked=self.asked)
 
     def _named(self, *templates: int) -> str:
         """The plain network's name, with numbers of templates behind its own."""
@@ -163,8 +164,7 @@ def blueprint(
     family has that option, `channels` and `size` those of its inputs where they are not given. `templates` makes any
     network soft, as the s- names do; a group has at most its layers. `group_by` says which layers share: of one stage,
     or of one position. `norm` and `step_scale` are those of networks of steps, and `coefficients` "learnt" or "fixed".
-    `arch_option` are those of a library's or a user's own network, `network` what a config.json
-    keeps of who made that.
+    `arch_option` are those of a library's or a user's own network, `network` what a config.json keeps of who made that.
 
     A soft name without its number of templates has one template a shared layer. Raises UnknownName, saying what is
     legal and which legal name is near, SettingError for what contradicts the name.
@@ -237,38 +237,6 @@ def build(
     with arch_named(name):
         shape: dict[str, Any] = {"classes": classes, "channels": channels, "size": size}
         return blueprint(name, **shape, dropout=dropout, templates=templates, arch_option=arch_option).build()
-
-
-def shape_of(built: Blueprint) -> dict[str, Any]:
-    """What a network was built for and by whom, as config.json has it."""
-    ties = {"ties": {group: list(owners) for group, owners in built.ties}} if built.ties else {}
-
-    def structure() -> str:
-        import torch
-
-        from foldnet.zoo.external import structure_of
-
-        with torch.device("meta"):
-            return structure_of(built.build_plain())
-
-    made = dict(built.family.record(built.options, structure))
-    made |= {"groups": to_plain(built.groups)} if built.groups else {}
-    return {"classes": built.classes, "channels": built.channels, "size": built.size} | made | ties
-
-
-def blueprint_in(network: Mapping[str, Any], arch: str, **named: Any) -> Blueprint:
-    """The blueprint in a config.json; `named` are keywords of `blueprint`. Raises SettingError and UnknownName for what
-    no network has, KeyError where it is missing, ValueError for what is of another kind."""
-    for name, bound in (("classes", "classes"), ("channels", "channels"), ("size", "side")):
-        check_number(bound, network[name], field=f"'{name}'")
-    shape = {name: network[name] for name in ("classes", "channels", "size")}
-    ties = from_plain(dict[str, tuple[int, ...]], network.get("ties", {}))
-    built = replace(blueprint(arch, **shape, network=network, **named), ties=tuple(ties.items()))
-    if "groups" not in network:
-        return built
-    from foldnet.sharing.chosen import ChosenGroup
-
-    return replace(built, groups=from_plain(tuple[ChosenGroup, ...], network["groups"]))
 
 
 def _wrong(family: Family, options: Any, soft: bool, templates: list[int], *, named: bool) -> str | None:

@@ -65,13 +65,15 @@ class StepOptions:
 
 @dataclass(frozen=True, slots=True)
 class DecoderOptions:
-    """A transformer decoder: blocks, width, attention heads, bytes that it sees at once, and the dropout rate."""
+    """A transformer decoder: blocks, width, attention heads, bytes that it sees at once, the dropout rate, and whether
+    places are those of digits in their numbers, so that it sees any number of bytes."""
 
     layers: int
     width: int
     heads: int
     size: int = 128
     dropout: float = 0.0
+    abacus: bool = False
 
 
 def _wide(options: WideOptions, channels: int, outputs: int) -> nn.Module:
@@ -107,7 +109,8 @@ def _decoder(options: DecoderOptions, channels: int, outputs: int) -> nn.Module:
     """A transformer decoder, whose inputs and answers are bytes."""
     from foldnet.zoo.gpt import Gpt
 
-    return Gpt(options.layers, options.width, options.heads, options.size, options.dropout)
+    shape = options.layers, options.width, options.heads, options.size
+    return Gpt(*shape, options.dropout, abacus=options.abacus)
 
 
 def _theirs(options: OutsideOptions, channels: int, outputs: int) -> nn.Module:
@@ -253,13 +256,14 @@ FAMILIES: dict[str, Family] = {
         layers=lambda options: int(options.layers),
         illegal=_decoder_illegal,
         task="bytes",
+        also=("sums",),
         of="bytes of text",
         channels=1,
         size=128,
         symbols=256,
         trains_with=("dropout",),
         preset=DECODER_PRESET,
-        published=("gpt-8-128-4", "sgpt-8-128-4-4", "sgpt-8-128-4-2"),
+        published=("gpt-8-128-4", "sgpt-8-128-4-4", "sgpt-8-128-4-2", "sgpt-2-64-4-1-abacus"),
     ),
 }
 

@@ -39,12 +39,11 @@ class Family:
 
     `make` (options, channels, outputs) gives the plain network. `layers` says how many layers of a group share, which
     is the most templates; `illegal` (options, soft) what is wrong with some options, as the end of a sentence. `task`
-    is what its networks answer for, `of` the same in words. Inputs are images with so many `channels`, of that `size`
-    where nothing else is said, strings of that `size` where they have one of `dims`, or with `symbols` sequences of
-    `size` whole numbers below that. `trains_with` names
-    training settings that have a meaning for this family, `preset` changes their defaults where a source does not.
-    `times` names the number that follows the one before by an x. Where no layers share, `soft_as` is the family to take
-    instead.
+    is what its networks answer for, `of` the same in words, `also` what else data may ask of the same outputs. Inputs
+    are images with so many `channels`, of that `size` where nothing else is said, strings of that `size` where they
+    have one of `dims`, or with `symbols` sequences of `size` whole numbers below that. `trains_with` names training
+    settings that have a meaning for this family, `preset` changes their defaults where a source does not. `times` names
+    the number that follows the one before by an x. Where no layers share, `soft_as` is the family to take instead.
     """
 
     name: str
@@ -53,6 +52,7 @@ class Family:
     layers: Callable[[Any], int]
     illegal: Callable[[Any, bool], str | None] = lambda options, soft: None
     task: str = "classes"
+    also: tuple[str, ...] = ()
     of: str = "classes of images"
     channels: int = 3
     size: int = 32

@@ -74,7 +74,7 @@ def test_a_source_counts_what_it_sets_aside():
 
 
 def test_more_than_the_memory_holds_is_refused(monkeypatch):
-    monkeypatch.setattr("foldnet.data.bits.memory_bytes", lambda: (2**30, 2**20))
+    monkeypatch.setattr("foldnet.data.strings.memory_bytes", lambda: (2**30, 2**20))
     said = r"^1,000 strings of 512 bits take 0.0 GiB and this machine has 0.0 GiB free; ask for fewer, or for shorter ones$"
     with pytest.raises(SettingError, match=said):
         other_bits(512, 1000, seed=0)

@@ -11,15 +11,25 @@ from foldnet.errors import SettingError, UnknownName
 
 
 def test_names():
-    assert tuple(SOURCES) == ("digits", "cifar10", "cifar100", "folder", "paths", "mazes", "prefix-sums", "text")
+    assert tuple(SOURCES) == (
+        "digits",
+        "cifar10",
+        "cifar100",
+        "folder",
+        "paths",
+        "mazes",
+        "prefix-sums",
+        "addition",
+        "text",
+    )
 
 
 @pytest.mark.parametrize(
     ("name", "sentence"),
     [
-        ("cifar", r"^dataset 'cifar' is not known; choose digits, cifar10, cifar100, folder, paths, mazes, prefix-sums or text; did you mean 'cifar10' or 'cifar100'\?$"),
-        ("mnist", r"^dataset 'mnist' is not known; choose digits, cifar10, cifar100, folder, paths, mazes, prefix-sums or text$"),
-        ("", r"^dataset '' is not known; choose digits, cifar10, cifar100, folder, paths, mazes, prefix-sums or text$"),
+        ("cifar", r"^dataset 'cifar' is not known; choose digits, cifar10, cifar100, folder, paths, mazes, prefix-sums, addition or text; did you mean 'cifar10' or 'cifar100'\?$"),
+        ("mnist", r"^dataset 'mnist' is not known; choose digits, cifar10, cifar100, folder, paths, mazes, prefix-sums, addition or text$"),
+        ("", r"^dataset '' is not known; choose digits, cifar10, cifar100, folder, paths, mazes, prefix-sums, addition or text$"),
     ],
 )  # fmt: skip
 def test_a_name_that_does_not_exist(name, sentence):

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import f1_score
 from torch import nn
 
-from foldnet.data.tasks import BITS, BYTES, CELLS, CLASSES, UNSCORED
+from foldnet.data.tasks import BITS, BYTES, CELLS, CLASSES, SUMS, UNSCORED
 
 
 @settings(max_examples=50, deadline=None)
@@ -58,7 +58,9 @@ def test_the_loss_of_cells_is_the_mean_over_them():
     assert CELLS.loss(outputs, targets).item() == pytest.approx(wanted.item(), rel=1e-5)
 
 
-@pytest.mark.parametrize(("task", "shape"), [(CLASSES, (6, 5)), (CELLS, (6, 4, 4)), (BYTES, (2, 3, 5))])
+@pytest.mark.parametrize(
+    ("task", "shape"), [(CLASSES, (6, 5)), (CELLS, (6, 4, 4)), (BYTES, (2, 3, 5)), (SUMS, (2, 3, 5))]
+)
 def test_imitation_is_least_where_both_agree(task, shape):
     generator = torch.Generator().manual_seed(2)
     teacher, other = (torch.randn(shape, generator=generator) for _ in range(2))
@@ -70,7 +72,9 @@ def test_imitation_is_least_where_both_agree(task, shape):
     assert task.imitation(other, teacher) > 0.01
 
 
-@pytest.mark.parametrize(("task", "shape"), [(CLASSES, (200, 5)), (CELLS, (50, 4, 4)), (BYTES, (20, 7, 5))])
+@pytest.mark.parametrize(
+    ("task", "shape"), [(CLASSES, (200, 5)), (CELLS, (50, 4, 4)), (BYTES, (20, 7, 5)), (SUMS, (20, 7, 5))]
+)
 def test_no_prediction_changes_by_less_than_half_its_margin(task, shape):
     generator = torch.Generator().manual_seed(3)
     outputs = torch.randn(shape, generator=generator)
@@ -127,3 +131,17 @@ def test_strings_count_whole_and_place_by_place():
     assert (BITS.score(total, 2), BITS.right(total), BITS.scored(total), BITS.share_within(total)) == (0.5, 1, 6, 5 / 6)
     assert BITS.counted(0.5, 2, 1, 6) == "50.00 % (1 of 2)"
     assert CELLS.share_within((1, 2, 3, 4)) is None
+
+
+def test_sums_count_whole_and_byte_by_byte():
+    targets = torch.tensor([[UNSCORED, 3, 4], [UNSCORED, 3, UNSCORED], [UNSCORED, 1, 2]])
+    said = torch.tensor([[9, 3, 4], [0, 3, 7], [1, 1, 3]])
+    outputs = nn.functional.one_hot(said, 10).float()
+    counts = SUMS.counts_of_each(outputs, targets)
+    assert counts.tolist() == [[1, 2, 2], [1, 1, 1], [0, 1, 2]]
+    total = SUMS.counts(outputs, targets).tolist()
+    assert (SUMS.score(total, 3), SUMS.right(total), SUMS.scored(total)) == (2 / 3, 2, 5)
+    assert SUMS.share_within(total) == 4 / 5
+    assert (SUMS.counted(2 / 3, 3, 2, 5), SUMS.written(0.5, 1)) == ("66.67 % (2 of 3)", "50.0 %")
+    assert (SUMS.merit(0.5) > SUMS.merit(0.4), SUMS.points, SUMS.proportion) == (True, 100, True)
+    assert SUMS.loss(outputs, targets).item() == pytest.approx(BYTES.loss(outputs, targets).item())

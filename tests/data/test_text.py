@@ -11,12 +11,13 @@ import pytest
 import torch
 
 from foldnet.data.augment import shifts
-from foldnet.data.sources import Asked, TextSource, make_source
+from foldnet.data.sources import Asked, TextSource
 from foldnet.data.tasks import BYTES, UNSCORED
 from foldnet.data.text import TextLoader, load_text, read_documentation
 from foldnet.errors import DataError, SettingError
 from foldnet.training.machine import Machine
 from foldnet.training.session import loader_of
+from foldnet.training.settings import make_source
 
 CPU = torch.device("cpu")
 

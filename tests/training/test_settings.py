@@ -127,6 +127,7 @@ def test_what_has_no_meaning_for_a_family_is_refused(name, value):
     [
         ({"norm": "layer"}, "`norm='layer'` is not legal; choose batch, group, rms or none"),
         ({"arch": "wrn-28-2", "norm": "group"}, "`norm='group'` has no place in 'wrn-28-2'; leave it out"),
+        ({"arch": "gpt-2-8-2", "progressive": 0.5}, "`progressive=0.5` has no place in 'gpt-2-8-2'; leave it out"),
         ({"arch": "gpt-2-8-2", "step_scale": 1.0}, "`step_scale=1.0` has no place in 'gpt-2-8-2'; leave it out"),
         ({"arch": "wrn-28-2", "fixed_point": 1.0}, "`fixed_point=1.0` has no place in 'wrn-28-2'; leave it out"),
         ({"arch": "scnn-3-4-1", "mixed_starts": 0.3}, "`mixed_starts=0.3` means nothing without `progressive`; leave it out"),
@@ -147,6 +148,13 @@ def test_a_preset_leaves_out_what_another_family_has_not():
     ours = preset("prefix-sums", "scnn1d-20-32-1-recall")
     assert (ours["norm"], ours["progressive"], ours["clip"]) == ("rms", 1.0, 1.0)
     assert preset("prefix-sums", "wrn-28-2").keys() == ours.keys() - set(STEPPING)
+
+
+def test_sums_are_trained_by_the_recipe_of_decoders_for_longer():
+    ours = preset("addition", "sgpt-2-64-4-1-abacus")
+    assert (ours["optimiser"], ours["schedule"], ours["weight_decay"]) == ("adamw", "cosine", 0.1)
+    assert (ours["epochs"], ours["clip"], ours["precision"]) == (20, 1.0, "fp32")
+    assert train_settings({"dataset": "addition"}).arch == "sgpt-2-64-4-1-abacus"
 
 
 def test_presets_belong_to_a_dataset_and_a_family():
@@ -256,7 +264,7 @@ def test_a_number_that_python_cannot_write_is_refused():
 def test_every_number_has_a_lower_and_an_upper_bound():
     kinds = (TrainSettings, *SOURCES.values())
     numbers = [(kind, name) for kind in kinds for name, field in fields_of(kind).items() if field.type in (int, float)]
-    assert len(numbers) == 20 + 12
+    assert len(numbers) == 20 + 15
     for kind, name in numbers:
         for value in (-1, 10**10):
             with pytest.raises(SettingError, match=rf"^`{name}={value}` is not legal; give a "):

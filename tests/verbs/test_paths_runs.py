@@ -339,7 +339,10 @@ def test_runs_on_images_have_no_grids(cli, stock, monkeypatch):
     asked = cli.refused("evaluate", "runs/soft", "--grid", 9)
     assert asked == f"{said}of which no others can be drawn; leave out --dataset, --grid and the like"
     asked = cli.refused("evaluate", "runs/soft", "--count", 9)
-    assert asked == f"{said}of which no others can be drawn; name one that was trained on paths, mazes or prefix-sums"
+    assert (
+        asked
+        == f"{said}of which no others can be drawn; name one that was trained on paths, mazes, prefix-sums or addition"
+    )
     mend = "name one that was trained on paths or mazes"
     assert cli.refused("render", "paths", "runs/soft") == f"{said}which has no grids; {mend}"
     assert cli.refused("render", "paths", "--curves") == (

@@ -22,7 +22,7 @@ LEGAL = (
     "sresnext-DEPTH-CARDINALITYxWIDTH[-TEMPLATES], timm/MODEL, torchvision/MODEL, FILE.py:FUNCTION for classes of images; "
     "cnn-DEPTH-WIDTH[-recall] and scnn-DEPTH-WIDTH[-TEMPLATES][-recall] for cells of grids; "
     "cnn1d-DEPTH-WIDTH[-recall] and scnn1d-DEPTH-WIDTH[-TEMPLATES][-recall] for bits of strings; "
-    "gpt-LAYERS-WIDTH-HEADS and sgpt-LAYERS-WIDTH-HEADS[-TEMPLATES] for bytes of text"
+    "gpt-LAYERS-WIDTH-HEADS[-abacus] and sgpt-LAYERS-WIDTH-HEADS[-TEMPLATES][-abacus] for bytes of text"
 )
 NO_DENSE = (
     "has no two layers of one shape that could share, since each layer of a dense block sees more channels than the one "

@@ -17,7 +17,7 @@ from foldnet.sharing.sequences import positions
 from foldnet.sharing.share import SharedNetwork, materialise
 from foldnet.training.learner import recurrence
 from foldnet.zoo.blueprint import blueprint, build
-from foldnet.zoo.gpt import GptBlock
+from foldnet.zoo.gpt import PLACES, DigitPlaces, GptBlock, digit_places
 
 
 def numbers(name: str, **shape: int) -> int:
@@ -86,7 +86,7 @@ def test_what_shares_starts_at_its_scale(templates, ties):
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("name", ["gpt-2-16-4", "sgpt-2-16-4-1"])
+@pytest.mark.parametrize("name", ["gpt-2-16-4", "sgpt-2-16-4-1", "gpt-2-16-4-abacus"])
 def test_a_later_byte_never_changes_an_earlier_logit(name):
     torch.manual_seed(0)
     network, x = build(name, size=12).eval(), some_bytes(2, 12)
@@ -138,6 +138,63 @@ def test_more_bytes_than_the_context_are_refused():
     sentence = "5 bytes are more than the 4 that the network sees; give fewer"
     with pytest.raises(ShapeMismatch, match=f"^{re.escape(sentence)}$"):
         build("gpt-1-8-1", size=4)(some_bytes(1, 5))
+
+
+def slow_places(text: bytes) -> list[int]:
+    """Byte by byte."""
+    found: list[int] = []
+    for byte in text:
+        found.append((found[-1] if found else 0) + 1 if chr(byte).isdigit() else 0)
+    return found
+
+
+@pytest.mark.parametrize("text", [b"321+654=9750", b"12 and 007", b"/0:9", b"", b"words", b"5" * 120])
+def test_places_are_those_of_digits_in_their_numbers(text):
+    x = torch.tensor([list(text), list(text[::-1])], dtype=torch.int64)
+    assert digit_places(x).tolist() == [slow_places(text), slow_places(text[::-1])]
+
+
+def test_the_first_places_are_rotations_of_each_other():
+    places = DigitPlaces(16)
+    with torch.no_grad():
+        places.start()
+    pairs = torch.view_as_complex(places.embeddings.weight.detach().view(PLACES + 1, 8, 2))
+    turns = pairs[1:] / pairs[:-1]
+    torch.testing.assert_close(turns, turns[:1].expand_as(turns), rtol=1e-3, atol=1e-3)
+    assert places.embeddings.weight.square().mean().sqrt().item() == pytest.approx(0.02, rel=1e-3)
+
+
+def test_in_training_places_begin_anywhere_and_else_at_the_first():
+    torch.manual_seed(0)
+    places, x = DigitPlaces(4), torch.tensor([list(b"12+34")] * 4000)
+    with torch.no_grad():
+        places.embeddings.weight.copy_(torch.arange(PLACES + 1)[:, None].expand(-1, 4))
+    assert places.eval()(x)[..., 0].tolist() == [[1, 2, 0, 1, 2]] * 4000
+    found = places.train()(x)[..., 0]
+    assert torch.equal(found - found[:, 2:3], torch.tensor([[1.0, 2, 0, 1, 2]]).expand(4000, 5))
+    assert found[:, 2].unique().tolist() == list(range(PLACES - 1))
+    longest = torch.tensor([list(b"7" * (PLACES + 20))])
+    assert places(longest)[0, :, 0].tolist() == [*range(1, PLACES), *[PLACES] * 21]
+
+
+@torch.no_grad()
+def test_with_places_of_digits_any_number_of_bytes_is_seen():
+    torch.manual_seed(0)
+    network = build("sgpt-2-16-2-1-abacus", size=4).eval()
+    assert network(some_bytes(2, 300)).shape == (2, 300, 256)
+    x = torch.tensor([list(b"a12+12"), list(b"bb12+1")])
+    assert numbers("gpt-2-16-2-abacus", size=4) == numbers("gpt-2-16-2", size=PLACES + 1)
+    embedded = network.network.places(x)
+    assert torch.equal(embedded[0, 1:3], embedded[0, 4:6])
+    assert torch.equal(embedded[0, 1:3], embedded[1, 2:4])
+
+
+def test_the_network_with_places_of_digits_has_a_name_of_its_own():
+    found = blueprint("sgpt-4-64-4-1-abacus")
+    assert (found.plain.arch, found.plain.soft(2).arch) == ("gpt-4-64-4-abacus", "sgpt-4-64-4-2-abacus")
+    assert found.options.abacus
+    with pytest.raises(UnknownName, match=re.escape("did you mean 'sgpt-4-64-4-4-abacus'?")):
+        blueprint("sgpt-4-64-4-5-abacus")
 
 
 @pytest.mark.parametrize(

@@ -134,7 +134,8 @@ def _inputs(facts: Facts) -> str:
     """Shapes, and how numbers were scaled where that is known."""
     built = facts.fold.blueprint
     if built.family.symbols:
-        return f"bytes (n, length) int64, length at most {built.size}, and gives logits (n, length, {built.classes})"
+        most = "any length" if getattr(built.options, "abacus", False) else f"length at most {built.size}"
+        return f"bytes (n, length) int64, {most}, and gives logits (n, length, {built.classes})"
     shape = f"x (n, {built.channels}, {built.size}, {built.size})"
     dataset = None if facts.run is None else facts.run.settings.dataset
     if dataset in STATISTICS:

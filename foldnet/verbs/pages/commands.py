@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from foldnet.data.sources import make_source, source_settings
 from foldnet.errors import FoldnetError
 from foldnet.folding.folds import settings_of
 from foldnet.folding.settings import FoldSettings
@@ -15,7 +14,7 @@ from foldnet.options import fields_of, plain
 from foldnet.show.report import Table, Text
 from foldnet.store.artifact import RUN
 from foldnet.training.runs import Run
-from foldnet.training.settings import TrainSettings, flat, train_settings
+from foldnet.training.settings import TrainSettings, flat, make_source, source_settings, train_settings
 from foldnet.verbs.pages.sources import command, said
 from foldnet.zoo.code import file_named
 from foldnet.zoo.family import WRITTEN

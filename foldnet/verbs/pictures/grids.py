@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from foldnet.bounds import BOUNDS
 from foldnet.drawing.output import FIGURE_ENDINGS, NETWORKS, RUN, Output, Taken, several
 from foldnet.errors import FoldnetError, RunError, SettingError, either
-from foldnet.options import Option, plain
+from foldnet.options import Option, plain, written
 from foldnet.training.other_grids import GridsLike, OtherGrids
 
 if TYPE_CHECKING:
@@ -155,7 +155,7 @@ def _f1_by_epoch(folders: Sequence[Path]) -> Any:
 
 def names_of(settings: Sequence["TrainSettings"]) -> list[str]:
     """What a legend calls networks: the architecture, and whatever differs between any two of them and is not off."""
-    from foldnet.training.settings import flat, written
+    from foldnet.training.settings import flat
 
     plain = [flat(one) for one in settings]
     differing = [name for name in plain[0] if name != "arch" and len({one.get(name) for one in plain}) > 1]

@@ -2,8 +2,8 @@
 
 import pytest
 
-from foldnet.data.tasks import length_at, read_lengthened
 from foldnet.errors import SettingError
+from foldnet.training.runs import length_at, read_lengthened
 
 
 def test_each_epoch_has_the_length_that_was_meant_when_it_was_trained():
