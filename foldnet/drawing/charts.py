@@ -109,7 +109,7 @@ def _axes(chart: Chart, plot: _Plot, xs: Sequence[float], ys: Sequence[float]) -
     for value in xs:
         x, y = plot((value, plot.low))
         # A long number below the end of the axis would be cut off there.
-        said, side = f"{value:.6g}", "end" if value == xs[-1] and len(f"{value:.6g}") > 4 else "middle"
+        said, side = f"{value:.6g}", "end" if value == xs[-1] and len(f"{value:.6g}") > 3 else "middle"
         yield element("text", said, x=f"{x + 8 * (side == 'end'):.1f}", y=f"{y + 14:.1f}", text_anchor=side)
     yield element("text", chart.x, x=f"{(LEFT + WIDTH - RIGHT) / 2}", y=HEIGHT - 6, text_anchor="middle", class_="axis")
 

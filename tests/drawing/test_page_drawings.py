@@ -20,6 +20,13 @@ from foldnet.show.page import style_of_pages
 WALK = ((0.99, ((0, 2), (1,), (3,))), (0.5, ((0, 2), (1, 3))), (0.25, ((0, 1, 2, 3),)))
 
 
+@pytest.mark.parametrize(("most", "side"), [(200.0, "middle"), (0.14, "end"), (100_000.0, "end")])
+def test_the_last_number_of_an_axis_is_not_cut_off(most, side):
+    root = ElementTree.fromstring(chart_svg(Chart("a", "x", "y", (Curve("one", ((0.0, 0.0), (most, 1.0))),))))
+    last = next(text for text in root.findall("text") if float(text.get("x")) > 385)
+    assert last.get("text-anchor") == side
+
+
 def test_long_names_in_a_dendrogram_fit_and_keep_both_ends():
     names = ["0.conv1", "0.self_attn.out_proj", "10.blocks." + "inner." * 8 + "in_proj_weight", "d"]
     root = ElementTree.fromstring(dendrogram_svg("g", names, WALK, None))

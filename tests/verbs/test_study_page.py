@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 
 import pytest
@@ -30,6 +31,7 @@ def test_a_study_whose_results_changed_is_refused(tmp_path, monkeypatch, shelf):
     assert "1 network, 1 training" in html
     assert "state no digest" not in html
     assert "wrn-16-1 on digits, seed 0: <span" in html
+    assert re.search(r"<text [^>]*>[0-9.]+ %</text>", html)  # validation accuracy, as everywhere
     assert "<code>foldnet train --dataset digits --arch wrn-16-1 --epochs 200 " in html
     result["train"] |= {"score": 1.0}
     file.write_text(json.dumps(content))
@@ -67,6 +69,11 @@ def test_a_study_has_a_page_that_compares_its_runs(tmp_path, monkeypatch):
     ]
     (tmp_path / "results.json").write_text(json.dumps({"results": results}))
     made = report("results.json", "page.html")
+    other = results[0] | {"trial": "other", "settings": results[0]["settings"] | {"recurrence": 0.5}}
+    (tmp_path / "other.json").write_text(json.dumps({"results": [*results, other]}))
+    report("other.json", "other.html")
+    names = re.findall(r">(swrn-16-1-2 on digits, seed 0[^<]*)</th>", (tmp_path / "other.html").read_text())
+    assert names == [f"swrn-16-1-2 on digits, seed 0 ({trial})" for trial in ("t0swrn-16-1-2", "other")]
     assert (made.kind, made.stops) == ("study", 0)
     html = (tmp_path / "page.html").read_text()
     assert "2 networks, 4 trainings" in html

@@ -1,7 +1,8 @@
 """The page of a study: its networks beside each other, what each training gave, and how each went."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +51,7 @@ def page_of_study(folder: Path) -> StudyPage:
     """Everything that a study's folder, or a result file, says. Raises RunError for what is damaged or was changed."""
     results, name = results_of(folder), said(folder)
     place, file = (folder, RESULTS) if folder.is_dir() else (folder.parent, folder.name)
-    courses = tuple(_course(place, result, file) for result in results)
+    courses = _told_apart([_course(place, result, file) for result in results])
     source = source_of(place, file, command("study", "table", name))
     is_sealed = SEAL in read_json(place / file)
     return StudyPage(name, command("report", name), table_of(folder.stem, results), courses, source, is_sealed)
@@ -71,6 +72,15 @@ def _course(study: Path, result: Mapping[str, Any], file: str) -> Course:
             )
     title = f"{settings['arch']} on {settings['dataset']}, seed {settings['seed']}"
     return Course(result["trial"], title, settings, result["train"], settings["seed"], tuple(metrics))
+
+
+def _told_apart(courses: Sequence[Course]) -> tuple[Course, ...]:
+    """Trainings of one name, which differ in settings that are no part of it, named by their trials too."""
+    count = Counter(course.title for course in courses)
+    return tuple(
+        replace(course, title=f"{course.title} ({course.trial})") if count[course.title] > 1 else course
+        for course in courses
+    )
 
 
 def study_html(page: StudyPage) -> str:
@@ -147,6 +157,7 @@ def _score(train: Mapping[str, Any], name: str) -> str | None:
 
 def _courses(page: StudyPage) -> Iterator[Chart]:
     """Validation score, and training loss, by epoch: a curve a training."""
+    share = all(course.train.get("test_accuracy") is not None for course in page.courses)
     for label, key in (("Validation score by epoch", "validation_score"), ("Training loss by epoch", "train_loss")):
         curves = []
         for course in page.courses:
@@ -155,4 +166,4 @@ def _courses(page: StudyPage) -> Iterator[Chart]:
             if points:
                 curves.append(Curve(course.title, points))
         if curves:
-            yield Chart(label, "epoch", "", tuple(curves))
+            yield Chart(label, "epoch", "", tuple(curves), percent=share and key == "validation_score")
