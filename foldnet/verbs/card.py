@@ -16,8 +16,9 @@ from foldnet.store.files import new_folder, refuse_unnamed
 from foldnet.store.hub import HubName, fetched, hub_name, repo_named
 from foldnet.store.hub import push as push_folder
 from foldnet.store.seals import check_files, sha256_of
-from foldnet.verbs.cards.facts import Facts, facts_of
+from foldnet.verbs.cards.facts import Facts, certificate_of, facts_of
 from foldnet.verbs.cards.folder import check_card, write_card
+from foldnet.verbs.verify import CERTIFICATE
 from foldnet.zoo.family import runs_code
 
 FETCHED = (*CARD_FILES, "graph.png")
@@ -154,8 +155,10 @@ def _fetch(source: HubName, out: Path, force: bool) -> CardReport:
     with fetched(source, FETCHED) as (found, commit):
         fold = open_fold(found)
         check_files(found, fold.files, fold.stated)
+        foreign = (found / CERTIFICATE).is_file() and certificate_of(found) is None
         with new_folder(out, check=check_card if force else None) as place:
             shutil.copytree(found, place, dirs_exist_ok=True)
         digests = {file.name: sha256_of(file) for file in sorted(out.iterdir())}
     size = sum((out / name).stat().st_size for name in digests)
-    return CardReport(str(out), str(source), digests, size, commit=commit, notes=(unverified(source, commit),))
+    more = (f"'{CERTIFICATE}' in it is of other files, and says nothing of these",) if foreign else ()
+    return CardReport(str(out), str(source), digests, size, commit=commit, notes=(unverified(source, commit), *more))

@@ -283,6 +283,23 @@ def test_texts_are_no_markup():
     assert cell("<b>\n# [a](b) | `c` *d* _e_") == r"\<b\> \# \[a\](b) \| \`c\` \*d\* \_e\_"
 
 
+def test_a_certificate_that_is_fetched_is_one_of_these_files(home, there):
+    foldnet.verify(FOLD, data=False)
+    card(FOLD, push="me/x")
+    files = dict(there.repos["me/x"][-1][1])
+    assert len(card("hf://me/x", "a").notes) == 1
+    certificate = json.loads(files["certificate.json"])
+    certificate["files"]["program.json"] = "0" * 64
+    there.commit("me/x", {"certificate.json": json.dumps(certificate).encode()})
+    assert card("hf://me/x", "b").notes[1] == "'certificate.json' in it is of other files, and says nothing of these"
+    there.commit("me/x", {"certificate.json": b'{"passed": true}'})
+    with pytest.raises(
+        RunError, match=r"^'hf://me/x/certificate.json' is not a certificate \(.*\); verify the fold again$"
+    ):
+        card("hf://me/x", "c")
+    assert not Path("c").exists()
+
+
 @pytest.mark.parametrize(
     "verb", ["evaluate", "verify", "export --format onnx", "report", "info", "lsm", "fold", "render graph"]
 )
