@@ -11,7 +11,8 @@ EMPTY = {"meta", "link", "input", "br"}
 SHAPES = {"path", "line", "rect", "circle", "polygon", "polyline", "ellipse", "use"}  # of SVG, which have an end
 
 MOST_COLUMNS = 5  # of a table that a narrow screen shows as it is
-SHORT = 9  # letters of a word that a narrow screen does not break
+MOST_WHOLE = 10  # columns of a table in which words stay whole on paper
+SHORT = 10  # letters of such a word
 
 
 class Markup(str):
@@ -92,7 +93,8 @@ def table_of(table: Table) -> Markup:
     if any(table.columns):
         head = element("thead", element("tr", (element("th", name, scope="col") for name in table.columns)))
     body = element("tbody", map(_row, table.rows))
-    kinds = ["wide"] if len(table.columns) > MOST_COLUMNS else [*_whole(table)]
+    kinds = ["wide"] if len(table.columns) > MOST_COLUMNS else []
+    kinds += _whole(table) if len(table.columns) <= MOST_WHOLE else []
     return element("table", caption, head, body, class_=" ".join(kinds) or None)
 
 

@@ -79,7 +79,7 @@ def test_a_table_says_what_it_holds():
     )
     assert table_of(Table("", ("a",), ())) == ""
     wide = table_of(Table("", tuple("abcdef"), ((1, 2, 3, 4, 5, "6"),)))
-    assert wide.startswith('<table class="wide"><thead>')
+    assert wide.startswith('<table class="wide whole2 whole3 whole4 whole5 whole6"><thead>')
 
 
 def test_a_text_keeps_its_lines_and_its_tone():

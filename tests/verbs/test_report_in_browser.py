@@ -57,16 +57,34 @@ def test_nothing_is_asked_for_complained_of_too_wide_or_too_faint(browser, pages
         assert visit.complaints == []
 
 
+LINES = """one => { const range = document.createRange(); range.selectNodeContents(one);
+    return new Set([...range.getClientRects()].map(rect => rect.top)).size; }"""
+
+
+def test_words_of_a_wide_table_stay_whole_on_paper_and_no_word_is_wider_than_a_phone(browser, tmp_path):
+    names = ("epoch", "train accuracy", "validation accuracy", "train loss", "validation loss")
+    names += tuple(f"most alike in enc-{size}x32" for size in (32, 64, 96))
+    table = table_of(Table("", names, ((1, *[0.1234] * (len(names) - 1)),)))
+    (tmp_path / "a.html").write_text(document("a", None, [Section("a", "A", table)], {}))
+    with Visit(browser, tmp_path / "a.html", width=720) as visit:
+        visit.page.emulate_media(media="print")
+        assert visit.page.evaluate(WIDE) == []
+        heads = [len(name.split()) for name in names]
+        found = [cell.evaluate(LINES) for cell in visit.page.locator("thead th").all()]
+        assert all(lines <= words for lines, words in zip(found, heads, strict=True))
+        assert {cell.evaluate(LINES) for cell in visit.page.locator("td").all()} == {1}
+    with Visit(browser, tmp_path / "a.html", width=380, script=False) as visit:
+        assert visit.page.evaluate(WIDE) == []
+
+
 def test_short_words_beside_long_names_stay_whole_on_a_narrow_screen(browser, tmp_path):
     rows = tuple((f"encoder.layers.{row}.self_attn.in_proj_weight", "a", "+1.18", f"{row}.0 %") for row in range(3))
     table = table_of(Table("", ("tied layer", "owner", "gain", "weight error"), rows))
     (tmp_path / "a.html").write_text(document("a", None, [Section("a", "A", table)], {}))
     with Visit(browser, tmp_path / "a.html", width=380) as visit:
         assert visit.page.evaluate(WIDE) == []
-        lines = """one => { const range = document.createRange(); range.selectNodeContents(one);
-            return new Set([...range.getClientRects()].map(rect => rect.top)).size; }"""
         for cell in visit.page.locator("td, thead th:nth-child(2)").all():
-            assert cell.evaluate(lines) == 1
+            assert cell.evaluate(LINES) == 1
 
 
 def shown(page):
