@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 from statistics import mean, stdev
 
@@ -116,24 +117,34 @@ def test_shortest_paths_are_studied_with_their_picture(run, tmp_path):
     assert "wrote runs/shortest-paths-tiny/figure5.png" in out
 
 
-def test_a_loop_is_run_longer_on_longer_strings(run, tmp_path):
+@pytest.mark.parametrize(
+    ("dataset", "arch", "trained", "sizes"),
+    [
+        ("prefix-sums", "scnn1d-3-4-1-recall", {"length": 4}, (4, 8)),
+        ("mazes", "scnn-3-4-1-recall", {"size": 3}, (3, 5)),
+    ],
+)
+def test_a_loop_is_run_longer_on_larger_problems(run, tmp_path, dataset, arch, trained, sizes):
     foldnet.train(
-        dataset="prefix-sums", arch="scnn1d-3-4-1-recall", coefficients="fixed", length=4, examples=50, test_examples=10,
-        validation=0, epochs=1, device="cpu", out=tmp_path / "run", observer=Silent(),
+        dataset=dataset, arch=arch, coefficients="fixed", **trained, examples=50, test_examples=10, validation=0,
+        epochs=1, device="cpu", out=tmp_path / "run", observer=Silent(),
     )  # fmt: skip
     foldnet.fold(tmp_path / "run", out=tmp_path / "run" / "fold", evaluated=False, observer=Silent())
-    options = ["--lengths", 4, 8, "--times", 1, 2, "--count", 9, "--out", "a.svg", "--json", "a.json"]
-    out = run("prefix_sums.py", tmp_path / "run" / "fold", *options)
-    rows = json.loads((tmp_path / "a.json").read_text())["rows"]
-    assert [(row["length"], row["trips"], row["strings"]) for row in rows] == [
-        (4, 3, 9),
-        (4, 6, 9),
-        (8, 6, 9),
-        (8, 12, 9),
-    ]
-    assert all(0 <= row["right"] / 9 <= row["bits"] <= 1 for row in rows)
-    assert out.count("% exact") == 4
+    options = ["--sizes", *sizes, "--times", 1, 2, "--count", 9, "--out", "a.svg", "--json", "a.json"]
+    out = run("longer.py", tmp_path / "run" / "fold", *options)
+    kept = json.loads((tmp_path / "a.json").read_text())
+    assert kept["machine"]["torch"] == version("torch")
+    (entry,) = kept["results"].values()
+    trips = [3, 6, 6, 12] if dataset == "prefix-sums" else [3, 6, 5, 10]
+    assert [row["size"] for row in entry["rows"]] == [sizes[0], sizes[0], sizes[1], sizes[1]]
+    assert [row["trips"] for row in entry["rows"]] == trips
+    assert all(0 <= row["right"] <= row["of"] == 9 and 0 <= row["score"] <= 1 for row in entry["rows"])
+    assert (entry["arch"], entry["seed"], entry["coefficients"], entry["found"]) == (arch, 0, "fixed", 3)
+    assert out.count("of 9 wholly right") == 4
     assert (tmp_path / "a.svg").read_text().startswith("<?xml")
+    again = run("longer.py", tmp_path / "run" / "fold", *options)
+    assert "wholly right" not in again  # what stands in the file is not measured again
+    assert json.loads((tmp_path / "a.json").read_text())["results"] == kept["results"]
 
 
 def test_ways_of_tying_are_studied(run, stock, tmp_path):

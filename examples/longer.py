@@ -1,0 +1,131 @@
+"""A loop that was found computes: run longer, it solves problems that are larger than any it was trained on.
+
+    python examples/longer.py                      # 10 to 15 minutes on one core: trains, folds, measures, draws longer.svg
+    python examples/longer.py FOLD ... --json FILE # measures folds of prefix sums or mazes that are there, and keeps the numbers
+
+Without a fold it trains twenty steps that share twenty templates on prefix sums of 32 bits, with the regulariser that asks for
+loops, and folds them. Each fold is scored on problems of each size, all new, with trips through its loop in proportion to the
+size, times each of `--times`: how many are wholly right. A fold whose numbers FILE has already is not measured again.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from measure import machine
+
+import foldnet
+from foldnet.drawing.curves import depth_figure
+from foldnet.drawing.figures import write_figure
+from foldnet.folding.folds import open_fold
+from foldnet.folding.opening import run_of_fold
+from foldnet.program.data import turnable
+from foldnet.training.observer import Silent
+from foldnet.training.other_grids import OtherGrids
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What a network was trained on: the option that says how large an example is, and sizes to score on."""
+
+    option: str
+    unit: str
+    sizes: tuple[int, ...]
+
+
+PROBLEMS = {
+    "prefix-sums": Problem("length", "bits", (32, 64, 128, 256, 512)),
+    "mazes": Problem("size", "cells a side", (9, 13, 19, 33, 59)),
+    "paths": Problem("grid", "cells a side", (32, 48, 64)),
+}
+
+
+def rows_of(fold: Path, sizes: Sequence[int], times: Sequence[float], count: int) -> Iterator[Row]:
+    """The score on `count` problems of each size after each number of trips, which is cut off at 100 times the trips found."""
+    opened = open_fold(fold)
+    ((loop, found),) = turnable(opened.program).items()
+    source = run_of_fold(opened).settings.source
+    option = PROBLEMS[source.name].option
+    trained = getattr(source, option)
+    for size in sizes or PROBLEMS[source.name].sizes:
+        for trips in sorted({min(max(1, round(factor * found * size / trained)), 100 * found) for factor in times}):
+            asked: dict[str, Any] = {option: size, "count": count}
+            report = foldnet.evaluate(
+                fold, steps={loop: trips}, grids=OtherGrids(**asked), batch_size=100, observer=Silent()
+            )
+            yield {"size": size, "trips": trips, "right": report.right, "of": report.images, "score": report.score}
+
+
+def entry_of(fold: Path, sizes: Sequence[int], times: Sequence[float], count: int) -> dict[str, Any]:
+    """What is kept of a fold: its network and how that was trained, the trips found, and the rows, which are printed too."""
+    opened = open_fold(fold)
+    settings = run_of_fold(opened).settings
+    ((_, found),) = turnable(opened.program).items()
+    unit, rows = PROBLEMS[settings.dataset].unit, []
+    print(f"{fold}: {settings.arch}, {found} trips found")
+    for row in rows_of(fold, sizes, times, count):
+        print(f"{row['size']:5} {unit}, {row['trips']:5} trips: {row['right']} of {row['of']} wholly right", flush=True)
+        rows.append(row)
+    told = ("norm", "coefficients", "recurrence", "progressive", "progressive_reach", "mixed_starts", "epochs")
+    chosen = {name: getattr(settings, name) for name in told}
+    return {
+        "arch": settings.arch,
+        "dataset": settings.dataset,
+        "seed": settings.seed,
+        **chosen,
+        "found": found,
+        "rows": rows,
+    }
+
+
+def train_and_fold(folder: Path) -> Path:
+    """A soft network whose steps come to be alike, folded; a training that was stopped goes on."""
+    arch, alike = "scnn1d-20-32-20-recall", {"recurrence": 0.5, "recurrence_form": "loops", "recurrence_after": 3}
+    foldnet.train(dataset="prefix-sums", arch=arch, **alike, out=folder, resume=True)
+    if not (folder / "fold-0.95").is_dir():
+        foldnet.fold(folder, threshold=0.95, shares=False, observer=Silent())
+    return folder / "fold-0.95"
+
+
+def draw(entry: dict[str, Any], out: Path) -> None:
+    """Wholly right against trips, a line a size."""
+    unit = PROBLEMS[entry["dataset"]].unit
+    curves: dict[str, dict[str, list[tuple[int, float]]]] = {}
+    for row in entry["rows"]:
+        line = curves.setdefault(f"{row['size']} {unit}", {"as folded": []})["as folded"]
+        line.append((row["trips"], row["right"] / row["of"]))
+    title = f"{entry['dataset']}: {entry['arch']}, seed {entry['seed']}"
+    write_figure(depth_figure(curves, title, measure="problems wholly right"), out)
+    print(f"wrote {out}")
+
+
+def main() -> None:
+    """Measure, print, keep, draw."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("folds", type=Path, nargs="*", help="default: train one")
+    parser.add_argument("--sizes", type=int, nargs="+", default=[], help="default: those of the dataset")
+    parser.add_argument("--times", type=float, nargs="+", default=[0.5, 1, 2])
+    parser.add_argument("--count", type=int, default=100, help="problems of each size")
+    parser.add_argument("--out", type=Path, default=Path("longer.svg"), help="the picture, of the last fold")
+    parser.add_argument("--json", type=Path)
+    arguments = parser.parse_args()
+    file = arguments.json
+    kept = json.loads(file.read_text(encoding="utf-8")) if file and file.exists() else {"results": {}}
+    kept |= {"command": "python " + " ".join(["examples/longer.py", *sys.argv[1:]]), "machine": machine()}
+    for fold in arguments.folds or [train_and_fold(Path("runs/longer"))]:
+        name = f"{fold.resolve().parent.name}/{fold.name}"
+        entry = kept["results"].get(name) or entry_of(fold, arguments.sizes, arguments.times, arguments.count)
+        kept["results"][name] = entry
+        if file:
+            file.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
+    draw(entry, arguments.out)
+
+
+if __name__ == "__main__":
+    main()
