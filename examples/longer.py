@@ -24,10 +24,12 @@ from foldnet.drawing.figures import write_figure
 from foldnet.folding.folds import open_fold
 from foldnet.folding.opening import run_of_fold
 from foldnet.program.data import turnable
+from foldnet.training.checkpoint import read_metrics
 from foldnet.training.observer import Silent
 from foldnet.training.other_grids import OtherGrids
 
 Row = dict[str, Any]
+TOLD = ("norm", "coefficients", "recurrence", "progressive", "progressive_reach", "mixed_starts", "epochs")
 
 
 @dataclass(frozen=True)
@@ -63,22 +65,21 @@ def rows_of(fold: Path, sizes: Sequence[int], times: Sequence[float], count: int
 
 
 def entry_of(fold: Path, sizes: Sequence[int], times: Sequence[float], count: int) -> dict[str, Any]:
-    """What is kept of a fold: its network and how that was trained, the trips found, and the rows, which are printed too."""
+    """What is kept of a fold: its network, how that was trained, how alike the least alike of its groups was after each epoch,
+    the trips found, and the rows, which are printed too."""
     opened = open_fold(fold)
-    settings = run_of_fold(opened).settings
+    run = run_of_fold(opened)
+    settings, history = run.settings, read_metrics(run.folder)
     ((_, found),) = turnable(opened.program).items()
     unit, rows = PROBLEMS[settings.dataset].unit, []
     print(f"{fold}: {settings.arch}, {found} trips found")
     for row in rows_of(fold, sizes, times, count):
         print(f"{row['size']:5} {unit}, {row['trips']:5} trips: {row['right']} of {row['of']} wholly right", flush=True)
         rows.append(row)
-    told = ("norm", "coefficients", "recurrence", "progressive", "progressive_reach", "mixed_starts", "epochs")
-    chosen = {name: getattr(settings, name) for name in told}
     return {
-        "arch": settings.arch,
-        "dataset": settings.dataset,
-        "seed": settings.seed,
-        **chosen,
+        **{name: getattr(settings, name) for name in ("arch", "dataset", "seed", *TOLD)},
+        "seconds": round(sum(line["seconds"] for line in history)),
+        "alike": [round(min(line["similarity"].values()), 4) for line in history],
         "found": found,
         "rows": rows,
     }
