@@ -18,6 +18,7 @@ from typing import Any
 
 import export_readings
 import frontier_readings
+import longer_readings
 import network_readings
 import readings
 import site_readings
@@ -41,7 +42,15 @@ def pages() -> dict[Path, str]:
         keep_trailing_newline=True,
         autoescape=False,
     )
-    modules = (readings, study_readings, frontier_readings, network_readings, export_readings, site_readings)
+    modules = (
+        readings,
+        study_readings,
+        frontier_readings,
+        longer_readings,
+        network_readings,
+        export_readings,
+        site_readings,
+    )
     found = {name: value for module in modules for name, value in vars(module).items()}
     public = {name: value for name, value in found.items() if callable(value) and not name.startswith("_")}
     environment.filters |= public

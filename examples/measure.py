@@ -52,6 +52,8 @@ def digits() -> Iterator[Measurement]:
         yield Measurement(
             f"digits-max-drop-seed{seed}", f"foldnet fold runs/digits-seed{seed} --max-drop 0.5 --finetune 2 --force"
         )
+        dial = f"foldnet fold runs/digits-seed{seed} --dial --out runs/digits-dial-seed{seed} --force"
+        yield Measurement(f"digits-dial-seed{seed}", dial)
     yield Measurement("digits-lsm-seed0", "foldnet lsm runs/digits-seed0")
     yield Measurement("digits-sweep-seed0", "foldnet fold runs/digits-seed0 --sweep")
     for rank in (0, 1, 2, 4, 8, 16):

@@ -1,0 +1,82 @@
+"""What docs/longer.md reads from folds that were run longer, as examples/longer.py keeps them."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from readings import measured, result
+
+Entry = dict[str, Any]
+
+
+def longer(*names: str) -> dict[str, list[Entry]]:
+    """The folds of such files by what they are, each list by seed; of files that are not there none."""
+    entries = [entry for name in names if measured(name) for entry in result(name)["results"].values()]
+    found: dict[str, list[Entry]] = {}
+    for entry in sorted(entries, key=lambda entry: (entry["coefficients"] != "fixed", entry["arch"], entry["seed"])):
+        found.setdefault(kind(entry), []).append(entry)
+    return found
+
+
+def kind(entry: Entry) -> str:
+    """What a network is, and what it lacks of the preset, in words."""
+    templates = next(part for part in entry["arch"].split("-")[3:] if part.isdigit())
+    words = "a loop by hand" if entry["coefficients"] == "fixed" else f"found, of {templates} templates"
+    lacking = {
+        "without norm": entry["norm"] != "rms",
+        "without mixed starts": not entry["mixed_starts"],
+        "without parts past the last step": entry["progressive_reach"] == 1,
+        "without parts": not entry["progressive"],
+        "without the regulariser": entry["coefficients"] != "fixed" and not entry["recurrence"],
+    }
+    if lacking["without parts"]:
+        lacking |= dict.fromkeys(("without mixed starts", "without parts past the last step"), False)
+    return ", ".join([words, *(word for word, is_so in lacking.items() if is_so)])
+
+
+def at_size(entry: Entry, size: int) -> Iterator[Entry]:
+    """The scores on problems of a size, from few trips to many."""
+    return (row for row in entry["rows"] if row["size"] == size)
+
+
+def whole(entry: Entry, size: int) -> str:
+    """How many of a hundred problems of a size are wholly right, by number of trips."""
+    return " / ".join(f"{100 * row['right'] / row['of']:.0f}" for row in at_size(entry, size)) or "-"
+
+
+def sizes_of(entry: Entry) -> list[int]:
+    """The sizes that an entry was scored on."""
+    return list(dict.fromkeys(row["size"] for row in entry["rows"]))
+
+
+def alike_after(entry: Entry, least: float = 0.99) -> str:
+    """The epoch after which the least alike group was alike, in words."""
+    epochs = [epoch for epoch, similarity in enumerate(entry["alike"], 1) if similarity >= least]
+    return f"epoch {epochs[0]}" if epochs else "never"
+
+
+def loops_of_folds(folds: list[Any]) -> list[tuple[int, Entry]]:
+    """The verdicts of all loops, each with the number of test images."""
+    return [(fold["accuracy"]["images"], loop) for fold in folds for loop in fold["dial"]]
+
+
+def held(folds: list[Any], trips: int = 6, lost: int = 2) -> list[tuple[int, Entry]]:
+    """The loops that lose at most so many images in so many damped trips."""
+    return [
+        (images, loop)
+        for images, loop in loops_of_folds(folds)
+        if round((loop["score"] - dict(loop["finer"])[trips]) * images) <= lost
+    ]
+
+
+def most_lost_once(folds: list[Any]) -> int:
+    """How many images the loops that hold lose at most where they run once."""
+    return max(round(loop["once_loss"] * images) for images, loop in held(folds))
+
+
+def most_gained(folds: list[Any]) -> int:
+    """How many images any loop gains at most from more trips, damped or not."""
+    return max(
+        round((score - loop["score"]) * images)
+        for images, loop in loops_of_folds(folds)
+        for _, score in (*loop["longer"], *loop["finer"])
+    )
