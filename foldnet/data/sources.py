@@ -115,10 +115,10 @@ class PictureFolder(Source):
 GRID_PRESET = {"batch_size": 32, "optimiser": "adam", "lr": 0.01, "schedule": "constant", "weight_decay": 0.0}
 WINDOWS = (5, 9, 13, 17, 21)
 # Bansal et al., https://arxiv.org/abs/2202.05826, but for the 150 epochs of their 400 channels: these suit 32 channels.
-# Of 100 strings of 512 bits 0 came out right without rms norm (seed 0), 100, 42 and 100 without mixed starts.
+# Without rms norm no string of 512 bits came out right, without mixed starts 42 of 100 of one seed, 91 with a reach of 2.
 RATES = {"epochs": 40, "batch_size": 64, "optimiser": "adam", "lr": 3e-3, "schedule": "cosine", "warmup": 0.05}
 STEPS = {"weight_decay": 0.0, "clip": 1.0, "norm": "rms", "precision": "fp32"}
-PARTS = {"progressive": 1.0, "progressive_reach": 2.0, "mixed_starts": 0.33}
+PARTS = {"progressive": 1.0, "progressive_reach": 4.0, "mixed_starts": 0.33}
 TRAINED_ON = Option("Grids to train on in a phase of `paths` or `mazes`; strings of `prefix-sums`, sums of `addition`.")
 TESTED_ON = Option("Grids to test on, as the last phase draws them; strings of `prefix-sums`, sums of `addition`.")
 LONG = "Bits of a string of `prefix-sums`; most digits of a number of `addition`, of which 1 to so many are trained on."
