@@ -49,14 +49,16 @@ PROBLEMS = {
 
 
 def rows_of(fold: Path, sizes: Sequence[int], times: Sequence[float], count: int) -> Iterator[Row]:
-    """The score on `count` problems of each size after each number of trips, which is cut off at 100 times the trips found."""
+    """The score on `count` problems of each size after the trips found and after each number in proportion to the size, which is
+    cut off at 100 times the trips found."""
     opened = open_fold(fold)
     ((loop, found),) = turnable(opened.program).items()
     source = run_of_fold(opened).settings.source
     option = PROBLEMS[source.name].option
     trained = getattr(source, option)
     for size in sizes or PROBLEMS[source.name].sizes:
-        for trips in sorted({min(max(1, round(factor * found * size / trained)), 100 * found) for factor in times}):
+        in_proportion = (round(factor * found * size / trained) for factor in times)
+        for trips in sorted({found, *(min(max(1, trips), 100 * found) for trips in in_proportion)}):
             asked: dict[str, Any] = {option: size, "count": count}
             report = foldnet.evaluate(
                 fold, steps={loop: trips}, grids=OtherGrids(**asked), batch_size=100, observer=Silent()
