@@ -46,8 +46,9 @@ def recurrence(model: nn.Module, form: str = "mean") -> Tensor:
     """The similarity of its layers that the regulariser (paper, section 3.2) rewards in a soft network, a scalar.
 
     `mean`: mean over groups of the mean |cos| over pairs of different layers. `sum`: the paper's raw sum over all
-    ordered pairs i, j of every group, the diagonal included. `loops`: see `loop_shares`, their mean. At the most alike,
-    `mean` and `loops` are 1.
+    ordered pairs i, j of every group, the diagonal included. `loops`: see `loop_shares`, their mean. `signed`: for each
+    place the squared length of the mean of its unit rows, so that layers come to have one sign too, as a loop needs that
+    is to run longer. At the most alike, all but `sum` are 1.
 
     A layer that has no other at its place, as outside of all sequences, counts as alike there. Raises SettingError for
     a network without coefficients or an unknown form.
@@ -55,11 +56,14 @@ def recurrence(model: nn.Module, form: str = "mean") -> Tensor:
     rows = {name: F.normalize(bank.coefficients.float(), dim=1) for name, bank in banks_of(model).items()}
     if not rows:
         raise SettingError("the network has no coefficients to become alike; share it first with `foldnet.share`")
-    if form == "loops" and isinstance(model, SharedNetwork):
+    if form in ("loops", "signed") and isinstance(model, SharedNetwork):
         places = positions(model.network, model.plan)
-        return loop_shares([rows[group][list(place)] for group in rows for place in places[group]]).mean()
+        alike = [rows[group][list(place)] for group in rows for place in places[group]]
+        return (
+            loop_shares(alike) if form == "loops" else torch.stack([one.mean(0).square().sum() for one in alike])
+        ).mean()
     if form not in ("mean", "sum"):
-        raise SettingError(f"the form '{form}' of the regulariser is not legal; choose mean, sum or loops")
+        raise SettingError(f"the form '{form}' of the regulariser is not legal; choose mean, sum, loops or signed")
     alike = [(unit @ unit.T).abs() for unit in rows.values()]
     if form == "sum":
         return torch.stack([every.sum() for every in alike]).sum()

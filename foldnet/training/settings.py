@@ -18,7 +18,7 @@ from foldnet.zoo.family import check_options, short_name
 DEVICES = ("auto", "cpu", "cuda")
 PRECISIONS = ("auto", "fp32", "bf16")
 COMPILE = ("auto", "on", "off")
-FORMS = ("mean", "sum", "loops")
+FORMS = ("mean", "sum", "loops", "signed")
 OPTIMISERS = ("sgd", "adam", "adamw")
 SCHEDULES = ("steps", "tenths", "cosine", "constant")
 NETWORK = Option(
@@ -40,7 +40,9 @@ FALLING = Option(
 DROPPED = Option("Dropout between a block's convolutions; densenet: behind each; gpt: in both halves of a block.")
 NUMBERS = Option("auto, fp32 or bf16; auto is bf16 where the hardware has it.", PRECISIONS)
 REWARDED = Option(
-    "loops (layers at one place of successive blocks), or mean or sum (the paper's) over all pairs of layers.", FORMS
+    "loops (layers at one place of successive blocks), signed (the same, signs too), or mean or sum (the paper's) over all "
+    "pairs of layers.",
+    FORMS,
 )
 NAMED = ("dropout", "templates", "group_by", "arch_option", "norm", "step_scale", "coefficients")
 REACHING = Option("Random steps go on to so many times the steps, the last of which runs again, from half-time on.")

@@ -146,6 +146,36 @@ def test_the_form_loops_pulls_orthogonal_rows_together_unless_they_are_exactly_t
     assert exact.grad @ exact.grad.T == pytest.approx(torch.diag(torch.tensor([0.0, 0.0, 4 / 9])), abs=1e-6)
 
 
+@settings(max_examples=15, deadline=None)
+@given(st.integers(0, 2**31), st.integers(1, 4))
+def test_the_form_signed_is_the_mean_signed_cosine_of_all_pairs_at_each_place(seed, templates):
+    torch.manual_seed(seed)
+    model = build(f"swrn-28-1-{templates}")
+    found = []
+    for group in model.plan.groups:
+        with torch.no_grad():
+            rows = model.sources[group.name].coefficients.normal_().mul_(7.0).double()
+        for place in (0, 1):  # convolutions of a block
+            chosen = rows[place::2]
+            cosines = [torch.cosine_similarity(one, other, dim=0) for one in chosen for other in chosen]
+            found.append(torch.stack(cosines).mean().item())
+    assert recurrence(model, "signed").item() == pytest.approx(np.mean(found), rel=1e-4, abs=1e-6)
+
+
+def test_the_form_signed_is_one_where_layers_have_one_direction_and_one_sign():
+    model = build("swrn-28-1-4")
+    with torch.no_grad():
+        for bank in banks_of(model).values():
+            bank.coefficients[0::2] = torch.tensor([[1.0], [2.0], [0.1]]) * torch.randn(4)
+            bank.coefficients[1::2] = torch.tensor([[1.0], [3.0], [5.0]]) * torch.randn(4)
+    assert recurrence(model, "signed").item() == pytest.approx(1.0, rel=1e-5)
+    with torch.no_grad():
+        for bank in banks_of(model).values():
+            bank.coefficients[0] *= -1
+    assert recurrence(model, "loops").item() == pytest.approx(1.0, rel=1e-5)
+    assert recurrence(model, "signed").item() < 0.6
+
+
 def test_a_place_with_one_layer_asks_for_nothing():
     assert loop_shares([torch.ones(1, 1), torch.eye(2)]).tolist() == pytest.approx([1.0, 0.5])
 
@@ -157,7 +187,7 @@ def test_what_has_no_coefficients_no_blocks_or_no_such_form_is_refused():
     ):
         recurrence(build("wrn-16-1"), "mean")
     with pytest.raises(
-        SettingError, match=r"^the form 'max' of the regulariser is not legal; choose mean, sum or loops$"
+        SettingError, match=r"^the form 'max' of the regulariser is not legal; choose mean, sum, loops or signed$"
     ):
         recurrence(build("swrn-16-1"), "max")
     loose = torch.nn.Module()

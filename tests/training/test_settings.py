@@ -72,7 +72,7 @@ def test_settings_are_plain_data_and_come_back_from_json():
         (
             "recurrence_form",
             "max",
-            "`recurrence_form='max'` is not legal; choose mean, sum or loops; did you mean 'mean'?",
+            "`recurrence_form='max'` is not legal; choose mean, sum, loops or signed; did you mean 'mean'?",
         ),
     ],
 )
