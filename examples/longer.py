@@ -89,7 +89,7 @@ def entry_of(fold: Path, sizes: Sequence[int], times: Sequence[float], count: in
 
 def train_and_fold(folder: Path) -> Path:
     """A soft network whose steps come to be alike, folded; a training that was stopped goes on."""
-    arch, alike = "scnn1d-20-32-20-recall", {"recurrence": 0.5, "recurrence_form": "loops", "recurrence_after": 3}
+    arch, alike = "scnn1d-20-32-20-recall", {"recurrence": 0.5, "recurrence_form": "signed", "recurrence_after": 3}
     foldnet.train(dataset="prefix-sums", arch=arch, **alike, out=folder, resume=True)
     if not (folder / "fold-0.95").is_dir():
         foldnet.fold(folder, threshold=0.95, shares=False, observer=Silent())

@@ -46,9 +46,9 @@ def recurrence(model: nn.Module, form: str = "mean") -> Tensor:
     """The similarity of its layers that the regulariser (paper, section 3.2) rewards in a soft network, a scalar.
 
     `mean`: mean over groups of the mean |cos| over pairs of different layers. `sum`: the paper's raw sum over all
-    ordered pairs i, j of every group, the diagonal included. `loops`: see `loop_shares`, their mean. `signed`: for each
-    place the squared length of the mean of its unit rows, so that layers come to have one sign too, as a loop needs that
-    is to run longer. At the most alike, all but `sum` are 1.
+    ordered pairs i, j of every group, the diagonal included. `loops`: see `loop_shares`, their mean. `signed`: at each
+    place the squared length of the mean of its unit rows, averaged over places, so that layers come to have one sign
+    too, as those of a loop must that is to run longer. At the most alike, all but `sum` are 1.
 
     A layer that has no other at its place, as outside of all sequences, counts as alike there. Raises SettingError for
     a network without coefficients or an unknown form.
@@ -58,10 +58,10 @@ def recurrence(model: nn.Module, form: str = "mean") -> Tensor:
         raise SettingError("the network has no coefficients to become alike; share it first with `foldnet.share`")
     if form in ("loops", "signed") and isinstance(model, SharedNetwork):
         places = positions(model.network, model.plan)
-        alike = [rows[group][list(place)] for group in rows for place in places[group]]
-        return (
-            loop_shares(alike) if form == "loops" else torch.stack([one.mean(0).square().sum() for one in alike])
-        ).mean()
+        at_places = [rows[group][list(place)] for group in rows for place in places[group]]
+        if form == "loops":
+            return loop_shares(at_places).mean()
+        return torch.stack([its.mean(0).square().sum() for its in at_places]).mean()
     if form not in ("mean", "sum"):
         raise SettingError(f"the form '{form}' of the regulariser is not legal; choose mean, sum, loops or signed")
     alike = [(unit @ unit.T).abs() for unit in rows.values()]

@@ -40,8 +40,8 @@ FALLING = Option(
 DROPPED = Option("Dropout between a block's convolutions; densenet: behind each; gpt: in both halves of a block.")
 NUMBERS = Option("auto, fp32 or bf16; auto is bf16 where the hardware has it.", PRECISIONS)
 REWARDED = Option(
-    "loops (layers at one place of successive blocks), signed (the same, signs too), or mean or sum (the paper's) over all "
-    "pairs of layers.",
+    "loops (layers at one place of successive blocks), signed (so too, and of one sign), or mean or sum (the paper's) "
+    "over all pairs of layers.",
     FORMS,
 )
 NAMED = ("dropout", "templates", "group_by", "arch_option", "norm", "step_scale", "coefficients")
