@@ -79,9 +79,11 @@ def test_sharing_was_measured_to_need_little_more_than_the_network():
     assert max(few) <= 1.3
 
 
-def test_exported_loops_were_measured_to_be_small_and_exact():
+def test_exported_loops_were_measured_to_be_small_exact_and_fast():
     found = json.loads((EXAMPLES / "benchmarks" / "exported.json").read_text())["result"]
-    assert len(found) == 8
+    assert len(found) == 10
+    slow = [name for name, network in found.items() if network["time_ratio"]["32"] > 1.15]
+    assert slow in ([], ["resnet50, half as wide"])
     for network in found.values():
         assert network["loop"]["bytes"] <= 1.05 * network["unique_bytes"] + 2**16
         assert network["largest_as_found"] <= 1e-4

@@ -44,7 +44,7 @@ def join_schedule(graph: Graph, marks: Mapping[int, Node], schedule: Schedule, d
     numbers = {"row": [labels[:n].count(one) for n, one in enumerate(labels)]}
     numbers["body"] = [[*by_label].index(one) for one in labels]
     for kind, values in numbers.items():  # of each step: which of its body's own constants, and which body
-        known = graph.new_constant(f"{name}/{kind}s", np.array(values, np.int64))
+        known = graph.new_constant(f"{name}/{kind}/steps", np.array(values, np.int64))
         nodes.append(helper.make_node("Gather", [known, step], [f"{name}/{kind}"], axis=0))
     state, bodies = f"{name}/state", []
     for label, some in by_label.items():

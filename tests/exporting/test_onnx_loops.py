@@ -169,6 +169,22 @@ def test_loops_that_share_a_body_are_one_with_what_runs_between():
     turned(made, TURNED, slowly)
 
 
+def test_a_large_constant_of_several_bodies_stands_once_in_their_loop():
+    works = [f"h{n} = ReduceMax<keepdims = 0>(v)\ny = {kind}(x, h{n})" for n, kind in enumerate(["Add", "Mul"] * 2)]
+    works = [works[0], works[2].replace("h2", "h1"), works[1].replace("h1", "h2"), works[2].replace("h2", "h3")]
+    large = f"float[300] v = {{{', '.join(map(str, range(300)))}}}"
+    plain, made = graph(works, large), graph(works, large)
+    drop_marks(plain)
+    items = (loop(2, Step("A")), Step("B"), Step("A"))
+    assert rolled(made, stage(*items, blocks=4)) == ({"s.loop1": 2}, {})
+    np.testing.assert_array_equal(run(made), run(plain))
+    model = model_of(made, 20, {})
+    (body,) = subgraphs(next(node for node in model.graph.node if node.op_type == "Loop"))
+    inner = [branch for node in body.node for branch in subgraphs(node)]
+    held = [[one.name for one in part.initializer if one.dims == [300]] for part in (model.graph, body, *inner)]
+    assert held == [[], ["v"], [], []]
+
+
 def test_loops_in_loops_whose_steps_give_other_shapes_stand_in_each_other():
     works = ["y = Concat<axis = 1>(x, v0)", "y = Add(x, w0)", "y = Add(x, w1)", "y = Slice(x, n, l, m)"]
     constants = "float[1, 3] v0 = {1, 2, 3}, float[6] w0 = {1, 2, 3, 4, 5, 6}, float[6] w1 = {2, 0, 1, 2, 0, 1}"
