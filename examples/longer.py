@@ -104,7 +104,7 @@ def draw(entry: dict[str, Any], out: Path) -> None:
         line = curves.setdefault(f"{row['size']} {unit}", {"as folded": []})["as folded"]
         line.append((row["trips"], row["right"] / row["of"]))
     title = f"{entry['dataset']}: {entry['arch']}, seed {entry['seed']}"
-    write_figure(depth_figure(curves, title, measure="problems wholly right"), out)
+    write_figure(depth_figure(curves, title, measure="problems wholly right", logarithmic=True), out)
     print(f"wrote {out}")
 
 
@@ -113,7 +113,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("folds", type=Path, nargs="*", help="default: train one")
     parser.add_argument("--sizes", type=int, nargs="+", default=[], help="default: those of the dataset")
-    parser.add_argument("--times", type=float, nargs="+", default=[0.5, 1, 2])
+    parser.add_argument("--times", type=float, nargs="+", default=[0.5, 0.75, 1, 1.5, 2])
     parser.add_argument("--count", type=int, default=100, help="problems of each size")
     parser.add_argument("--out", type=Path, default=Path("longer.svg"), help="the picture, of the last fold")
     parser.add_argument("--json", type=Path)

@@ -38,19 +38,21 @@ def depth_figure(
     found: Mapping[str, int] | None = None,
     measure: str = "accuracy",
     percent: bool = True,
+    logarithmic: bool = False,
 ) -> Figure:
     """Accuracy (or what its data's `measure` is called) against the number of trips through each loop, the other loops
     left as they are; in per cent where the score is a share, 0..1.
 
     `loops` holds the series that were measured of each loop, such as "as folded" and "recalibrated": a colour a loop, a
     line style a series. A vertical tick marks the trips that folding found (`found`, by loop). The axis has a number at
-    both ends. Raises SettingError where there is nothing to draw.
+    both ends, or if `logarithmic` one at each doubling. Raises SettingError where there is nothing to draw.
     """
     series = tuple(dict.fromkeys(name for curves in loops.values() for name, curve in curves.items() if curve))
     check_some(series, "there is no curve to draw; a program without loops has no trips to vary")
     marks = found or {}
     keys = [line_key(name, color=distinct(index), linewidth=1.3) for index, name in enumerate(loops)]
-    keys += [line_key(name, **_style("black", number)) for number, name in enumerate(series)]
+    told = series if len(series) > 1 else ()  # one has no other to be told from
+    keys += [line_key(name, **_style("black", number)) for number, name in enumerate(told)]
     if marks:
         keys.append(line_key("trips found", color="black", markersize=9, **FOUND))
     figure, ((axes,),) = panels(1, 1, (4.6, 2.6), title, keys)
@@ -67,7 +69,11 @@ def depth_figure(
                 axes.plot(*place, color=distinct(index), markersize=13, markeredgewidth=2.0, **FOUND)
     axes.margins(x=0.05, y=0.12)
     dress_axes(axes, "trips through the loop", f"{measure} (%)" if percent else measure, whole=True)
-    axes.set_xticks(_ticks(min(tried), max(tried)))
+    if logarithmic:
+        axes.set_xscale("log", base=2)
+        axes.xaxis.set_major_formatter("{x:g}")
+    else:
+        axes.set_xticks(_ticks(min(tried), max(tried)))
     return figure
 
 

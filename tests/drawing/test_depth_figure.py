@@ -61,6 +61,22 @@ def test_whole_numbers_stand_along_x_and_at_both_ends(trips, ticks):
     assert list(axes.get_xticks()) == ticks
 
 
+def test_a_logarithmic_axis_has_a_number_at_each_doubling():
+    figure = depth_figure({"64 bits": {"as folded": [(trip, 0.5) for trip in (10, 20, 40, 640)]}}, logarithmic=True)
+    figure.canvas.draw()
+    (axes,), (low, high) = figure.axes, figure.axes[0].get_xlim()
+    labels = zip(axes.get_xticks(), axes.get_xticklabels(), strict=True)
+    assert [label.get_text() for place, label in labels if low <= place <= high] == [
+        "16",
+        "32",
+        "64",
+        "128",
+        "256",
+        "512",
+    ]
+    assert legend(figure) == ["64 bits"]  # of one series there is nothing to tell apart
+
+
 def test_a_figure_is_the_same_file_every_time_whatever_the_users_settings():
     plain = figure_bytes(depth_figure(LOOPS, "t"), ".svg")
     with matplotlib.rc_context({"font.size": 30, "lines.linewidth": 9, "axes.grid": True, "axes.facecolor": "red"}):
