@@ -84,8 +84,16 @@ def loop_shares(places: list[Tensor]) -> Tensor:
     for size in sizes:
         which = [index for index, rows in enumerate(places) if len(rows) == size]
         products = torch.stack([places[index] @ places[index].T for index in which])
-        shares |= dict(zip(which, torch.linalg.eigvalsh(products)[:, -1] / size, strict=True))
+        shares |= dict(zip(which, _largest_eigenvalues(products) / size, strict=True))
     return torch.stack([shares[index] for index in range(len(places))])
+
+
+def _largest_eigenvalues(products: Tensor) -> Tensor:
+    """Of symmetric matrices (m, n, n): (m,). Of what is not finite nan, so that a training that diverged says so."""
+    try:
+        return torch.linalg.eigvalsh(products)[:, -1]
+    except torch.linalg.LinAlgError:  # LAPACK fails on nan
+        return products.sum((1, 2)) * float("nan")
 
 
 def build_optimiser(

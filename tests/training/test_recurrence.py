@@ -194,3 +194,11 @@ def test_what_has_no_coefficients_no_blocks_or_no_such_form_is_refused():
     loose.a, loose.b = (torch.nn.Sequential(torch.nn.Linear(3, 3)) for _ in range(2))
     loose.inner = torch.nn.ModuleDict({"first": torch.nn.Linear(3, 3), "second": torch.nn.Linear(3, 3)})
     assert recurrence(share(loose), "loops").item() == pytest.approx(1.0)  # of places that hold one layer each
+
+
+@pytest.mark.parametrize("form", ["mean", "sum", "loops", "signed"])
+def test_of_coefficients_that_are_no_numbers_the_similarity_is_none(form):
+    model = build("swrn-28-1-4")
+    with torch.no_grad():
+        banks_of(model)["stage2"].coefficients[1, 2] = float("nan")
+    assert recurrence(model, form).isnan()
