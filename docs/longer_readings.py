@@ -1,6 +1,6 @@
 """What docs/longer.md reads from folds that were run longer, as examples/longer.py keeps them."""
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from typing import Any
 
 from readings import measured, result
@@ -14,6 +14,17 @@ def longer(*names: str) -> dict[str, list[Entry]]:
     found: dict[str, list[Entry]] = {}
     for entry in sorted(entries, key=lambda entry: (entry["coefficients"] != "fixed", entry["arch"], entry["seed"])):
         found.setdefault(kind(entry), []).append(entry)
+    return found
+
+
+def has(name: str, arch: str, seed: int) -> bool:
+    """Whether the fold of a network was run longer."""
+    return any((one["arch"], one["seed"]) == (arch, seed) for one in result(name)["results"].values())
+
+
+def entry(name: str, arch: str, seed: int) -> Entry:
+    """The first fold of a network in a file."""
+    found: Entry = next(one for one in result(name)["results"].values() if (one["arch"], one["seed"]) == (arch, seed))
     return found
 
 
@@ -33,14 +44,19 @@ def kind(entry: Entry) -> str:
     return ", ".join([words, *(word for word, is_so in lacking.items() if is_so)])
 
 
-def at_size(entry: Entry, size: int) -> Iterator[Entry]:
-    """The scores on problems of a size, from few trips to many."""
-    return (row for row in entry["rows"] if row["size"] == size)
+def whole(entry: Entry, size: int, times: Sequence[float]) -> str:
+    """How many of a hundred problems of a size are wholly right: with the trips found, and with so many times those in proportion
+    to the size."""
+    trained, found = sizes_of(entry)[0], entry["found"]
+    wanted = [found, *(round(factor * found * size / trained) for factor in times)]
+    right = {row["trips"]: 100 * row["right"] / row["of"] for row in entry["rows"] if row["size"] == size}
+    return " / ".join(f"{right[trips]:.0f}" for trips in dict.fromkeys(wanted) if trips in right) or "-"
 
 
-def whole(entry: Entry, size: int) -> str:
-    """How many of a hundred problems of a size are wholly right, by number of trips."""
-    return " / ".join(f"{100 * row['right'] / row['of']:.0f}" for row in at_size(entry, size)) or "-"
+def right_at(entry: Entry, size: int, factor: float) -> str:
+    """How many problems of a size are wholly right with so many times the trips found in proportion to it; at 0 with those found."""
+    trips = round(factor * entry["found"] * size / sizes_of(entry)[0]) or entry["found"]
+    return next(str(row["right"]) for row in entry["rows"] if (row["size"], row["trips"]) == (size, trips))
 
 
 def sizes_of(entry: Entry) -> list[int]:
@@ -48,10 +64,9 @@ def sizes_of(entry: Entry) -> list[int]:
     return list(dict.fromkeys(row["size"] for row in entry["rows"]))
 
 
-def alike_after(entry: Entry, least: float = 0.99) -> str:
-    """The epoch after which the least alike group was alike, in words."""
-    epochs = [epoch for epoch, similarity in enumerate(entry["alike"], 1) if similarity >= least]
-    return f"epoch {epochs[0]}" if epochs else "never"
+def epoch_of(entry: Entry, curve: str, least: float) -> str:
+    """The first epoch after which a curve was so high, in words."""
+    return next((str(epoch) for epoch, value in enumerate(entry[curve], 1) if value >= least), "none")
 
 
 def loops_of_folds(folds: list[Any]) -> list[tuple[int, Entry]]:

@@ -28,6 +28,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from foldnet.verbs.render import render
 
 DOCS = Path(__file__).parent
+sys.path.insert(0, str(DOCS.parent / "examples"))
+import longer  # noqa: E402
+
 PICTURES = DOCS.parent / "examples" / "pictures"
 NOTE = "<!-- Written by docs/write.py from docs/templates/{name}: change that one. -->\n\n"
 
@@ -64,7 +67,8 @@ def pages() -> dict[Path, str]:
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture of a study's results: its file, what `foldnet render` calls it, and its options."""
+    """A picture of results: its file, what `foldnet render` calls it, or `longer` for what examples/longer.py draws, and its
+    options."""
 
     file: Path
     kind: str
@@ -84,12 +88,21 @@ class Picture:
     def write(self) -> None:
         """Draw it."""
         with TemporaryDirectory() as folder:
-            drawn = render(self.kind, self.results, Path(folder) / "drawn.svg", **self.options).file
+            drawn = Path(folder) / "drawn.svg"
+            if self.kind == "longer":
+                longer.draw(longer_readings.entry(self.results.stem, **self.options), drawn)
+            else:
+                render(self.kind, self.results, drawn, **self.options)
             self.file.write_text(drawn.read_text(encoding="utf-8") + self.note, encoding="utf-8")
 
 
 def pictures() -> Iterator[Picture]:
-    """The pictures of studies."""
+    """The pictures of what was measured."""
+    for name, arch in (("prefix-sums-longer", "scnn1d-20-32-20-recall"), ("mazes-longer", "scnn-20-32-20-recall")):
+        if readings.measured(name) and longer_readings.has(name, arch=arch, seed=0):
+            yield Picture(
+                PICTURES / f"{name}.svg", "longer", readings.FILES / f"{name}.json", {"arch": arch, "seed": 0}
+            )
     yield Picture(PICTURES / "figure3-small.svg", "efficiency", readings.FILES / "figure3-small.json", {})
     digits = readings.FILES / "digits-study.json"
     yield Picture(PICTURES / "digits-study-efficiency.svg", "efficiency", digits, {})

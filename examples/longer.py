@@ -29,7 +29,16 @@ from foldnet.training.observer import Silent
 from foldnet.training.other_grids import OtherGrids
 
 Row = dict[str, Any]
-TOLD = ("norm", "coefficients", "recurrence", "progressive", "progressive_reach", "mixed_starts", "epochs")
+TOLD = (
+    "norm",
+    "coefficients",
+    "recurrence",
+    "recurrence_after",
+    "progressive",
+    "progressive_reach",
+    "mixed_starts",
+    "epochs",
+)
 
 
 @dataclass(frozen=True)
@@ -67,8 +76,8 @@ def rows_of(fold: Path, sizes: Sequence[int], times: Sequence[float], count: int
 
 
 def entry_of(fold: Path, sizes: Sequence[int], times: Sequence[float], count: int) -> dict[str, Any]:
-    """What is kept of a fold: its network, how that was trained, how alike the least alike of its groups was after each epoch,
-    the trips found, and the rows, which are printed too."""
+    """What is kept of a fold: its network, how that was trained, what it scored and how alike the least alike of its groups
+    was after each epoch, the trips found, and the rows, which are printed too."""
     opened = open_fold(fold)
     run = run_of_fold(opened)
     settings, history = run.settings, read_metrics(run.folder)
@@ -81,6 +90,7 @@ def entry_of(fold: Path, sizes: Sequence[int], times: Sequence[float], count: in
     return {
         **{name: getattr(settings, name) for name in ("arch", "dataset", "seed", *TOLD)},
         "seconds": round(sum(line["seconds"] for line in history)),
+        "validation": [line["validation_score"] for line in history],
         "alike": [round(min(line["similarity"].values()), 4) for line in history],
         "found": found,
         "rows": rows,
@@ -105,7 +115,6 @@ def draw(entry: dict[str, Any], out: Path) -> None:
         line.append((row["trips"], row["right"] / row["of"]))
     title = f"{entry['dataset']}: {entry['arch']}, seed {entry['seed']}"
     write_figure(depth_figure(curves, title, measure="problems wholly right", logarithmic=True), out)
-    print(f"wrote {out}")
 
 
 def main() -> None:
@@ -128,6 +137,7 @@ def main() -> None:
         if file:
             file.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
     draw(entry, arguments.out)
+    print(f"wrote {arguments.out}")
 
 
 if __name__ == "__main__":
