@@ -91,8 +91,9 @@ def loop_shares(places: list[Tensor]) -> Tensor:
 def _largest_eigenvalues(products: Tensor) -> Tensor:
     """Of symmetric matrices (m, n, n): (m,). Of what is not finite nan, so that a training that diverged says so."""
     try:
-        return torch.linalg.eigvalsh(products)[:, -1]
-    except torch.linalg.LinAlgError:  # LAPACK fails on nan
+        largest: Tensor = torch.linalg.eigvalsh(products)[:, -1]
+        return largest
+    except torch.linalg.LinAlgError:  # type: ignore[attr-defined]  # LAPACK fails on nan
         return products.sum((1, 2)) * float("nan")
 
 

@@ -46,12 +46,12 @@ class StepLosses:
         deep_supervision: float = 0.0,
         fixed_point: float = 0.0,
     ) -> None:
-        from foldnet.zoo.shortest_paths import PathNetwork
+        from foldnet.zoo.steps import StepNetwork
 
         self.model, self.task, self.machine = model, task, machine
         self.progressive, self.deep_supervision, self.fixed_point = progressive, deep_supervision, fixed_point
         network = model.network if isinstance(model, SharedNetwork) else model
-        if not isinstance(network, PathNetwork):
+        if not isinstance(network, StepNetwork):
             given = {"progressive": progressive, "deep_supervision": deep_supervision, "fixed_point": fixed_point}
             name = next((name for name, weight in given.items() if weight), "progressive")
             raise SettingError(f"`{name}={given[name]:g}` needs a network of steps, such as scnn-20-32-1; leave it out")

@@ -99,10 +99,10 @@ def _aggregated(options: AggregatedOptions, channels: int, outputs: int) -> nn.M
 
 def _steps(options: StepOptions, channels: int, outputs: int, *, dims: int) -> nn.Module:
     """A network that answers for cells or places, however many classes there are."""
-    from foldnet.zoo.shortest_paths import PathNetwork
+    from foldnet.zoo.steps import StepNetwork
 
     chosen: dict[str, Any] = {"recall": options.recall, "norm": options.norm, "step_scale": options.step_scale}
-    return PathNetwork(options.depth, options.width, channels, dims=dims, **chosen)
+    return StepNetwork(options.depth, options.width, channels, dims=dims, **chosen)
 
 
 def _decoder(options: DecoderOptions, channels: int, outputs: int) -> nn.Module:

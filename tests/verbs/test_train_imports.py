@@ -27,7 +27,7 @@ OTHERS = ("benching", "choosing", "drawing", "folding", "program", "proof")
 ASKED_FOR = ("data.curriculum", "data.folder", "foldnet_cli.launch", "foldnet_cli.outputs")
 ASKED_FOR += ("sharing.chosen", "training.origin", "training.parallel", "training.processes")
 ASKED_FOR += ("training.step_losses", "verbs.origins")
-ASKED_FOR += ("zoo.answering", "zoo.code", "zoo.external", "zoo.near", "zoo.shortest_paths")
+ASKED_FOR += ("zoo.answering", "zoo.code", "zoo.external", "zoo.near", "zoo.steps")
 
 
 @pytest.mark.parametrize(("code", "most"), [(PYTHON, 40), (COMMAND, 45)])

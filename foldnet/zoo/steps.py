@@ -1,5 +1,5 @@
-"""Networks that answer for every cell of a grid, such as whether it lies on a shortest path (Savarese & Maire,
-https://arxiv.org/abs/1902.09701, section 4.4), or for every place of a string.
+"""Networks of steps, which answer for every cell of a grid, such as whether it lies on a shortest path (Savarese &
+Maire, https://arxiv.org/abs/1902.09701, section 4.4), or for every place of a string.
 
 Layers are named as a reader counts them: stem, body.0.conv, ..., body.19.conv, head.
 """
@@ -19,7 +19,7 @@ EPS = 1e-5  # of a mean square, as in the norms of torch
 START = 0.05  # of a Kaiming weight: where no norm holds the state, many steps must not make it grow before they learn
 
 
-class PathBlock(nn.Module):
+class NormedStep(nn.Module):
     """One step: x + scale * ReLU(norm(conv(x))) on the first `width` channels; what lies behind them, the recalled
     input, goes on as it is.
 
@@ -38,14 +38,14 @@ class PathBlock(nn.Module):
         return _changed(x, F.relu(self.norm(self.conv(x))), self.width, self.scale)
 
 
-class FreeBlock(nn.Module):
+class FreeStep(nn.Module):
     """One step without a norm between its layers: x + scale * conv2(ReLU(conv1(x))), as a residual block of Bansal et
     al., https://arxiv.org/abs/2202.05826, has it.
 
     What is added has both signs, so that a state can come to rest, and what is at rest stays so through any number of
-    further steps; the layers of PathBlock only ever add. With `rms` the sum is divided by its root mean square over the
-    channels of each place (Zhang & Sennrich, https://arxiv.org/abs/1910.07467, without gains), so that a state neither
-    grows nor fades however many steps come. Shapes: as those of PathBlock.
+    further steps; the layers of NormedStep only ever add. With `rms` the sum is divided by its root mean square over
+    the channels of each place (Zhang & Sennrich, https://arxiv.org/abs/1910.07467, without gains), so that a state
+    neither grows nor fades however many steps come. Shapes: as those of NormedStep.
     """
 
     only_calls_layers = True
@@ -70,13 +70,13 @@ def _changed(x: Tensor, change: Tensor, width: int, scale: float, *, rms: bool =
     return state if x.shape[1] == width else torch.cat([state, x[:, width:]], 1)
 
 
-class PathNetwork(nn.Module):
+class StepNetwork(nn.Module):
     """A 1x1 convolution in, `depth` steps of 3x3 convolutions of `width` channels, a 1x1 convolution out; with `dims` 1
     convolutions of 1 and 3 places.
 
     With `recall` every step sees the input again, behind its channels (Bansal et al.,
     https://arxiv.org/abs/2202.05826). `norm` is "batch", "group" (Wu & He, https://arxiv.org/abs/1803.08494), "rms" or
-    "none" (both of FreeBlock). With a `step_scale` above 0 a step adds `step_scale` / `depth` of its change.
+    "none" (both of FreeStep). With a `step_scale` above 0 a step adds `step_scale` / `depth` of its change.
 
     Shapes: x (n, channels, h, w) -> logits (n, h, w), above 0 for a cell on a path, or x (n, channels, length) ->
     logits (n, length). Any size will do.
@@ -104,16 +104,16 @@ class PathNetwork(nn.Module):
         self.stem = CONVOLUTIONS[dims](channels, width, 1)
         self.body = nn.Sequential(
             *(
-                FreeBlock(width, recalled, dims, scale, rms=norm == "rms")
+                FreeStep(width, recalled, dims, scale, rms=norm == "rms")
                 if free
-                else PathBlock(width, recalled, dims, norm, scale)
+                else NormedStep(width, recalled, dims, norm, scale)
                 for _ in range(depth)
             )
         )
         self.head = CONVOLUTIONS[dims](width, 1, 1)
         initialise(self)
         for block in self.body:
-            if isinstance(block, FreeBlock) and not block.conv2.weight.is_meta:
+            if isinstance(block, FreeStep) and not block.conv2.weight.is_meta:
                 block.conv2.weight.data.mul_(START)
 
     def forward(

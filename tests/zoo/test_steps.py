@@ -6,7 +6,7 @@ from torch import nn
 
 from foldnet.sharing.share import SharedNetwork, materialise
 from foldnet.zoo.blueprint import blueprint, build
-from foldnet.zoo.shortest_paths import PathNetwork
+from foldnet.zoo.steps import StepNetwork
 
 
 def numbers(model):
@@ -15,7 +15,7 @@ def numbers(model):
 
 def test_the_body_is_as_large_as_the_papers():
     network = build("cnn-20-32")
-    assert isinstance(network, PathNetwork)
+    assert isinstance(network, StepNetwork)
     assert sum(layer.weight.numel() for layer in network.body.modules() if isinstance(layer, nn.Conv2d)) == 184_320
     assert numbers(build("scnn-20-32-20")) == numbers(network) + 400
     assert numbers(network) == 184_320 + 20 * 64 + (2 * 32 + 32) + (32 + 1)
@@ -59,14 +59,14 @@ def test_each_step_adds_to_the_state_and_with_recall_sees_the_input(name):
     torch.manual_seed(0)
     model, x = build(name).eval(), torch.rand(3, 2, 7, 7)
     dense = materialise(model)
-    assert isinstance(dense, PathNetwork)
+    assert isinstance(dense, StepNetwork)
     torch.testing.assert_close(model(x), slow_forward(dense, x), rtol=1e-5, atol=1e-5)
 
 
 def test_part_of_the_steps_run_and_only_the_last_of_them_learn():
     torch.manual_seed(0)
     network, x = build("cnn-5-4").eval(), torch.rand(2, 2, 6, 6)
-    short = PathNetwork(3, 4, 2).eval()
+    short = StepNetwork(3, 4, 2).eval()
     short.load_state_dict({k: v for k, v in network.state_dict().items() if not k.startswith(("body.3", "body.4"))})
     found = network(x, start=1, steps=2)
     torch.testing.assert_close(found, short(x))
