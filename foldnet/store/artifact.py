@@ -17,7 +17,6 @@ from typing import Any, TypeVar
 from foldnet.errors import FoldnetError, OutputError, RunError, SettingError, UnknownName, in_order
 from foldnet.store.codec import read_json
 from foldnet.store.files import refuse_link, write_json
-from foldnet.store.hub import hub_name
 from foldnet.store.lock import is_abandoned, is_leftover, replaced_meanwhile
 from foldnet.store.seals import SCHEMA, check_schema, check_seal, sealed, upgraded
 
@@ -194,6 +193,8 @@ ARTIFACTS = {artifact.kind: artifact for artifact in (RUN, FOLD, STUDY)}
 
 def no_folder(path: Path | str, kind: str, example: str) -> RunError:
     """What is said of a path that is no folder, such as a place on the Hub, which is to be fetched first."""
+    from foldnet.store.hub import hub_name
+
     name = hub_name(path)
     if name is None:
         return RunError(f"'{path}' is not a folder; give the folder of a {kind}, such as {example}")
