@@ -1,5 +1,6 @@
 """The site: it builds without a warning, asks nothing of any network, and every link in it leads somewhere."""
 
+import json
 import os
 import re
 import subprocess
@@ -44,8 +45,14 @@ def site(tmp_path_factory):
     }
 
 
+def shows_code(page):
+    """Whether a page shows a file that stands outside docs/."""
+    folder = next(above for above in page.parents if (above / "404.html").exists())
+    return (TOP / page.relative_to(folder).with_suffix("")).is_file()
+
+
 def test_every_page_is_there_and_every_link_leads_somewhere(site):
-    names = {path.stem for path in site}
+    names = {path.stem for path in site if not shows_code(path)}
     assert {path.stem for path in (TOP / "docs").glob("*.md")} | {"index", "changelog", "contributing"} == names
     for page, found in site.items():
         for link in found.links + found.loaded:
@@ -55,6 +62,25 @@ def test_every_page_is_there_and_every_link_leads_somewhere(site):
             file = (page.parent / path).resolve() if path else page
             assert file.exists(), (page.name, link)
             assert not place or file not in site or place in site[file].places, (page.name, link)
+
+
+def test_files_that_pages_link_to_are_shown_and_not_saved(site):
+    """Servers give .py and .toml types that browsers save; each of those is a page, which a search does not find."""
+    files = {link.partition("#")[0] for found in site.values() for link in found.links if not link.startswith("https:")}
+    assert {Path(file).suffix for file in files} - {""} == {".html", ".json", ".png", ".svg"}
+    (page,) = [page for page in site if page.name == "loop.py.html"]
+    assert "def fit(" in re.sub("<[^>]*>", "", page.read_text(encoding="utf-8"))
+    index = json.loads((page.parents[2] / "search" / "search_index.json").read_text(encoding="utf-8"))
+    assert {doc["location"].partition("#")[0] for doc in index["docs"]} == {
+        one.name for one in site if not shows_code(one)
+    }
+
+
+def test_options_in_inline_code_are_not_broken_and_pictures_open(site):
+    (page,) = [page for page in site if page.name == "figure-3.html"]
+    text = page.read_text(encoding="utf-8")
+    assert '<code><span class="word">--published</span></code>' in text
+    assert re.search(r'<a href="(\S+figure3-small\.svg)"><img [^>]*src="\1"', text)
 
 
 def test_nothing_is_loaded_from_elsewhere(site):
