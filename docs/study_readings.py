@@ -70,6 +70,14 @@ def compared(name: str, pairs: Iterable[tuple[str, str]]) -> Iterator[str]:
         yield from (_compared(there[one], there[other]) for one, other in pairs if {one, other} <= there.keys())
 
 
+def saved_by_folds(name: str) -> int | None:
+    """The most numbers that a fold stores less than the network that it comes from; None without folds."""
+    lines = study_table(name).lines
+    stored = {(line.dataset, line.name): line.stored.mean for line in lines}
+    saved = [stored[line.dataset, line.of] - line.stored.mean for line in lines if line.step == "fold" and line.of]
+    return round(max(saved)) if saved else None
+
+
 def _compared(one: Line, other: Line) -> str:
     """One sentence."""
     ours, theirs = (dict(zip(line.score.seeds, line.score.values, strict=True)) for line in (one, other))
