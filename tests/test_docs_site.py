@@ -1,18 +1,30 @@
 """The site: it builds without a warning, asks nothing of any network, and every link in it leads somewhere."""
 
+import functools
 import json
 import os
 import re
 import subprocess
 import sys
+import threading
 from html.parser import HTMLParser
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from browser import browsing
+from playwright.sync_api import expect
 
 import foldnet
 
 TOP = Path(__file__).parents[1]
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    """Serves files and says nothing."""
+
+    def log_message(self, *_):
+        pass
 
 
 class Links(HTMLParser):
@@ -93,3 +105,19 @@ def test_the_reference_has_every_public_name(site):
     (reference,) = [found for page, found in site.items() if page.name == "reference.html"]
     names = {name for name in foldnet.__all__ if not name.startswith("_")}
     assert [name for name in sorted(names) if not any(place.endswith(f".{name}") for place in reference.places)] == []
+
+
+def test_an_option_is_found_by_its_name_with_its_dashes(site):
+    """In a real browser, from a server on the loopback, since a search needs one."""
+    folder = next(page for page in site if page.name == "index.html").parent
+    handler = functools.partial(Quiet, directory=folder)
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server, browsing() as browser:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        page = browser.new_page(viewport={"width": 1280, "height": 900})
+        page.goto(f"http://127.0.0.1:{server.server_port}/index.html")
+        page.locator(".md-search__input").click()
+        page.locator(".md-search__input").press_sequentially("--max-drop")
+        expect(page.locator(".md-search-result__item h1", has_text="Choosing a threshold")).to_be_attached(
+            timeout=60_000
+        )
+        server.shutdown()
