@@ -23,7 +23,8 @@ from foldnet.drawing.curves import depth_figure
 from foldnet.drawing.figures import write_figure
 from foldnet.folding.folds import open_fold
 from foldnet.folding.opening import run_of_fold
-from foldnet.program.data import turnable
+from foldnet.program.data import Program, turnable
+from foldnet.program.text import program_text
 from foldnet.training.checkpoint import read_metrics
 from foldnet.training.observer import Silent
 from foldnet.training.other_grids import OtherGrids
@@ -57,11 +58,19 @@ PROBLEMS = {
 }
 
 
+def dial_of(program: Program) -> tuple[str, int]:
+    """The loop that runs most often, and its trips."""
+    loops = turnable(program)
+    if not loops:
+        raise SystemExit("this fold has no loop that could run longer; name one that has")
+    return max(loops.items(), key=lambda loop: loop[1])
+
+
 def rows_of(fold: Path, sizes: Sequence[int], times: Sequence[float], count: int) -> Iterator[Row]:
     """The score on `count` problems of each size after the trips found and after each number in proportion to the size, which is
     cut off at 100 times the trips found."""
     opened = open_fold(fold)
-    ((loop, found),) = turnable(opened.program).items()
+    loop, found = dial_of(opened.program)
     source = run_of_fold(opened).settings.source
     option = PROBLEMS[source.name].option
     trained = getattr(source, option)
@@ -81,7 +90,7 @@ def entry_of(fold: Path, sizes: Sequence[int], times: Sequence[float], count: in
     opened = open_fold(fold)
     run = run_of_fold(opened)
     settings, history = run.settings, read_metrics(run.folder)
-    ((_, found),) = turnable(opened.program).items()
+    _, found = dial_of(opened.program)
     unit, rows = PROBLEMS[settings.dataset].unit, []
     print(f"{fold}: {settings.arch}, {found} trips found")
     for row in rows_of(fold, sizes, times, count):
@@ -92,6 +101,7 @@ def entry_of(fold: Path, sizes: Sequence[int], times: Sequence[float], count: in
         "seconds": round(sum(line["seconds"] for line in history)),
         "validation": [line["validation_score"] for line in history],
         "alike": [round(min(line["similarity"].values()), 4) for line in history],
+        "program": program_text(opened.program).splitlines()[0],
         "found": found,
         "rows": rows,
     }
