@@ -22,8 +22,7 @@ from foldnet.store.codec import from_plain, read_json, to_plain
 from foldnet.store.files import write_json
 from foldnet.store.seals import check_files, check_seal, sha256_of
 from foldnet.store.tensors import load_tensors, save_tensors
-from foldnet.training.runs import blueprint_in, shape_of
-from foldnet.zoo.blueprint import Blueprint
+from foldnet.zoo.blueprint import Blueprint, blueprint_in, shape_of
 from foldnet.zoo.families import COEFFICIENTS, NORMS
 
 if TYPE_CHECKING:

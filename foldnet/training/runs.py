@@ -11,18 +11,18 @@ from typing import Any
 
 from torch import nn
 
-from foldnet.bounds import check_number, shown
+from foldnet.bounds import check_number
 from foldnet.data.tasks import TASKS, Task
 from foldnet.errors import RunError
 from foldnet.store.artifact import RUN, newest_that_opens
-from foldnet.store.codec import LINKED, from_plain, to_plain
+from foldnet.store.codec import LINKED
 from foldnet.store.files import runs_home
 from foldnet.store.seals import identity_of
 from foldnet.store.tensors import digest_of, facts_of
 from foldnet.training.checkpoint import FILE, check_nothing_lost, load_model
 from foldnet.training.observer import Progress
 from foldnet.training.settings import TrainSettings, from_json, to_json
-from foldnet.zoo.blueprint import Blueprint, blueprint
+from foldnet.zoo.blueprint import Blueprint, blueprint_in, shape_of
 
 Lengthened = tuple[tuple[int, int], ...]  # ((17, 30),): the first 17 epochs are those of a training of 30
 
@@ -113,43 +113,6 @@ def open_run(folder: Path) -> Run:
 
     run, is_sealed = RUN.open(folder, read)
     return replace(run, sealed=is_sealed)
-
-
-def shape_of(built: Blueprint) -> dict[str, Any]:
-    """What a network was built for and by whom, as config.json has it."""
-    ties = {"ties": {group: list(owners) for group, owners in built.ties}} if built.ties else {}
-
-    def structure() -> str:
-        import torch
-
-        from foldnet.zoo.external import structure_of
-
-        with torch.device("meta"):
-            return structure_of(built.build_plain())
-
-    made = dict(built.family.record(built.options, structure))
-    made |= {"groups": to_plain(built.groups)} if built.groups else {}
-    made |= {"task": built.asked} if built.asked else {}
-    return {"classes": built.classes, "channels": built.channels, "size": built.size} | made | ties
-
-
-def blueprint_in(network: Mapping[str, Any], arch: str, **named: Any) -> Blueprint:
-    """The blueprint in a config.json; `named` are keywords of `blueprint`. Raises SettingError and UnknownName for what
-    no network has, KeyError where it is missing, ValueError for what is of another kind."""
-    for name, bound in (("classes", "classes"), ("channels", "channels"), ("size", "side")):
-        check_number(bound, network[name], field=f"'{name}'")
-    shape = {name: network[name] for name in ("classes", "channels", "size")}
-    ties = from_plain(dict[str, tuple[int, ...]], network.get("ties", {}))
-    built = replace(blueprint(arch, **shape, network=network, **named), ties=tuple(ties.items()))
-    if "task" in network:
-        if network["task"] not in built.family.also:
-            raise ValueError(f"'task' is {shown(network['task'])!r}, which '{arch}' does not answer for")
-        built = replace(built, asked=network["task"])
-    if "groups" not in network:
-        return built
-    from foldnet.sharing.chosen import ChosenGroup
-
-    return replace(built, groups=from_plain(tuple[ChosenGroup, ...], network["groups"]))
 
 
 def lengthened(run: Run, progress: Progress) -> Run:

@@ -10,10 +10,9 @@ import torch
 import foldnet.zoo.external as external
 from foldnet.errors import FoldnetError, FoldnetWarning, MissingTool, NothingToFold, RunError, SettingError, UnknownName
 from foldnet.sharing.share import SharedNetwork
-from foldnet.training.runs import blueprint_in, shape_of
 from foldnet.training.settings import TrainSettings, train_settings
 from foldnet.zoo.answering import check_answers
-from foldnet.zoo.blueprint import blueprint, build
+from foldnet.zoo.blueprint import blueprint, blueprint_in, build, shape_of
 
 TINY = {"img_size": 8, "patch_size": 4, "depth": 3, "embed_dim": 16, "num_heads": 2}
 VIT = "timm/vit_tiny_patch16_224"
