@@ -18,7 +18,7 @@ from torch import Tensor
 
 from foldnet.data.augment import Augmentation
 from foldnet.data.bits import OTHERS, BitLoader
-from foldnet.data.dataset import Dataset, Images, Split, images_of
+from foldnet.data.dataset import Dataset, Images, Split, images_of, unscaled
 from foldnet.data.stream import Stream, drawn_count
 from foldnet.data.strings import Strings, check_memory, different_strings
 from foldnet.data.tasks import SUMS, UNSCORED
@@ -133,15 +133,11 @@ def _images_of(parts: Sequence[Strings]) -> Images:
 
 def _dataset(train: Images, test: Images) -> Dataset:
     """Bytes as they are; of each of an answer is asked which it is."""
-    return Dataset(
+    return unscaled(
         name="addition",
         classes=tuple(f"{value:02x}" for value in range(VALUES)),
         train=train,
         test=test,
-        mean=(0.0,),
-        std=(1.0,),
-        scale=1.0,
-        augmentation=Augmentation(),
         task=SUMS,
         loader=SumLoader,
     )

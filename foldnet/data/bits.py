@@ -15,7 +15,7 @@ from torch import Tensor
 
 from foldnet.data.augment import Augmentation
 from foldnet.data.batches import Loader
-from foldnet.data.dataset import Dataset, Images, Split, images_of
+from foldnet.data.dataset import Dataset, Images, Split, images_of, unscaled
 from foldnet.data.stream import Stream, drawn_count
 from foldnet.data.strings import Strings, check_memory, different_strings
 from foldnet.data.tasks import BITS
@@ -96,15 +96,11 @@ def _images_of(bits: Strings) -> Images:
 
 def _dataset(train: Images, test: Images) -> Dataset:
     """Bits as they are; of every place is asked whether the sum up to it is odd."""
-    return Dataset(
+    return unscaled(
         name="prefix-sums",
         classes=("odd",),
         train=train,
         test=test,
-        mean=(0.0,),
-        std=(1.0,),
-        scale=1.0,
-        augmentation=Augmentation(),
         task=BITS,
         loader=BitLoader,
     )

@@ -7,8 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from foldnet.data.augment import Augmentation
-from foldnet.data.dataset import Dataset, Examples, Images, Split, images_of
+from foldnet.data.dataset import Dataset, Examples, Images, Split, images_of, unscaled
 from foldnet.data.grids import Grids, distances, path_lengths
 from foldnet.data.rules import Rule, draw_grids
 from foldnet.data.stream import drawn_count
@@ -39,15 +38,11 @@ def split_curriculum(curriculum: Curriculum) -> tuple[Dataset, Split]:
 
 def dataset_of(rule: Rule, train: Examples, test: Examples) -> Dataset:
     """Maps of queries and obstacles, taken as they are; of every cell is asked whether it lies on a path."""
-    return Dataset(
+    return unscaled(
         name=rule.name,
         classes=("path",),
         train=train,
         test=test,
-        mean=(0.0, 0.0),
-        std=(1.0, 1.0),
-        scale=1.0,
-        augmentation=Augmentation(),
         task=CELLS,
         lengths=lengths_of,
     )

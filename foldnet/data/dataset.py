@@ -87,6 +87,13 @@ class Dataset:
         return self.train.shape[2]
 
 
+def unscaled(*, name: str, classes: tuple[str, ...], train: Examples, test: Examples, **told: Any) -> Dataset:
+    """A dataset whose inputs, bits or bytes or maps, are taken as they are; `told` are other fields of Dataset."""
+    channels = train.shape[1]
+    scaling: dict[str, Any] = {"mean": (0.0,) * channels, "std": (1.0,) * channels, "scale": 1.0}
+    return Dataset(name, classes, train, test, **scaling, augmentation=Augmentation(), **told)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Split:
     """Training, validation (None: there is none) and test images. `hash` tells this split of these training data from

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from foldnet.data.augment import Augmentation, shifts
 from foldnet.data.batches import Loader
-from foldnet.data.dataset import Dataset, Split
+from foldnet.data.dataset import Dataset, Split, unscaled
 from foldnet.data.tasks import BYTES
 from foldnet.data.windows import read_windows, windows_of
 from foldnet.errors import DataError, SettingError
@@ -80,15 +80,11 @@ def load_text(place: Path | None, context: int, validation: float) -> tuple[Data
 
 def _dataset(split: Split) -> Dataset:
     """Bytes as they are."""
-    return Dataset(
+    return unscaled(
         name="text",
         classes=tuple(f"{value:02x}" for value in range(VALUES)),
         train=split.train,
         test=split.test,
-        mean=(0.0,),
-        std=(1.0,),
-        scale=1.0,
-        augmentation=Augmentation(),
         task=BYTES,
         loader=TextLoader,
     )
