@@ -1,6 +1,6 @@
 """A loop that was found computes: run longer, it solves problems that are larger than any it was trained on.
 
-    python examples/longer.py                      # 10 to 15 minutes on one core: trains, folds, measures, draws longer.svg
+    python examples/longer.py                      # some minutes on one core: trains, folds, measures, draws longer.svg
     python examples/longer.py FOLD ... --json FILE # measures folds of prefix sums or mazes that are there, and keeps the numbers
 
 Without a fold it trains twenty steps that share twenty templates on prefix sums of 32 bits, with the regulariser that asks for
