@@ -12,6 +12,7 @@ from onnx import helper
 from onnx.reference import ReferenceEvaluator
 
 from foldnet.exporting.onnx_graph import Graph, Node, renamed, subgraphs
+from foldnet.exporting.onnx_idle import drop_whole_slices, drop_zero_biases
 
 SMALL = 1024  # numbers of a constant that may be computed ahead
 RANDOM = ("RandomNormal", "RandomUniform", "RandomNormalLike", "RandomUniformLike", "Bernoulli", "Multinomial")
@@ -21,6 +22,7 @@ def simplify(graph: Graph) -> None:
     """All of them, in place."""
     compute_constants(graph)
     drop_zero_biases(graph)
+    drop_whole_slices(graph)
     move_gains(graph)
     merge_norms(graph)
     move_gains_ahead(graph)
@@ -89,18 +91,6 @@ def _filled(kind: str, values: list[NDArray[Any]]) -> float:
     if kind in ("Expand", "ConstantOfShape"):
         return float(np.prod(np.abs(values[-1]).astype(np.float64))) * values[0].size
     return float("inf") if kind in ("Tile", "Resize", "Pad", "OneHot") else 0.0
-
-
-def drop_zero_biases(graph: Graph) -> None:
-    """A convolution whose bias is all 0 needs none. One of many channels is an expansion of a 0, too large to be
-    computed ahead."""
-    producers = graph.producers()
-    for node in graph.nodes:
-        if node.op_type == "Conv" and len(node.input) == 3:
-            made = producers.get(node.input[2])
-            name = made.input[0] if made is not None and made.op_type == "Expand" else node.input[2]
-            if name in graph.constants and not graph.constants[name].any():
-                del node.input[2]
 
 
 def move_gains(graph: Graph) -> None:

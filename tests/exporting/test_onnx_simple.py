@@ -84,6 +84,30 @@ def test_a_bias_of_zeros_goes_however_many_channels_there_are(monkeypatch):
     assert [(node.op_type, len(node.input)) for node in graph.nodes] == [("Conv", 2)]
 
 
+@pytest.mark.parametrize(
+    ("constants", "kinds"),
+    [
+        ("int64[1] b = {0}, int64[1] e = {9223372036854775807}, int64[1] a = {1}, int64[1] k = {1}", ["Relu"]),
+        ("int64[1] b = {0}, int64[1] e = {2147483647}, int64[1] a = {0}, int64[1] k = {1}", ["Relu"]),
+        ("int64[1] b = {0}, int64[1] e = {1}, int64[1] a = {0}, int64[1] k = {1}", ["Slice", "Relu"]),
+        ("int64[1] b = {1}, int64[1] e = {2147483647}, int64[1] a = {0}, int64[1] k = {1}", ["Slice", "Relu"]),
+        ("int64[1] b = {0}, int64[1] e = {2147483647}, int64[1] a = {0}, int64[1] k = {2}", ["Slice", "Relu"]),
+        (
+            "int64[1] b = {-1}, int64[1] e = {-9223372036854775807}, int64[1] a = {0}, int64[1] k = {-1}",
+            ["Slice", "Relu"],
+        ),
+    ],
+)
+def test_a_slice_of_all_there_is_goes_and_no_other(constants, kinds):
+    graph = both("s = Slice(x, b, e, a, k)  y = Relu(s)", constants)
+    assert [node.op_type for node in graph.nodes] == kinds
+
+
+def test_a_slice_that_is_the_output_stays():
+    graph = both("y = Slice(x, b, e)", "int64[1] b = {0}, int64[1] e = {2147483647}")
+    assert [node.op_type for node in graph.nodes] == ["Slice"]
+
+
 def test_small_constants_are_computed_and_weights_never():
     text = """
     z = Constant <value = float {0.0}> ()  e = Constant <value_ints = [1]> ()
