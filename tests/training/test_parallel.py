@@ -3,25 +3,31 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
 import torch.distributed as dist
+from forked import forked
 from torch import nn
 
-from foldnet.errors import SettingError
+from foldnet.errors import FoldnetError, SettingError
 from foldnet.store.tensors import load_tensors
 from foldnet.training.checkpoint import read_metrics
 from foldnet.training.learner import Learner, build_optimiser
 from foldnet.training.loop import NOTHING, SAVE, STOP, Agreement, Steps
 from foldnet.training.machine import ALONE, Machine, World, choose_machine, seeded
+from foldnet.training.observer import Silent, Stopped
 from foldnet.training.parallel import SyncedBatchNorm, synchronise_norms
+from foldnet.training.processes import joined
 from foldnet.training.runs import open_run
 from foldnet.verbs.evaluate import evaluate
+from foldnet.verbs.train import train
 
 PATIENCE = 240
 # Few steps: those of a young network make a difference in the last digit a hundred times larger in each ten. Batches of 215 of
@@ -36,33 +42,6 @@ SETTINGS = {
     "seed": 4,
     "sync_bn": True,
 }
-WORKER = """
-import json, os, sys
-from foldnet.errors import FoldnetError
-from foldnet.verbs.train import train
-from foldnet.training.observer import Silent, Stopped
-from foldnet.training.processes import joined
-
-settings, stop_at = json.loads(sys.argv[1]), int(sys.argv[2])
-
-class Stopping(Silent):
-    steps = 0
-    def advance(self, steps=1):
-        self.steps += steps
-    def wants_stop(self):
-        return self.steps >= stop_at > 0 and int(os.environ["RANK"]) == 1  # only one process is asked
-
-try:
-    with joined(int(os.environ["LOCAL_RANK"]), 1, lambda words: print(words, file=sys.stderr)) as world:
-        train(world=world, observer=Stopping(), **settings)
-except Stopped as stopped:
-    print(stopped, file=sys.stderr)
-    sys.exit(130)
-except FoldnetError as error:
-    print(error, file=sys.stderr)
-    sys.exit(1)
-"""
-
 LAUNCHER = """
 import typer
 from foldnet_cli.guard import add_command
@@ -79,27 +58,56 @@ app()
 """
 
 
-def run_together(count: int, place: Path, *, stop_at: int = 0, **settings) -> subprocess.CompletedProcess:
-    """Train in `count` processes, of which the second asks for the end after so many steps."""
-    (place / "worker.py").write_text(WORKER)
-    command = [
-        *(sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(count)),
-        *("worker.py", json.dumps(SETTINGS | settings), str(stop_at)),
-    ]
-    return subprocess.run(
-        command,
-        cwd=place,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        check=False,
-    )
+class Stopping(Silent):
+    """Asks for the end after so many steps."""
+
+    def __init__(self, after: int) -> None:
+        self.left = after
+
+    def advance(self, steps: int = 1) -> None:
+        self.left -= steps
+
+    def wants_stop(self) -> bool:
+        return self.left <= 0
+
+
+def train_together(rank: int, place: Path, surroundings: dict[str, str], settings: dict, stop_at: int) -> None:
+    """What one of the processes does: it trains with the others, and what it says is in a file."""
+    torch.set_num_threads(1)
+    os.chdir(place)
+    os.dup2(os.open(f"said{rank}", os.O_WRONLY | os.O_CREAT), 2)
+    os.environ |= surroundings | {"RANK": str(rank)}
+    observer = Stopping(stop_at) if stop_at and rank == 1 else Silent()  # only one process is asked
+    try:
+        with joined(rank, 1, partial(print, file=sys.stderr)) as world:
+            train(world=world, observer=observer, **settings)
+    except (Stopped, FoldnetError) as error:
+        print(error, file=sys.stderr)
+        sys.exit(1)
+
+
+def run_together(count: int, place: Path, *, stop_at: int = 0, **settings) -> tuple[int, str]:
+    """Train in `count` processes, of which the second asks for the end after so many steps: how many did not end well, and what
+    all said."""
+    with socket.socket() as meeting:
+        meeting.bind(("localhost", 0))
+        port = meeting.getsockname()[1]
+    surroundings = {"MASTER_ADDR": "localhost", "MASTER_PORT": str(port), "WORLD_SIZE": str(count)}
+    arguments = place, surroundings, SETTINGS | settings, stop_at
+    processes = [forked(train_together, rank, *arguments) for rank in range(count)]
+    deadline = time.monotonic() + PATIENCE
+    for process in processes:
+        process.join(deadline - time.monotonic())
+        process.kill()
+        process.join()
+    files = [place / f"said{rank}" for rank in range(count)]
+    said = "".join(file.read_text() for file in files)
+    for file in files:
+        file.unlink()
+    return sum(process.exitcode != 0 for process in processes), said
 
 
 def alone(place: Path, monkeypatch, **settings) -> Path:
-    from foldnet.verbs.train import train
-
     monkeypatch.chdir(place)
     train(out="alone", **SETTINGS | settings)
     return place / "alone"
@@ -133,8 +141,7 @@ def test_with_synchronised_norms_the_number_of_processes_does_not_matter(
     tmp_path, monkeypatch, count, batch_size, recurrence
 ):
     settings = {"batch_size": batch_size, "recurrence": recurrence}
-    done = run_together(count, tmp_path, out="together", **settings)
-    assert done.returncode == 0, done.stderr
+    assert run_together(count, tmp_path, out="together", **settings) == (0, "")
     whole = alone(tmp_path, monkeypatch, **settings)
     assert_close_runs(whole, tmp_path / "together")
     # One process writes: the folder is that of a run like any other.
@@ -144,20 +151,19 @@ def test_with_synchronised_norms_the_number_of_processes_does_not_matter(
 
 def test_a_run_that_one_process_was_asked_to_stop_goes_on_in_another_number_of_them(tmp_path, monkeypatch):
     settings = {"batch_size": 60, "recurrence": 0.0, "lr": 0.001}
-    stopped = run_together(2, tmp_path, out="run", stop_at=3, **settings)
-    assert stopped.returncode != 0
-    sentence = "after step 4 of epoch 1, all of it saved; go on with `foldnet.train(resume=True, out='run')`"
-    assert stopped.stderr.count(sentence) == 2
+    ended, said = run_together(2, tmp_path, out="run", stop_at=3, **settings)
+    assert ended == 2
+    assert (
+        said.count("after step 4 of epoch 1, all of it saved; go on with `foldnet.train(resume=True, out='run')`") == 2
+    )
     assert not (tmp_path / "run/report.json").exists()
-    done = run_together(3, tmp_path, out="run", resume=True, **settings)
-    assert done.returncode == 0, done.stderr
+    assert run_together(3, tmp_path, out="run", resume=True, **settings) == (0, "")
     assert_close_runs(alone(tmp_path, monkeypatch, **settings), tmp_path / "run")
 
 
 def test_without_synchronised_norms_only_their_statistics_differ(tmp_path, monkeypatch):
     settings = {"sync_bn": False, "recurrence": 0.0, "validation": 0}
-    done = run_together(3, tmp_path, out="run", **settings)
-    assert done.returncode == 0, done.stderr
+    assert run_together(3, tmp_path, out="run", **settings) == (0, "")
     whole = alone(tmp_path, monkeypatch, **settings)
     assert weights(tmp_path / "run").isfinite().all()
     assert 1e-3 < apart(whole, tmp_path / "run") < 1
@@ -170,11 +176,29 @@ def test_without_synchronised_norms_only_their_statistics_differ(tmp_path, monke
 
 
 def test_what_the_first_process_refuses_is_said_once(tmp_path):
-    done = run_together(2, tmp_path, out="run", arch="swrn-27-1-2")
-    assert done.returncode == 1
-    assert done.stderr.count("architecture 'swrn-27-1-2'") == 1
-    assert done.stderr.count("process 0 could not begin; it says why") == 1
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["worker.py"]
+    ended, said = run_together(2, tmp_path, out="run", arch="swrn-27-1-2")
+    assert ended == 2
+    assert said.count("architecture 'swrn-27-1-2'") == 1
+    assert said.count("process 0 could not begin; it says why") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_torchrun_starts_the_command_line(tmp_path):
+    options = "train --arch wrn-10-1 --epochs 1 --batch-size 500 --precision fp32 --device cpu --out run"
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    done = subprocess.run(
+        [*command, "-m", "foldnet_cli", *options.split()],
+        cwd=tmp_path,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("run              run\n") == 1
+    assert done.stderr.count("epoch   1  ") == 1
+    assert json.loads((tmp_path / "run/report.json").read_text())["test_images"] == 360
 
 
 def launched(place: Path) -> subprocess.Popen:

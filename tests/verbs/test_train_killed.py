@@ -1,7 +1,6 @@
 """A real process, killed for good at moments that nobody chose, and resumed."""
 
 import json
-import multiprocessing
 import os
 import random
 import signal
@@ -13,21 +12,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from forked import forked
 from PIL import Image
 
 from foldnet.store.tensors import load_tensors
 from foldnet.training.checkpoint import read_metrics
 
 KILLS = 20
-# What a training imports, which takes seconds: longer than all else that a process does until most of the kills.
-PRELOADED = [
-    "foldnet.verbs.train",
-    "foldnet_cli.main",
-    "torch._dynamo",
-    "torch._inductor",
-    "torchvision.transforms.v2",
-    "sklearn.model_selection",
-]
 PATIENCE = 120  # seconds until a process that shows nothing is given up
 EPOCHS = 60
 COMMAND = (
@@ -57,15 +48,6 @@ def train(out: str, place: Path) -> None:
     from foldnet_cli.main import main
 
     sys.exit(main())
-
-
-def start(out: str, place: Path) -> BaseProcess:
-    """A training, in a process of its own."""
-    server = multiprocessing.get_context("forkserver")
-    server.set_forkserver_preload(PRELOADED)
-    process = server.Process(target=train, args=(out, place))
-    process.start()
-    return process
 
 
 def finish(process: BaseProcess, out: str, place: Path) -> dict:
@@ -131,9 +113,9 @@ def test_a_killed_process_resumes_bit_by_bit(tmp_path):
     chance = random.Random(0)
     for number in range(KILLS):
         moment = list(MOMENTS)[number % len(MOMENTS)]
-        kill(start("killed", tmp_path), tmp_path / "killed", moment, chance.uniform(0, LONGEST[moment]))
+        kill(forked(train, "killed", tmp_path), tmp_path / "killed", moment, chance.uniform(0, LONGEST[moment]))
     assert len(read_metrics(tmp_path / "killed")) < EPOCHS  # else some of the kills came too late to matter
-    reports = [finish(start(out, tmp_path), out, tmp_path) for out in ("killed", "whole")]
+    reports = [finish(forked(train, out, tmp_path), out, tmp_path) for out in ("killed", "whole")]
     times = ("seconds", "images_per_second", "waited")
     assert without(reports[0], "run", *times) == without(reports[1], "run", *times)
     killed, whole = tmp_path / "killed", tmp_path / "whole"
