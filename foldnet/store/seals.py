@@ -19,6 +19,7 @@ AGAIN = {
     "fold": "fold the run again",
     "sweep": "sweep the run again",
     "study": "run the study again",
+    "certificate": "verify the fold again",
 }
 SEAL = "sha256"  # the key of a JSON file's digest over everything else in it
 

@@ -10,6 +10,7 @@ from foldnet.bounds import checked
 from foldnet.errors import SettingError
 from foldnet.folding.folds import open_fold
 from foldnet.folding.opening import fold_folder, unverified
+from foldnet.proof.certificate_file import CERTIFICATE
 from foldnet.show.report import Report, Table, Text, counted
 from foldnet.store.artifact import CARD_FILES
 from foldnet.store.files import new_folder, refuse_unnamed
@@ -18,7 +19,6 @@ from foldnet.store.hub import push as push_folder
 from foldnet.store.seals import check_files, sha256_of
 from foldnet.verbs.cards.facts import Facts, certificate_of, facts_of
 from foldnet.verbs.cards.folder import check_card, write_card
-from foldnet.verbs.verify import CERTIFICATE
 from foldnet.zoo.family import runs_code
 
 FETCHED = (*CARD_FILES, "graph.png")

@@ -16,6 +16,7 @@ from foldnet.folding.opening import fold_folder
 from foldnet.proof import promises as promised
 from foldnet.proof.at_hand import AtHand, at_hand
 from foldnet.proof.certificate import Certificate, check_comparison, check_origin, count
+from foldnet.proof.certificate_file import write_certificate
 from foldnet.proof.claims import check_claims, check_proof, check_statements
 from foldnet.proof.compare import Comparison, LayerGauges, compare_forms, kinds_of
 from foldnet.proof.exported import ExportCertificate
@@ -25,14 +26,12 @@ from foldnet.proof.refold import Refold, check_norms, check_refold, fold_again
 from foldnet.sharing.share import materialise
 from foldnet.show.progress import watched
 from foldnet.store.artifact import refuse_linked
-from foldnet.store.files import write_json
 from foldnet.store.seals import check_files, sha256_of
 from foldnet.training.observer import Observer, Silent
 from foldnet.training.session import loader_of
 from foldnet.verbs.verify_memory import verify_in_memory
 from foldnet.zoo.family import runs_code
 
-CERTIFICATE = "certificate.json"
 BATCH = 128
 RANDOM_INPUTS = 256
 SEED = 0  # of the random inputs
@@ -113,7 +112,7 @@ def verify(
         findings += found
     certificate = _certificate(there, findings, measured, start)
     if written:
-        write_json(folder / CERTIFICATE, certificate.to_json() | {"fold": folder.name})
+        write_certificate(folder, certificate)
     return certificate
 
 

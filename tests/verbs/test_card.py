@@ -291,6 +291,13 @@ def test_a_certificate_that_is_fetched_is_one_of_these_files(home, there):
     certificate = json.loads(files["certificate.json"])
     certificate["files"]["program.json"] = "0" * 64
     there.commit("me/x", {"certificate.json": json.dumps(certificate).encode()})
+    with pytest.raises(
+        RunError,
+        match=r"^'hf://me/x/certificate.json' was changed after the certificate was written \(its SHA-256 differs\); restore it or "
+        r"verify the fold again$",
+    ):
+        card("hf://me/x", "b")
+    there.commit("me/x", {"certificate.json": json.dumps(sealed(certificate)).encode()})
     assert card("hf://me/x", "b").notes[1] == "'certificate.json' in it is of other files, and says nothing of these"
     there.commit("me/x", {"certificate.json": b'{"passed": true}'})
     with pytest.raises(

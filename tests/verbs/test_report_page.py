@@ -16,7 +16,7 @@ from foldnet.choosing.sweep import SweepPoint
 from foldnet.data.tasks import CLASSES
 from foldnet.errors import OutputError, RunError, SettingError
 from foldnet.store.artifact import RUN
-from foldnet.store.seals import seal_of
+from foldnet.store.seals import seal_of, sealed
 from foldnet.training.checkpoint import save_checkpoint
 from foldnet.training.observer import Progress
 from foldnet.training.runs import open_run
@@ -180,7 +180,7 @@ def test_a_certificate_is_shown_and_one_of_other_files_is_said_to_be(home, put):
     assert "<b>Certificate: </b>" in (home / "page.html").read_text()
     file = home / "runs" / "tied" / "fold-0.95" / "certificate.json"
     content = json.loads(file.read_text())
-    put(file, json.dumps(content | {"files": content["files"] | {"program.json": "0" * 64}}))
+    put(file, json.dumps(sealed(content | {"files": content["files"] | {"program.json": "0" * 64}})))
     report("runs/tied", "page.html", force=True)
     assert "Its certificate is of other files; " in (home / "page.html").read_text()
 

@@ -4,18 +4,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from foldnet.errors import RunError
 from foldnet.folding.folds import Fold, open_fold
 from foldnet.folding.opening import run_of_fold
 from foldnet.proof.certificate import Certificate
+from foldnet.proof.certificate_file import is_of, read_certificate
 from foldnet.proof.fold_report import FoldReport, read_fold_report
-from foldnet.store.codec import from_plain, read_json
-from foldnet.store.seals import check_files, sha256_of
+from foldnet.store.seals import check_files
 from foldnet.store.tensors import load_tensors
 from foldnet.studies.results import results_of
 from foldnet.studies.table import StudyReport, table_of
 from foldnet.training.runs import Run
-from foldnet.verbs.verify import CERTIFICATE
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,15 +47,7 @@ def facts_of(folder: Path, run: Path | str | None, study: Path | str | None, **c
 
 
 def certificate_of(folder: Path) -> Certificate | None:
-    """A fold's certificate; None where it has none, or one of other files. Raises RunError for what is none."""
-    file = folder / CERTIFICATE
-    if not file.is_file():
-        return None
-    try:
-        found = from_plain(Certificate, read_json(file))
-    except ValueError as error:
-        raise RunError(f"'{file}' is not a certificate ({error}); verify the fold again") from None
-    for name, digest in found.files.items():
-        if not (folder / name).is_file() or sha256_of(folder / name) != digest:
-            return None
-    return found
+    """A fold's certificate; None where it has none, or one of other files. Raises RunError for what is none or was
+    changed."""
+    found = read_certificate(folder)
+    return found if found is not None and is_of(found, folder) else None

@@ -10,13 +10,12 @@ from foldnet.drawing.dot import write_graph
 from foldnet.drawing.graph import program_graph
 from foldnet.errors import FoldnetError, MissingTool, OutputError
 from foldnet.folding.folds import MODEL, open_fold
-from foldnet.proof.certificate import Certificate
+from foldnet.proof.certificate_file import CERTIFICATE, write_certificate
 from foldnet.store.artifact import FOLD
-from foldnet.store.files import write_json, write_whole
+from foldnet.store.files import write_whole
 from foldnet.store.seals import SEAL, sha256_of
 from foldnet.verbs.cards.facts import Facts
 from foldnet.verbs.cards.readme import PICTURE, readme_of
-from foldnet.verbs.verify import CERTIFICATE
 
 OWN = ("schema", "kind", SEAL)  # of a config.json, which are written anew
 README = "README.md"
@@ -33,7 +32,8 @@ def write_card(folder: Path, facts: Facts) -> tuple[dict[str, str], str]:
     FOLD.write_config(folder, _config(fold.folder) | {"files": stated})
     digests = {"config.json": sha256_of(folder / "config.json"), **stated}
     if facts.certificate is not None:
-        write_json(folder / CERTIFICATE, _certificate(facts.certificate, digests, facts.name))
+        # The same fold, whose files have other names here.
+        write_certificate(folder, replace(facts.certificate, files=digests.copy()), facts.name)
         digests[CERTIFICATE] = sha256_of(folder / CERTIFICATE)
     without = _draw(folder / PICTURE, facts)
     if not without:
@@ -49,11 +49,6 @@ def _config(fold: Path) -> dict[str, Any]:
     if isinstance(settings, dict) and isinstance(settings.get("clusters"), str):
         config["settings"] = settings | {"clusters": Path(settings["clusters"]).name}
     return config
-
-
-def _certificate(found: Certificate, digests: dict[str, str], name: str) -> dict[str, Any]:
-    """The certificate of the same fold, whose files have other names here."""
-    return replace(found, fold=name, files=digests).to_json()
 
 
 def _draw(file: Path, facts: Facts) -> str:

@@ -12,10 +12,11 @@ from foldnet.errors import NothingToFold, RunError
 from foldnet.folding.folds import open_fold
 from foldnet.folding.opening import soft_of_fold
 from foldnet.proof.certificate import Certificate
+from foldnet.proof.certificate_file import is_of, read_certificate
 from foldnet.proof.fold_report import FoldReport, read_fold_report
 from foldnet.sharing.share import SharedNetwork
 from foldnet.store.artifact import FOLD
-from foldnet.store.codec import from_plain, read_json
+from foldnet.store.codec import from_plain
 from foldnet.store.seals import check_files, sha256_of
 from foldnet.training.checkpoint import FILE, read_metrics
 from foldnet.training.runs import Run, open_run
@@ -27,7 +28,6 @@ from foldnet.verbs.pages.sources import Source, command, said, source_of
 from foldnet.verbs.pages.stops import Ways, ways_of
 from foldnet.verbs.sweep import SweepReport
 from foldnet.verbs.trips import DepthReport
-from foldnet.verbs.verify import CERTIFICATE
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,20 +153,7 @@ def _fold(folder: Path, run: Run) -> PagedFold:
     soft_of_fold(fold, run.folder)
     name = said(folder)
     report = replace(read_fold_report(fold), run=said(run.folder), fold=None)
-    certificate = _certificate(folder)
-    stale = certificate is not None and any(
-        not (folder / one).is_file() or sha256_of(folder / one) != digest for one, digest in certificate.files.items()
-    )
+    certificate = read_certificate(folder)
+    stale = certificate is not None and not is_of(certificate, folder)
     source = source_of(folder, "report.json", command("verify", name))
     return PagedFold(name, report, certificate, stale, source, fold_command(folder, said(run.folder)))
-
-
-def _certificate(folder: Path) -> Certificate | None:
-    """What verify found, if it was asked. Raises RunError for what is no certificate."""
-    file = folder / CERTIFICATE
-    if not file.is_file():
-        return None
-    try:
-        return from_plain(Certificate, read_json(file))
-    except ValueError as error:
-        raise RunError(f"'{file}' is not a certificate ({error}); verify the fold again") from None
