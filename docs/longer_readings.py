@@ -30,14 +30,15 @@ def entry(name: str, arch: str, seed: int) -> Entry:
 
 def kind(entry: Entry) -> str:
     """What a network is, and what it lacks of the preset, in words."""
-    templates = next(part for part in entry["arch"].split("-")[3:] if part.isdigit())
-    words = "a loop by hand" if entry["coefficients"] == "fixed" else f"found, of {templates} templates"
+    templates = next((part for part in entry["arch"].split("-")[3:] if part.isdigit()), None)
+    words = "steps that share nothing" if templates is None else f"found, of {templates} templates"
+    words = "a loop by hand" if entry["coefficients"] == "fixed" else words
     lacking = {
         "without norm": entry["norm"] != "rms",
         "without mixed starts": not entry["mixed_starts"],
         "without parts past the last step": entry["progressive_reach"] == 1,
         "without parts": not entry["progressive"],
-        "without the regulariser": entry["coefficients"] != "fixed" and not entry["recurrence"],
+        "without the regulariser": bool(templates) and entry["coefficients"] != "fixed" and not entry["recurrence"],
     }
     if lacking["without parts"]:
         lacking |= dict.fromkeys(("without mixed starts", "without parts past the last step"), False)

@@ -1,11 +1,12 @@
 """A loop that was found computes: run longer, it solves problems that are larger than any it was trained on.
 
     python examples/longer.py                      # some minutes on one core: trains, folds, measures, draws longer.svg
-    python examples/longer.py FOLD ... --json FILE # measures folds of prefix sums or mazes that are there, and keeps the numbers
+    python examples/longer.py FOLD ... --json FILE # measures folds or runs that are there, and keeps the numbers
 
 Without a fold it trains twenty steps that share twenty templates on prefix sums of 32 bits, with the regulariser that asks for
 loops, and folds them. Each fold is scored on problems of each size, all new, with trips through its loop in proportion to the
-size, times each of `--times`: how many are wholly right. A fold whose numbers FILE has already is not measured again.
+size, times each of `--times`: how many are wholly right. What has no loop, such as a run, is scored as it is. A fold whose
+numbers FILE has already is not measured again.
 """
 
 import argparse
@@ -13,6 +14,7 @@ import json
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +25,12 @@ from foldnet.drawing.curves import depth_figure
 from foldnet.drawing.figures import write_figure
 from foldnet.folding.folds import open_fold
 from foldnet.folding.opening import run_of_fold
-from foldnet.program.data import Program, turnable
+from foldnet.program.data import turnable
 from foldnet.program.text import program_text
 from foldnet.training.checkpoint import read_metrics
 from foldnet.training.observer import Silent
 from foldnet.training.other_grids import OtherGrids
+from foldnet.training.runs import Run, open_run
 
 Row = dict[str, Any]
 TOLD = (
@@ -44,65 +47,84 @@ TOLD = (
 
 @dataclass(frozen=True)
 class Problem:
-    """What a network was trained on: the option that says how large an example is, and sizes to score on."""
+    """What a network was trained on: the option that says how large an example is, sizes to score on, and how far queries may
+    lie apart in grids of these."""
 
     option: str
     unit: str
     sizes: tuple[int, ...]
+    windows: tuple[int, ...] = ()
+
+    def asked(self, size: int) -> dict[str, Any]:
+        """The options of problems of a size."""
+        windows = dict(zip(self.sizes, self.windows, strict=True)) if self.windows else {}
+        return {self.option: size} | ({"window": windows[size]} if size in windows else {})
 
 
 PROBLEMS = {
     "prefix-sums": Problem("length", "bits", (32, 64, 128, 256, 512)),
     "mazes": Problem("size", "cells a side", (9, 13, 19, 33, 59)),
-    "paths": Problem("grid", "cells a side", (32, 48, 64)),
+    "paths": Problem("grid", "cells a side", (24, 32, 48), (21, 29, 41)),
 }
 
 
-def dial_of(program: Program) -> tuple[str, int]:
-    """The loop that runs most often, and its trips."""
-    loops = turnable(program)
-    if not loops:
-        raise SystemExit("this fold has no loop that could run longer; name one that has")
-    return max(loops.items(), key=lambda loop: loop[1])
+@dataclass(frozen=True)
+class Trained:
+    """A fold, or a run as it is: its folder, the run, its program in words, and the loop that runs most often with its trips;
+    where there is none, "" with the steps of the network."""
+
+    folder: Path
+    run: Run
+    program: str
+    loop: str
+    found: int
 
 
-def rows_of(fold: Path, sizes: Sequence[int], times: Sequence[float], count: int) -> Iterator[Row]:
+def trained(folder: Path) -> Trained:
+    """What lies in a folder."""
+    fold = open_fold(folder) if (folder / "program.json").is_file() else None
+    run = open_run(folder) if fold is None else run_of_fold(fold)
+    loops = {} if fold is None else turnable(fold.program)
+    if fold is None or not loops:
+        return Trained(folder, run, "no loop", "", int(run.settings.arch.split("-")[1]))
+    loop, found = max(loops.items(), key=itemgetter(1))
+    return Trained(folder, run, program_text(fold.program).splitlines()[0], loop, found)
+
+
+def rows_of(network: Trained, sizes: Sequence[int], times: Sequence[float], count: int) -> Iterator[Row]:
     """The score on `count` problems of each size after the trips found and after each number in proportion to the size, which is
     cut off at 100 times the trips found."""
-    opened = open_fold(fold)
-    loop, found = dial_of(opened.program)
-    source = run_of_fold(opened).settings.source
-    option = PROBLEMS[source.name].option
-    trained = getattr(source, option)
-    for size in sizes or PROBLEMS[source.name].sizes:
-        in_proportion = (round(factor * found * size / trained) for factor in times)
-        for trips in sorted({found, *(min(max(1, trips), 100 * found) for trips in in_proportion)}):
-            asked: dict[str, Any] = {option: size, "count": count}
+    source, loop, found = network.run.settings.source, network.loop, network.found
+    problem = PROBLEMS[source.name]
+    for size in sizes or problem.sizes:
+        in_proportion = (round(factor * found * size / getattr(source, problem.option)) for factor in times)
+        for trips in sorted({found, *(min(max(1, trips), 100 * found) for trips in in_proportion if loop)}):
             report = foldnet.evaluate(
-                fold, steps={loop: trips}, grids=OtherGrids(**asked), batch_size=100, observer=Silent()
+                network.folder,
+                steps={loop: trips} if loop else None,
+                grids=OtherGrids(**problem.asked(size), count=count),
+                batch_size=100,
+                observer=Silent(),
             )
             yield {"size": size, "trips": trips, "right": report.right, "of": report.images, "score": report.score}
 
 
-def entry_of(fold: Path, sizes: Sequence[int], times: Sequence[float], count: int) -> dict[str, Any]:
-    """What is kept of a fold: its network, how that was trained, what it scored and how alike the least alike of its groups
-    was after each epoch, the trips found, and the rows, which are printed too."""
-    opened = open_fold(fold)
-    run = run_of_fold(opened)
-    settings, history = run.settings, read_metrics(run.folder)
-    _, found = dial_of(opened.program)
+def entry_of(network: Trained, sizes: Sequence[int], times: Sequence[float], count: int) -> dict[str, Any]:
+    """What is kept: the network, how it was trained, what it scored and how alike the least alike of its groups was after each
+    epoch, the trips found, and the rows, which are printed too."""
+    settings, history = network.run.settings, read_metrics(network.run.folder)
     unit, rows = PROBLEMS[settings.dataset].unit, []
-    print(f"{fold}: {settings.arch}, {found} trips found")
-    for row in rows_of(fold, sizes, times, count):
+    print(f"{network.folder}: {settings.arch}, {network.found} trips {'found' if network.loop else 'and no loop'}")
+    for row in rows_of(network, sizes, times, count):
         print(f"{row['size']:5} {unit}, {row['trips']:5} trips: {row['right']} of {row['of']} wholly right", flush=True)
         rows.append(row)
     return {
         **{name: getattr(settings, name) for name in ("arch", "dataset", "seed", *TOLD)},
         "seconds": round(sum(line["seconds"] for line in history)),
         "validation": [line["validation_score"] for line in history],
-        "alike": [round(min(line["similarity"].values()), 4) for line in history],
-        "program": program_text(opened.program).splitlines()[0],
-        "found": found,
+        "alike": [round(min(line["similarity"].values()), 4) for line in history if line["similarity"]],
+        "program": network.program,
+        "found": network.found,
         "rows": rows,
     }
 
@@ -142,7 +164,7 @@ def main() -> None:
     kept |= {"command": "python " + " ".join(["examples/longer.py", *sys.argv[1:]]), "machine": machine()}
     for fold in arguments.folds or [train_and_fold(Path("runs/longer"))]:
         name = f"{fold.resolve().parent.name}/{fold.name}"
-        entry = kept["results"].get(name) or entry_of(fold, arguments.sizes, arguments.times, arguments.count)
+        entry = kept["results"].get(name) or entry_of(trained(fold), arguments.sizes, arguments.times, arguments.count)
         kept["results"][name] = entry
         if file:
             file.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")

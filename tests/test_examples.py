@@ -150,6 +150,18 @@ def test_a_loop_is_run_longer_on_larger_problems(run, tmp_path, dataset, arch, t
     assert json.loads((tmp_path / "a.json").read_text())["results"] == kept["results"]
 
 
+def test_what_has_no_loop_is_scored_as_it_is(run, tmp_path):
+    foldnet.train(
+        dataset="paths", arch="cnn-3-4-recall", grid=24, windows=[5], examples=20, test_examples=10, validation=0,
+        epochs=1, device="cpu", out=tmp_path / "run", observer=Silent(),
+    )  # fmt: skip
+    out = run("longer.py", tmp_path / "run", "--count", 2, "--sizes", 24, 48, "--out", "a.svg", "--json", "a.json")
+    (entry,) = json.loads((tmp_path / "a.json").read_text())["results"].values()
+    assert [(row["size"], row["trips"], row["of"]) for row in entry["rows"]] == [(24, 3, 2), (48, 3, 2)]
+    assert (entry["program"], entry["found"]) == ("no loop", 3)
+    assert "cnn-3-4-recall, 3 trips and no loop" in out
+
+
 def test_ways_of_tying_are_studied(run, stock, tmp_path):
     study = tmp_path / "study.json"
     options = ["--thresholds", 0.9, "--ties", "signed", "gain", "--json", study]
