@@ -2,6 +2,7 @@
 
     python examples/measure.py digits                     # some minutes on two cores
     python examples/measure.py cifar10 --data-dir DIR     # nine trainings of six epochs, an hour and a half
+    python examples/measure.py text                       # eight decoders of the text inside Python, an hour on one core
     make docs                                             # write the numbers into README and docs/
 
 Every file names its command, the versions and the machine. What was measured before stays unless --again; --only takes the names
@@ -85,11 +86,32 @@ def cifar10() -> Iterator[Measurement]:
             yield Measurement(f"cifar10-{kind}-train-seed{seed}", train)
             if kind == "loops":
                 yield Measurement(f"cifar10-{kind}-fold-seed{seed}", f"foldnet fold {run} --no-shares --force")
+                dial = f"foldnet fold {run} --no-shares --dial --out runs/cifar10-dial-seed{seed} --force"
+                yield Measurement(f"cifar10-dial-seed{seed}", dial)
     yield Measurement("cifar10-loops-lsm-seed0", "foldnet lsm runs/cifar10-loops-seed0")
     yield Measurement("cifar10-loops-verify-seed0", "foldnet verify runs/cifar10-loops-seed0/fold-0.95")
 
 
-SETS = {"digits": digits, "cifar10": cifar10}
+def text() -> Iterator[Measurement]:
+    """Decoders of text of four blocks: one block looped by hand, and four that come to be alike and are folded, both run longer;
+    and what never folds."""
+    kinds = {
+        "hand": ("--arch sgpt-4-128-4-1 --coefficients fixed", 3),
+        "found": ("--arch sgpt-4-128-4-4 --recurrence 2 --recurrence-form signed", 3),
+        "plain": ("--arch gpt-4-128-4", 1),
+        "free": ("--arch sgpt-4-128-4-4", 1),
+    }
+    for kind, (options, seeds) in kinds.items():
+        for seed in range(seeds):
+            run = f"runs/text-{kind}-seed{seed}"
+            train = f"foldnet train --dataset text {options} --epochs 10 --seed {seed} --out {run} --resume"
+            yield Measurement(f"text-{kind}-train-seed{seed}", train)
+            if seeds > 1:
+                fold = f"foldnet fold {run} --threshold 0.9 --no-shares --dial --force"
+                yield Measurement(f"text-{kind}-dial-seed{seed}", fold)
+
+
+SETS = {"digits": digits, "cifar10": cifar10, "text": text}
 
 
 def measure(measurement: Measurement, data_dir: Path | None) -> dict[str, Any]:
