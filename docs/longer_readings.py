@@ -75,6 +75,11 @@ def loops_of_folds(folds: list[Any]) -> list[tuple[int, Entry]]:
     return [(fold["accuracy"]["images"], loop) for fold in folds for loop in fold["dial"]]
 
 
+def iterations(folds: list[Any]) -> list[Entry]:
+    """The loops that are said to be iterations."""
+    return [loop for _, loop in loops_of_folds(folds) if loop["verdict"].startswith("iteration")]
+
+
 def held(folds: list[Any], trips: int = 6, lost: int = 2) -> list[tuple[int, Entry]]:
     """The loops that lose at most so many images in so many damped trips."""
     return [

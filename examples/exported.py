@@ -1,6 +1,6 @@
 """Folds as ONNX files: bytes, differences and times of real loops beside the same network written out, in onnxruntime.
 
-    python examples/exported.py              # ten minutes; writes examples/benchmarks/exported.json
+    python examples/exported.py              # ten minutes; writes examples/benchmarks/exported-PROCESSOR.json
     python examples/exported.py swrn-28-2-4  # prints one of them
 
 Untrained, and made alike by design, as in known_networks.py: which blocks come to loop is chosen, gains, norms and biases are a step's own. Norms
@@ -34,7 +34,6 @@ from foldnet.exporting.onnx_file import write_onnx
 from foldnet.exporting.running import onnxruntime_of, weight_bytes
 from foldnet.program.data import loops_of
 
-FILE = FILES / "exported.json"
 BATCHES, ROUNDS = (1, 32), 11
 LONGEST, MOST = (
     8.0,
@@ -214,7 +213,8 @@ def main() -> None:
         | {name: version(name) for name in ("onnx", "onnxscript", "onnxruntime", "torchvision")}
     )
     content = {"command": "python examples/exported.py", "machine": about, "result": found}
-    FILE.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    name = re.sub(r"\W+", "-", re.sub(r"\(\w+\)|processor", "", about["processor"].lower()).strip())
+    (FILES / f"exported-{name}.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

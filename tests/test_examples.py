@@ -79,10 +79,12 @@ def test_sharing_was_measured_to_need_little_more_than_the_network():
     assert max(few) <= 1.3
 
 
-def test_exported_loops_were_measured_to_be_small_exact_and_fast():
-    found = json.loads((EXAMPLES / "benchmarks" / "exported.json").read_text())["result"]
+@pytest.mark.parametrize("file", sorted((EXAMPLES / "benchmarks").glob("exported-*.json")), ids=lambda file: file.stem)
+def test_exported_loops_were_measured_to_be_small_and_exact_and_as_fast_as_said(file):
+    content = json.loads(file.read_text())
+    found, amd = content["result"], "AMD" in content["machine"]["processor"]
     assert len(found) == 10
-    slow = [name for name, network in found.items() if network["time_ratio"]["32"] > 1.15]
+    slow = [name for name, network in found.items() if network["time_ratio"]["32"] > (1.15 if amd else 1.4)]
     assert slow in ([], ["resnet50, half as wide"])
     for network in found.values():
         assert network["loop"]["bytes"] <= 1.05 * network["unique_bytes"] + 2**16
