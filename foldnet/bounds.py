@@ -70,7 +70,7 @@ BOUNDS: dict[str, Bound] = {
     "length": Bound(2, 65_536),
     # grids
     "grid": Bound(2, 1024),
-    **dict.fromkeys(("size", "window", "windows"), Bound(3, 1023)),
+    **dict.fromkeys(("size", "smaller", "window", "windows"), Bound(3, 1023)),
     "obstacles": _number(0, 1),
     **dict.fromkeys(("examples", "test_examples", "count"), Bound(1, 10**8)),
     "pictures": Bound(1, 1000),

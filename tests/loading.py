@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from foldnet.data.dataset import Dataset
-from foldnet.data.sources import Asked
+from foldnet.data.source import Asked
 from foldnet.training.settings import make_source
 
 

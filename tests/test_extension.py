@@ -16,7 +16,8 @@ from torch import Tensor, nn
 from foldnet.bounds import Bound
 from foldnet.data.augment import Augmentation
 from foldnet.data.dataset import Dataset, images_of
-from foldnet.data.sources import SOURCES, Asked, Source
+from foldnet.data.source import Asked, Source
+from foldnet.data.sources import SOURCES
 from foldnet.data.tasks import TASKS, Classification
 from foldnet.drawing.output import FOLD, RUN, Output
 from foldnet.options import Option

@@ -90,8 +90,7 @@ class MazeRule:
     def __post_init__(self) -> None:
         if self.size < 3 or self.size % 2 == 0:
             raise SettingError(
-                f"`size={self.size}` is no maze's side; give an odd number of at least 3, since rooms and "
-                "walls alternate"
+                f"no maze has a side of {self.size}; give an odd number of at least 3, since rooms and walls alternate"
             )
 
     @property

@@ -146,7 +146,7 @@ def _single(file: Path, place: str, table: dict[str, Any]) -> dict[str, Any]:
 
 def _multiplies(name: str, value: Any) -> bool:
     """Whether a value is several: a list, of lists where the setting is a list itself."""
-    own = name in ("windows", "thresholds", "groups", "keep", "ignore")
+    own = name in ("windows", "smaller", "thresholds", "groups", "keep", "ignore")
     return isinstance(value, list) and (not own or (bool(value) and all(isinstance(entry, list) for entry in value)))
 
 

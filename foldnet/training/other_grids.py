@@ -51,7 +51,8 @@ def other_grids(run: Run, wanted: OtherGrids) -> tuple[Dataset, str]:
     Raises SettingError for a run of data that are not drawn, for what cannot be drawn and for what is too long for the
     run's network, UnknownName for a dataset that asks for something else.
     """
-    from foldnet.data.sources import SOURCES, DrawnSource
+    from foldnet.data.drawn_sources import DrawnSource
+    from foldnet.data.sources import SOURCES
     from foldnet.data.tasks import TASKS
     from foldnet.training.settings import make_source
 

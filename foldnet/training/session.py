@@ -10,7 +10,7 @@ import torch
 
 from foldnet.data.batches import Loader
 from foldnet.data.dataset import Dataset, Examples, Split
-from foldnet.data.sources import Asked
+from foldnet.data.source import Asked
 from foldnet.errors import RunError, SettingError
 from foldnet.hardware import memory_bytes
 from foldnet.training.checkpoint import FILE, check_nothing_lost, load_optimiser

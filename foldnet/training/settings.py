@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from foldnet.bounds import as_code
-from foldnet.data.sources import SOURCES, Digits, Source, source_type
+from foldnet.data.source import Source
+from foldnet.data.sources import SOURCES, Digits, source_type
 from foldnet.errors import SettingError, UnknownName, check_known
 from foldnet.options import Option, check_fields, fields_of, given_of, plain
 from foldnet.store.codec import LARGEST_TOML, parse_toml, read_text, reading
@@ -111,9 +112,9 @@ class TrainSettings:
     def __post_init__(self) -> None:
         check_fields(self)
         self._check_options()
-        if not 1 <= self.source.phases <= self.epochs:
+        if not 1 <= (phases := self.source.phases) <= self.epochs:
             raise SettingError(
-                f"`windows` names {self.source.phases} phases and `epochs={self.epochs}` has room for 1 to "
+                f"`{self.source.phased}` makes {phases} phases and `epochs={self.epochs}` has room for 1 to "
                 f"{self.epochs}; give each phase an epoch at least"
             )
         self._check_network()

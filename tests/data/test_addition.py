@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from foldnet.data.addition import SumLoader, other_sums, split_sums
-from foldnet.data.sources import Addition, Asked
+from foldnet.data.drawn_sources import Addition
+from foldnet.data.source import Asked
 from foldnet.data.tasks import SUMS, UNSCORED
 from foldnet.errors import SettingError
 

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from foldnet.data.bits import draw_bits, other_bits, parities, split_bits
-from foldnet.data.sources import Asked, PrefixSums
+from foldnet.data.drawn_sources import PrefixSums
+from foldnet.data.source import Asked
 from foldnet.data.stream import Stream
 from foldnet.data.tasks import BITS
 from foldnet.errors import SettingError

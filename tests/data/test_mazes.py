@@ -66,6 +66,6 @@ def test_a_longer_set_begins_with_the_shorter_one():
 
 @pytest.mark.parametrize("size", [-1, 0, 1, 2, 8])
 def test_other_sizes_are_no_mazes(size):
-    said = f"`size={size}` is no maze's side; give an odd number of at least 3, since rooms and walls alternate"
+    said = f"no maze has a side of {size}; give an odd number of at least 3, since rooms and walls alternate"
     with pytest.raises(SettingError, match=f"^{re.escape(said)}$"):
         MazeRule(size)

@@ -11,7 +11,8 @@ import pytest
 import torch
 
 from foldnet.data.augment import shifts
-from foldnet.data.sources import Asked, TextSource
+from foldnet.data.source import Asked
+from foldnet.data.sources import TextSource
 from foldnet.data.tasks import BYTES, UNSCORED
 from foldnet.data.text import TextLoader, load_text, read_documentation
 from foldnet.errors import DataError, SettingError

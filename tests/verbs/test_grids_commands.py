@@ -85,7 +85,7 @@ def test_the_same_command_writes_the_same_bytes_and_names_are_free(cli, here):
         ),
         (
             "mazes --size 8",
-            "--size 8 is no maze's side; give an odd number of at least 3, since rooms and walls alternate",
+            "no maze has a side of 8; give an odd number of at least 3, since rooms and walls alternate",
         ),
         ("paths -o x.npy", "'x.npy' has ending '.npy'; give it one of .npz"),
         ("paths -o none/x.npz", "'none' is not a folder; make it first or give --out another place"),

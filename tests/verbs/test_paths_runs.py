@@ -17,6 +17,7 @@ from foldnet.errors import SettingError, UnknownName
 from foldnet.folding.looped import LoopedNetwork
 from foldnet.training.observer import Silent
 from foldnet.training.runs import open_run
+from foldnet.training.session import split_of_run
 from foldnet.training.settings import train_settings
 from foldnet.verbs.train import read_report
 
@@ -208,6 +209,35 @@ def test_mazes_are_a_dataset_too(cli, shelf):
     assert cli.done("evaluate", "runs/maze")["accuracy"] == pytest.approx(f1)
 
 
+def test_mazes_grow_phase_by_phase(cli, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    options = ["--dataset", "mazes", "--smaller", "3,5", "--size", 7, "--epochs", 3, "--arch", "scnn-4-8-1-recall"]
+    few = ["--examples", 20, "--test-examples", 10, "--validation", 10, "--device", "cpu"]
+    cli.done(
+        "train",
+        *options,
+        *few,
+        "--norm",
+        "rms",
+        "--coefficients",
+        "fixed",
+        "--mixed-starts",
+        0.5,
+        "--progressive",
+        1,
+        "--out",
+        "run",
+    )
+    run = open_run(tmp_path / "run")
+    assert (run.settings.source.smaller, run.blueprint.size) == ((3, 5), 7)
+    dataset, split = split_of_run(run, None)
+    assert [phase.train.pixels.shape for phase in split.phases] == [(20, 2, side, side) for side in (3, 5, 7)]
+    assert dataset.test.pixels.shape == (10, 2, 7, 7)
+    assert cli.done("evaluate", "run", "--size", 9, "--count", 5)["images"] == 5
+    assert cli.done("render", "paths", "run", "--curves", "-o", "curves.svg")["wrote"] == "curves.svg"
+    assert "7 x 7" in (tmp_path / "curves.svg").read_text()
+
+
 def test_the_reach_of_networks_is_measured_on_the_same_grids(cli, shelf, tmp_path):
     picture = tmp_path / "reach.svg"
     options = ["--grid", 10, "--window", 7, "--count", 30, "--trips", "2,4,8", "--recalibrate", "-o", picture]
@@ -274,7 +304,7 @@ def test_grids_and_curves_are_drawn(cli, shelf, tmp_path):
         ),
         (
             "train --dataset paths --epochs 4",
-            "--windows names 5 phases and --epochs 4 has room for 1 to 4; give each phase an epoch at least",
+            "--windows makes 5 phases and --epochs 4 has room for 1 to 4; give each phase an epoch at least",
         ),
         ("train --dataset paths --obstacles 1.1", "--obstacles 1.1 is not legal; give a number from 0 to 1"),
         (
@@ -285,7 +315,15 @@ def test_grids_and_curves_are_drawn(cli, shelf, tmp_path):
         ("train --dataset paths --size 9", "--size 9 has no meaning for paths; leave it out or use --dataset mazes"),
         (
             "train --dataset mazes --size 8",
-            "--size 8 is no maze's side; give an odd number of at least 3, since rooms and walls alternate",
+            "no maze has a side of 8; give an odd number of at least 3, since rooms and walls alternate",
+        ),
+        (
+            "train --dataset mazes --smaller 5,8",
+            "no maze has a side of 8; give an odd number of at least 3, since rooms and walls alternate",
+        ),
+        (
+            "train --dataset mazes --smaller 5,7 --epochs 2",
+            "--smaller makes 3 phases and --epochs 2 has room for 1 to 2; give each phase an epoch at least",
         ),
         (
             "train --progressive 0.5",

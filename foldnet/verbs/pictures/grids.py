@@ -97,7 +97,8 @@ def _marked_grids(options: Paths, folder: Path) -> Any:
 
 def _check_grids(run: "Run") -> None:
     """Raise SettingError for a run of other data."""
-    from foldnet.data.sources import SOURCES, GridSource
+    from foldnet.data.drawn_sources import GridSource
+    from foldnet.data.sources import SOURCES
 
     if not isinstance(run.settings.source, GridSource):
         grids = either(name for name, source in SOURCES.items() if issubclass(source, GridSource))
@@ -109,7 +110,7 @@ def _check_grids(run: "Run") -> None:
 
 def _grid_runs() -> list[Path]:
     """All runs, where runs lie, that were trained on grids, damaged ones aside. Raises RunError where there is none."""
-    from foldnet.data.sources import GridSource
+    from foldnet.data.drawn_sources import GridSource
     from foldnet.store.files import runs_home
     from foldnet.training.runs import all_runs, open_run
 
@@ -128,7 +129,7 @@ def _grid_runs() -> list[Path]:
 def _f1_by_epoch(folders: Sequence[Path]) -> Any:
     """A mean and a band over the seeds of each network, phases marked: a curve for all runs that differ in their seed
     alone."""
-    from foldnet.data.sources import GridSource
+    from foldnet.data.drawn_sources import GridSource
     from foldnet.drawing.curves import f1_figure
     from foldnet.training.checkpoint import read_metrics
     from foldnet.training.runs import open_run
@@ -136,18 +137,19 @@ def _f1_by_epoch(folders: Sequence[Path]) -> Any:
 
     runs = [open_run(folder) for folder in folders]
     first = runs[0].settings
-    windows, begins = _phases(runs[0])
+    phases, begins = _phases(runs[0])
     curves: dict[TrainSettings, list[list[float]]] = {}
     for run in runs:
-        if (run.settings.dataset, *_phases(run)) != (first.dataset, windows, begins):
+        if (run.settings.dataset, *_phases(run)) != (first.dataset, phases, begins):
+            own = first.source.phased or "dataset"
             raise SettingError(
-                f"run '{run.folder}' has other phases than '{runs[0].folder}'; draw runs of the same `windows` together"
+                f"run '{run.folder}' has other phases than '{runs[0].folder}'; draw runs of the same `{own}` together"
             )
         lines = [line["validation_accuracy"] for line in read_metrics(run.folder)]
         if not lines or None in lines:
             raise SettingError(f"run '{run.folder}' has no F1 on held-out grids; train it with `validation=0.1`")
         curves.setdefault(_but_the_seed(run.settings), []).append(lines)
-    names = [f"window {windows[course_of(runs[0]).phase(epoch)]}" for epoch in begins]
+    names = [phases[course_of(runs[0]).phase(epoch)] for epoch in begins]
     sides = {s.source.described.split(",")[0] for s in curves if isinstance(s.source, GridSource)}
     title = sides.pop() if len(sides) == 1 else ""
     return f1_figure(dict(zip(names_of(list(curves)), curves.values(), strict=True)), begins[1:], names, title)
@@ -170,13 +172,13 @@ def _but_the_seed(settings: "TrainSettings") -> "TrainSettings":
     return replace(settings, seed=0, device="auto", data_dir=None, recurrence_form=form)
 
 
-def _phases(run: "Run") -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """The windows of a run's phases and the epochs with which they begin; none where there is one phase without a
+def _phases(run: "Run") -> tuple[tuple[str, ...], tuple[int, ...]]:
+    """The names of a run's phases and the epochs with which they begin; none where there is one phase without a
     name."""
     from foldnet.training.session import course_of
 
-    windows = tuple(getattr(run.settings.source, "windows", ()))
-    return windows, course_of(run).restarts if windows else ()
+    names = run.settings.source.named
+    return names, course_of(run).restarts if names else ()
 
 
 @dataclass(frozen=True, slots=True)
