@@ -40,6 +40,8 @@ def kind(entry: Entry) -> str:
         "without parts": not entry["progressive"],
         "without the regulariser": bool(templates) and entry["coefficients"] != "fixed" and not entry["recurrence"],
     }
+    if entry["dataset"] == "mazes" and len(set(entry["trained_on"])) == 1:
+        lacking["on {0}x{0} alone".format(*entry["trained_on"])] = True
     if lacking["without parts"]:
         lacking |= dict.fromkeys(("without mixed starts", "without parts past the last step"), False)
     return ", ".join([words, *(word for word, is_so in lacking.items() if is_so)])

@@ -120,6 +120,10 @@ def entry_of(network: Trained, sizes: Sequence[int], times: Sequence[float], cou
         rows.append(row)
     return {
         **{name: getattr(settings, name) for name in ("arch", "dataset", "seed", *TOLD)},
+        "trained_on": [
+            *getattr(settings.source, "smaller", ()),
+            getattr(settings.source, PROBLEMS[settings.dataset].option),
+        ],
         "seconds": round(sum(line["seconds"] for line in history)),
         "validation": [line["validation_score"] for line in history],
         "alike": [round(min(line["similarity"].values()), 4) for line in history if line["similarity"]],

@@ -145,6 +145,7 @@ def test_a_loop_is_run_longer_on_larger_problems(run, tmp_path, dataset, arch, t
     assert all(0 <= row["right"] <= row["of"] == 9 and 0 <= row["score"] <= 1 for row in entry["rows"])
     assert (entry["arch"], entry["seed"], entry["coefficients"], entry["found"]) == (arch, 0, "fixed", 3)
     assert len(entry["alike"]) == 1
+    assert entry["trained_on"] == list(trained.values())
     assert out.count("of 9 wholly right") == 5
     assert (tmp_path / "a.svg").read_text().startswith("<?xml")
     again = run("longer.py", tmp_path / "run" / "fold", *options)
