@@ -234,7 +234,7 @@ def test_mazes_grow_phase_by_phase(cli, tmp_path, monkeypatch):
     assert [phase.train.pixels.shape for phase in split.phases] == [(20, 2, side, side) for side in (3, 5, 7)]
     assert dataset.test.pixels.shape == (10, 2, 7, 7)
     assert cli.done("evaluate", "run", "--size", 9, "--count", 5)["images"] == 5
-    assert cli.done("render", "paths", "run", "--curves", "-o", "curves.svg")["wrote"] == "curves.svg"
+    cli.done("render", "paths", "run", "--curves", "-o", "curves.svg")
     assert "7 x 7" in (tmp_path / "curves.svg").read_text()
 
 
