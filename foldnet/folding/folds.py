@@ -22,8 +22,9 @@ from foldnet.store.codec import from_plain, read_json, to_plain
 from foldnet.store.files import write_json
 from foldnet.store.seals import check_files, check_seal, sha256_of
 from foldnet.store.tensors import load_tensors, save_tensors
-from foldnet.zoo.blueprint import Blueprint, blueprint_in, shape_of
+from foldnet.zoo.blueprint import Blueprint
 from foldnet.zoo.families import COEFFICIENTS, NORMS
+from foldnet.zoo.recorded import blueprint_in, shape_of
 
 if TYPE_CHECKING:
     from foldnet.data.tasks import Task

@@ -22,7 +22,8 @@ from foldnet.store.tensors import digest_of, facts_of
 from foldnet.training.checkpoint import FILE, check_nothing_lost, load_model
 from foldnet.training.observer import Progress
 from foldnet.training.settings import TrainSettings, from_json, to_json
-from foldnet.zoo.blueprint import Blueprint, blueprint_in, shape_of
+from foldnet.zoo.blueprint import Blueprint
+from foldnet.zoo.recorded import blueprint_in, shape_of
 
 Lengthened = tuple[tuple[int, int], ...]  # ((17, 30),): the first 17 epochs are those of a training of 30
 

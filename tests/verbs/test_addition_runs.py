@@ -11,7 +11,7 @@ from foldnet.data.addition import other_sums
 from foldnet.training.checkpoint import read_metrics
 from foldnet.training.observer import Silent
 from foldnet.training.other_grids import OtherGrids
-from foldnet.zoo.blueprint import blueprint_in
+from foldnet.zoo.recorded import blueprint_in
 
 TINY = {"dataset": "addition", "length": 2, "examples": 120, "test_examples": 30, "validation": 20, "device": "cpu"}
 BY_HAND = {"arch": "sgpt-3-16-2-1-abacus", "coefficients": "fixed", "batch_size": 30}

@@ -9,9 +9,10 @@ import torch
 from foldnet.errors import RunError, SettingError
 from foldnet.sharing.share import SharedNetwork
 from foldnet.zoo.answering import check_answers
-from foldnet.zoo.blueprint import blueprint, blueprint_in, build, shape_of
+from foldnet.zoo.blueprint import blueprint, build
 from foldnet.zoo.code import code_named, code_settled, file_named
 from foldnet.zoo.family import arch_named, short_name
+from foldnet.zoo.recorded import blueprint_in, shape_of
 
 NETS = """
 from dataclasses import dataclass

@@ -12,7 +12,8 @@ from foldnet.errors import FoldnetError, FoldnetWarning, MissingTool, NothingToF
 from foldnet.sharing.share import SharedNetwork
 from foldnet.training.settings import TrainSettings, train_settings
 from foldnet.zoo.answering import check_answers
-from foldnet.zoo.blueprint import blueprint, blueprint_in, build, shape_of
+from foldnet.zoo.blueprint import blueprint, build
+from foldnet.zoo.recorded import blueprint_in, shape_of
 
 TINY = {"img_size": 8, "patch_size": 4, "depth": 3, "embed_dim": 16, "num_heads": 2}
 VIT = "timm/vit_tiny_patch16_224"
