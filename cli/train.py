@@ -71,7 +71,8 @@ def usual(name: str) -> str:
 def usual_of_sources(name: str) -> str:
     """The default of a setting of sources in words, with those of sources that differ from the first that has it:
     "5000; prefix-sums 10000"."""
-    found = {kind.name: written(fields_of(kind)[name].default) for kind in SOURCES.values() if name in fields_of(kind)}
+    kinds = [kind for kind in SOURCES.values() if name in fields_of(kind)]
+    found = {kind.name: written(fields_of(kind)[name].default) or "none" for kind in kinds}
     usual = next(iter(found.values()))
     return "; ".join([usual, *(f"{source} {value}" for source, value in found.items() if value != usual)])
 

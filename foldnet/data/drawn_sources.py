@@ -112,7 +112,9 @@ class Mazes(GridSource):
     phased: ClassVar[str] = "smaller"
     preset: ClassVar[Mapping[str, Any]] = GRID_PRESET | {"epochs": 50}
     size: Annotated[int, Option("Side of `mazes` in cells, walls included (odd).")] = 9
-    smaller: Annotated[tuple[int, ...], Option("Sides of other `mazes` that come first, a phase each: 9,9,13.")] = ()
+    smaller: Annotated[
+        tuple[int, ...], Option("Sides of other `mazes` that come first, a phase each.", suggested=("9,9,13",))
+    ] = ()
 
     @property
     def phases(self) -> int:

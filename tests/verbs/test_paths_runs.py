@@ -317,6 +317,7 @@ def test_grids_and_curves_are_drawn(cli, shelf, tmp_path):
             "train --dataset mazes --size 8",
             "no maze has a side of 8; give an odd number of at least 3, since rooms and walls alternate",
         ),
+        ("train --dataset mazes --smaller nine", "--smaller 'nine' is not whole numbers with commas; write 9,9,13"),
         (
             "train --dataset mazes --smaller 5,8",
             "no maze has a side of 8; give an odd number of at least 3, since rooms and walls alternate",
