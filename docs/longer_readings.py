@@ -50,7 +50,7 @@ def kind(entry: Entry) -> str:
 def whole(entry: Entry, size: int, times: Sequence[float]) -> str:
     """How many of a hundred problems of a size are wholly right: with the trips found, and with so many times those in proportion
     to the size."""
-    trained, found = sizes_of(entry)[0], entry["found"]
+    trained, found = trained_on(entry), entry["found"]
     wanted = [found, *(round(factor * found * size / trained) for factor in times)]
     right = {row["trips"]: 100 * row["right"] / row["of"] for row in entry["rows"] if row["size"] == size}
     return " / ".join(f"{right[trips]:.0f}" for trips in dict.fromkeys(wanted) if trips in right) or "-"
@@ -58,8 +58,13 @@ def whole(entry: Entry, size: int, times: Sequence[float]) -> str:
 
 def right_at(entry: Entry, size: int, factor: float) -> str:
     """How many problems of a size are wholly right with so many times the trips found in proportion to it; at 0 with those found."""
-    trips = round(factor * entry["found"] * size / sizes_of(entry)[0]) or entry["found"]
+    trips = round(factor * entry["found"] * size / trained_on(entry)) or entry["found"]
     return next(str(row["right"]) for row in entry["rows"] if (row["size"], row["trips"]) == (size, trips))
+
+
+def trained_on(entry: Entry) -> int:
+    """The largest size that a network was trained on: the smallest scored, where an entry does not say it."""
+    return int(entry["trained_on"][-1] if "trained_on" in entry else sizes_of(entry)[0])
 
 
 def sizes_of(entry: Entry) -> list[int]:
