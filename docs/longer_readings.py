@@ -33,6 +33,7 @@ def kind(entry: Entry) -> str:
     templates = next((part for part in entry["arch"].split("-")[3:] if part.isdigit()), None)
     words = "steps that share nothing" if templates is None else f"found, of {templates} templates"
     words = "a loop by hand" if entry["coefficients"] == "fixed" else words
+    words += f", fine-tuned for {entry['finetuned']} epochs" if entry.get("finetuned") else ""
     lacking = {
         "without norm": entry["norm"] != "rms",
         "without mixed starts": not entry["mixed_starts"],

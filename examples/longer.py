@@ -23,7 +23,7 @@ from measure import machine
 import foldnet
 from foldnet.drawing.curves import depth_figure
 from foldnet.drawing.figures import write_figure
-from foldnet.folding.folds import open_fold
+from foldnet.folding.folds import open_fold, settings_of
 from foldnet.folding.opening import run_of_fold
 from foldnet.program.data import turnable
 from foldnet.program.text import program_text
@@ -71,13 +71,14 @@ PROBLEMS = {
 @dataclass(frozen=True)
 class Trained:
     """A fold, or a run as it is: its folder, the run, its program in words, and the loop that runs most often with its trips;
-    where there is none, "" with the steps of the network."""
+    where there is none, "" with the steps of the network. A fold was fine-tuned for so many epochs."""
 
     folder: Path
     run: Run
     program: str
     loop: str
     found: int
+    finetuned: int = 0
 
 
 def trained(folder: Path) -> Trained:
@@ -88,7 +89,8 @@ def trained(folder: Path) -> Trained:
     if fold is None or not loops:
         return Trained(folder, run, "no loop", "", int(run.settings.arch.split("-")[1]))
     loop, found = max(loops.items(), key=itemgetter(1))
-    return Trained(folder, run, program_text(fold.program).splitlines()[0], loop, found)
+    finetuned = settings_of(folder).get("finetune", 0)
+    return Trained(folder, run, program_text(fold.program).splitlines()[0], loop, found, finetuned)
 
 
 def rows_of(network: Trained, sizes: Sequence[int], times: Sequence[float], count: int) -> Iterator[Row]:
@@ -129,6 +131,7 @@ def entry_of(network: Trained, sizes: Sequence[int], times: Sequence[float], cou
         "alike": [round(min(line["similarity"].values()), 4) for line in history if line["similarity"]],
         "program": network.program,
         "found": network.found,
+        "finetuned": network.finetuned,
         "rows": rows,
     }
 
