@@ -17,15 +17,20 @@ def longer(*names: str) -> dict[str, list[Entry]]:
     return found
 
 
-def has(name: str, arch: str, seed: int) -> bool:
-    """Whether the fold of a network was run longer."""
-    return any((one["arch"], one["seed"]) == (arch, seed) for one in result(name)["results"].values())
+def has(name: str, **wanted: Any) -> bool:
+    """Whether a fold like this was run longer, by what its entry says."""
+    return any(_is(one, wanted) for one in result(name)["results"].values())
 
 
-def entry(name: str, arch: str, seed: int) -> Entry:
-    """The first fold of a network in a file."""
-    found: Entry = next(one for one in result(name)["results"].values() if (one["arch"], one["seed"]) == (arch, seed))
+def entry(name: str, **wanted: Any) -> Entry:
+    """The first such fold in a file."""
+    found: Entry = next(one for one in result(name)["results"].values() if _is(one, wanted))
     return found
+
+
+def _is(one: Entry, wanted: dict[str, Any]) -> bool:
+    """Whether an entry says all of this."""
+    return all(one.get(name) == value for name, value in wanted.items())
 
 
 def kind(entry: Entry) -> str:
