@@ -38,7 +38,7 @@ class Source:
     arch: ClassVar[str] = "swrn-28-2-4"
     preset: ClassVar[Mapping[str, Any]] = {}
     soft_preset: ClassVar[Mapping[str, Any]] = {}
-    phased: ClassVar[str] = ""  # the option that names its phases
+    phases_by: ClassVar[str] = ""  # the option that names its phases
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -49,7 +49,7 @@ class Source:
         return 1
 
     @property
-    def named(self) -> tuple[str, ...]:
+    def phase_names(self) -> tuple[str, ...]:
         """What pictures call these parts; none of one that needs no name."""
         return ()
 

@@ -114,7 +114,7 @@ class TrainSettings:
         self._check_options()
         if not 1 <= (phases := self.source.phases) <= self.epochs:
             raise SettingError(
-                f"`{self.source.phased}` makes {phases} phases and `epochs={self.epochs}` has room for 1 to "
+                f"`{self.source.phases_by}` makes {phases} phases and `epochs={self.epochs}` has room for 1 to "
                 f"{self.epochs}; give each phase an epoch at least"
             )
         self._check_network()

@@ -141,7 +141,7 @@ def _f1_by_epoch(folders: Sequence[Path]) -> Any:
     curves: dict[TrainSettings, list[list[float]]] = {}
     for run in runs:
         if (run.settings.dataset, *_phases(run)) != (first.dataset, phases, begins):
-            own = first.source.phased or "dataset"
+            own = first.source.phases_by or "dataset"
             raise SettingError(
                 f"run '{run.folder}' has other phases than '{runs[0].folder}'; draw runs of the same `{own}` together"
             )
@@ -177,7 +177,7 @@ def _phases(run: "Run") -> tuple[tuple[str, ...], tuple[int, ...]]:
     name."""
     from foldnet.training.session import course_of
 
-    names = run.settings.source.named
+    names = run.settings.source.phase_names
     return names, course_of(run).restarts if names else ()
 
 
