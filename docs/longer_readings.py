@@ -83,6 +83,23 @@ def epoch_of(entry: Entry, curve: str, least: float) -> str:
     return next((str(epoch) for epoch, value in enumerate(entry[curve], 1) if value >= least), "none")
 
 
+def solved(name: str, first: int, last: int) -> str:
+    """How many grids are wholly right of those whose path has so many steps: 35 of 35."""
+    return "{right} of {grids}".format(**_by_length(name, first, last))
+
+
+def marked(name: str, first: int, last: int) -> float:
+    """The share of the cells of such paths that is marked."""
+    found = _by_length(name, first, last)
+    return found["hits"] / (found["hits"] + found["misses"])
+
+
+def _by_length(name: str, first: int, last: int) -> dict[str, int]:
+    """The counts of paths of so many steps."""
+    lines = [line for line in result(name)["by_length"] if first <= line["shortest"] <= last]
+    return {key: sum(line[key] for line in lines) for key in ("right", "grids", "hits", "misses")}
+
+
 def loops_of_folds(folds: list[Any]) -> list[tuple[int, Entry]]:
     """The verdicts of all loops, each with the number of test images."""
     return [(fold["accuracy"]["images"], loop) for fold in folds for loop in fold["dial"]]
