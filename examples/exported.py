@@ -31,7 +31,8 @@ from measure import FILES, machine
 import foldnet
 from foldnet.exporting.given import given
 from foldnet.exporting.onnx_file import write_onnx
-from foldnet.exporting.running import onnxruntime_of, weight_bytes
+from foldnet.exporting.running import weight_bytes
+from foldnet.exporting.runtimes import onnxruntime_of
 from foldnet.program.data import loops_of
 
 BATCHES, ROUNDS = (1, 32), 11

@@ -5,20 +5,20 @@ from __future__ import annotations
 import hashlib
 import json
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
-from importlib import import_module, metadata
+from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 import torch
-from torch import Tensor
 
 from foldnet.errors import RunError
 from foldnet.exporting.given import Given
 from foldnet.exporting.needs import needed
+from foldnet.exporting.runtimes import Run, onnxruntime_of, openvino_of
 from foldnet.hardware import memory_bytes
 from foldnet.program.data import Program, loops_of
 from foldnet.store.codec import of_a_folder, read_bytes
@@ -27,7 +27,6 @@ from foldnet.store.tensors import facts_of
 if TYPE_CHECKING:
     from onnx import GraphProto, ModelProto
 
-Run = Callable[[Tensor, Mapping[str, int]], Tensor]  # inputs, and the trips of loops that are not as found -> outputs
 ENDINGS = (".onnx", ".pt2", ".safetensors")
 
 
@@ -120,13 +119,10 @@ def runners(exported: Exported, given: Given, *, threads: int = 0) -> dict[str, 
     the network `given`, MissingTool where nothing here runs it."""
     if exported.about.format == "onnx":
         needed("onnxruntime")
-        found = {
-            f"onnxruntime {metadata.version('onnxruntime')}": onnxruntime_of(
-                exported.content, exported.file, threads=threads
-            )
-        }
+        model = exported.content, exported.file
+        found = {f"onnxruntime {metadata.version('onnxruntime')}": onnxruntime_of(*model, threads=threads)}
         with suppress(ImportError, metadata.PackageNotFoundError):
-            found[f"openvino {metadata.version('openvino')}"] = _openvino_of(exported.file)
+            found[f"openvino {metadata.version('openvino')}"] = openvino_of(*model, threads=threads)
         return found
     if exported.about.format == "pt2":
         from foldnet.exporting.pt2 import rebuilt_pt2
@@ -137,49 +133,6 @@ def runners(exported: Exported, given: Given, *, threads: int = 0) -> dict[str, 
 
         run = rebuilt_tensors(given, exported.file)
     return {f"torch {torch.__version__}": lambda x, trips: run(x)}
-
-
-def onnxruntime_of(content: bytes, file: Path, *, threads: int = 0, optimised: Path | None = None) -> Run:
-    """An ONNX model in onnxruntime on the CPU, with so many threads (0: as it likes); with `optimised` the model that
-    onnxruntime makes of it is written there. Raises RunError where it does not take it."""
-    (onnxruntime,) = needed("onnxruntime")
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4
-    options.intra_op_num_threads = threads
-    if optimised is not None:
-        options.optimized_model_filepath = str(optimised)
-    try:
-        session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # of onnxruntime's own, which have no common class
-        raise _not_run(file, error) from error
-    name = session.get_inputs()[0].name
-
-    def run(x: Tensor, trips: Mapping[str, int]) -> Tensor:
-        feeds = {loop: torch.tensor(count).numpy() for loop, count in trips.items()}
-        try:
-            return torch.from_numpy(session.run(None, {name: x.numpy()} | feeds)[0])
-        except Exception as error:
-            raise _not_run(file, error) from error
-
-    return run
-
-
-def _not_run(file: Path, error: Exception) -> RunError:
-    """What is said of a model that onnxruntime does not load or run."""
-    said = next(iter(str(error).splitlines()), type(error).__name__)[:200]
-    return RunError(f"onnxruntime does not take '{file}' ({said}); export the fold again")
-
-
-def _openvino_of(file: Path) -> Run:
-    """An ONNX file in OpenVINO, on the CPU. Raises ImportError."""
-    openvino: Any = import_module("openvino")
-    compiled = openvino.compile_model(str(file), "CPU")
-
-    def run(x: Tensor, trips: Mapping[str, int]) -> Tensor:
-        given = {"input": x.numpy()} | {loop: torch.tensor(count).numpy() for loop, count in trips.items()}
-        return torch.as_tensor(compiled(given)[0])
-
-    return run
 
 
 def weight_bytes(content: bytes, file: Path) -> tuple[int, int]:

@@ -12,7 +12,8 @@ from torch import Tensor
 
 from foldnet.data.tasks import Task
 from foldnet.errors import BrokenPromise
-from foldnet.exporting.running import Exported, Run
+from foldnet.exporting.running import Exported
+from foldnet.exporting.runtimes import Run
 from foldnet.folding.looped import LoopedNetwork
 from foldnet.program.data import Program
 from foldnet.proof.promises import Promise, at_most, equal

@@ -12,7 +12,8 @@ from torch import Tensor
 from foldnet.exporting.given import Given, given
 from foldnet.exporting.pt2 import weights_in
 from foldnet.exporting.reuse import reused_in_loops
-from foldnet.exporting.running import Exported, Run, opened, runners, weight_bytes
+from foldnet.exporting.running import Exported, opened, runners, weight_bytes
+from foldnet.exporting.runtimes import Run
 from foldnet.exporting.tensors_file import state_of
 from foldnet.exporting.unrolled import unique_bytes, written_out
 from foldnet.folding.folds import SEALED, Fold, open_fold

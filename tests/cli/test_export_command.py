@@ -4,14 +4,16 @@ import json
 import shutil
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
-from types import SimpleNamespace
 
 import onnx
 import pytest
 import torch
 
+from foldnet.errors import RunError
 from foldnet.exporting import onnx_model, running
+from foldnet.exporting.runtimes import openvino_of
 from foldnet.store.seals import sha256_of
 
 FOLD = "runs/tied/fold-0.95"
@@ -54,9 +56,9 @@ def test_a_fold_is_written_and_verified(cli, home, exports, files):
     assert (certificate["sha256"], certificate["passed"]) == (said["sha256"], None)
     assert certificate["notes"] == ["no test images were asked for: only random inputs are compared"]
     assert certificate["bytes"]["file"] <= 1.05 * certificate["bytes"]["unique"] + 2**16
-    trips = [ran["trips"] for ran in certificate["ran"]]
-    assert trips[:2] == [{}, {}]
-    assert trips[2:] == [{name: count} for name in LOOPS for count in (0, 1, 3, 6)]
+    for runtime in ("onnxruntime", "openvino"):
+        trips = [ran["trips"] for ran in certificate["ran"] if ran["runtime"].startswith(runtime)]
+        assert trips == [{}, {}, *({name: count} for name in LOOPS for count in (0, 1, 3, 6))]
     assert {ran["batch"] for ran in certificate["ran"]} == {32, 3}
     assert all(ran["broken"] == 0 for ran in certificate["ran"])
 
@@ -178,21 +180,31 @@ def test_a_file_that_computes_something_else_breaks_its_promises(cli, home, file
     assert "does not keep what it promises (largest difference of onnxruntime" in found.err
 
 
-def test_openvino_runs_it_too_where_it_is_installed(cli, home, files, monkeypatch):
-    def compile_model(file, device):
-        run = running.onnxruntime_of(Path(file).read_bytes(), Path(file))
-        assert device == "CPU"
-        return lambda given: [
-            run(torch.from_numpy(given["input"]), {k: int(v) for k, v in given.items() if k != "input"})
-        ]
-
-    version = running.metadata.version
-    monkeypatch.setitem(sys.modules, "openvino", SimpleNamespace(compile_model=compile_model))
-    monkeypatch.setattr(running.metadata, "version", lambda name: "1.2.3" if name == "openvino" else version(name))
+def test_openvino_runs_it_too_with_dials_turned(cli, home, files):
     found = json.loads(cli("verify", FOLD, "--no-data", "--exported", files[".onnx"], "--json").out)
-    assert {ran["runtime"].split()[0] for ran in found["ran"]} == {"onnxruntime", "openvino"}
-    assert "openvino 1.2.3" in {ran["runtime"] for ran in found["ran"]}
+    ran = {
+        name: [one for one in found["ran"] if one["runtime"].startswith(name)] for name in ("onnxruntime", "openvino")
+    }
+    assert [one["trips"] for one in ran["openvino"]] == [one["trips"] for one in ran["onnxruntime"]]
+    assert any(ran["openvino"][-1]["trips"].values())
+    assert all(one["difference"] <= 1e-4 * max(1, one["largest"]) for one in found["ran"])
+    assert ran["openvino"][0]["runtime"] == f"openvino {version('openvino')}"
+
+
+def test_where_openvino_is_not_installed_onnxruntime_runs_it_alone(cli, home, files, monkeypatch):
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    found = json.loads(cli("verify", FOLD, "--no-data", "--exported", files[".onnx"], "--json").out)
+    assert {ran["runtime"].split()[0] for ran in found["ran"]} == {"onnxruntime"}
     assert found["passed"] is None
+
+
+def test_a_model_that_openvino_does_not_take(tmp_path):
+    x = onnx.helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, [1])
+    node = onnx.helper.make_node("NoSuchOperator", ["x"], ["y"])
+    y = onnx.helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, [1])
+    model = onnx.helper.make_model(onnx.helper.make_graph([node], "g", [x], [y]))
+    with pytest.raises(RunError, match=r"^OpenVINO does not take 'a.onnx' \(.*\); export the fold again$"):
+        openvino_of(model.SerializeToString(), Path("a.onnx"))(torch.ones(1), {})
 
 
 @pytest.mark.parametrize(
