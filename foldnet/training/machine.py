@@ -18,6 +18,8 @@ from foldnet.hardware import BF16, cpu_features, processor_name
 from foldnet.options import check_choice
 from foldnet.training.settings import PRECISIONS
 
+LISTENING = 12.0  # seconds that a process waits for others to hear its last words: a busy one needs a few to connect
+
 
 @dataclass(frozen=True, slots=True)
 class World:
@@ -60,9 +62,22 @@ class World:
         if not self.alone:
             self.store.set(f"foldnet/{topic}", json.dumps(value))
 
+    def tell_before_leaving(self, topic: str, value: Any) -> None:
+        """The same of a process that ends then, and the store with it: wait until all others have heard it, or for
+        LISTENING seconds, since one of them may be dead."""
+        if self.alone:
+            return
+        self.tell(topic, value)
+        deadline = time.monotonic() + LISTENING
+        while self.store.add(f"heard/{topic}", 0) < self.size - 1 and time.monotonic() < deadline:
+            time.sleep(0.05)
+
     def hear(self, topic: str) -> Any:
         """What another process left or will leave under a name."""
-        return json.loads(self.store.get(f"foldnet/{topic}"))
+        value = json.loads(self.store.get(f"foldnet/{topic}"))
+        with suppress(RuntimeError, dist.DistError):  # whoever left it may have waited long enough
+            self.store.add(f"heard/{topic}", 1)
+        return value
 
     def heard(self, topic: str, seconds: float) -> Any:
         """What another process leaves under a name within so many seconds, else None."""

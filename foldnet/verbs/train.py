@@ -139,7 +139,7 @@ def train(
             writer_kind()
         begun = _begin(wanted, out, observer)
     except BaseException:
-        world.tell("run", {"folder": None})
+        world.tell_before_leaving("run", {"folder": None})
         raise
     if isinstance(begun, TrainReport):
         return begun
@@ -187,7 +187,7 @@ def _begin(
         return begun
     run = wanted.take_up(folder)
     if is_finished(run):
-        wanted.world.tell("run", {"folder": str(folder)})
+        wanted.world.tell_before_leaving("run", {"folder": str(folder)})
         return read_report(folder)
     return wanted.material(run), None, take_lock(folder)
 

@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from functools import partial
 from pathlib import Path
@@ -18,6 +19,7 @@ from torch import nn
 
 from foldnet.errors import FoldnetError, SettingError
 from foldnet.store.tensors import load_tensors
+from foldnet.training import machine
 from foldnet.training.checkpoint import read_metrics
 from foldnet.training.learner import Learner, build_optimiser
 from foldnet.training.loop import NOTHING, SAVE, STOP, Agreement, Steps
@@ -320,6 +322,27 @@ def test_alone_there_are_no_collectives():
     ALONE.tell("anything", None)
     assert tensor.tolist() == [1, 1]
     assert (ALONE.alone, ALONE.writes) == (True, True)
+
+
+def test_last_words_are_waited_for_until_they_are_heard_or_for_a_while(monkeypatch):
+    """Process 0 keeps the store: where it ended at once, a busy process heard nothing of why."""
+    store, heard = dist.HashStore(), []
+    speaker, listener = (World(rank, 2, store=store) for rank in range(2))
+
+    def listen():
+        time.sleep(0.5)
+        heard.append(listener.hear("run"))
+
+    thread = threading.Thread(target=listen)
+    thread.start()
+    speaker.tell_before_leaving("run", {"folder": None})
+    assert store.add("heard/run", 0) == 1
+    thread.join()
+    assert heard == [{"folder": None}]
+    monkeypatch.setattr(machine, "LISTENING", 0.1)
+    speaker.tell_before_leaving("other", 1)  # to nobody, who hears it later
+    assert listener.hear("other") == 1
+    ALONE.tell_before_leaving("anything", None)
 
 
 def test_alone_what_is_wanted_is_done_at_once():
