@@ -114,7 +114,13 @@ def shelf(tmp_path_factory, few_digits):
     foldnet.fold(run, threshold=0.0, out=run / "fold", shares=False)  # so that it loops
     with contextlib.chdir(place):
         draw_pictures(Path("pictures"))
-        outcome = Cli()("study", "run", "examples/digits-study.toml", "--data-dir", "pictures")
+        small = (
+            "--data-dir",
+            "pictures",
+            "--threads",
+            "1",
+        )  # of two, one waits for the other, which another test holds up
+        outcome = Cli()("study", "run", "examples/digits-study.toml", *small)
         assert outcome.code == 0, outcome
     return place
 

@@ -129,7 +129,7 @@ def test_a_trial_that_fails_is_named_and_the_others_go_on(tmp_path):
         def said(self, sentence):
             said.append(sentence)
 
-    report = run_study(made(tmp_path, text), out=tmp_path / "study", retries=1, watcher=Watching())
+    report = run_study(made(tmp_path, text), out=tmp_path / "study", retries=1, threads=1, watcher=Watching())
     assert [line.dataset for line in report.lines] == ["digits"]
     assert [name for name, _ in report.missing] == ["wrn-10-1 folder seed 0"]
     assert report.exit_status == 1
