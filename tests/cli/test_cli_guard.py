@@ -149,7 +149,7 @@ def test_a_reader_who_goes_away_is_no_error(shelf, arguments):
 
 def training(tmp_path: Path) -> subprocess.Popen:
     """A long training of a small network, two epochs of which are over."""
-    options = ["--arch", "wrn-16-1", "--epochs", "2000", "--out", "run", "--precision", "fp32", "--device", "cpu"]
+    options = ["--arch", "wrn-10-1", "--epochs", "2000", "--out", "run", "--precision", "fp32", "--device", "cpu"]
     program = subprocess.Popen(
         [*PROGRAM, "train", *options],
         stdout=subprocess.PIPE,
@@ -194,19 +194,13 @@ def test_a_second_ctrl_c_ends_a_training_at_once(tmp_path):
         assert program.stderr.read().splitlines()[-1].startswith(("interrupted", "stopped"))
 
 
-def test_a_run_that_is_being_written_is_left_alone(tmp_path):
+def test_a_run_that_is_being_written_is_left_alone(cli, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     with training(tmp_path) as program:
         for option in ("--resume", "--force"):
-            other = subprocess.run(
-                [*PROGRAM, "train", "--out", "run", option],
-                capture_output=True,
-                text=True,
-                cwd=tmp_path,
-                env=os.environ | {"OMP_NUM_THREADS": "1"},
-                check=False,
-            )
-            assert other.returncode == 1
-            assert other.stderr.startswith(f"Error: run 'run' is being written by process {program.pid} on ")
+            other = cli("train", "--out", "run", option)
+            assert other.code == 1
+            assert other.err.startswith(f"Error: run 'run' is being written by process {program.pid} on ")
         assert program.poll() is None
         program.kill()
 

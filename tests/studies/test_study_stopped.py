@@ -19,7 +19,7 @@ from foldnet.training.observer import Stopped
 from foldnet.verbs.study import run_study
 
 STUDY = "batch_size = 128\nepochs = {}\n[grid]\narch = 'wrn-10-1'\nseed = [0, 1]\n"
-LONG, SHORT = 2000, 30  # epochs: of trials that are stopped, and of those that are to end
+LONG, SHORT = 2000, 12  # epochs: of trials that are stopped, and of those that are to end
 PATIENCE = 120  # seconds until a process that shows nothing is given up
 STOPPED = "stopped with 0 of 2 trials finished; what ran is saved, and the same study, run again, goes on"
 
