@@ -62,6 +62,14 @@ def whole(entry: Entry, size: int, times: Sequence[float]) -> str:
     return " / ".join(f"{right[trips]:.0f}" for trips in dict.fromkeys(wanted) if trips in right) or "-"
 
 
+def scores(entry: Entry, size: int, times: Sequence[float]) -> str:
+    """The scores on problems of a size, in the same order; and how many of a hundred are wholly right with the most trips."""
+    trained, found = trained_on(entry), entry["found"]
+    wanted = dict.fromkeys([found, *(round(factor * found * size / trained) for factor in times)])
+    rows = [row for trips in wanted for row in entry["rows"] if (row["size"], row["trips"]) == (size, trips)]
+    return " / ".join(f"{row['score']:.2f}" for row in rows) + f" ({100 * rows[-1]['right'] / rows[-1]['of']:.0f})"
+
+
 def right_at(entry: Entry, size: int, factor: float) -> str:
     """How many problems of a size are wholly right with so many times the trips found in proportion to it; at 0 with those found."""
     trips = round(factor * entry["found"] * size / trained_on(entry)) or entry["found"]
