@@ -39,8 +39,9 @@ def kind(entry: Entry) -> str:
     words = "steps that share nothing" if templates is None else f"found, of {templates} templates"
     words = "a loop by hand" if entry["coefficients"] == "fixed" else words
     words += f", fine-tuned for {entry['finetuned']} epochs" if entry.get("finetuned") else ""
+    held = f", weights held at a spectral norm of {limit:g}" if (limit := entry.get("spectral_norm", 0)) else ""
     lacking = {
-        "without norm": entry["norm"] != "rms",
+        f"without norm{held}": entry["norm"] != "rms",
         "without mixed starts": not entry["mixed_starts"],
         "without parts past the last step": entry["progressive_reach"] == 1,
         "without parts": not entry["progressive"],

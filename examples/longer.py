@@ -41,6 +41,7 @@ TOLD = (
     "progressive",
     "progressive_reach",
     "mixed_starts",
+    "spectral_norm",
     "epochs",
 )
 

@@ -53,7 +53,9 @@ BOUNDS: dict[str, Bound] = {
     "epochs": Bound(1, 10_000),
     "batch_size": Bound(2, 65_536),
     **dict.fromkeys(("lr", "finetune_lr"), _number(0, 1000, above=True)),
-    **dict.fromkeys(("weight_decay", "recurrence", "step_scale", "clip", "fixed_point"), _number(0, 1000)),
+    **dict.fromkeys(
+        ("weight_decay", "recurrence", "step_scale", "spectral_norm", "clip", "fixed_point"), _number(0, 1000)
+    ),
     **dict.fromkeys(("momentum", "progressive", "mixed_starts", "deep_supervision"), _number(0, 1)),
     "progressive_reach": _number(1, 100),
     "seed": Bound(0, 2**32 - 1),

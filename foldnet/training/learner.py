@@ -29,7 +29,8 @@ MIXING = ("coefficients", "gains", "gain")  # what mixes or scales shared weight
 class Objective:
     """What the steps minimise: `loss` of (outputs, targets, inputs), by default the task's, less the weighted
     recurrence. In one process alone `run` stands for the network where its loss is all; `begin` hears before each epoch
-    what share of them is over. Gradients are scaled down to a norm of `clip` where that is above 0."""
+    what share of them is over. Gradients are scaled down to a norm of `clip` where that is above 0; `settle` is called
+    after each step."""
 
     recurrence: float = 0.0
     form: str = "mean"
@@ -39,6 +40,7 @@ class Objective:
     run: Callable[[Tensor], Tensor] | None = None
     begin: Callable[[float], None] | None = None
     clip: float = 0.0
+    settle: Callable[[], None] | None = None
 
 
 @checked

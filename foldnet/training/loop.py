@@ -227,6 +227,8 @@ class Steps:
         if objective.clip:
             torch.nn.utils.clip_grad_norm_(learner.model.parameters(), objective.clip)
         learner.optimiser.step()
+        if objective.settle is not None:
+            objective.settle()
         return loss.detach(), outputs.detach()
 
     def _run(self, x: Tensor) -> Tensor:

@@ -192,6 +192,10 @@ def session_of(material: Material, *, new: bool = False) -> tuple[Run, Session]:
         parts = {"progressive_reach": settings.progressive_reach, "mixed_starts": settings.mixed_starts}
         losses = StepLosses(model, task, machine, **weights, **parts)
         objective = replace(objective, loss=losses, run=losses.run, begin=losses.begin)
+    if settings.spectral_norm:
+        from foldnet.training.spectral import SpectralNorm
+
+        objective = replace(objective, settle=SpectralNorm(model, settings.spectral_norm))
     learner = model, optimiser, machine, objective, compilation
     train, validation = material.batches()
     return run, Session(*learner, train=train, validation=validation, course=course_of(run), start=start)

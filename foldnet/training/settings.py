@@ -52,6 +52,7 @@ DEEP = Option("Weight of the loss after a quarter, a half and three quarters of 
 RESTING = Option("Weight of what the last step of cnn and scnn still changes of the state.")
 NORMED = Option("batch, group, rms or none: what steps of cnn and scnn normalise by.", NORMS)
 SCALED = Option("A step of cnn and scnn adds this / steps of its change; 0: all of it.")
+STRETCHED = Option("Largest spectral norm of the weights in steps of cnn and scnn, 0 for any; with --norm none or rms.")
 FIXED = Option(
     "learnt, or fixed as they begin: with --templates 1 at 1, so that all layers of a group are one, a loop by hand.",
     COEFFICIENTS,
@@ -69,9 +70,10 @@ class TrainSettings:
     cosine, or not at all; before that it rises over the share `warmup` of the training. With `sync_bn` several
     processes normalise by the statistics of their whole batch. `cutout` is the side of the square hole in pixels, 0
     for none. `progressive` is the weight of the loss after a random number of steps, for networks of steps, as are
-    `progressive_reach`, `mixed_starts`, `deep_supervision`, `fixed_point`, `norm` and `step_scale`; `clip` is the
-    largest norm of gradients, 0 for any. `coefficients` are "learnt" or stay "fixed". `templates` makes a network soft
-    whatever its name; `arch_option` are options of a library's or a user's own network, by name.
+    `progressive_reach`, `mixed_starts`, `deep_supervision`, `fixed_point`, `norm`, `step_scale` and `spectral_norm`,
+    the largest of their weights; `clip` is the largest norm of gradients, 0 for any. `coefficients` are "learnt" or
+    stay "fixed". `templates` makes a network soft whatever its name; `arch_option` are options of a library's or a
+    user's own network, by name.
     """
 
     source: Source = field(default_factory=Digits)
@@ -106,6 +108,7 @@ class TrainSettings:
     clip: Annotated[float, Option("Largest norm of a step's gradients, 0 for any.")] = 0.0
     norm: Annotated[str, NORMED] = "batch"
     step_scale: Annotated[float, SCALED] = 0.0
+    spectral_norm: Annotated[float, STRETCHED] = 0.0
     coefficients: Annotated[str, FIXED] = "learnt"
     data_dir: Annotated[str | None, Option(flag=None)] = None
 
@@ -181,6 +184,9 @@ class TrainSettings:
         for name, whole in (("progressive_reach", 1), ("mixed_starts", 0)):
             if (value := getattr(self, name)) != whole and not self.progressive:
                 raise SettingError(f"`{name}={value:g}` means nothing without `progressive`; leave it out")
+        if self.spectral_norm and self.norm not in ("none", "rms"):
+            said = f"`spectral_norm={self.spectral_norm:g}` means nothing with `norm={self.norm!r}`, which undoes it"
+            raise SettingError(f"{said}; leave it out or give `norm='none'`")
         if self.progressive and self.sync_bn:
             raise SettingError(
                 f"`progressive={self.progressive:g}` and `sync_bn=True` contradict each other, since processes that "

@@ -173,7 +173,8 @@ DECODER_PRESET: dict[str, Any] = {
 }
 THEIRS: dict[str, Any] = {"options": OutsideOptions, "make": _theirs, "layers": _not_known, "trains_with": ("cutout",)}
 
-STEPPING = ("progressive", "progressive_reach", "mixed_starts", "deep_supervision", "fixed_point", "norm", "step_scale")
+LOSSES = ("progressive", "progressive_reach", "mixed_starts", "deep_supervision", "fixed_point")
+STEPPING = (*LOSSES, "norm", "step_scale", "spectral_norm")
 
 FAMILIES: dict[str, Family] = {
     "wrn": Family(

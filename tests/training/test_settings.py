@@ -131,6 +131,12 @@ def test_what_has_no_meaning_for_a_family_is_refused(name, value):
         ({"arch": "gpt-2-8-2", "step_scale": 1.0}, "`step_scale=1.0` has no place in 'gpt-2-8-2'; leave it out"),
         ({"arch": "wrn-28-2", "fixed_point": 1.0}, "`fixed_point=1.0` has no place in 'wrn-28-2'; leave it out"),
         ({"arch": "scnn-3-4-1", "mixed_starts": 0.3}, "`mixed_starts=0.3` means nothing without `progressive`; leave it out"),
+        ({"arch": "wrn-28-2", "spectral_norm": 1.0}, "`spectral_norm=1.0` has no place in 'wrn-28-2'; leave it out"),
+        (
+            {"arch": "scnn-3-4-1", "spectral_norm": 1.0},
+            "`spectral_norm=1` means nothing with `norm='batch'`, which undoes it; leave it out or give `norm='none'`",
+        ),
+        ({"spectral_norm": -1.0}, "`spectral_norm=-1.0` is not legal; give a number from 0 to 1000"),
         ({"deep_supervision": 2.0}, "`deep_supervision=2.0` is not legal; give a number from 0 to 1"),
         ({"arch": "cnn-3-4", "coefficients": "fixed"}, "`coefficients='fixed'` has no meaning, since 'cnn-3-4' has none; leave it out"),
         (
@@ -264,7 +270,7 @@ def test_a_number_that_python_cannot_write_is_refused():
 def test_every_number_has_a_lower_and_an_upper_bound():
     kinds = (TrainSettings, *SOURCES.values())
     numbers = [(kind, name) for kind in kinds for name, field in fields_of(kind).items() if field.type in (int, float)]
-    assert len(numbers) == 20 + 15
+    assert len(numbers) == 21 + 15
     for kind, name in numbers:
         for value in (-1, 10**10):
             with pytest.raises(SettingError, match=rf"^`{name}={value}` is not legal; give a "):
