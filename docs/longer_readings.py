@@ -36,7 +36,8 @@ def _is(one: Entry, wanted: dict[str, Any]) -> bool:
 def kind(entry: Entry) -> str:
     """What a network is, and what it lacks of the preset, in words."""
     templates = next((part for part in entry["arch"].split("-")[3:] if part.isdigit()), None)
-    words = "steps that share nothing" if templates is None else f"found, of {templates} templates"
+    soft = f"{'found, ' if entry['recurrence'] else ''}of {templates} templates"
+    words = "steps that share nothing" if templates is None else soft
     words = "a loop by hand" if entry["coefficients"] == "fixed" else words
     words += f", fine-tuned for {entry['finetuned']} epochs" if entry.get("finetuned") else ""
     held = f", weights held at a spectral norm of {limit:g}" if (limit := entry.get("spectral_norm", 0)) else ""
@@ -45,7 +46,7 @@ def kind(entry: Entry) -> str:
         "without mixed starts": not entry["mixed_starts"],
         "without parts past the last step": entry["progressive_reach"] == 1,
         "without parts": not entry["progressive"],
-        "without the regulariser": bool(templates) and entry["coefficients"] != "fixed" and not entry["recurrence"],
+        "not asked to become alike": bool(templates) and entry["coefficients"] != "fixed" and not entry["recurrence"],
     }
     if entry["dataset"] == "mazes" and len(set(entry["trained_on"])) == 1:
         lacking["on {0}x{0} alone".format(*entry["trained_on"])] = True
