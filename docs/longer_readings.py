@@ -78,6 +78,12 @@ def right_at(entry: Entry, size: int, factor: float) -> str:
     return next(str(row["right"]) for row in entry["rows"] if (row["size"], row["trips"]) == (size, trips))
 
 
+def f1_at(entry: Entry, size: int, factor: float) -> str:
+    """The score on problems of a size with so many times the trips found in proportion to it; at 0 with those found."""
+    trips = round(factor * entry["found"] * size / trained_on(entry)) or entry["found"]
+    return next(f"{row['score']:.2f}" for row in entry["rows"] if (row["size"], row["trips"]) == (size, trips))
+
+
 def trained_on(entry: Entry) -> int:
     """The largest size that a network was trained on: the smallest scored, where an entry does not say it."""
     return int(entry["trained_on"][-1] if "trained_on" in entry else sizes_of(entry)[0])
