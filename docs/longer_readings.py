@@ -74,14 +74,19 @@ def scores(entry: Entry, size: int, times: Sequence[float]) -> str:
 
 def right_at(entry: Entry, size: int, factor: float) -> str:
     """How many problems of a size are wholly right with so many times the trips found in proportion to it; at 0 with those found."""
-    trips = round(factor * entry["found"] * size / trained_on(entry)) or entry["found"]
-    return next(str(row["right"]) for row in entry["rows"] if (row["size"], row["trips"]) == (size, trips))
+    return str(_row_at(entry, size, factor)["right"])
 
 
 def f1_at(entry: Entry, size: int, factor: float) -> str:
-    """The score on problems of a size with so many times the trips found in proportion to it; at 0 with those found."""
+    """The score on them."""
+    return f"{_row_at(entry, size, factor)['score']:.2f}"
+
+
+def _row_at(entry: Entry, size: int, factor: float) -> Entry:
+    """What was measured on problems of a size with so many trips."""
     trips = round(factor * entry["found"] * size / trained_on(entry)) or entry["found"]
-    return next(f"{row['score']:.2f}" for row in entry["rows"] if (row["size"], row["trips"]) == (size, trips))
+    found: Entry = next(row for row in entry["rows"] if (row["size"], row["trips"]) == (size, trips))
+    return found
 
 
 def trained_on(entry: Entry) -> int:

@@ -55,15 +55,15 @@ def openvino_of(content: bytes, file: Path, *, threads: int = 0) -> Run:
     options |= {"INFERENCE_NUM_THREADS": str(threads)} if threads else {}
 
     @cache
-    def compiled(turned: bool) -> Any:
-        """The model, with trips as found or as given."""
-        return core.compile_model(core.read_model(_without_defaults(content) if turned else content), "CPU", options)
+    def compiled(turned: bool) -> tuple[Any, dict[str, int]]:
+        """The model, with trips as found; or with trips as given, and what those are that are not given."""
+        model, trips = _without_defaults(content) if turned else (content, {})
+        return core.compile_model(core.read_model(model), "CPU", options), trips
 
     def run(x: Tensor, trips: Mapping[str, int]) -> Tensor:
         try:
-            model = compiled(bool(trips))
-            found = _defaults(content) | dict(trips) if trips else {}
-            feeds = {loop: torch.tensor(count).numpy() for loop, count in found.items()}
+            model, found = compiled(bool(trips))
+            feeds = {loop: torch.tensor(count).numpy() for loop, count in (found | dict(trips)).items()}
             return torch.from_numpy(model({model.inputs[0].any_name: x.numpy()} | feeds)[0].copy())
         except Exception as error:
             raise _not_run("OpenVINO", file, error) from error
@@ -71,26 +71,18 @@ def openvino_of(content: bytes, file: Path, *, threads: int = 0) -> Run:
     return run
 
 
-def _defaults(content: bytes) -> dict[str, int]:
-    """Trips of a model's loops that are inputs, by their names, where they are not given."""
+def _without_defaults(content: bytes) -> tuple[bytes, dict[str, int]]:
+    """The same model, all inputs of which must be given; and the trips of its loops where they are not, by their
+    names."""
     from onnx import load_from_string, numpy_helper
-
-    graph = load_from_string(content).graph
-    inputs = {one.name for one in graph.input}
-    return {one.name: int(numpy_helper.to_array(one)) for one in graph.initializer if one.name in inputs}
-
-
-def _without_defaults(content: bytes) -> bytes:
-    """The same model, all inputs of which must be given."""
-    from onnx import load_from_string
 
     model = load_from_string(content)
     inputs = {one.name for one in model.graph.input}
+    found = {one.name: int(numpy_helper.to_array(one)) for one in model.graph.initializer if one.name in inputs}
     kept = [one for one in model.graph.initializer if one.name not in inputs]
     del model.graph.initializer[:]
     model.graph.initializer.extend(kept)
-    serialized: bytes = model.SerializeToString()
-    return serialized
+    return model.SerializeToString(), found
 
 
 def _not_run(runtime: str, file: Path, error: Exception) -> RunError:

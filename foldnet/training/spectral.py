@@ -29,8 +29,7 @@ class SpectralNorm:
         if not isinstance(network, StepNetwork):
             raise SettingError(f"`spectral_norm={most:g}` needs a network of steps, such as scnn-20-32-1; leave it out")
         self.most, self.sources = most, list(model.sources.values()) if isinstance(model, SharedNetwork) else []
-        self.own = [weight for name, weight in network.body.named_parameters() if name.endswith("conv1.weight")]
-        self.own += [weight for name, weight in network.body.named_parameters() if name.endswith("conv2.weight")]
+        self.own = list(network.body.parameters())  # without norms they are the weights, those that are not shared
 
     @torch.no_grad()
     def __call__(self) -> None:
