@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from foldnet.bounds import check_number
+from foldnet.bounds import check_number, shown
 from foldnet.data.dataset import Dataset
 from foldnet.data.sources import Digits, source_type
 from foldnet.data.tasks import TASKS
@@ -27,7 +27,7 @@ from foldnet.training.runs import Run, create_run, default_name, newest_run, ope
 from foldnet.training.session import Material, Session, course_of, session_of, split_of, split_of_run
 from foldnet.training.settings import TrainSettings, flat, read_toml, train_settings
 from foldnet.zoo.blueprint import Blueprint, blueprint
-from foldnet.zoo.families import is_soft, published
+from foldnet.zoo.families import family_of, is_soft, published
 from foldnet.zoo.family import short_name
 
 if TYPE_CHECKING:
@@ -188,8 +188,12 @@ def _check_place(folder: Path, wanted: Wanted) -> None:
 
 
 def _recalling(arch: Any) -> str:
-    """The name of the network in which every step sees the input again."""
-    return f"{arch}".removesuffix(RECALL) + RECALL
+    """The name of the network in which every step sees the input again. Raises SettingError for one without steps."""
+    name = f"{arch}".removesuffix(RECALL)
+    family, _ = family_of(name)
+    if family is not None and "recall" not in family.flags:
+        raise SettingError(f"`recall=True` has no place in '{shown(name)}'; leave it out")
+    return name + RECALL
 
 
 def clear_leftovers(folder: Path) -> None:

@@ -13,7 +13,7 @@ from svg_pictures import assert_whole
 
 import foldnet
 from foldnet.data.rules import MazeRule, PathRule, draw_grids
-from foldnet.errors import SettingError, UnknownName
+from foldnet.errors import SettingError
 from foldnet.folding.looped import LoopedNetwork
 from foldnet.training.observer import Silent
 from foldnet.training.runs import open_run
@@ -398,8 +398,6 @@ def test_recall_is_an_option(cli, tmp_path, given, arch):
         patch.setattr("foldnet.verbs.train._train_on", stop)
         outcome = cli("train", *OPTIONS, "--recall", *given, "--out", tmp_path / "run")
     assert re.search(rf"unexpected RuntimeError: {arch};", outcome.err)
-    with pytest.raises(UnknownName, match=r"architecture 'wrn-16-1-recall' is not known"):
-        foldnet.train(arch="wrn-16-1", recall=True, out=tmp_path / "other")
 
 
 def test_a_config_may_name_windows_and_recall_reads_it(tmp_path):
@@ -426,3 +424,10 @@ def test_recall_is_no_contradiction_of_a_run_that_has_it(shelf, tmp_path):
     said = "`recall=True` contradicts run 'runs/plain', which trains 'cnn-4-8'; leave it out, or start another run"
     with pytest.raises(SettingError, match=f"^{re.escape(said)}$"):
         foldnet.train(out="runs/plain", resume=True, recall=True)
+
+
+@pytest.mark.parametrize(("dataset", "arch"), [("digits", "wrn-16-1"), ("text", "sgpt-2-8-1-1")])
+def test_a_network_without_an_input_to_recall_is_refused(cli, tmp_path, dataset, arch):
+    asked = ["train", "--dataset", dataset, "--arch", arch, "--recall", "--out", tmp_path / "run"]
+    assert cli.refused(*asked) == f"--recall has no place in '{arch}'; leave it out"
+    assert not (tmp_path / "run").exists()
