@@ -21,7 +21,10 @@ from foldnet.exporting.onnx_graph import Graph, Node, used_by
 # 1024: 2.0, 1.6; 16 pixels, 1024 to 128: 1.5, 1.7; 4 pixels, 256 to 2048: 2.0, 7.1. Products of matrices, images being
 # rows of channels, took no less: a ResNet-50 half as wide 1.17 times the time written out for 1.18, one of 128 x 128
 # pixels 1.19 for 1.13. Convolutions of 3x3 pixels take longer with the norm inside: 32x32 pixels of 64 channels 25.0
-# for 19.6, 16x16 of 128 21.0 for 17.4, 8x8 of 256 20.0 for 17.3, 24x24 of 32 6.9 for 4.3 (Xeon, AVX-512).
+# for 19.6, 16x16 of 128 21.0 for 17.4, 8x8 of 256 20.0 for 17.3, 24x24 of 32 6.9 for 4.3 (Xeon, AVX-512). Nor does it
+# help to stay in the blocked layout, with scale and shift as maps as large as the outputs, made by convolutions of one
+# pixel over which trip it is: swrn-40-1-8 took 1.32 times the time written out with the second norm of a block so and
+# 1.53 with both, 1.29 with both as passes.
 CHANNELS_A_PIXEL = 8
 # Channels that a convolution of one pixel takes: 32 make the loops of a ResNet-50 take 1.18 times as long, 64 1.10.
 FEW = 64
