@@ -198,7 +198,7 @@ def _full_name(settings: TrainSettings) -> str:
     if _outside(settings):
         return settings.arch
     built = blueprint(settings.arch, templates=settings.templates)
-    return f"s{built.plain.arch}-{built.templates}" if built.templates is not None else settings.arch
+    return built.soft(built.templates).arch if built.templates is not None else settings.arch
 
 
 def _outside(settings: TrainSettings) -> bool:

@@ -204,6 +204,19 @@ def test_a_name_is_of_what_is_trained_and_not_of_where_or_what_follows():
     assert named(base) == "e6394f7f5da3"  # results that are kept name trials: a change here orphans them
 
 
+@pytest.mark.parametrize(
+    ("dataset", "asked", "named"),
+    [
+        ("prefix-sums", 'arch = "scnn1d-6-4-recall"', "scnn1d-6-4-6-recall"),
+        ("addition", 'arch = "sgpt-2-8-1-1-abacus"', "sgpt-2-8-1-1-abacus"),
+        ("digits", 'arch = "wrn-16-1"\ntemplates = 2', "swrn-16-1-2"),
+        ("digits", 'arch = "wrn-16-1"', "wrn-16-1"),
+    ],
+)
+def test_the_network_of_a_trial_is_named_as_it_can_be_asked_for(dataset, asked, named):
+    assert study(f'dataset = "{dataset}"\n[grid]\n{asked}\n').trials[0].network == (named, dataset)
+
+
 @given(st.permutations(["seed = 3", "epochs = 2", 'arch = "swrn-16-1-2"', "lr = 0.05", "cutout = 4"]))
 def test_the_order_of_keys_changes_no_name(lines):
     names = {study("[grid]\n" + "\n".join(lines)).trials[0].name}
