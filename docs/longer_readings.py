@@ -35,17 +35,18 @@ def _is(one: Entry, wanted: dict[str, Any]) -> bool:
 
 def kind(entry: Entry) -> str:
     """What a network is, and what it lacks of the preset, in words."""
-    templates = next((part for part in entry["arch"].split("-")[3:] if part.isdigit()), None)
+    text = entry["dataset"] == "addition"  # whose networks have heads in their names, layer norms and no parts
+    templates = next((part for part in entry["arch"].split("-")[4 if text else 3 :] if part.isdigit()), None)
     soft = f"{'found, ' if entry['recurrence'] else ''}of {templates} templates"
-    words = "steps that share nothing" if templates is None else soft
+    words = f"{'blocks' if text else 'steps'} that share nothing" if templates is None else soft
     words = "a loop by hand" if entry["coefficients"] == "fixed" else words
     words += f", fine-tuned for {entry['finetuned']} epochs" if entry.get("finetuned") else ""
     held = f", weights held at a spectral norm of {limit:g}" if (limit := entry.get("spectral_norm", 0)) else ""
     lacking = {
-        f"without norm{held}": entry["norm"] != "rms",
-        "without mixed starts": not entry["mixed_starts"],
-        "without parts past the last step": entry["progressive_reach"] == 1,
-        "without parts": not entry["progressive"],
+        f"without norm{held}": entry["norm"] != "rms" and not text,
+        "without mixed starts": not entry["mixed_starts"] and not text,
+        "without parts past the last step": entry["progressive_reach"] == 1 and not text,
+        "without parts": not entry["progressive"] and not text,
         "not asked to become alike": bool(templates) and entry["coefficients"] != "fixed" and not entry["recurrence"],
     }
     if entry["dataset"] == "mazes" and len(set(entry["trained_on"])) == 1:

@@ -66,6 +66,7 @@ PROBLEMS = {
     "prefix-sums": Problem("length", "bits", (32, 64, 128, 256, 512)),
     "mazes": Problem("size", "cells a side", (9, 13, 19, 33, 59)),
     "paths": Problem("grid", "cells a side", (24, 32, 48), (21, 29, 41)),
+    "addition": Problem("length", "digits", (4, 5, 6, 8)),
 }
 
 
