@@ -14,7 +14,7 @@ from foldnet.choosing.untrained import chance_levels
 from foldnet.data.tasks import CLASSES, Task
 from foldnet.errors import SettingError, check_known
 from foldnet.folding.groups import Family, GroupAlgebra, check_metric, cut_families, families_of, groups_of
-from foldnet.folding.looped import loop_tied
+from foldnet.folding.looped import loop_used_up
 from foldnet.folding.owners import ranks_of, tie_rows
 from foldnet.folding.plan import FoldPlan, GroupFold, apply_fold, soft_network
 from foldnet.folding.settings import FoldSettings, parse_budget
@@ -156,7 +156,7 @@ def check_budget_of(soft: Soft) -> None:
         return
     budget, in_bytes = parse_budget(soft.settings.budget)
     plan = soft.plan(complete_tying(soft.ladders(soft.settings.unit)))
-    looped = loop_tied(apply_fold(soft.model, plan), plan.program)
+    looped = loop_used_up(apply_fold(soft.model, plan), plan.program)
     least = file_bytes(looped.state_dict()) if in_bytes else sum(one.numel() for one in looped.parameters())
     check_budget(least, budget, in_bytes=in_bytes)
 

@@ -15,7 +15,7 @@ from foldnet.data.batches import Loader
 from foldnet.data.tasks import Task
 from foldnet.errors import SettingError
 from foldnet.folding.groups import GroupAlgebra
-from foldnet.folding.looped import loop_tied
+from foldnet.folding.looped import loop_used_up
 from foldnet.folding.plan import FoldPlan, GroupFold, apply_fold
 from foldnet.folding.recalibrate import IMAGES, keeps_statistics, recalibrate
 from foldnet.folding.settings import FoldSettings
@@ -84,8 +84,8 @@ class Laboratory:
     def judge(self, soft: SharedNetwork, plan: FoldPlan) -> Outcome:
         """Tie, recalibrate, and score on validation images."""
         tied = apply_fold(soft, plan)
-        looped = loop_tied(tied, plan.program)
         score = self.score(self.recalibrated(tied), self.validation)
+        looped = loop_used_up(tied, plan.program)
         parameters, size = sum(one.numel() for one in looped.parameters()), file_bytes(looped.state_dict())
         self.observer.advance()
         return Outcome(score.value, score.accuracy, score.right, score.images, parameters, size)

@@ -211,11 +211,17 @@ def _owners_of(block: str, given: Mapping[Place, Tensor]) -> dict[str, Tensor]:
 def loop_tied(tied: SharedNetwork, program: Program) -> LoopedNetwork:
     """The looped form of a tied network: the same owners, norms, gains and residuals, stacked by step. `tied` is left
     as it was."""
+    return loop_used_up(copy.deepcopy(tied), program)
+
+
+def loop_used_up(tied: SharedNetwork, program: Program) -> LoopedNetwork:
+    """The looped form, made of the modules of the tied network, which is of no use any more: its copies are a third of
+    what a point of a sweep of small images takes."""
     sources = {name: source for name, source in tied.sources.items() if isinstance(source, TiedLayers)}
-    owners = {name: copy.deepcopy(source.stored) for name, source in sources.items()}
+    owners = {name: source.stored for name, source in sources.items()}
     usages = {name: source.usages() for name, source in sources.items()}
     device = next(tied.sources.parameters()).device
-    looped = LoopedNetwork(copy.deepcopy(tied.network), program, owners).to(device)
+    looped = LoopedNetwork(tied.network, program, owners).to(device)
     rows = {layer: (group.name, row) for group in tied.plan.groups for row, layer in enumerate(group.layers)}
     with torch.no_grad():
         for stacks, step, layer in usage_slots(looped):
