@@ -106,6 +106,8 @@ def pictures() -> Iterator[Picture]:
         if readings.measured(name) and longer_readings.has(name, **wanted):
             yield Picture(PICTURES / f"{name}.svg", "longer", readings.FILES / f"{name}.json", wanted)
     yield Picture(PICTURES / "figure3-small.svg", "efficiency", readings.FILES / "figure3-small.json", {})
+    if readings.measured("figure7"):
+        yield Picture(PICTURES / "figure7-seeds.svg", "seeds", readings.FILES / "figure7.json", {})
     digits = readings.FILES / "digits-study.json"
     yield Picture(PICTURES / "digits-study-efficiency.svg", "efficiency", digits, {})
     yield Picture(PICTURES / "digits-study-seeds.svg", "seeds", digits, {"arch": "swrn-28-1-4"})

@@ -18,9 +18,9 @@ from PIL import Image
 from foldnet.store.tensors import load_tensors
 from foldnet.training.checkpoint import read_metrics
 
-KILLS = 20
+KILLS = 12
 PATIENCE = 120  # seconds until a process that shows nothing is given up
-EPOCHS = 60
+EPOCHS = 40
 COMMAND = (
     f"train --dataset folder --data-dir pictures --image-size 8 --arch swrn-16-1-2 --epochs {EPOCHS} --batch-size 16 "
     f"--validation 12 --dropout 0.2 --recurrence 0.5 --cutout 3 --precision fp32 --seed 5 --device cpu --checkpoint-every 0 --resume --json"
