@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from readings import measured, read, result
+from readings import in_words, measured, read, result
 
 WAYS = {
     "low rank": "low rank, a layer each (the control)",
@@ -29,6 +29,11 @@ class Point:
 def complete(name: str) -> bool:
     """Whether all that a file of benchmarks/ is to hold was measured."""
     return measured(name) and set(read(name)["wanted"]) <= set(result(name)) and bool(read(name)["wanted"])
+
+
+def measured_on(name: str) -> str:
+    """The machines that it was measured with, in words."""
+    return "; ".join(dict.fromkeys(in_words(entry["machine"]) for entry in result(name).values()))
 
 
 def original(name: str) -> float:

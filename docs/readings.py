@@ -71,7 +71,11 @@ def right(accuracy: dict[str, Any], stage: str) -> int:
 
 def machine(name: str) -> str:
     """What a file was measured with, in words."""
-    found = read(name)["machine"]
+    return in_words(read(name)["machine"])
+
+
+def in_words(found: dict[str, Any] | str) -> str:
+    """A machine that a file names."""
     if isinstance(found, str):
         return found
     vectors = next((vector for vector in found["vectors"]), "no vectors")

@@ -106,7 +106,8 @@ def measure(commands: list[str], weights: Path | None, data_dir: Path) -> dict[s
         words = [str(weights) if word == "WEIGHTS" else word for word in shlex.split(command)]
         called = [sys.executable, "-m", "foldnet_cli", *words[1:], "--data-dir", str(data_dir), "--json"]
         printed = subprocess.run(called, stdout=subprocess.PIPE, check=True, text=True).stdout
-    return {"commands": [f"{command} --json" for command in commands], "result": json.loads(printed)}
+    said = [f"{command} --json" for command in commands]
+    return {"commands": said, "machine": machine(), "result": json.loads(printed)}
 
 
 def main() -> int:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from foldnet.data.augment import Augmentation
+from foldnet.data.scaling import Scaling
 from foldnet.data.tasks import CLASSES, Task
 from foldnet.errors import SettingError
 
@@ -85,6 +86,11 @@ class Dataset:
     def size(self) -> int:
         """Height of an image in pixels, length of a window of text in bytes."""
         return self.train.shape[2]
+
+    @property
+    def scaling(self) -> Scaling:
+        """What whoever runs a network without foldnet has to know of its inputs and outputs."""
+        return Scaling(self.scale, self.mean, self.std, self.classes if self.task is CLASSES else ())
 
 
 def unscaled(*, name: str, classes: tuple[str, ...], train: Examples, test: Examples, **told: Any) -> Dataset:

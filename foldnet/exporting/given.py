@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from foldnet.data.scaling import Scaling
 from foldnet.errors import SettingError
 from foldnet.folding.calling import inputs_of
 from foldnet.folding.folds import Fold, read_fold
@@ -24,8 +25,7 @@ from foldnet.store.artifact import FOLD
 from foldnet.store.codec import to_plain
 from foldnet.store.seals import sha256_of
 from foldnet.training.checkpoint import FILE
-from foldnet.training.runs import open_run
-from foldnet.zoo.blueprint import Blueprint
+from foldnet.training.runs import Run, open_run
 
 EXAMPLES = 2  # inputs that a network is traced with; one would be taken for a size that never changes
 SEED = 0
@@ -39,7 +39,8 @@ class Given:
     """A network in evaluation mode, looped or whatever else, and positional inputs of two examples.
 
     `files` are the SHA-256 of the files that it was read from, `source` the name of their folder. `length` is the most
-    of a sequence, whose own may be less; None where all inputs have one size.
+    of a sequence, whose own may be less; None where all inputs have one size. `scaling` is how pixels become inputs,
+    where that is known.
     """
 
     network: nn.Module
@@ -49,6 +50,7 @@ class Given:
     files: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     length: int | None = None
+    scaling: Scaling | None = None
 
     @property
     def program(self) -> Program | None:
@@ -68,6 +70,7 @@ class Given:
             "arch": self.arch,
             "source": self.source,
             "files": dict(self.files),
+            "scaling": to_plain(self.scaling),
             "versions": {name: metadata.version(name) for name in PACKAGES if _installed(name)},
             **more,
         }
@@ -88,19 +91,20 @@ def given(what: Path | str | nn.Module, inputs: Any = None, *, runs: bool = True
     folder = Path(what)
     if kind_of(folder) == "fold":
         fold, looped = read_fold(folder, Fold.load)
-        return _built(looped, fold.blueprint, folder, dict(fold.files))
+        return _built(looped, fold, folder, dict(fold.files))
     run = open_run(folder)
     network, _ = run.load("last")
     files = {f"last/{FILE}": sha256_of(folder / "last" / FILE)}
-    return _built(network, run.blueprint, folder, files, (HAS_FOLDS,) if FOLD.all_in(folder) else ())
+    return _built(network, run, folder, files, (HAS_FOLDS,) if FOLD.all_in(folder) else ())
 
 
 def _built(
-    network: nn.Module, built: Blueprint, folder: Path, files: dict[str, str], notes: tuple[str, ...] = ()
+    network: nn.Module, kept: Run | Fold, folder: Path, files: dict[str, str], notes: tuple[str, ...] = ()
 ) -> Given:
     """The network of a folder, which was built of a blueprint."""
+    built = kept.blueprint
     inputs, length = (built.random_inputs(EXAMPLES, SEED),), built.size if built.family.symbols else None
-    return Given(plain_layout(network), inputs, built.arch, folder.name, files, notes, length)
+    return Given(plain_layout(network), inputs, built.arch, folder.name, files, notes, length, kept.scaling)
 
 
 def _in_memory(network: nn.Module, inputs: Any) -> Given:

@@ -84,6 +84,7 @@ def write_onnx(given: Given, file: Path, *, loops: bool = True, dial: bool = Fal
         unrolled=refused if loops else dict.fromkeys(loops_of(program) if program else (), "asked for"),
         dial=tuple(graph.dials),
         notes=given.notes + (tuple(_slower(program, graph, joined)) if program is not None else ()),
+        scaling=given.scaling,
     )
 
 

@@ -46,6 +46,7 @@ def write_pt2(given: Given, file: Path) -> ExportReport:
         unique_bytes=unique,
         unrolled=dict.fromkeys(loops_of(given.program) if given.program else (), "torch.export has no such loops"),
         notes=given.notes,
+        scaling=given.scaling,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
+from foldnet.data.scaling import Scaling
 from foldnet.errors import either
 from foldnet.show.report import Report, Table, Text, counted
 
@@ -16,7 +17,7 @@ class ExportReport(Report):
 
     `bytes` are those of the file, `unique_bytes` those of the network's tensors, each once. `loops` are loops that are
     loops in the file, with their trips as found, `unrolled` those that are written out, and why; `dial` are the loops
-    whose trips are inputs of the file.
+    whose trips are inputs of the file. `scaling` is how pixels become its inputs, where that is known.
     """
 
     file: str
@@ -30,11 +31,14 @@ class ExportReport(Report):
     unrolled: Mapping[str, str] = field(default_factory=dict)
     dial: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    scaling: Scaling | None = None
 
     def parts(self) -> Iterator[Table | Text]:
         """In a few lines."""
         size = f"{self.bytes:,} bytes, {self.bytes / max(self.unique_bytes, 1):.3f} times its tensors"
         yield Text(f"{self.format} of the {self.form} network: {size}")
+        if self.scaling is not None:
+            yield Text(f"inputs: {self.scaling.formula}")
         if self.loops:
             yield Text(
                 "loops: " + ", ".join(f"{name} ({counted(trips, 'trip')})" for name, trips in self.loops.items())

@@ -41,6 +41,7 @@ def write_tensors(given: Given, file: Path) -> ExportReport:
         unique_bytes=unique,
         loops=loops,
         notes=given.notes,
+        scaling=given.scaling,
     )
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar
 from msgspec import Meta
 
 from foldnet.bounds import BOUNDS, check_number, shown
+from foldnet.data.scaling import Scaling, scaling_in
 from foldnet.errors import RunError, ShapeMismatch
 from foldnet.options import check_choice
 from foldnet.program.data import Program, gain_names
@@ -56,7 +57,7 @@ class StoredGroup:
 class Fold:
     """An opened fold folder. `run` is the name of the run that it was made from, which may be gone; `run_sha256` the
     digest of the soft weights in that run's `checkpoint`. `files` has the SHA-256 of every other file of the folder as
-    it was written.
+    it was written. `scaling` is what its network takes; None in folds of before it was kept.
     """
 
     unwritten: ClassVar = ("folder", "blueprint", "program", "files")  # as they are
@@ -68,6 +69,7 @@ class Fold:
     groups: tuple[StoredGroup, ...]
     program: Program
     files: tuple[tuple[str, str], ...] = ()
+    scaling: Scaling | None = None
 
     @property
     def weights(self) -> Path:
@@ -191,6 +193,7 @@ def open_fold(folder: Path) -> Fold:
             from_plain(tuple[StoredGroup, ...], config["groups"]),
             program_from_json(read_json(folder / "program.json")),
             files,
+            scaling_in(config),
         )
 
     return FOLD.open(folder, read)[0]

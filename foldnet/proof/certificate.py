@@ -227,5 +227,5 @@ def count(fold: Fold, looped: LoopedNetwork, report: FoldReport) -> tuple[Number
 def check_origin(fold: Fold, run: Run) -> Promise:
     """The fold's network is the one that its run trained."""
     facts = attrgetter("arch", "classes", "channels", "size", "dropout")
-    folded, trained = (", ".join(map(str, facts(network))) for network in (fold.blueprint, run.blueprint))
-    return promised.equal("architecture, classes, channels, size and dropout of the run", folded, trained)
+    folded, trained = (", ".join(map(str, (*facts(one.blueprint), one.scaling))) for one in (fold, run))
+    return promised.equal("architecture, classes, channels, size, dropout and scaling of the run", folded, trained)

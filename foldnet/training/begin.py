@@ -102,7 +102,7 @@ class Wanted:
         if origin is not None:
             network, facts = replace(network, ties=origin.ties, groups=origin.groups), origin.facts
         place = folder or default_name(settings, "-tied" if network.ties else "")
-        run = Run(place, settings, network, machine.precision, split.hash)
+        run = Run(place, settings, network, machine.precision, split.hash, scaling=dataset.scaling)
         material = Material(run, dataset, split, machine)
         run, session = session_of(material, new=True)
         if origin is not None:

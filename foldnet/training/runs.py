@@ -12,10 +12,11 @@ from typing import Any
 from torch import nn
 
 from foldnet.bounds import check_number
+from foldnet.data.scaling import Scaling, scaling_in
 from foldnet.data.tasks import TASKS, Task
 from foldnet.errors import RunError
 from foldnet.store.artifact import RUN, newest_that_opens
-from foldnet.store.codec import LINKED
+from foldnet.store.codec import LINKED, to_plain
 from foldnet.store.files import runs_home
 from foldnet.store.seals import identity_of
 from foldnet.store.tensors import digest_of, facts_of
@@ -34,7 +35,8 @@ class Run:
     names.
 
     `lengthened` says what its epochs were to be before they became those of the settings; `identity` tells it from
-    every other run; what is `sealed` has checkpoints that state it.
+    every other run; what is `sealed` has checkpoints that state it. `scaling` is what its network takes; None in runs
+    of before it was kept.
     """
 
     folder: Path
@@ -45,6 +47,7 @@ class Run:
     lengthened: Lengthened = ()
     identity: str = field(default="", compare=False)
     sealed: bool = field(default=True, compare=False)
+    scaling: Scaling | None = None
 
     @property
     def task(self) -> Task:
@@ -97,6 +100,7 @@ def create_run(folder: Path, run: Run, about: dict[str, Any], origin: Mapping[st
         "precision": run.precision,
         "split_hash": run.split_hash,
         "machine": about,
+        "scaling": to_plain(run.scaling),
     } | dict(origin or {})
     return replace(run, identity=identity_of(RUN.write_config(folder, content)))
 
@@ -110,7 +114,8 @@ def open_run(folder: Path) -> Run:
         built = blueprint_in(config["network"], settings.arch, **settings.named)
         precision, split_hash = str(config["precision"]), str(config["split_hash"])
         lengthened = read_lengthened(config.get("lengthened", ()), settings.epochs)
-        return Run(folder, settings, built, precision, split_hash, lengthened, identity_of(config))
+        scaling = scaling_in(config)
+        return Run(folder, settings, built, precision, split_hash, lengthened, identity_of(config), scaling=scaling)
 
     run, is_sealed = RUN.open(folder, read)
     return replace(run, sealed=is_sealed)

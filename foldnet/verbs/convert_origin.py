@@ -71,7 +71,8 @@ def origin_of_file(
     trained.load_state_dict(tensors)
     trained = materialise(trained) if isinstance(trained, SharedNetwork) else trained
     facts = {"weights": weights.name, "arch": settings.arch, "sha256": digest_of_tensors(found)}
-    return Origin(trained.eval(), Run(default_name(settings), settings, built, "fp32", split.hash), facts)
+    run = Run(default_name(settings), settings, built, "fp32", split.hash, scaling=data.scaling)
+    return Origin(trained.eval(), run, facts)
 
 
 def read_weights(file: Path) -> dict[str, Tensor]:

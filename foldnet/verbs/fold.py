@@ -212,7 +212,7 @@ def _write(temporary: Path, run: Run, settings: FoldSettings, looped: LoopedNetw
     """Fill a temporary folder with the fold that the report tells of."""
     folder, name = Path(str(report.fold)), run.folder.resolve().name
     digest, groups = run.digest(settings.checkpoint), stored_groups(looped)
-    stored = Fold(folder, name, digest, settings.checkpoint, run.blueprint, groups, looped.program)
+    stored = Fold(folder, name, digest, settings.checkpoint, run.blueprint, groups, looped.program, scaling=run.scaling)
     # Folds are given away: what lies in the file are names, never where anything was on this machine.
     names = {"fold": folder.name, "run": name}
     given = {"clusters": None if settings.clusters is None else Path(settings.clusters).name}

@@ -47,6 +47,13 @@ def test_a_fold_is_written_and_verified(cli, home, exports, files):
     assert (said["format"], said["form"], said["source"]) == ("onnx", "looped", "fold-0.95")
     assert (said["loops"], said["dial"], said["unrolled"]) == (LOOPS, [*LOOPS], {})
     assert said["sha256"] == sha256_of(file)
+    about = {entry.key: entry.value for entry in onnx.load(file).metadata_props}
+    assert (
+        said["scaling"]
+        == json.loads(about["foldnet"])["scaling"]
+        == json.loads(Path("runs/soft/config.json").read_text())["scaling"]
+    )
+    assert said["scaling"]["classes"] == list("0123456789")
     found = cli("verify", FOLD, "--no-data", "--exported", file, "--json")
     assert found.code == 3
     certificate = json.loads(found.out)

@@ -30,7 +30,7 @@ ASKED_FOR += ("training.step_losses", "verbs.origins")
 ASKED_FOR += ("zoo.answering", "zoo.code", "zoo.external", "zoo.near", "zoo.steps")
 
 
-@pytest.mark.parametrize(("code", "most"), [(PYTHON, 43), (COMMAND, 48)])
+@pytest.mark.parametrize(("code", "most"), [(PYTHON, 44), (COMMAND, 49)])
 def test_a_training_imports_little(tmp_path, code, most):
     done = subprocess.run(
         [sys.executable, "-c", f"import sys{code}{LISTED}", str(tmp_path / "run")],

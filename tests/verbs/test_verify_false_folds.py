@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from foldnet.choosing.laboratory import Laboratory
+from foldnet.data.scaling import Scaling
 from foldnet.folding.folds import open_fold, save_fold, settings_of
 from foldnet.program.data import Step
 from foldnet.program.text import program_text
@@ -34,7 +35,7 @@ COUNTS = "report.json against the other files"
 GAINS = "gains and errors in report.json against tying again, difference"
 PROGRAM = "program of folding the checkpoint again"
 ADVICE = "advice in report.json that is not that of folding again"
-ORIGIN = "architecture, classes, channels, size and dropout of the run"
+ORIGIN = "architecture, classes, channels, size, dropout and scaling of the run"
 
 
 @pytest.fixture(autouse=True)
@@ -317,6 +318,7 @@ FALSE = {
     ),
     "dropout that it was not trained with": (say(lambda report: None, dropout=0.5), ORIGIN),
     "images of another size": (say(lambda report: None, size=16), ORIGIN),
+    "pixels of another scale": (say(lambda report: None, scaling=Scaling(1.0, (0.0,), (1.0,))), ORIGIN),
 }  # fmt: skip
 
 
