@@ -28,7 +28,8 @@ class Scaling:
 
 
 def scaling_in(config: Mapping[str, Any]) -> Scaling | None:
-    """What the config.json of a run or fold says of it; None where that is older. Raises ValueError for what is none."""
+    """What the config.json of a run or fold says of it; None where that is older. Raises ValueError for what is no such
+    thing."""
     kept = config.get("scaling")
     return None if kept is None else from_plain(Scaling, kept)
 
