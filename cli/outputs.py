@@ -75,8 +75,8 @@ def _options_of_exports() -> Iterator[inspect.Parameter]:
 
 @takes(_options_of_exports)
 def export(named: Path | None, format: str | None, output: Path | None, force: bool, **given: Any) -> Any:
-    """Write a fold for other programs: its network with real loops (onnx), its graph for Graphviz (dot), or as GraphML
-    or JSON (networkx's node-link form)."""
+    """Write a fold for other programs: its network as ONNX with real loops, as torch's own format (pt2) or as tensors
+    (safetensors), or its graph, for Graphviz (dot), as GraphML or JSON (networkx's node-link form)."""
     from foldnet.verbs.export import format_of
 
     kind = format_of(format, output)
