@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from foldnet.data.augment import Augmentation
-from foldnet.data.scaling import Scaling
 from foldnet.data.tasks import CLASSES, Task
 from foldnet.errors import SettingError
+from foldnet.zoo.scaling import Scaling
 
 if TYPE_CHECKING:
     from foldnet.data.pictures import Pictures

@@ -13,7 +13,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from foldnet.data.scaling import Scaling
 from foldnet.errors import SettingError
 from foldnet.folding.calling import inputs_of
 from foldnet.folding.folds import Fold, read_fold
@@ -26,6 +25,7 @@ from foldnet.store.codec import to_plain
 from foldnet.store.seals import sha256_of
 from foldnet.training.checkpoint import FILE
 from foldnet.training.runs import Run, open_run
+from foldnet.zoo.scaling import Scaling
 
 EXAMPLES = 2  # inputs that a network is traced with; one would be taken for a size that never changes
 SEED = 0

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from foldnet.data.scaling import Scaling
 from foldnet.errors import either
 from foldnet.show.report import Report, Table, Text, counted
+from foldnet.zoo.scaling import Scaling
 
 
 @dataclass(frozen=True, slots=True)

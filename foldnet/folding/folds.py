@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar
 from msgspec import Meta
 
 from foldnet.bounds import BOUNDS, check_number, shown
-from foldnet.data.scaling import Scaling, scaling_in
 from foldnet.errors import RunError, ShapeMismatch
 from foldnet.options import check_choice
 from foldnet.program.data import Program, gain_names
@@ -26,6 +25,7 @@ from foldnet.store.tensors import load_tensors, save_tensors
 from foldnet.zoo.blueprint import Blueprint
 from foldnet.zoo.families import COEFFICIENTS, NORMS
 from foldnet.zoo.recorded import blueprint_in, shape_of
+from foldnet.zoo.scaling import Scaling, scaling_in
 
 if TYPE_CHECKING:
     from foldnet.data.tasks import Task

@@ -12,7 +12,6 @@ from typing import Any
 from torch import nn
 
 from foldnet.bounds import check_number
-from foldnet.data.scaling import Scaling, scaling_in
 from foldnet.data.tasks import TASKS, Task
 from foldnet.errors import RunError
 from foldnet.store.artifact import RUN, newest_that_opens
@@ -25,6 +24,7 @@ from foldnet.training.observer import Progress
 from foldnet.training.settings import TrainSettings, from_json, to_json
 from foldnet.zoo.blueprint import Blueprint
 from foldnet.zoo.recorded import blueprint_in, shape_of
+from foldnet.zoo.scaling import Scaling, scaling_in
 
 Lengthened = tuple[tuple[int, int], ...]  # ((17, 30),): the first 17 epochs are those of a training of 30
 

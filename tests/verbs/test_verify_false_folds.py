@@ -13,7 +13,6 @@ import torch
 from torch import nn
 
 from foldnet.choosing.laboratory import Laboratory
-from foldnet.data.scaling import Scaling
 from foldnet.folding.folds import open_fold, save_fold, settings_of
 from foldnet.program.data import Step
 from foldnet.program.text import program_text
@@ -26,6 +25,7 @@ from foldnet.training.runs import open_run
 from foldnet.verbs import verify as recipe
 from foldnet.verbs.fold import fold
 from foldnet.verbs.verify import verify
+from foldnet.zoo.scaling import Scaling
 
 ARCH = "swrn-22-1-2"  # blocks A A of each stage, two owners, two templates
 PRIVATE = "private tensors that are not the checkpoint's"

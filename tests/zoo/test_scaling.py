@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from foldnet.data.batches import Loader
 from foldnet.data.images import load_digits
-from foldnet.data.scaling import Scaling, scaling_in
 from foldnet.store.codec import to_plain
+from foldnet.zoo.scaling import Scaling, scaling_in
 
 FINITE = st.floats(-100, 100)
 
