@@ -176,7 +176,8 @@ def measured_frontier(conversions):
     accuracy = {"soft": 0.9, "tied": 0.3, "recalibrated": 0.4, "finetuned": 0.895}
     residual = {"parameters": {"folded": 1498}, "accuracy": accuracy}
     ways = {"loops": loops, "templates": templates, "residual": residual}
-    results = {name: {"result": ways[name.split()[0]]} for name in wanted}
+    machines = {name: "another machine" if name == wanted[-1] else "a machine" for name in wanted}
+    results = {name: {"machine": machines[name], "result": ways[name.split()[0]]} for name in wanted}
     return {"machine": "a machine", "wanted": wanted, "result": results}
 
 
@@ -190,6 +191,7 @@ def test_the_page_shows_a_frontier_that_is_whole(conversions, tmp_path):
     text = (tmp_path / "docs" / "convert.md").read_text()
     assert "| 2/3 | templates | 1,500 | 10.00 % | 20.00 % | 88.00 % |\n" in text
     assert "| 2/3 | low rank, a layer each (the control) | 1,499 | 70.00 % | 80.00 % | 89.00 % |\n" in text
+    assert "on a machine; another machine)." in text
     assert "| – | loops, one body a stage | 700 | 10.00 % | – | 88.00 % |\n" in text
     said = "one owner a stage and residuals of low rank 0.50, low rank 1.00, templates 2.00"
     assert f"distilled: {said}. The goal\nwas one and a half at most: one owner" in text
