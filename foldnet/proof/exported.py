@@ -24,6 +24,7 @@ ROUNDINGS = 32 * 2.0**-23  # of the largest output, less than which cannot be as
 FURTHER = 1e-4  # of it where loops are turned: states that nobody trained may grow, and shrink again behind a norm
 FILE, OPTIMISED, SLACK = 1.05, 1.10, 64 * 1024  # bytes of a file, of weights as they run: times the tensors', and more
 BATCHES = (32, 3)
+NAMED = 3  # broken promises in an error, below a table of all of them
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,10 +110,11 @@ class ExportCertificate(Report):
         return {True: 0, False: 1, None: 3}[self.passed]
 
     def check(self) -> None:
-        """Raise BrokenPromise, naming every promise that does not hold."""
+        """Raise BrokenPromise, naming the first promises that do not hold: where one weight is another, nearly all."""
         broken = [promise for promise in self.promises if not promise.held]
         if broken:
-            said = "; ".join(f"{promise.name}: {promise.value!r} instead of {promise.wanted}" for promise in broken)
+            said = "; ".join(f"{one.name}: {_short(one.value)} instead of {one.wanted}" for one in broken[:NAMED])
+            said += f"; and {len(broken) - NAMED} more" if len(broken) > NAMED else ""
             raise BrokenPromise(f"'{self.file}' does not keep what it promises ({said}); export the fold again")
 
     def parts(self) -> Iterator[Table | Text]:
@@ -132,6 +134,11 @@ class ExportCertificate(Report):
 
     def _broken(self) -> Iterator[Promise]:
         return (promise for promise in self.promises if not promise.held)
+
+
+def _short(value: object) -> str:
+    """A value in an error."""
+    return f"{value:.3g}" if isinstance(value, float) else repr(value)
 
 
 def _turned(trips: Mapping[str, int]) -> str:

@@ -5,10 +5,12 @@ import json
 import re
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import test_onnx_file as networks
 import torch
+from torchvision.models import VisionTransformer
 
 import foldnet
 
@@ -41,6 +43,23 @@ def test_it_runs_the_program_as_it_is_printed(tmp_path):
     assert heavy == []
     with torch.no_grad():
         assert torch.equal(torch.tensor(found), looped(networks.X))
+
+
+def test_it_takes_layers_that_are_parameters(tmp_path):
+    torch.manual_seed(0)
+    make = partial(VisionTransformer, 16, 8, num_layers=3, num_heads=2, hidden_dim=16, mlp_dim=16, num_classes=5)
+    soft = foldnet.share(make()).eval()
+    with torch.no_grad():
+        for group in soft.plan.groups:
+            rows = soft.sources[group.name].coefficients
+            rows.copy_(torch.linspace(0.5, 1.5, len(rows))[:, None] * rows[:1])
+    x = torch.randn(2, 3, 16, 16)
+    looped = foldnet.fold(soft, threshold=0.99, inputs=x).looped.eval()
+    file = foldnet.export(looped, tmp_path / "a.safetensors")
+    names: dict = {}
+    exec(LOADER, names)
+    with torch.no_grad():
+        assert torch.equal(names["load"](file, make())(x), looped(x))
 
 
 def test_it_is_short():

@@ -63,6 +63,17 @@ def test_verdicts(found, passed, status):
         found.check()
 
 
+def test_of_many_broken_promises_an_error_names_the_first():
+    found = certificate(*(ran(0.123456 * (1 + number)) for number in range(5)))
+    broken = [one for one in found.promises if not one.held]
+    with pytest.raises(BrokenPromise) as caught:
+        found.check()
+    said = [f"{one.name}: {one.value:.3g} instead of {one.wanted}" for one in broken[:3]]
+    assert str(caught.value) == (
+        f"'a.onnx' does not keep what it promises ({'; '.join(said)}; and {len(broken) - 3} more); export the fold again"
+    )
+
+
 def test_where_weights_repeat_without_a_loop_their_bytes_are_only_said():
     sizes = {"unique": 10**6, "file": 10**6, "weights": 10**6, "optimised": 3 * 10**6}
     assert [promise.name for promise in size_promises(sizes, looped=False)] == ["bytes of the file"]
