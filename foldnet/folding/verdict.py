@@ -1,5 +1,5 @@
-"""What the dial says of a loop: an iteration, which holds when it runs longer or in finer steps, or a habit of a number
-of trips that training fell into."""
+"""What the dial says of a loop: an iteration, which holds or gains when it runs longer or in finer steps, or a habit of
+a number of trips that training fell into."""
 
 from __future__ import annotations
 
@@ -51,7 +51,11 @@ class LoopVerdict:
     @property
     def verdict(self) -> str:
         """In a word, and why."""
-        if self.finer_change is not None and self.finer_change <= self.margin:
+        if not self.score and self.sign > 0:
+            return "nothing to judge: the score is 0"
+        if self._gains(self.longer) or self._gains(self.finer):
+            word = "iteration: computes more in more trips"
+        elif self.finer_change is not None and self.finer_change <= self.margin:
             word = "iteration: stable in finer steps"
         elif self.longer_change <= self.margin:
             word = "iteration: comes to rest"
@@ -59,8 +63,21 @@ class LoopVerdict:
             word = "habit"
         return word if self.once_loss > self.margin else f"{word}; once does as well"
 
+    def _changes(self, turned: Turned) -> list[float]:
+        """By how much the score is better with each number of trips."""
+        return [self.sign * (score - self.score) for _, score in turned]
+
+    def _gains(self, turned: Turned) -> bool:
+        """Whether more trips gain more than an iteration may lose, and none of them loses that."""
+        changes = self._changes(turned)
+        return bool(changes) and max(changes) > self.margin and min(changes) >= -self.margin
+
     def _largest(self, turned: Turned) -> float:
-        return max((abs(score - self.score) for _, score in turned), default=0.0)
+        return max(map(abs, self._changes(turned)), default=0.0)
+
+    def extreme(self, turned: Turned) -> float:
+        """The largest change, above 0 where the score is better."""
+        return max(self._changes(turned), key=abs, default=0.0)
 
 
 def margin_of(task: Task, score: float) -> float:
@@ -82,8 +99,8 @@ def verdict_table(verdicts: Sequence[LoopVerdict], task: Task) -> Iterator[Table
             one.name,
             one.found,
             _points(-one.once_loss, task),
-            _points(one.longer_change, task),
-            "" if one.finer_change is None else _points(one.finer_change, task),
+            _points(one.extreme(one.longer), task),
+            "" if one.finer_change is None else _points(one.extreme(one.finer), task),
             one.verdict,
         )
         for one in verdicts
@@ -93,5 +110,5 @@ def verdict_table(verdicts: Sequence[LoopVerdict], task: Task) -> Iterator[Table
 
 
 def _points(value: float, task: Task) -> str:
-    """A difference of scores."""
-    return f"{100 * value:.2f}" if task.share else f"{value:.4f}"
+    """A difference of scores, above 0 where it is better."""
+    return f"{100 * value + 0.0:+.2f}" if task.share else f"{value + 0.0:+.4f}"

@@ -72,17 +72,17 @@ class Wanted:
 
     def settings(self) -> TrainSettings:
         """Those of a new run. Raises what `train_settings` raises."""
-        given = dict(self.given)
-        if self.recall:
-            chosen = self._chosen()
-            usual = source_type(chosen.get("dataset", Digits.name)).arch
-            given["arch"] = _recalling(chosen.get("arch") or usual)
         if self.origin is not None:
             if self.recall:
                 raise SettingError(
                     f"`recall=True` and `{self.origin.keyword}` contradict each other; leave one of them out"
                 )
             return train_settings(self.origin.settings_with(self._chosen()))
+        given = dict(self.given)
+        if self.recall:
+            chosen = self._chosen()
+            usual = source_type(chosen.get("dataset", Digits.name)).arch
+            given["arch"] = _recalling(chosen.get("arch") or usual)
         return train_settings(given, file=self.config)
 
     def begin(self, folder: Path | None) -> tuple[Material, Session, Lock]:

@@ -30,6 +30,29 @@ def test_a_loop_is_an_iteration_where_its_score_holds(once, longer, finer, said)
     assert found.once_loss == pytest.approx(0.9 - once)
 
 
+@pytest.mark.parametrize(
+    ("longer", "finer", "said"),
+    [
+        ((0.99, 1.0), (0.95, 0.97), "iteration: computes more in more trips"),
+        ((0.99, 1.0), (), "iteration: computes more in more trips"),
+        ((0.2, 0.1), (0.95, 0.97), "iteration: computes more in more trips"),  # in finer steps alone
+        ((0.99, 0.8), (0.5, 0.5), "habit"),  # gains are lost again
+        ((0.99, 0.895), (0.5, 0.5), "iteration: computes more in more trips"),  # within what may be lost
+    ],
+)
+def test_a_loop_that_gains_is_no_habit(longer, finer, said):
+    assert verdict(0.5, longer, finer).verdict == said
+
+
+def test_of_bits_a_byte_a_gain_is_less():
+    found = verdict(3.0, (1.5, 1.4), (2.5, 2.6), score=2.0, margin=margin_of(BYTES, 2.0), sign=-1)
+    assert found.verdict == "iteration: computes more in more trips"
+
+
+def test_a_score_of_nothing_is_no_evidence():
+    assert verdict(0.0, (0.0, 0.0), (0.0, 0.0), score=0.0).verdict == "nothing to judge: the score is 0"
+
+
 def test_where_less_is_better_once_loses_what_it_adds():
     found = verdict(3.0, (2.01, 2.0), (2.0, 2.0), score=2.0, margin=margin_of(BYTES, 2.0), sign=-1)
     assert (found.margin, found.once_loss, found.verdict) == (0.02, 1.0, "iteration: stable in finer steps")
@@ -44,5 +67,10 @@ def test_trips_go_to_four_times_those_found():
 
 def test_the_table_has_a_row_a_loop():
     (table,) = verdict_table([verdict(0.5, (0.9, 0.2), ())], CLASSES)
-    assert table.rows == (("stage1.loop1", 3, "-40.00", "70.00", "", "habit"),)
+    assert table.rows == (("stage1.loop1", 3, "-40.00", "-70.00", "", "habit"),)
     assert list(verdict_table([], CLASSES)) == []
+
+
+def test_the_table_says_gains_with_their_sign_and_no_change_without_a_minus():
+    (table,) = verdict_table([verdict(0.9, (0.99, 1.0), (0.95, 0.89))], CLASSES)
+    assert table.rows[0][2:5] == ("+0.00", "+10.00", "+5.00")

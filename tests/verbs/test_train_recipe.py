@@ -170,7 +170,7 @@ def test_a_run_folder_holds_everything(whole, few):
     ]
     config = json.loads((whole / "config.json").read_text())
     assert set(config) == {
-        "schema", "kind", "created", "settings", "network", "precision", "split_hash", "machine", "sha256"
+        "schema", "kind", "created", "settings", "network", "precision", "split_hash", "machine", "scaling", "sha256"
     }  # fmt: skip
     assert set(config["machine"]) == {
         "foldnet", "torch", "python", "platform", "device", "processor", "threads", "features"
