@@ -42,13 +42,15 @@ def kind(entry: Entry) -> str:
     words = "a loop by hand" if entry["coefficients"] == "fixed" else words
     words += f", fine-tuned for {entry['finetuned']} epochs" if entry.get("finetuned") else ""
     held = f", weights held at a spectral norm of {limit:g}" if (limit := entry.get("spectral_norm", 0)) else ""
-    lacking = {
-        f"without norm{held}": entry["norm"] != "rms" and not text,
-        "without mixed starts": not entry["mixed_starts"] and not text,
-        "without parts past the last step": entry["progressive_reach"] == 1 and not text,
-        "without parts": not entry["progressive"] and not text,
-        "not asked to become alike": bool(templates) and entry["coefficients"] != "fixed" and not entry["recurrence"],
+    of_steps = {
+        f"without norm{held}": entry["norm"] != "rms",
+        "without mixed starts": not entry["mixed_starts"],
+        "without parts past the last step": entry["progressive_reach"] == 1,
+        "without parts": not entry["progressive"],
     }
+    lacking = dict.fromkeys(of_steps, False) if text else of_steps
+    free = bool(templates) and entry["coefficients"] != "fixed" and not entry["recurrence"]
+    lacking["not asked to become alike"] = free
     if entry["dataset"] == "mazes" and len(set(entry["trained_on"])) == 1:
         lacking["on {0}x{0} alone".format(*entry["trained_on"])] = True
     if lacking["without parts"]:

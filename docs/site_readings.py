@@ -30,8 +30,7 @@ def benchmarks() -> list[tuple[str, str, str]]:
     for name in sorted(path.stem for path in FILES.glob("*.json")):
         content = read(name)
         command = content.get("command") or f"foldnet study run examples/{name}.toml"
-        told = _machine(content["machine"]) if "machine" in content else machines_of(name)
-        found.append((name, command.replace("|", "\\|"), told))
+        found.append((name, command.replace("|", "\\|"), _machines(name, content)))
     return found
 
 
@@ -44,6 +43,15 @@ def examples() -> list[tuple[str, str]]:
 def chance_of(layers: int, templates: int) -> Any:
     """What an untrained group shows."""
     return foldnet.chance(layers, templates)
+
+
+def _machines(name: str, content: Any) -> str:
+    """The machines of a file: its own, those of a study's trials, or those of its parts."""
+    if "machine" in content:
+        return _machine(content["machine"])
+    if "results" in content:
+        return machines_of(name)
+    return "; ".join(dict.fromkeys(_machine(part["machine"]) for part in content["result"].values()))
 
 
 def _machine(found: Any) -> str:

@@ -88,13 +88,9 @@ def read(name: str) -> dict[str, Any]:
     """What was measured of a set so far, and all that is wanted."""
     configurations, note = SETS[name]
     file = FILES / f"{name}.json"
-    known: dict[str, Any] = {"machine": machine(), "result": {}}
-    if file.is_file():
-        known = json.loads(file.read_text(encoding="utf-8"))
+    known = json.loads(file.read_text(encoding="utf-8"))["result"] if file.is_file() else {}
     command = f"python examples/conversions.py {name}"
-    return {"command": command, "note": note, "wanted": list(configurations())} | {
-        part: known[part] for part in ("machine", "result")
-    }
+    return {"command": command, "note": note, "wanted": list(configurations()), "result": known}
 
 
 def measure(commands: list[str], weights: Path | None, data_dir: Path) -> dict[str, Any]:

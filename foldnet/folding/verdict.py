@@ -36,12 +36,12 @@ class LoopVerdict:
     @property
     def longer_change(self) -> float:
         """The largest change of the score when the loop runs longer."""
-        return self._largest(self.longer)
+        return abs(self.extreme(self.longer))
 
     @property
     def finer_change(self) -> float | None:
         """The largest change of the score over finer steps; None where that has no meaning."""
-        return self._largest(self.finer) if self.finer else None
+        return abs(self.extreme(self.finer)) if self.finer else None
 
     @property
     def once_loss(self) -> float:
@@ -71,9 +71,6 @@ class LoopVerdict:
         """Whether more trips gain more than an iteration may lose, and none of them loses that."""
         changes = self._changes(turned)
         return bool(changes) and max(changes) > self.margin and min(changes) >= -self.margin
-
-    def _largest(self, turned: Turned) -> float:
-        return max(map(abs, self._changes(turned)), default=0.0)
 
     def extreme(self, turned: Turned) -> float:
         """The largest change, above 0 where the score is better."""

@@ -21,10 +21,10 @@ class Scaling:
 
     @property
     def formula(self) -> str:
-        """In words, with the numbers: (pixels / 16 - 0.305) / 0.376."""
+        """In words, with the numbers: (pixel / 16 - 0.305) / 0.376."""
         if self.scale == 1 and not any(self.mean) and set(self.std) == {1.0}:
             return "as they are"
-        return f"(pixels / {self.scale:g} - {_listed(self.mean)}) / {_listed(self.std)}"
+        return f"(pixel / {self.scale:g} - {_listed(self.mean)}) / {_listed(self.std)}"
 
 
 def scaling_in(config: Mapping[str, Any]) -> Scaling | None:

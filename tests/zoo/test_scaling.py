@@ -16,11 +16,11 @@ FINITE = st.floats(-100, 100)
 @pytest.mark.parametrize(
     ("scaling", "formula"),
     [
-        (Scaling(16.0, (0.305,), (0.376,)), "(pixels / 16 - 0.305) / 0.376"),
-        (Scaling(255.0, (0.5, 0.25, 1 / 3), (1.0, 2.0, 0.1)), "(pixels / 255 - [0.5, 0.25, 0.3333]) / [1, 2, 0.1]"),
+        (Scaling(16.0, (0.305,), (0.376,)), "(pixel / 16 - 0.305) / 0.376"),
+        (Scaling(255.0, (0.5, 0.25, 1 / 3), (1.0, 2.0, 0.1)), "(pixel / 255 - [0.5, 0.25, 0.3333]) / [1, 2, 0.1]"),
         (Scaling(1.0, (0.0, 0.0), (1.0, 1.0)), "as they are"),
-        (Scaling(1.0, (0.0,), (2.0,)), "(pixels / 1 - 0) / 2"),
-        (Scaling(255.0, (0.0,), (1.0,)), "(pixels / 255 - 0) / 1"),
+        (Scaling(1.0, (0.0,), (2.0,)), "(pixel / 1 - 0) / 2"),
+        (Scaling(255.0, (0.0,), (1.0,)), "(pixel / 255 - 0) / 1"),
     ],
 )
 def test_the_formula_has_the_numbers(scaling, formula):

@@ -5,7 +5,6 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from foldnet.data.images import STATISTICS, load_digits
 from foldnet.show.report import counted, spelt_out
 from foldnet.verbs.cards.facts import Facts
 from foldnet.verbs.cards.front_matter import front_matter
@@ -137,16 +136,8 @@ def _inputs(facts: Facts) -> str:
         most = "any length" if getattr(built.options, "abacus", False) else f"length at most {built.size}"
         return f"bytes (n, length) int64, {most}, and gives logits (n, length, {built.classes})"
     shape = f"x (n, {built.channels}, {built.size}, {built.size})"
-    dataset = None if facts.run is None else facts.run.settings.dataset
-    if dataset in STATISTICS:
-        mean, std = ([f"{value:g}" for value in its] for its in STATISTICS[dataset])
-        return (
-            f"{shape}: (pixel - mean) / std of a channel, pixels 0 to 255, mean {', '.join(mean)}, std {', '.join(std)}"
-        )
-    if dataset == "digits":
-        data = load_digits()
-        return f"{shape}: (pixel / {data.scale:g} - {data.mean[0]:g}) / {data.std[0]:g}, pixels 0 to {data.scale:g}"
-    return f"{shape}, normalised as in training"
+    scaling = facts.fold.scaling
+    return f"{shape}, normalised as in training" if scaling is None else f"{shape}: {scaling.formula}"
 
 
 def _files(digests: Mapping[str, str]) -> Iterator[str]:
