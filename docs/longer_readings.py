@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from readings import measured, result
+from readings import in_words, measured, result
 
 Entry = dict[str, Any]
 
@@ -15,6 +15,12 @@ def longer(*names: str) -> dict[str, list[Entry]]:
     for entry in sorted(entries, key=lambda entry: (entry["coefficients"] != "fixed", entry["arch"], entry["seed"])):
         found.setdefault(kind(entry), []).append(entry)
     return found
+
+
+def machines_longer(name: str) -> str:
+    """The machines that the folds of a file were measured on, in words."""
+    parts = (part for one in result(name)["results"].values() for part in one["measured"])
+    return "; ".join(dict.fromkeys(in_words(part["machine"]) for part in parts))
 
 
 def has(name: str, **wanted: Any) -> bool:

@@ -6,6 +6,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from longer_readings import machines_longer
 from readings import FILES, read
 from study_readings import machines_of
 
@@ -29,7 +30,7 @@ def benchmarks() -> list[tuple[str, str, str]]:
     found = []
     for name in sorted(path.stem for path in FILES.glob("*.json")):
         content = read(name)
-        command = content.get("command") or f"foldnet study run examples/{name}.toml"
+        command = _command(name, content)
         found.append((name, command.replace("|", "\\|"), _machines(name, content)))
     return found
 
@@ -45,12 +46,21 @@ def chance_of(layers: int, templates: int) -> Any:
     return foldnet.chance(layers, templates)
 
 
+def _command(name: str, content: Any) -> str:
+    """The command of a file: its own, that of a study, or of a file of folds that were run longer the one with all of them."""
+    if "command" in content:
+        return str(content["command"])
+    if isinstance(content["results"], list):
+        return f"foldnet study run examples/{name}.toml"
+    return f"python examples/longer.py FOLD ... --json examples/benchmarks/{name}.json"
+
+
 def _machines(name: str, content: Any) -> str:
     """The machines of a file: its own, those of a study's trials, or those of its parts."""
     if "machine" in content:
         return _machine(content["machine"])
     if "results" in content:
-        return machines_of(name)
+        return machines_of(name) if isinstance(content["results"], list) else machines_longer(name)
     return "; ".join(dict.fromkeys(_machine(part["machine"]) for part in content["result"].values()))
 
 

@@ -137,8 +137,11 @@ def test_a_loop_is_run_longer_on_larger_problems(run, tmp_path, dataset, arch, t
     options = ["--sizes", *sizes, "--times", 1, 2, "--count", 9, "--out", "a.svg", "--json", "a.json"]
     out = run("longer.py", tmp_path / "run" / "fold", *options)
     kept = json.loads((tmp_path / "a.json").read_text())
-    assert kept["machine"]["torch"] == version("torch")
-    (entry,) = kept["results"].values()
+    ((name, entry),) = kept["results"].items()
+    assert name == str(tmp_path / "run" / "fold")
+    (measured,) = entry["measured"]
+    assert measured["machine"]["torch"] == version("torch")
+    assert measured["command"].startswith("python examples/longer.py ")
     trips = [3, 6, 3, 6, 12] if dataset == "prefix-sums" else [3, 6, 3, 5, 10]
     assert [row["size"] for row in entry["rows"]] == [*sizes[:1] * 2, *sizes[1:] * 3]
     assert [row["trips"] for row in entry["rows"]] == trips
@@ -150,7 +153,7 @@ def test_a_loop_is_run_longer_on_larger_problems(run, tmp_path, dataset, arch, t
     assert (tmp_path / "a.svg").read_text().startswith("<?xml")
     again = run("longer.py", tmp_path / "run" / "fold", *options)
     assert "wholly right" not in again  # what stands in the file is not measured again
-    assert json.loads((tmp_path / "a.json").read_text())["results"] == kept["results"]
+    assert json.loads((tmp_path / "a.json").read_text()) == kept
 
 
 def test_what_has_no_loop_is_scored_as_it_is(run, tmp_path):
@@ -163,6 +166,96 @@ def test_what_has_no_loop_is_scored_as_it_is(run, tmp_path):
     assert [(row["size"], row["trips"], row["of"]) for row in entry["rows"]] == [(24, 3, 2), (48, 3, 2)]
     assert (entry["program"], entry["found"]) == ("no loop", 3)
     assert "cnn-3-4-recall, 3 trips and no loop" in out
+
+
+@pytest.fixture(scope="module")
+def string_runs(tmp_path_factory):
+    """A run on strings of bits, and one on digits, beside files that are none of the example's."""
+    folder = tmp_path_factory.mktemp("longer")
+    small = {"epochs": 1, "device": "cpu", "observer": Silent()}
+    foldnet.train(
+        dataset="prefix-sums", arch="scnn1d-2-4-1-recall", coefficients="fixed", length=4, examples=50, test_examples=10,
+        validation=0, out=folder / "run", **small,
+    )  # fmt: skip
+    foldnet.train(arch="wrn-10-1", out=folder / "digits", **small)
+    (folder / "broken.json").write_text("{")
+    (folder / "list.json").write_text("[]")
+    (folder / "other.json").write_text('{"command": "a", "results": {"run": {"rows": []}}}')
+    return folder
+
+
+@pytest.fixture
+def longer(string_runs, monkeypatch, capsys):
+    """examples/longer.py with some words, where these runs lie: what it prints, or why it stops."""
+    monkeypatch.chdir(string_runs)
+    monkeypatch.syspath_prepend(str(EXAMPLES))
+
+    def called(*words):
+        import longer
+
+        monkeypatch.setattr("sys.argv", ["longer.py", *map(str, words)])
+        try:
+            longer.main()
+        except SystemExit as stopped:
+            return capsys.readouterr().err if isinstance(stopped.code, int) else stopped.code
+        return capsys.readouterr().out
+
+    return called
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("run --times nan", "argument --times: 'nan' is not a number above 0"),
+        ("run --times 0", "argument --times: '0' is not a number above 0"),
+        ("run --sizes -1", "argument --sizes: '-1' is not a whole number above 0"),
+        ("run --sizes 1", "error: `length=1` is not legal; give a whole number from 2 to 65536"),
+        ("run --out a.jpeg", "error: 'a.jpeg' has ending '.jpeg'; give it one of .png, .svg, .pdf"),
+        ("gone", "error: 'gone' is not a folder; give the folder of a run, such as runs/NAME"),
+        (
+            "digits",
+            "error: 'digits' was trained on digits, whose problems have one size; name what was trained on one of "
+            "prefix-sums, mazes, paths, addition",
+        ),
+        *(
+            (
+                f"run --json {name}.json",
+                f"error: '{name}.json' is not a file that this example wrote; name another --json",
+            )
+            for name in ("broken", "list", "other")
+        ),
+    ],
+)
+def test_what_cannot_be_run_longer_is_said_before_anything_is_measured(longer, string_runs, words, said):
+    before = {path: path.read_bytes() for path in string_runs.glob("*.*")}
+    assert said in longer(*words.split())
+    assert {path: path.read_bytes() for path in string_runs.glob("*.*")} == before
+
+
+def test_numbers_of_a_fold_are_added_to_and_never_mixed(longer, string_runs):
+    kept = ["--json", "kept.json", "--out", "kept.svg"]
+
+    def rows():
+        (entry,) = json.loads((string_runs / "kept.json").read_text())["results"].values()
+        return [row["size"] for row in entry["rows"]], len(entry["measured"])
+
+    assert longer("run", "--sizes", 8, 4, "--count", 5, *kept).count("of 5 wholly right") == 2
+    assert rows() == ([4, 8], 1)
+    assert longer("./run", "--sizes", 4, 6, "--count", 5, *kept).count("of 5 wholly right") == 1
+    assert rows() == ([4, 6, 8], 2)
+    said = "error: 'kept.json' has scores of 'run' on 5 problems of a size, not 6; give --count 5, or another --json"
+    assert longer("run", "--sizes", 4, "--count", 6, *kept) == said
+    (string_runs / "kept.json").write_text((string_runs / "kept.json").read_text().replace('"seed": 0', '"seed": 1'))
+    said = "error: 'kept.json' has numbers of another 'run'; name another --json, or remove them"
+    assert longer("run", "--count", 5, *kept) == said
+    assert rows() == ([4, 6, 8], 2)
+
+
+def test_what_was_measured_stays_where_a_later_size_is_refused(longer, string_runs):
+    said = longer("run", "--sizes", 4, 100_000, "--count", 5, "--json", "part.json")
+    assert said == "error: `length=100000` is not legal; give a whole number from 2 to 65536"
+    (entry,) = json.loads((string_runs / "part.json").read_text())["results"].values()
+    assert [row["size"] for row in entry["rows"]] == [4]
 
 
 def test_ways_of_tying_are_studied(run, stock, tmp_path):
