@@ -36,6 +36,10 @@ class DrawnSource(Source):
     test_examples: Annotated[int, TESTED_ON] = 1000
     described: ClassVar[Any]  # what is drawn, of a curriculum in the last phase, in words
 
+    def counted(self, count: int) -> str:
+        """So many of them in words."""
+        return f"{count} {self.described}"
+
     def others(self, count: int, seed: int) -> Dataset:
         """So many examples of this size to test on that no training has seen. Raises SettingError."""
         raise NotImplementedError
@@ -150,6 +154,11 @@ class PrefixSums(DrawnSource):
     def described(self) -> str:
         """The strings in words."""
         return f"strings of {self.length} bits"
+
+    def counted(self, count: int) -> str:
+        """So many strings, which repeat where there are fewer."""
+        several = f", of which {1 << self.length} are different" if count > 1 << self.length else ""
+        return DrawnSource.counted(self, count) + several
 
     def load(self, asked: Asked) -> tuple[Dataset, Split]:
         """All strings, drawn by the seed."""

@@ -191,7 +191,9 @@ def _recalling(arch: Any) -> str:
     """The name of the network in which every step sees the input again. Raises SettingError for one without steps."""
     name = f"{arch}".removesuffix(RECALL)
     family, _ = family_of(name)
-    if family is not None and "recall" not in family.flags:
+    if family is None:
+        return name  # which the blueprint refuses by the name that was given
+    if "recall" not in family.flags:
         raise SettingError(f"`recall=True` has no place in '{shown(name)}'; leave it out")
     return name + RECALL
 

@@ -80,7 +80,7 @@ def other_grids(run: Run, wanted: OtherGrids) -> tuple[Dataset, str]:
     check_number("count", count)
     dataset = source.others(count, SEED)
     _check_length(run.blueprint, dataset, source.described)
-    return dataset, f"{count} {source.described}"
+    return dataset, source.counted(count)
 
 
 def _check_length(built: Blueprint, dataset: Dataset, described: str) -> None:

@@ -46,6 +46,7 @@ REWARDED = Option(
     FORMS,
 )
 NAMED = ("dropout", "templates", "group_by", "arch_option", "norm", "step_scale", "coefficients")
+OF_PARTS = {"progressive_reach": 1, "mixed_starts": 0}  # what means nothing without `progressive`, unless it is this
 REACHING = Option("Random steps go on to so many times the steps, the last of which runs again, from half-time on.")
 MIXING = Option("Share of the parts of --progressive that begin where another example is, and run all steps.")
 DEEP = Option("Weight of the loss after a quarter, a half and three quarters of the steps of cnn and scnn.")
@@ -181,7 +182,7 @@ class TrainSettings:
             for name in sorted(_of_some().difference(family.trains_with)):
                 if (value := getattr(self, name)) != fields_of(TrainSettings)[name].default:
                     raise SettingError(f"{as_code(name, value)} has no place in '{self.arch}'; leave it out")
-        for name, whole in (("progressive_reach", 1), ("mixed_starts", 0)):
+        for name, whole in OF_PARTS.items():
             if (value := getattr(self, name)) != whole and not self.progressive:
                 raise SettingError(f"`{name}={value:g}` means nothing without `progressive`; leave it out")
         if self.spectral_norm and self.norm not in ("none", "rms"):
@@ -265,7 +266,10 @@ def _settings_of(chosen: dict[str, Any]) -> TrainSettings:
             raise SettingError(f"{as_code(name, value)} is not legal; give a text")
     arch = chosen["arch"] = short_name(chosen.get("arch", source_type(dataset).arch))
     source = make_source(dataset, {name: chosen.pop(name) for name in list(chosen) if name in own})
-    return TrainSettings(source=source, **(preset(dataset, arch, chosen.get("templates")) | chosen))
+    usual = preset(dataset, arch, chosen.get("templates"))
+    if chosen.get("progressive") == 0:  # then what the preset says of parts of the way has nothing to say
+        usual = {name: value for name, value in usual.items() if name not in OF_PARTS}
+    return TrainSettings(source=source, **(usual | chosen))
 
 
 def to_json(settings: TrainSettings) -> dict[str, Any]:

@@ -185,6 +185,9 @@ def _verdicts(
     from foldnet.benching.dial import dial_of
 
     found = dial_of(copy.deepcopy(folded.looped), run, choose_machine(device, "fp32"), anew=True, data_dir=data_dir)
+    if not found.loops:
+        observer.note("the program has no loop, so that the dial has nothing to turn")
+        return ()
     observer.begin("dial", sum(2 + 2 * len(further_trips(trips)) for trips in found.loops.values()))
     verdicts = tuple(found.verdict(loop, observer=observer) for loop in found.loops)
     observer.end()

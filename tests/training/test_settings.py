@@ -156,6 +156,14 @@ def test_a_preset_leaves_out_what_another_family_has_not():
     assert preset("prefix-sums", "wrn-28-2").keys() == ours.keys() - set(STEPPING)
 
 
+def test_a_preset_says_nothing_of_parts_of_the_way_that_are_not_wanted():
+    settings = train_settings({"dataset": "prefix-sums", "progressive": 0.0})
+    assert (settings.progressive, settings.progressive_reach, settings.mixed_starts) == (0, 1, 0)
+    said = "`mixed_starts=0.5` means nothing without `progressive`; leave it out"
+    with pytest.raises(SettingError, match=exactly(said)):
+        train_settings({"dataset": "prefix-sums", "progressive": 0.0, "mixed_starts": 0.5})
+
+
 def test_sums_are_trained_by_the_recipe_of_decoders_for_longer():
     ours = preset("addition", "sgpt-2-64-4-1-abacus")
     assert (ours["optimiser"], ours["schedule"], ours["weight_decay"]) == ("adamw", "cosine", 0.1)

@@ -431,3 +431,9 @@ def test_a_network_without_an_input_to_recall_is_refused(cli, tmp_path, dataset,
     asked = ["train", "--dataset", dataset, "--arch", arch, "--recall", "--out", tmp_path / "run"]
     assert cli.refused(*asked) == f"--recall has no place in '{arch}'; leave it out"
     assert not (tmp_path / "run").exists()
+
+
+def test_an_unknown_network_that_is_to_recall_is_named_as_it_was_given(cli, tmp_path):
+    said = cli.refused("train", "--dataset", "paths", "--arch", "foo", "--recall", "--out", tmp_path / "run")
+    assert said == cli.refused("train", "--dataset", "paths", "--arch", "foo", "--out", tmp_path / "run")
+    assert "'foo'" in said

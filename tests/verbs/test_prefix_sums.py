@@ -115,6 +115,20 @@ def test_a_fold_without_norms_computes_what_the_soft_network_does_at_any_number_
     torch.testing.assert_close(looped(x), soft.network.head(soft.network.stem(x))[:, 0], rtol=1e-5, atol=1e-6)
 
 
+def test_a_dial_without_a_loop_says_so(cli, by_hand, tmp_path):
+    foldnet.train(
+        dataset="prefix-sums", arch="scnn1d-2-4-2-recall", length=4, examples=50, test_examples=10, validation=0, epochs=1,
+        device="cpu", out=tmp_path / "run", observer=Silent(),
+    )  # fmt: skip
+    told = cli("fold", tmp_path / "run", "--threshold", 1, "--no-shares", "--dial", "--dry-run")
+    assert "the program has no loop, so that the dial has nothing to turn" in " ".join(told.err.split())
+
+
+def test_strings_that_repeat_are_said_to(cli, run):
+    data = {count: cli.done("evaluate", run / "fold", "--length", 4, "--count", count)["data"] for count in (16, 17)}
+    assert data == {16: "16 strings of 4 bits", 17: "17 strings of 4 bits, of which 16 are different"}
+
+
 def test_a_dial_needs_data(by_hand):
     with pytest.raises(SettingError, match=r"^`dial=True` needs test scores, and `evaluated=False` reads none; leave"):
         foldnet.fold(by_hand, dial=True, evaluated=False)
