@@ -118,7 +118,7 @@ def make(
     for name in options or ():
         if name not in known:
             there = f"; its options are {', '.join(known)}" if known else "; it has no options"
-            raise SettingError(f"`{name}` is no option of {kind.__name__}{nearest(name, known) or there}")
+            raise SettingError(f"`{name}` is no option of {kind.__name__.lower()}{nearest(name, known) or there}")
     output = kind(**(options or {}))
     check_fields(output)
     kind.check_place(out, force=force)

@@ -57,6 +57,7 @@ class Exported:
         """Raise RunError where it was not made of the fold in `folder`, whose files have these digests."""
         if self.about.files != dict(files):
             source = self.about.source or "a network in memory"
+            source = f"another {source}" if source == Path(folder).name else source
             raise RunError(f"'{self.file}' was not made of fold '{folder}', but of {source}; name its own fold")
         if not loops_of(program).keys() >= {*self.about.dial, *self.about.loops}:
             raise _foreign(self.file)
@@ -65,8 +66,7 @@ class Exported:
 def opened(file: Path) -> Exported:
     """A file by its ending, with nothing of it run. Raises RunError for what is none of foldnet's or was changed,
     MissingTool."""
-    if file.suffix.lower() not in ENDINGS:
-        raise RunError(f"'{file}' has ending '{file.suffix}'; give an exported file, {', '.join(ENDINGS)}")
+    _check_named(file)
     with of_a_folder(file):
         size, (total, _) = file.stat().st_size, memory_bytes()
         if total is not None and size > total:
@@ -80,6 +80,19 @@ def opened(file: Path) -> Exported:
     if file.suffix.lower() != f".{about.format}":
         raise _foreign(file)
     return Exported(file, hashlib.sha256(content).hexdigest(), content, about)
+
+
+def _check_named(file: Path) -> None:
+    """Raise RunError for what is no file, or has another ending."""
+    if file.is_dir():
+        why = "is a folder"
+    elif file.suffix.lower() not in ENDINGS:
+        why = f"has ending '{file.suffix}'" if file.suffix else "has no ending"
+    elif not file.is_file():
+        why = "is no file" if file.exists() else "does not exist"
+    else:
+        return
+    raise RunError(f"'{file}' {why}; give an exported file, {', '.join(ENDINGS)}")
 
 
 def _foreign(file: Path) -> RunError:

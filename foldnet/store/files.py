@@ -108,6 +108,8 @@ def refuse_existing(path: Path | str | None, *, force: bool) -> None:
         raise OutputError(f"'{path.parent}' is not a folder; make it first or give `out` another place")
     if path.is_dir():
         raise OutputError(f"'{path}' is a folder; give `out` a file name inside it")
+    if path.exists() and not path.is_file():  # a device, a pipe: a file renamed over it would take its place
+        raise OutputError(f"'{path}' is no file; give `out` another name")
     if path.exists() and not force:
         raise OutputError(f"'{path}' exists already; give `out` another name or add `force=True`")
 

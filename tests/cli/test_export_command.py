@@ -1,6 +1,7 @@
 """foldnet export, and what verify and bench say of the files: every format, the whole way."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -112,11 +113,19 @@ def test_what_is_not_this_folds_file_is_refused(cli, home, files, tmp_path):
     def refused(file):
         return cli.refused("verify", FOLD, "--no-data", "--exported", file)
 
+    (tmp_path / "b.onnx.d").mkdir()
     (tmp_path / "b.onnx").write_bytes(b"\xff garbage")
     assert refused("b.onnx") == "'b.onnx' is no ONNX file, or was cut short; export the fold again"
     (tmp_path / "b.pt2").write_bytes(b"garbage")
     assert refused("b.pt2") == "'b.pt2' was not written by foldnet export; give a file that was"
-    assert refused("b.txt") == "'b.txt' has ending '.txt'; give an exported file, .onnx, .pt2, .safetensors"
+    for name, why in {
+        "b.txt": "has ending '.txt'",
+        "b": "has no ending",
+        "b.onnx.d": "is a folder",
+        "gone.onnx": "does not exist",
+        os.devnull: "has no ending",
+    }.items():
+        assert refused(name) == f"'{name}' {why}; give an exported file, .onnx, .pt2, .safetensors"
     changed = onnx.load(files[".onnx"])
     changed.graph.initializer[0].raw_data = bytes(len(changed.graph.initializer[0].raw_data))
     onnx.save(changed, tmp_path / "c.onnx")
@@ -132,6 +141,10 @@ def test_what_is_not_this_folds_file_is_refused(cli, home, files, tmp_path):
     assert refused("c.safetensors").startswith("'c.safetensors' was changed after it was written (its digest differs)")
     cli.done("export", "runs/plain", "-o", "d.safetensors")
     assert refused("d.safetensors") == f"'d.safetensors' was not made of fold '{FOLD}', but of plain; name its own fold"
+    shutil.copytree(home / "runs/plain", tmp_path / "fold-0.95")
+    cli.done("export", tmp_path / "fold-0.95", "-o", "e.safetensors")
+    said = f"'e.safetensors' was not made of fold '{FOLD}', but of another fold-0.95; name its own fold"
+    assert refused("e.safetensors") == said
     assert cli.refused("bench", "inference", FOLD, "--exported", "d.safetensors", "--device", "cpu") == (
         f"'d.safetensors' was not made of fold '{FOLD}', but of plain; name its own fold"
     )

@@ -146,6 +146,7 @@ def test_what_exists_is_refused_with_the_option_that_mends_it(tmp_path):
             True,
             f"'{tmp_path / 'none'}' is not a folder; make it first or give `out` another place",
         ),
+        (Path(os.devnull), True, f"'{os.devnull}' is no file; give `out` another name"),
         (path / "a.svg", True, f"'{path}' is not a folder; make it first or give `out` another place"),
     ]
     for place, force, said in cases:

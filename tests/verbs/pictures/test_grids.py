@@ -87,5 +87,5 @@ def test_an_unknown_picture_and_an_unknown_option_are_named(home):
         foldnet.FoldnetError, match=r"^there is no picture 'graf'; choose graph, .* or seeds; did you mean 'graph'\?$"
     ):
         render("graf")
-    with pytest.raises(SettingError, match=r"^`residul` is no option of Graph; did you mean 'residual'\?$"):
+    with pytest.raises(SettingError, match=r"^`residul` is no option of graph; did you mean 'residual'\?$"):
         render("graph", residul=True)
