@@ -42,7 +42,16 @@ def wrapped(text: str, *, indent: int = 0, width: int = WIDTH) -> str:
 
 
 class _Filler(textwrap.TextWrapper):
-    """Leaves what is too long for any line in the line where it comes."""
+    """Leaves what is too long for any line in the line where it comes, and a number with its per cent."""
+
+    def _split(self, text: str) -> list[str]:
+        chunks: list[str] = []
+        for chunk in super()._split(text):
+            if chunk.startswith("%") and len(chunks) > 1 and chunks[-1] == " ":
+                chunks[-2:] = [f"{chunks[-2]} {chunk}"]
+            else:
+                chunks.append(chunk)
+        return chunks
 
     def _handle_long_word(self, reversed_chunks: list[str], cur_line: list[str], cur_len: int, width: int) -> None:
         cur_line.append(reversed_chunks.pop())

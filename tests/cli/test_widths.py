@@ -77,6 +77,7 @@ def test_a_path_is_never_broken():
     assert wrapped(f"wrote {path}") == f"wrote {path}"
     assert wrapped(f"wrote {path}, and more") == f"wrote {path},\n  and more"
     assert wrapped("word " * 40).split() == ["word"] * 40
+    assert wrapped("right: 98.89 %, and more", width=14) == "right:\n  98.89 %, and\n  more"
 
 
 @pytest.mark.parametrize("width", [40, 100])
