@@ -178,7 +178,8 @@ def measured_frontier(conversions):
     ways = {"loops": loops, "templates": templates, "residual": residual}
     machines = {name: "another machine" if name == wanted[-1] else "a machine" for name in wanted}
     results = {name: {"machine": machines[name], "result": ways[name.split()[0]]} for name in wanted}
-    return {"machine": "a machine", "wanted": wanted, "result": results}
+    command = "python examples/conversions.py resnet20-frontier"
+    return {"command": command, "machine": "a machine", "wanted": wanted, "result": results}
 
 
 def test_the_page_shows_a_frontier_that_is_whole(conversions, tmp_path):
