@@ -232,7 +232,8 @@ def draw(entry: dict[str, Any], out: Path) -> None:
     for row in entry["rows"]:
         line = curves.setdefault(f"{row['size']} {unit}", {"as folded": []})["as folded"]
         line.append((row["trips"], row["right"] / row["of"]))
-    title = f"{entry['dataset']}: {entry['arch']}, seed {entry['seed']}"
+    loop = f"a loop {'by hand' if entry['coefficients'] == 'fixed' else 'that was found'}"
+    title = f"{entry['dataset']}: {loop if 'x {' in entry['program'] else 'no loop'} in {entry['arch']}, seed {entry['seed']}"
     write_figure(depth_figure(curves, title, measure="problems wholly right", logarithmic=True), out)
 
 

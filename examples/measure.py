@@ -3,6 +3,7 @@
     python examples/measure.py digits                     # some minutes on two cores
     python examples/measure.py cifar10 --data-dir DIR     # nine trainings of six epochs, an hour and a half
     python examples/measure.py text                       # eight decoders of the text inside Python, an hour on one core
+    python examples/measure.py longer                     # the dial of loops that compute: six trainings, an hour on one core
     make docs                                             # write the numbers into README and docs/
 
 Every file names its command, the versions and the machine. What was measured before stays unless --again; --only takes the names
@@ -111,7 +112,37 @@ def text() -> Iterator[Measurement]:
                 yield Measurement(f"text-{kind}-dial-seed{seed}", fold)
 
 
-SETS = {"digits": digits, "cifar10": cifar10, "text": text}
+def longer() -> Iterator[Measurement]:
+    """The dial of loops in strings of bits, by hand and found; and of those in mazes, paths and sums, of the runs of
+    `foldnet study run` with mazes.toml, paths.toml and addition.toml."""
+    for (dataset, kind), trials in STUDIED.items():
+        for seed, trial in enumerate(trials):
+            alike = " --threshold 0.8" if (dataset, kind) == ("paths", "found") else ""
+            fold = f"foldnet fold studies/{dataset}/runs/{trial}{alike} --no-shares --dial"
+            out = f"{dataset}-{kind}-dial-seed{seed}"
+            yield Measurement(out, f"{fold} --out runs/{out} --force")
+    kinds = {
+        "hand": "--arch scnn1d-20-32-1-recall --coefficients fixed",
+        "found": "--arch scnn1d-20-32-20-recall --recurrence 0.5 --recurrence-form signed --recurrence-after 3",
+    }
+    for kind, options in kinds.items():
+        for seed in range(3):
+            run = f"runs/prefix-sums-{kind}-seed{seed}"
+            train = f"foldnet train --dataset prefix-sums {options} --seed {seed} --out {run} --resume"
+            yield Measurement(f"prefix-sums-{kind}-train-seed{seed}", train)
+            yield Measurement(f"prefix-sums-{kind}-dial-seed{seed}", f"foldnet fold {run} --no-shares --dial --force")
+
+
+# Trials of studies in examples/ whose loops are turned, by seed.
+STUDIED = {
+    ("mazes", "hand"): ("ca913cb69bc8", "ce9e55df322f", "d21e3ce2d9d7"),
+    ("mazes", "found"): ("0d2159b05873", "e293d5a0a52c", "65a68fc42666"),
+    ("paths", "hand"): ("6de598047819", "1aaefeff8011", "380c88217ec0"),
+    ("paths", "found"): ("addf7ddcafe3", "f34698bbee5c", "762b908f20ba"),
+    ("addition", "hand"): ("98272b1b5bb8", "9adad50aadf3", "dd9b377dda9c"),
+    ("addition", "found"): ("acacdd8c18f0", "2096bc852533", "a0308e380c31"),
+}
+SETS = {"digits": digits, "cifar10": cifar10, "text": text, "longer": longer}
 
 
 def measure(measurement: Measurement, data_dir: Path | None) -> dict[str, Any]:
