@@ -51,7 +51,7 @@ class SteppedBlock(nn.Module):
         self.compiled: Any = None  # what runs a part by the compiled body
         held = [dict(stackable(block)) for block in blocks]
         for name, tensor in self._stacks().items():
-            _replace(self.body, name, torch.stack([tensors[name].detach() for tensors in held]), tensor)
+            _replace(self.body, name, _stacked([tensors[name].detach() for tensors in held]), tensor)
         like = next((one for one in self.body.parameters() if one.is_floating_point()), torch.empty(0))
         for position in tied:
             gains = torch.ones(len(blocks), dtype=like.dtype, device=like.device)
@@ -176,6 +176,14 @@ class SteppedBlock(nn.Module):
     def _stacks(self) -> dict[str, Tensor]:
         """The tensors that steps have of their own."""
         return {name: tensor for name, tensor in stackable(self.body) if name not in self.kept}
+
+
+def _stacked(tensors: list[Tensor]) -> Tensor:
+    """Tensors of one shape, along a new first dimension."""
+    first = tensors[0]
+    if first.is_meta:  # to stack such, torch loads its compilers and sympy, 900 modules, which takes a second
+        return first.new_empty((len(tensors), *first.shape))
+    return torch.stack(tensors)
 
 
 def running(module: nn.Module, forward: Any) -> nn.Module:

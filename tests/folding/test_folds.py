@@ -5,6 +5,8 @@ import json
 import platform
 import shutil
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -25,6 +27,15 @@ FOLD = "runs/tied/fold-0.95"
 READERS = (["evaluate", FOLD], ["render", "graph", FOLD, "-o", "a.dot"])
 OF_CONFIG = (*READERS, ["info", FOLD])
 CHANGED = "was changed after the fold was written (its SHA-256 differs); restore it or fold the run again"
+
+
+def test_opening_a_fold_loads_no_compiler(shelf):
+    code = (
+        "import sys; from pathlib import Path; from foldnet.folding.folds import open_fold; "
+        "open_fold(Path(sys.argv[1])).load(); print([one for one in ('sympy', 'torch._dynamo') if one in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code, FOLD], capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("[]\n", "")
 
 
 def test_a_fold_is_read_as_it_was_written(shelf):
