@@ -61,9 +61,10 @@ demo: $(VENV)/.installed dot
 		"$(DEMO)/lsm.png  which layers came alike" "$(DEMO)/sharing.$$ending  who mixes what"
 
 # Two processes of one thread each take half the time of one with two; a file's tests share what its fixtures trained. In the order of
-# the files, because the longest of them have few tests and would otherwise come last, when one process has nothing left to do.
+# the files, because the longest of them have few tests and would otherwise come last, when one process has nothing left to do. Tests start a hundred
+# processes, which would compile the package anew where PYTHONDONTWRITEBYTECODE is set.
 test: $(VENV)/.installed dot browser lint
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
+	env -u PYTHONDONTWRITEBYTECODE OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 docs: $(VENV)/.installed
 	$(BIN)/python docs/write.py

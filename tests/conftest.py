@@ -1,5 +1,6 @@
 """What tests share: one thread, two tiny trained runs, a folded one, and the command line called from inside."""
 
+import gc
 import hashlib
 import json
 import os
@@ -19,6 +20,9 @@ from typer.testing import CliRunner
 # The networks are tiny: a second thread only waits, for as long as another process holds the processor.
 torch.set_num_threads(1)
 threadpool_limits(1)  # the same for numpy's matrices
+# Looking for cycles in what every copied network is made of takes a fourteenth of a fold.
+gc.freeze()
+gc.set_threshold(50_000)
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job, and what it starts, ignores it
 os.environ.pop("FOLDNET_HOME", None)  # whoever runs the tests may keep runs elsewhere
