@@ -28,7 +28,10 @@ IGNORE = (
     *parameters_of(FoldSettings, leave=("metric",)).values(),
     switch("no_shares", "Do not measure each tied layer's share of the added validation loss."),
     switch("no_evaluate", "Touch no data: no accuracies, batch norm as it was."),
-    switch("dial", "Turn each loop to 4 times its trips on the test data: is it an iteration or a habit?"),
+    switch(
+        "dial",
+        "Turn each loop to 4 times its trips on the test data: is it an iteration or a habit? Printed, not kept.",
+    ),
     *(switch("dry_run", "Report, but write nothing."), *shared("data_dir", "device")),
     keyword("out", Path, help="Fold folder to make.  [default: a new one inside the run]"),
     FORCE_TWICE,

@@ -256,14 +256,22 @@ def whole_number(text: str) -> int:
 def options() -> argparse.ArgumentParser:
     """What can be asked for."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("folds", type=Path, nargs="*", help="default: train one")
+    parser.add_argument(
+        "folds", type=Path, nargs="*", help="of strings, mazes, paths or sums; default: train one in runs/longer"
+    )
     parser.add_argument("--sizes", type=whole_number, nargs="+", default=[], help="default: those of the dataset")
     parser.add_argument(
-        "--times", type=number_above_zero, nargs="+", default=[0.5, 0.75, 1, 1.5, 2], help="1 is in proportion"
+        "--times",
+        type=number_above_zero,
+        nargs="+",
+        default=[0.5, 0.75, 1, 1.5, 2],
+        help="trips, 1 for those found times size / size trained on [0.5 0.75 1 1.5 2]",
     )
-    parser.add_argument("--count", type=whole_number, default=100, help="problems of each size")
-    parser.add_argument("--out", type=Path, default=Path("longer.svg"), help="the picture, of the last fold")
-    parser.add_argument("--json", type=Path)
+    parser.add_argument("--count", type=whole_number, default=100, help="problems of each size [100]")
+    parser.add_argument(
+        "--out", type=Path, default=Path("longer.svg"), help="the picture, of the last fold [longer.svg]"
+    )
+    parser.add_argument("--json", type=Path, help="keep the numbers here, and do not measure them twice")
     return parser
 
 

@@ -102,8 +102,9 @@ def verdict_table(verdicts: Sequence[LoopVerdict], task: Task) -> Iterator[Table
         )
         for one in verdicts
     )
-    title = f"dial, to {FURTHER[-1]} times the trips found, {'points' if task.share else task.measure}"
-    yield Table(title, ("loop", "found", "once", "longer", "finer", ""), rows)
+    unit = "points" if task.share else task.measure
+    title = f"dial: largest change at {FURTHER[0]} to {FURTHER[-1]} times the trips, {unit}"
+    yield Table(title, ("loop", "found", "once", "longer", "finer", "verdict"), rows)
 
 
 def _points(value: float, task: Task) -> str:
