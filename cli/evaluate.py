@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from foldnet.errors import SettingError
 from foldnet.options import fields_of
 from foldnet.training.other_grids import OtherGrids
 from foldnet_cli.options import argument, keyword, named_numbers, parameters_of, shared, switch, takes
@@ -37,6 +38,11 @@ def evaluate(path: Path | None, steps: list[str] | None, recalibrate: bool, **gi
 
 
 def parse_steps(given: Iterable[str]) -> dict[str, int]:
-    """["stage2.loop1=5"] -> {"stage2.loop1": 5}. Raises SettingError for anything else."""
-    found = named_numbers(given, int, "--steps '{}' is not LOOP=NUMBER; write stage2.loop1=5", named=True)
-    return {loop: number for loop, number in found if loop}
+    """["stage2.loop1=5"] -> {"stage2.loop1": 5}. Raises SettingError for anything else, and for a loop named twice."""
+    found: dict[str, int] = {}
+    for loop, number in named_numbers(given, int, "--steps '{}' is not LOOP=NUMBER; write stage2.loop1=5", named=True):
+        if found.setdefault(loop or "", number) != number:
+            raise SettingError(
+                f"--steps {loop}={number} contradicts --steps {loop}={found[loop or '']}; give one of them"
+            )
+    return {loop: number for loop, number in found.items() if loop}

@@ -104,8 +104,8 @@ class Wanted:
         problem = PROBLEMS[source.name]
         wanted = []
         for size in self.sizes or problem.sizes:
-            in_proportion = (round(factor * found * size / getattr(source, problem.option)) for factor in self.times)
-            trips = {found, *(min(max(1, trips), 100 * found) for trips in in_proportion if network.loop)}
+            in_proportion = (factor * found * size / getattr(source, problem.option) for factor in self.times)
+            trips = {found, *(round(min(max(1.0, trips), 100.0 * found)) for trips in in_proportion if network.loop)}
             wanted += [(size, number) for number in sorted(trips)]
         return wanted
 
@@ -140,8 +140,8 @@ def row_of(network: Trained, size: int, trips: int, count: int) -> Row:
 
 
 def entry_of(network: Trained) -> dict[str, Any]:
-    """What is kept of a network before it was scored: how it was trained, what it scored and how alike the least alike of its
-    groups was after each epoch, and the trips found."""
+    """What is kept of a network before it was scored: how it was trained, what it scored after each epoch, how alike the two
+    most alike steps then were in that group in which they were least, and the trips found."""
     settings, history = network.run.settings, read_metrics(network.run.folder)
     return {
         **{name: getattr(settings, name) for name in ("arch", "dataset", "seed", *TOLD)},
@@ -209,8 +209,11 @@ def kept_in(file: Path | None) -> Kept:
         return Kept(file, {})
     try:
         results = json.loads(file.read_text(encoding="utf-8"))["results"]
-        if all("rows" in entry and "measured" in entry for entry in results.values()):
-            return Kept(file, results)
+        for entry in results.values():
+            list(entry["measured"])
+            for row in entry["rows"]:
+                row["size"], row["trips"], row["right"], row["of"]
+        return Kept(file, results)
     except (OSError, ValueError, LookupError, TypeError, AttributeError):
         pass
     raise FoldnetError(f"'{file}' is not a file that this example wrote; name another --json")
@@ -281,6 +284,9 @@ def main() -> None:
     wanted = Wanted(tuple(given.sizes), tuple(given.times), given.count)
     try:
         check_ending(given.out)
+        for file in filter(None, (given.out, given.json)):
+            if not file.parent.is_dir():
+                raise FoldnetError(f"'{file}' has no folder to lie in; make '{file.parent}' first")
         kept = kept_in(given.json)
         networks = [trained(folder) for folder in given.folds or [train_and_fold(Path("runs/longer"))]]
         entries = [kept.measure(network, wanted) for network in networks]

@@ -8,6 +8,7 @@ import sys
 from importlib.metadata import version
 from pathlib import Path
 from statistics import mean, stdev
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -180,6 +181,8 @@ def string_runs(tmp_path_factory):
     foldnet.train(arch="wrn-10-1", out=folder / "digits", **small)
     (folder / "broken.json").write_text("{")
     (folder / "list.json").write_text("[]")
+    (folder / "rows.json").write_text('{"results": {"run": {"rows": 5, "measured": []}}}')
+    (folder / "row.json").write_text('{"results": {"run": {"rows": [{"size": 4}], "measured": []}}}')
     (folder / "other.json").write_text('{"command": "a", "results": {"run": {"rows": []}}}')
     return folder
 
@@ -210,6 +213,8 @@ def longer(string_runs, monkeypatch, capsys):
         ("run --times 0", "argument --times: '0' is not a number above 0"),
         ("run --sizes -1", "argument --sizes: '-1' is not a whole number above 0"),
         ("run --sizes 1", "error: `length=1` is not legal; give a whole number from 2 to 65536"),
+        ("run --out no/a.svg", "error: 'no/a.svg' has no folder to lie in; make 'no' first"),
+        ("run --json no/a.json", "error: 'no/a.json' has no folder to lie in; make 'no' first"),
         ("run --out a.jpeg", "error: 'a.jpeg' has ending '.jpeg'; give it one of .png, .svg, .pdf"),
         ("gone", "error: 'gone' is not a folder; give the folder of a run, such as runs/NAME"),
         (
@@ -222,7 +227,7 @@ def longer(string_runs, monkeypatch, capsys):
                 f"run --json {name}.json",
                 f"error: '{name}.json' is not a file that this example wrote; name another --json",
             )
-            for name in ("broken", "list", "other")
+            for name in ("broken", "list", "other", "rows", "row")
         ),
     ],
 )
@@ -230,6 +235,14 @@ def test_what_cannot_be_run_longer_is_said_before_anything_is_measured(longer, s
     before = {path: path.read_bytes() for path in string_runs.glob("*.*")}
     assert said in longer(*words.split())
     assert {path: path.read_bytes() for path in string_runs.glob("*.*")} == before
+
+
+def test_trips_go_to_a_hundred_times_those_found_however_many_are_asked_for(longer):
+    import longer as example
+
+    source = SimpleNamespace(name="prefix-sums", length=4)
+    network = SimpleNamespace(run=SimpleNamespace(settings=SimpleNamespace(source=source)), found=3, loop="body.loop1")
+    assert example.Wanted((8,), (1e-9, 1.0, 1e308), 5).settings(network) == [(8, 1), (8, 3), (8, 6), (8, 300)]
 
 
 def test_numbers_of_a_fold_are_added_to_and_never_mixed(longer, string_runs):

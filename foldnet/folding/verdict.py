@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from math import inf, isnan
 from typing import ClassVar
 
 from foldnet.data.tasks import Task
@@ -46,35 +47,49 @@ class LoopVerdict:
     @property
     def once_loss(self) -> float:
         """How much worse the score is when the loop runs once."""
-        return self.sign * (self.score - self.once)
+        return self._worse(self.score, self.once)
 
     @property
     def verdict(self) -> str:
         """In a word, and why."""
-        if not self.score and self.sign > 0:
-            return "nothing to judge: the score is 0"
-        if self._gains(self.longer) or self._gains(self.finer):
+        best, gains = self.score, [turned for turned in (self.longer, self.finer) if self._gains(turned)]
+        if gains:
             word = "iteration: computes more in more trips"
-        elif self.finer_change is not None and self.finer_change <= self.margin:
+            best = max((score for turned in gains for _, score in turned), key=lambda score: self.sign * score)
+        elif self._is_nothing():
+            return "nothing to judge: the score is 0"
+        elif self.finer and self._holds(self.finer):
             word = "iteration: stable in finer steps"
-        elif self.longer_change <= self.margin:
+        elif self._holds(self.longer):
             word = "iteration: comes to rest"
         else:
             word = "habit"
-        return word if self.once_loss > self.margin else f"{word}; once does as well"
+        return f"{word}; once does as well" if self._worse(best, self.once) <= self.margin else word
+
+    def _worse(self, score: float, other: float) -> float:
+        """By how much `other` is worse. Rounded, since of 0.95 and 0.94 the difference is more than 0.01."""
+        return round(self.sign * (score - other), 9)
 
     def _changes(self, turned: Turned) -> list[float]:
         """By how much the score is better with each number of trips."""
-        return [self.sign * (score - self.score) for _, score in turned]
+        return [-self._worse(self.score, score) + 0.0 for _, score in turned]
 
     def _gains(self, turned: Turned) -> bool:
         """Whether more trips gain more than an iteration may lose, and none of them loses that."""
         changes = self._changes(turned)
-        return bool(changes) and max(changes) > self.margin and min(changes) >= -self.margin
+        return any(change > self.margin for change in changes) and all(change >= -self.margin for change in changes)
+
+    def _holds(self, turned: Turned) -> bool:
+        """Whether no change is larger than an iteration may lose; one to no number is."""
+        return all(abs(change) <= self.margin for change in self._changes(turned))
+
+    def _is_nothing(self) -> bool:
+        """Whether no number of trips scores above 0, and more is better."""
+        return self.sign > 0 and not any(score for _, score in ((1, self.once), (self.found, self.score), *self.longer))
 
     def extreme(self, turned: Turned) -> float:
         """The largest change, above 0 where the score is better."""
-        return max(self._changes(turned), key=abs, default=0.0)
+        return max(self._changes(turned), key=lambda change: inf if isnan(change) else abs(change), default=0.0)
 
 
 def margin_of(task: Task, score: float) -> float:

@@ -74,7 +74,8 @@ def other_grids(run: Run, wanted: OtherGrids) -> tuple[Dataset, str]:
         given["windows"] = (given.pop("window"),)
     for key, value in given.items():
         if key not in known:
-            raise SettingError(f"{as_code(key, value)} has no meaning for {name}; leave it out or change `dataset`")
+            mend = "leave it out" + (" or change `dataset`" if len(same) > 1 else "")
+            raise SettingError(f"{as_code(key, value)} has no meaning for {name}; {mend}")
     source = make_source(name, {key: value for key, value in plain(own).items() if key in known} | given)
     assert isinstance(source, DrawnSource)
     check_number("count", count)

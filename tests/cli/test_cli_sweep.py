@@ -37,6 +37,10 @@ def test_a_sweep_is_one_object(cli, shelf):
         ),
         (["evaluate", "runs/tied/fold-0.95", "--steps", "x"], "--steps 'x' is not LOOP=NUMBER; write stage2.loop1=5"),
         (
+            ["evaluate", "runs/tied/fold-0.95", "--steps", "stage2.loop1=5", "--steps", "stage2.loop1=6"],
+            "--steps stage2.loop1=6 contradicts --steps stage2.loop1=5; give one of them",
+        ),
+        (
             ["evaluate", "runs/tied/fold-0.95", "--steps", "stage2.loop1=--5"],
             "--steps 'stage2.loop1=--5' is not LOOP=NUMBER; write stage2.loop1=5",
         ),

@@ -44,6 +44,35 @@ def test_a_loop_that_gains_is_no_habit(longer, finer, said):
     assert verdict(0.5, longer, finer).verdict == said
 
 
+@pytest.mark.parametrize(
+    ("once", "score", "longer", "finer", "said"),
+    [
+        (0.0, 0.0, (0.5, 1.0), (0.0, 0.0), "iteration: computes more in more trips"),
+        (0.0, 0.0, (0.0, 0.0), (0.5, 1.0), "iteration: computes more in more trips"),
+        (0.0, 0.001, (1.0, 1.0), (), "iteration: computes more in more trips"),
+        (1.0, 0.9, (1.0, 1.0), (), "iteration: computes more in more trips; once does as well"),
+        (0.9, 0.0, (0.0, 0.0), (), "iteration: comes to rest; once does as well"),
+    ],
+)
+def test_what_a_loop_gains_counts_from_nothing_too(once, score, longer, finer, said):
+    assert verdict(once, longer, finer, score=score).verdict == said
+
+
+@pytest.mark.parametrize("hundredths", range(1, 100))
+def test_a_change_of_a_point_is_no_more_than_a_point(hundredths):
+    score, less, more = hundredths / 100, (hundredths - 1) / 100, (hundredths + 1) / 100
+    assert verdict(score - 0.5, (less, less), (), score=score).verdict == "iteration: comes to rest"
+    assert verdict(score - 0.5, (more, more), (), score=score).verdict == "iteration: comes to rest"
+    assert verdict(less, (score, score), (), score=score).verdict == "iteration: comes to rest; once does as well"
+
+
+def test_what_ends_in_no_number_is_not_stable():
+    nan = float("nan")
+    found = verdict(nan, (2.0, nan), (2.0, nan), score=2.0, margin=0.02, sign=-1)
+    assert found.verdict == "habit"
+    assert verdict_table([found], BYTES).__next__().rows[0][2:5] == ("+nan", "+nan", "+nan")
+
+
 def test_of_bits_a_byte_a_gain_is_less():
     found = verdict(3.0, (1.5, 1.4), (2.5, 2.6), score=2.0, margin=margin_of(BYTES, 2.0), sign=-1)
     assert found.verdict == "iteration: computes more in more trips"

@@ -102,7 +102,7 @@ def test_a_stopped_training_draws_the_same_places_again(run, tmp_path):
             "evaluate RUN --length 2 --count 10001",
             "--count 10001 is more than the 10,000 sums of numbers of 2 digits; ask for fewer, or for a greater --length",
         ),
-        ("evaluate RUN --grid 9", "--grid 9 has no meaning for addition; leave it out or change --dataset"),
+        ("evaluate RUN --grid 9", "--grid 9 has no meaning for addition; leave it out"),
         ("evaluate RUN --dataset prefix-sums", "--dataset prefix-sums has no sums; choose addition"),
         (
             "evaluate learnt --length 3",

@@ -46,7 +46,7 @@ def test_other_strings_are_scored_whole_and_bit_by_bit(cli, run):
     [
         ("evaluate RUN --length 1", "--length 1 is not legal; give a whole number from 2 to 65536"),
         ("evaluate RUN --count 0", "--count 0 is not legal; give a whole number from 1 to 100000000"),
-        ("evaluate RUN --grid 9", "--grid 9 has no meaning for prefix-sums; leave it out or change --dataset"),
+        ("evaluate RUN --grid 9", "--grid 9 has no meaning for prefix-sums; leave it out"),
         ("evaluate RUN --dataset paths", "--dataset paths has no strings; choose prefix-sums"),
         (
             "render paths RUN",
